@@ -1,0 +1,1 @@
+"""Ray-distributed studies of one-class anomaly detection in time series."""

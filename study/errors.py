@@ -1,0 +1,12 @@
+"""The two ways in which a command ends without its result."""
+
+
+class RequestError(Exception):
+    """The request is wrong: exit code 2, one line, nothing was started or written.
+
+    The message names what must hold, what was found and what to do.
+    """
+
+
+class StudyFailedError(Exception):
+    """The study could not finish: exit code 1, what happened and how to continue."""
