@@ -1,0 +1,190 @@
+"""Models trained by gradient descent: batches, precision, weights and training state."""
+
+import contextlib
+import io
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+import torch
+from adabelief_pytorch import AdaBelief
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from models.interface import Model, Seeds, Shape
+from models.networks import initialise
+from models.settings import OptimizerSettings, TrainingSettings
+
+SCORING_BATCH = 1024
+
+
+def make_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerSettings) -> Optimizer:
+    """Return the optimiser that `settings` names, over `parameters`."""
+    if settings.name == "adam":
+        return Adam(
+            parameters,
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            eps=settings.epsilon,
+            foreach=False,
+        )
+    with contextlib.redirect_stdout(io.StringIO()):  # AdaBelief prints what it switched on
+        return cast(
+            Optimizer,
+            AdaBelief(
+                parameters,
+                lr=settings.learning_rate,
+                betas=settings.betas,
+                eps=settings.epsilon,
+                rectify=settings.rectify,
+                print_change_log=False,
+            ),
+        )
+
+
+@contextlib.contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Let gradients pass through `network` without reaching its own weights."""
+    parameters = list(network.parameters())
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
+class GradientModel(Model):
+    """A model of networks and optimisers.
+
+    A subclass builds its networks in `build_networks`, names the networks that each
+    optimiser moves in `optimized`, and gives `training_step` and `batch_errors`.
+    """
+
+    optimized: dict[str, tuple[str, ...]]
+
+    def __init__(
+        self, training: TrainingSettings, shape: Shape, seeds: Seeds, device: torch.device
+    ) -> None:
+        self.training = training
+        self.shape = shape
+        self.device = device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seeds.weights)
+            self.networks = nn.ModuleDict(self.build_networks())
+            initialise(self.networks)
+        self.networks.to(device)
+        self.optimizers = {
+            name: make_optimizer(
+                [p for network in networks for p in self.networks[network].parameters()],
+                training.optimizer,
+            )
+            for name, networks in self.optimized.items()
+        }
+        self._batches = torch.Generator().manual_seed(seeds.batches)
+        self._noise = torch.Generator(device).manual_seed(seeds.noise)
+
+    @abstractmethod
+    def build_networks(self) -> dict[str, nn.Module]:
+        """Return the networks by name, on the CPU."""
+
+    @abstractmethod
+    def training_step(self, x: Tensor) -> dict[str, Tensor]:
+        """Update the weights on one batch; return its losses as detached scalars."""
+
+    @abstractmethod
+    def batch_errors(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the error components of one batch; networks are in evaluation mode."""
+
+    @abstractmethod
+    def batch_reconstruction(self, x: Tensor) -> Tensor:
+        """Return x̂ of one batch; networks are in evaluation mode."""
+
+    def arithmetic(self) -> torch.autocast:
+        """Return the context that networks run in, by `training.precision`."""
+        return torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"
+        )
+
+    def noise_like(self, template: Tensor) -> Tensor:
+        """Draw standard normal noise from the model's own stream."""
+        return torch.randn(template.shape, generator=self._noise, device=self.device)
+
+    def train_epoch(self, samples: Tensor) -> dict[str, float]:
+        """Train on every sample once, in a new order; see `Model.train_epoch`."""
+        self.networks.train()
+        totals: dict[str, Tensor] = {}
+        seen = 0
+        for index in self._shuffled_batches(len(samples)):
+            for name, loss in self.training_step(samples[index]).items():
+                totals[name] = totals.get(name, torch.zeros((), device=self.device)) + loss * len(
+                    index
+                )
+            seen += len(index)
+        return {name: float(total) / seen for name, total in totals.items()}
+
+    def _shuffled_batches(self, count: int) -> list[Tensor]:
+        """Split a new order of all samples; a last batch of one has no variance: left out."""
+        order = torch.randperm(count, generator=self._batches).to(self.device)
+        batches = list(torch.split(order, self.training.batch_size))
+        if len(batches) > 1 and len(batches[-1]) == 1:
+            batches.pop()
+        return batches
+
+    @torch.inference_mode()
+    def errors(self, samples: Tensor) -> dict[str, Tensor]:
+        """Score in batches; see `Model.errors`."""
+        with self._scoring():
+            batches = [self.batch_errors(x) for x in torch.split(samples, SCORING_BATCH)]
+        return {
+            name: torch.cat([batch[name] for batch in batches]).float() for name in self.components
+        }
+
+    @torch.inference_mode()
+    def reconstruct(self, samples: Tensor) -> Tensor:
+        """Reconstruct in batches; see `Model.reconstruct`."""
+        with self._scoring():
+            return torch.cat(
+                [self.batch_reconstruction(x).float() for x in torch.split(samples, SCORING_BATCH)]
+            )
+
+    @contextlib.contextmanager
+    def _scoring(self) -> Iterator[None]:
+        """Evaluation mode in the study's precision; the training noise stream stands still."""
+        noise = self._noise.get_state()
+        self.networks.eval()
+        try:
+            with self.arithmetic(), nn.utils.parametrize.cached():
+                yield
+        finally:
+            self.networks.train()
+            self._noise.set_state(noise)
+
+    def weights(self) -> dict[str, Tensor]:
+        """See `Model.weights`; parameters, batch norm statistics, spectral norm vectors."""
+        return {
+            name: value.detach().to("cpu", copy=True).contiguous()
+            for name, value in self.networks.state_dict().items()
+        }
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """See `Model.load_weights`."""
+        self.networks.load_state_dict(weights)
+
+    def state(self) -> dict[str, Any]:
+        """See `Model.state`: weights, optimisers, and both streams of randomness."""
+        return {
+            "weights": self.weights(),
+            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
+            "batches": self._batches.get_state(),
+            "noise": self._noise.get_state(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """See `Model.load_state`."""
+        self.load_weights(state["weights"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self._batches.set_state(state["batches"].cpu())
+        self._noise.set_state(state["noise"].cpu())

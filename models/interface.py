@@ -1,0 +1,78 @@
+"""What a study needs of a model: to be trained on normals and to score samples."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Shape of one sample.
+
+    Attributes:
+        channels: number of channels.
+        length: samples along time; a multiple of 32.
+    """
+
+    channels: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Where randomness enters a model, a stream each.
+
+    Attributes:
+        weights: initial weights.
+        batches: order of the training samples.
+        noise: draws from the posterior.
+    """
+
+    weights: int
+    batches: int
+    noise: int
+
+
+class Model(ABC):
+    """A one-class model.
+
+    It is trained on normal samples only, one epoch at a time, and gives every sample
+    its error components. `samples` are always `(n, channels, length)` float32 in
+    [0, 1], on the model's device; scoring is deterministic and leaves the model as
+    it was.
+    """
+
+    components: ClassVar[tuple[str, ...]]
+    latent_size: int | None
+    device: torch.device
+
+    @abstractmethod
+    def train_epoch(self, samples: Tensor) -> dict[str, float]:
+        """Train on every sample once; return the mean of each loss, by name."""
+
+    @abstractmethod
+    def errors(self, samples: Tensor) -> dict[str, Tensor]:
+        """Return each of `components` as `(n,)` float32; larger is more abnormal."""
+
+    @abstractmethod
+    def reconstruct(self, samples: Tensor) -> Tensor | None:
+        """Return x̂ in the shape of `samples`; None if the model reconstructs nothing."""
+
+    @abstractmethod
+    def weights(self) -> dict[str, Tensor]:
+        """Return copies of all that `errors` depends on, by name."""
+
+    @abstractmethod
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Take over what `weights` returned."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Return all that further training depends on: a tree of tensors and plain values."""
+
+    @abstractmethod
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned; training goes on as if never interrupted."""

@@ -1,0 +1,47 @@
+"""Losses of equations 2 to 4, as pure functions; every result is a float32 scalar."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_variance)) || N(0, I)) of equation 2.
+
+    Summed over latent dimensions, averaged over the batch.
+
+    Args:
+        mean: `(batch, latent)`.
+        log_variance: `(batch, latent)`.
+    """
+    mean, log_variance = mean.float(), log_variance.float()
+    per_dimension = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
+    return per_dimension.sum(dim=1).mean()
+
+
+def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """L_rec of equation 4: BCE of sigmoid(logits), averaged over batch, time and channel.
+
+    Args:
+        logits: the decoder's output before its sigmoid, `(batch, channels, length)`.
+        target: x, in [0, 1], same shape.
+    """
+    return functional.binary_cross_entropy_with_logits(logits.float(), target.float())
+
+
+def mean_squared_error(first: Tensor, second: Tensor) -> Tensor:
+    """Mean squared difference over all elements; L_adv of equation 4 on features."""
+    return functional.mse_loss(first.float(), second.float())
+
+
+def discriminator_loss(real_logits: Tensor, reconstructed_logits: Tensor) -> Tensor:
+    """L_D of equation 3 as a loss: BCE with 1 for real x plus BCE with 0 for x̂.
+
+    Args:
+        real_logits: D's logits on x, `(batch,)`.
+        reconstructed_logits: D's logits on x̂, `(batch,)`.
+    """
+    real, fake = real_logits.float(), reconstructed_logits.float()
+    return functional.binary_cross_entropy_with_logits(
+        real, torch.ones_like(real)
+    ) + functional.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
