@@ -44,6 +44,8 @@ class AdversarialAutoencoder(GradientModel):
         "discriminator": ("discriminator",),
     }
 
+    settings: AdversarialSettings
+
     def __init__(
         self,
         settings: AdversarialSettings,
@@ -52,9 +54,8 @@ class AdversarialAutoencoder(GradientModel):
         seeds: Seeds,
         device: torch.device,
     ) -> None:
-        self.settings = settings
         self.latent_size = settings.latent_size
-        super().__init__(training, shape, seeds, device)
+        super().__init__(settings, training, shape, seeds, device)
 
     def build_networks(self) -> dict[str, nn.Module]:
         """See `GradientModel.build_networks`."""

@@ -1,6 +1,7 @@
 """Models trained by gradient descent: batches, precision, weights and training state."""
 
 import contextlib
+import copy
 import io
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
@@ -65,8 +66,14 @@ class GradientModel(Model):
     optimized: dict[str, tuple[str, ...]]
 
     def __init__(
-        self, training: TrainingSettings, shape: Shape, seeds: Seeds, device: torch.device
+        self,
+        settings: Any,
+        training: TrainingSettings,
+        shape: Shape,
+        seeds: Seeds,
+        device: torch.device,
     ) -> None:
+        self.settings = settings
         self.training = training
         self.shape = shape
         self.device = device
@@ -111,12 +118,12 @@ class GradientModel(Model):
         """Draw standard normal noise from the model's own stream."""
         return torch.randn(template.shape, generator=self._noise, device=self.device)
 
-    def train_epoch(self, samples: Tensor) -> dict[str, float]:
-        """Train on every sample once, in a new order; see `Model.train_epoch`."""
+    def train_epoch(self, samples: Tensor, members: Tensor) -> dict[str, float]:
+        """Train on every member once, in a new order; see `Model.train_epoch`."""
         self.networks.train()
         totals: dict[str, Tensor] = {}
         seen = 0
-        for index in self._shuffled_batches(len(samples)):
+        for index in self._shuffled_batches(members):
             for name, loss in self.training_step(samples[index]).items():
                 totals[name] = totals.get(name, torch.zeros((), device=self.device)) + loss * len(
                     index
@@ -124,9 +131,9 @@ class GradientModel(Model):
             seen += len(index)
         return {name: float(total) / seen for name, total in totals.items()}
 
-    def _shuffled_batches(self, count: int) -> list[Tensor]:
-        """Split a new order of all samples; a last batch of one has no variance: left out."""
-        order = torch.randperm(count, generator=self._batches).to(self.device)
+    def _shuffled_batches(self, members: Tensor) -> list[Tensor]:
+        """Split a new order of the members; a last batch of one has no variance: left out."""
+        order = members[torch.randperm(len(members), generator=self._batches).to(self.device)]
         batches = list(torch.split(order, self.training.batch_size))
         if len(batches) > 1 and len(batches[-1]) == 1:
             batches.pop()
@@ -176,7 +183,10 @@ class GradientModel(Model):
         """See `Model.state`: weights, optimisers, and both streams of randomness."""
         return {
             "weights": self.weights(),
-            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
+            "optimizers": {
+                name: copy.deepcopy(optimizer.state_dict())
+                for name, optimizer in self.optimizers.items()
+            },
             "batches": self._batches.get_state(),
             "noise": self._noise.get_state(),
         }

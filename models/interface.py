@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from models.settings import TrainingSettings
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -47,11 +49,28 @@ class Model(ABC):
 
     components: ClassVar[tuple[str, ...]]
     latent_size: int | None
+    shape: Shape
     device: torch.device
 
     @abstractmethod
-    def train_epoch(self, samples: Tensor) -> dict[str, float]:
-        """Train on every sample once; return the mean of each loss, by name."""
+    def __init__(
+        self,
+        settings: Any,
+        training: TrainingSettings,
+        shape: Shape,
+        seeds: Seeds,
+        device: torch.device,
+    ) -> None:
+        """Build the untrained model; `settings` are of the class in the table of models."""
+
+    @abstractmethod
+    def train_epoch(self, samples: Tensor, members: Tensor) -> dict[str, float]:
+        """Train once on each of the samples that `members` lists; return mean losses by name.
+
+        Args:
+            samples: all samples of the dataset, which folds on a host share.
+            members: `(m,)` int64, indices of the training normals.
+        """
 
     @abstractmethod
     def errors(self, samples: Tensor) -> dict[str, Tensor]:

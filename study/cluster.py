@@ -1,0 +1,95 @@
+"""The Ray cluster that a study runs on: a private one on this machine, or a given one."""
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+import ray
+
+from study.errors import StudyFailedError
+from study.plan import NodeCapacity
+
+LOOPBACK = "127.0.0.1"
+
+ENVIRONMENT = {
+    # Ray otherwise opens its listeners on all interfaces.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # The study has its own display, its own handling of Ctrl-C and its own logs.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # A fold that failed has no metric to report.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # The controller of a worker group polls every 2 s otherwise.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
+    # Ranks that do not report equally often become an error instead of a hang.
+    "RAY_TRAIN_COLLECTIVE_TIMEOUT_S": "3600",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Connect to the cluster at `address`, or start a private one for the time being.
+
+    A private cluster listens on loopback only, and is gone with its folder of
+    temporary files when the block is left.
+
+    Raises:
+        StudyFailedError: no cluster answers at `address`, or none can be started.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    folder = None if address else tempfile.mkdtemp(prefix="study-ray-")
+    try:
+        try:
+            _start(address, folder)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            where = f"no Ray cluster answers at {address}" if address else "Ray did not start"
+            raise StudyFailedError(f"{where}: {' '.join(str(error).split())[:200]}") from None
+        yield
+    finally:
+        ray.shutdown()
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def capacity() -> list[NodeCapacity]:
+    """Return what each living node of the connected cluster has."""
+    return [
+        NodeCapacity(
+            cpus=float(node["Resources"].get("CPU", 0)),
+            gpus=float(node["Resources"].get("GPU", 0)),
+        )
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+
+
+def _start(address: str | None, folder: str | None) -> None:
+    variables = {
+        name: os.environ[name] for name in ENVIRONMENT if name.startswith(("RAY_TRAIN", "TUNE"))
+    }
+    common = {
+        "logging_level": logging.ERROR,
+        "log_to_driver": False,
+        "configure_logging": True,
+    }
+    if address:
+        ray.init(address, runtime_env={"env_vars": variables}, **common)
+        return
+    os.environ.pop("RAY_ADDRESS", None)
+    ray.init(
+        address="local",
+        include_dashboard=True,  # its State API cleans up after stopped trials
+        dashboard_host=LOOPBACK,
+        _node_ip_address=LOOPBACK,
+        _temp_dir=folder,
+        runtime_env={"env_vars": variables},
+        **common,
+    )

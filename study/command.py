@@ -1,0 +1,56 @@
+"""What every command of the program shares: exit codes and one-line errors."""
+
+import sys
+
+import typer
+from click import ClickException
+from click.exceptions import Abort, Exit
+
+from study.errors import RequestError, StudyFailedError
+
+REQUEST_WRONG = 2
+NOT_FINISHED = 1
+INTERRUPTED = 130
+
+
+class Command(typer.Typer):
+    """A command line whose errors are one line each."""
+
+    def __init__(self, description: str, epilog: str = "") -> None:
+        super().__init__(
+            help=description,
+            epilog=epilog,
+            add_completion=False,
+            pretty_exceptions_enable=False,
+        )
+
+    def main(self, continuing: str = "") -> int:
+        """Run the command; return its exit code.
+
+        0 done; 2 the request is wrong; 1 it could not finish; 130 interrupted.
+
+        Args:
+            continuing: the command that continues this one, if it can be continued.
+        """
+        try:
+            result = typer.main.get_command(self).main(standalone_mode=False)
+        except RequestError as error:
+            return _say(str(error), REQUEST_WRONG)
+        except ClickException as error:
+            return _say(error.format_message(), REQUEST_WRONG)
+        except Exit as exit_:
+            return exit_.exit_code
+        except StudyFailedError as error:
+            return _say(f"{error}{_continue(continuing)}", NOT_FINISHED)
+        except (KeyboardInterrupt, Abort):
+            return _say(f"interrupted{_continue(continuing)}", INTERRUPTED)
+        return result if isinstance(result, int) else 0
+
+
+def _continue(command: str) -> str:
+    return f"; continue with: {command}" if command else ""
+
+
+def _say(message: str, code: int) -> int:
+    sys.stderr.write(" ".join(message.split()) + "\n")
+    return code

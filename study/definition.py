@@ -1,0 +1,110 @@
+"""The study file: one frozen model for each of its parts.
+
+The file and these classes are the same thing: `study.study_file` reads the one into
+the other and writes it back.
+"""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from models.settings import ModelSettings, TrainingSettings
+from study.data.settings import DatasetSettings
+from study.scores.settings import CompositionName, LatentForm, MetricName, ScoreSettings
+from study.search_space import Distribution, SpaceKey
+from study.settings import Settings
+
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+PositiveShare = Annotated[float, Field(gt=0, le=1024)]
+Share = Annotated[float, Field(ge=0, le=1024)]
+
+
+class SplitSettings(Settings):
+    """How samples are divided; see `study.splits`."""
+
+    protocol: Literal["paper", "kfold", "inter_patient"] = Field(
+        "paper", description="how training, validation and test samples are drawn"
+    )
+    folds: int = Field(5, ge=1, le=100, description="folds of every trial")
+
+    @model_validator(mode="after")
+    def _kfold_needs_two(self) -> Self:
+        if self.protocol == "kfold" and self.folds < 2:
+            raise ValueError("protocol kfold needs folds >= 2")
+        return self
+
+
+class MetricSettings(Settings):
+    """What the search maximises: a validation score, as the mean over folds."""
+
+    composition: CompositionName = Field("svm_lambda", description="score composition")
+    latent_form: LatentForm = Field(
+        "implicit", description="form of L(x), for compositions that use it"
+    )
+    score: MetricName = Field("f1_weighted", description="score of the composition's decisions")
+
+
+class StoppingSettings(Settings):
+    """Asynchronous successive halving (ASHA) on the metric, in epochs."""
+
+    grace_epochs: int = Field(10, ge=1, description="epochs before a trial can be stopped")
+    reduction: int = Field(3, ge=2, le=16, description="one in this many goes on at each rung")
+
+
+class SearchSettings(Settings):
+    """The search over trials."""
+
+    trials: int = Field(1, ge=1, le=100_000, description="trials of the study")
+    parallel: int = Field(
+        4,
+        ge=1,
+        le=10_000,
+        description="trials that may run at a time; a trial is proposed from those that come "
+        "this many before it, so that how many really run changes nothing",
+    )
+    startup_trials: int = Field(10, ge=1, description="trials drawn at random before TPE")
+    metric: MetricSettings = MetricSettings()
+    space: dict[SpaceKey, Distribution] = Field({}, description="settings that are searched")
+    stopping: StoppingSettings | None = Field(None, description="early stopping; null for none")
+
+
+class FoldResources(Settings):
+    """What each fold's worker gets."""
+
+    cpu: PositiveShare | Literal["auto"] = Field("auto", description="CPUs, fractions allowed")
+    gpu: Share | Literal["auto"] = Field("auto", description="GPUs, fractions allowed")
+
+
+class ResourceSettings(Settings):
+    """What the study asks of the cluster; changes no result but for CPU thread counts."""
+
+    per_fold: FoldResources = FoldResources()
+    max_concurrent_trials: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description="trials at a time; auto takes what fits the cluster"
+    )
+
+
+class Study(Settings):
+    """A study: everything that decides its results, and where it may run."""
+
+    name: str = Field(description="names the results folder")
+    dataset: DatasetSettings
+    split: SplitSettings = SplitSettings()
+    model: ModelSettings
+    training: TrainingSettings = TrainingSettings()
+    scores: ScoreSettings = ScoreSettings()
+    search: SearchSettings = SearchSettings()
+    resources: ResourceSettings = ResourceSettings()
+    seed: int = Field(0, ge=0, lt=2**63, description="decides everything that is random")
+    provenance: dict[str, Any] | None = Field(
+        None, description="versions and hashes of a stored study; not part of the request"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_folder(cls, name: str) -> str:
+        if not NAME_PATTERN.fullmatch(name):
+            raise ValueError(f"must be 1 to 64 of a-z, 0-9, _ and -, found {name!r}")
+        return name

@@ -1,0 +1,386 @@
+"""Training one fold, from samples to its commit in the ledger, as a plain function.
+
+No cluster is needed: a fold can be trained and debugged in a notebook. Randomness
+enters through three streams of the study's seed, named by the fold: "weights",
+"batches" and "noise". They are the same for every trial, so that trials differ by
+their settings alone.
+"""
+
+import math
+import platform
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from models import implementation
+from models.interface import Model, Seeds, Shape
+from study import fold_files
+from study.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
+from study.data.samples import Samples
+from study.definition import Study
+from study.fold_files import Evaluation
+from study.ledger import FoldManifest, Ledger, State
+from study.outcome import stage_name
+from study.randomness import stream_seed
+from study.scores.components import FitErrors, SplitErrors
+from study.scores.compositions import find_composition
+from study.scores.metrics import compute_metrics
+from study.splits import Fold
+from study.storage import Folder
+from study.study_file import dump_study
+from study.tensorboard import FoldWriter
+
+EVALUATED_AT_ONCE = 8192
+REPORTED_SCORES = ("f1_weighted", "phi", "auroc")
+
+
+@dataclass(frozen=True)
+class FoldTask:
+    """What one fold of one trial is to do.
+
+    Attributes:
+        study: the study, configured with the trial's parameters.
+        trial: the trial's name.
+        fold: number of the fold, from 0.
+        milestones: epochs after which the trial may be stopped early.
+        device: "cpu" or "cuda".
+    """
+
+    study: Study
+    trial: str
+    fold: int
+    milestones: frozenset[int] = frozenset()
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class FoldReport:
+    """What a fold says after a validation epoch.
+
+    Attributes:
+        epoch: the epoch.
+        state: "running", "completed" or "failed".
+        reason: why it failed.
+        value: the study's metric on validation; nan if the fold failed.
+        scores: validation scores and mean losses of the epoch, by name.
+    """
+
+    epoch: int
+    state: str
+    reason: str = ""
+    value: float = math.nan
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+class NonFiniteError(ArithmeticError):
+    """A loss or an error component is infinite or not a number."""
+
+
+def validation_epochs(study: Study, milestones: frozenset[int]) -> list[int]:
+    """Return the epochs after which every fold of a trial validates and reports."""
+    last, interval = study.training.epochs, study.training.validation_interval
+    regular = set(range(interval, last + 1, interval))
+    return sorted(regular | {epoch for epoch in milestones if epoch <= last} | {last})
+
+
+def train_fold(
+    task: FoldTask,
+    samples: Samples,
+    fold: Fold,
+    ledger: Ledger,
+    checkpoints: Folder,
+    watch: Callable[[FoldReport], None] = lambda report: None,
+    writer: FoldWriter | None = None,
+) -> FoldManifest:
+    """Train a fold, or go on where its checkpoint is, and commit it.
+
+    `watch` hears of every validation epoch once and in order, also of those that an
+    earlier attempt trained and of a fold that is finished already. It hears of the
+    last one when the fold is committed, and training goes on when it returns.
+
+    Args:
+        task: what to train.
+        samples: the dataset.
+        fold: the fold's sample indices.
+        ledger: where the fold is committed.
+        checkpoints: the fold's own folder for checkpoints and staged results.
+        watch: called after each validation epoch.
+        writer: TensorBoard's files; None for none.
+
+    Returns:
+        The committed manifest, whose state is "completed" or "failed".
+    """
+    manifest = ledger.fold(task.trial, task.fold)
+    if manifest is None:
+        training = _Training(task, samples, fold, checkpoints, watch, writer)
+        manifest = training.run(ledger)
+        reported = training.reported
+    else:
+        reported = _repeat_reports(task, fold_files.read_history(ledger, manifest), watch)
+    for epoch in validation_epochs(task.study, task.milestones):
+        if epoch > reported:
+            assert manifest.state == "failed"
+            watch(FoldReport(epoch=epoch, state="failed", reason=manifest.reason))
+    return manifest
+
+
+def _repeat_reports(
+    task: FoldTask, history: list[dict[str, float]], watch: Callable[[FoldReport], None]
+) -> int:
+    """Report what was validated before; return the last epoch that was reported."""
+    reported = 0
+    for row in history:
+        if "value" in row:
+            reported = int(row["epoch"])
+            watch(_report(row, task.study.training.epochs))
+    return reported
+
+
+def _report(row: dict[str, float], epochs: int) -> FoldReport:
+    epoch = int(row["epoch"])
+    return FoldReport(
+        epoch=epoch,
+        state="completed" if epoch == epochs else "running",
+        value=row["value"],
+        scores={name: score for name, score in row.items() if name not in ("epoch", "value")},
+    )
+
+
+class _Training:
+    """One attempt at a fold."""
+
+    def __init__(
+        self,
+        task: FoldTask,
+        samples: Samples,
+        fold: Fold,
+        checkpoints: Folder,
+        watch: Callable[[FoldReport], None],
+        writer: FoldWriter | None,
+    ) -> None:
+        self.task, self.fold, self.samples = task, fold, samples
+        self.checkpoints, self.watch, self.writer = checkpoints, watch, writer
+        self.device = torch.device(task.device)
+        self.model = build_model(task.study, samples, task.fold, self.device)
+        self.values = shared_tensor(samples.values).to(self.device)
+        self.members = torch.from_numpy(fold.training).to(self.device)
+        self.progress = load_checkpoint(checkpoints) or FoldProgress()
+        self.reported = 0
+        if self.progress.epoch:
+            self.model.load_state(self.progress.model_state)
+        if self.writer:
+            self.writer.resume(self.progress.epoch)
+
+    def run(self, ledger: Ledger) -> FoldManifest:
+        """Train to the end and commit."""
+        epochs = self.task.study.training.epochs
+        validated = validation_epochs(self.task.study, self.task.milestones)
+        try:
+            past = [row for row in self.progress.history if row["epoch"] < epochs]
+            self.reported = _repeat_reports(self.task, past, self.watch)
+            while self.progress.epoch < epochs:
+                started = time.perf_counter()
+                row = self._train_epoch()
+                if self.progress.epoch in validated:
+                    self._validate(row)
+                self.progress.train_seconds += time.perf_counter() - started
+                if self.progress.epoch in validated:
+                    self._keep(row)
+            manifest, files = self._result("completed")
+        except NonFiniteError as error:
+            manifest, files = self._failure(str(error))
+        committed = ledger.commit_fold(manifest, files)
+        if committed.state == "completed":
+            self._tell(self.progress.history[-1])
+        self.checkpoints.remove("")
+        return committed
+
+    def _train_epoch(self) -> dict[str, float]:
+        losses = self.model.train_epoch(self.values, self.members)
+        self.progress.epoch += 1
+        row = {"epoch": self.progress.epoch, **losses}
+        self.progress.history.append(row)
+        for name, loss in losses.items():
+            if not math.isfinite(loss):
+                raise NonFiniteError(f"{name} is {loss} in epoch {self.progress.epoch}")
+        if self.writer:
+            self.writer.scalars(self.progress.epoch, "loss", losses)
+        return row
+
+    def _validate(self, row: dict[str, float]) -> None:
+        """Score the validation samples; keep the weights if none before were better."""
+        study, metric = self.task.study, self.task.study.search.metric
+        composition = find_composition(metric.composition)
+        form = metric.latent_form if composition.uses_latent else ""
+        validation = self._split_errors(self.fold.validation)
+        training = (
+            self._split_errors(self.fold.training)
+            if composition.needs_training or form == "empirical_mode"
+            else None
+        )
+        fitted = composition.fit(
+            FitErrors(validation, training, self.model.latent_size), study.scores, form
+        )
+        score = fitted.score(validation)
+        metrics = compute_metrics(validation.label, score, fitted.predict(score))
+        row["value"] = getattr(metrics, metric.score)
+        row.update({name: getattr(metrics, name) for name in REPORTED_SCORES})
+        if not math.isfinite(row["value"]):
+            raise NonFiniteError(
+                f"validation {metric.score} of {metric.composition} is {row['value']}"
+                f" in epoch {self.progress.epoch}"
+            )
+        if row["value"] > self.progress.best_value:
+            self.progress.best_value = row["value"]
+            self.progress.best_epoch = self.progress.epoch
+            self.progress.best_weights = self.model.weights()
+
+    def _keep(self, row: dict[str, float]) -> None:
+        """Write down where training stands, then say so."""
+        epoch = self.progress.epoch
+        if self.writer:
+            self.writer.scalars(epoch, "validation", {n: row[n] for n in REPORTED_SCORES})
+            self.writer.reconstructions(epoch, self.samples, self.fold, self._reconstruct)
+        if epoch == self.task.study.training.epochs:
+            return
+        if epoch in self.task.milestones:
+            self._stage()
+        self.progress.model_state = self.model.state()
+        save_checkpoint(self.checkpoints, self.progress)
+        self._tell(row)
+
+    def _tell(self, row: dict[str, float]) -> None:
+        self.reported = int(row["epoch"])
+        self.watch(_report(row, self.task.study.training.epochs))
+
+    def _stage(self) -> None:
+        """Put down what is committed if the trial is stopped at this epoch."""
+        stage = self.checkpoints.folder(stage_name(self.progress.epoch))
+        stage.remove("")
+        Ledger(stage).commit_fold(*self._result("pruned"))
+
+    def _result(self, state: State) -> tuple[FoldManifest, dict[str, bytes]]:
+        started = time.perf_counter()
+        evaluations = self._evaluations()
+        study = self.task.study
+        described = {
+            "study": dump_study(study),
+            "trial": self.task.trial,
+            "fold": self.task.fold,
+            "shape": vars(self.model.shape),
+            "components": list(self.model.components),
+            "latent_size": self.model.latent_size,
+            "best_epoch": self.progress.best_epoch,
+            "samples_hash": self.samples.content_hash,
+        }
+        files = {
+            fold_files.COMPONENTS: fold_files.components_file(self.samples, self.fold, evaluations),
+            fold_files.TRAINING_COMPONENTS: fold_files.training_components_file(
+                self.fold, evaluations
+            ),
+            fold_files.HISTORY: fold_files.history_file(self.progress.history),
+            fold_files.MODEL: fold_files.json_file(described),
+            fold_files.WEIGHTS: safetensors.torch.save(self.progress.best_weights),
+            fold_files.TIMINGS: self._timings(time.perf_counter() - started),
+        }
+        return self._manifest(state, ""), files
+
+    def _failure(self, reason: str) -> tuple[FoldManifest, dict[str, bytes]]:
+        files = {
+            fold_files.HISTORY: fold_files.history_file(self.progress.history),
+            fold_files.TIMINGS: self._timings(0.0),
+        }
+        return self._manifest("failed", reason), files
+
+    def _manifest(self, state: State, reason: str) -> FoldManifest:
+        return FoldManifest(
+            trial=self.task.trial,
+            fold=self.task.fold,
+            state=state,
+            reason=reason,
+            best_epoch=self.progress.best_epoch,
+            last_epoch=self.progress.epoch,
+            files={},
+        )
+
+    def _timings(self, evaluate_seconds: float) -> bytes:
+        return fold_files.json_file(
+            {
+                "train_seconds": self.progress.train_seconds,
+                "evaluate_seconds": evaluate_seconds,
+                "host": platform.node(),
+                "device": device_name(self.device),
+                "threads": torch.get_num_threads(),
+            }
+        )
+
+    def _evaluations(self) -> dict[str, Evaluation]:
+        """Score all samples with the last weights and with the best, and stay at the last."""
+        last = self._evaluation()
+        if self.progress.best_epoch == self.progress.epoch:
+            return {"best_validation": last, "last": last}
+        weights = self.model.weights()
+        self.model.load_weights(self.progress.best_weights)
+        best = self._evaluation()
+        self.model.load_weights(weights)
+        return {"best_validation": best, "last": last}
+
+    def _evaluation(self) -> Evaluation:
+        fold = self.fold
+        return Evaluation(*(self._errors(m) for m in (fold.training, fold.validation, fold.test)))
+
+    def _errors(self, members: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the model's error components of `members`, in their order."""
+        parts = [
+            self.model.errors(self.values[index])
+            for index in torch.split(torch.from_numpy(members).to(self.device), EVALUATED_AT_ONCE)
+        ]
+        errors = {
+            name: torch.cat([part[name] for part in parts]).cpu().numpy()
+            for name in self.model.components
+        }
+        for name, values in errors.items():
+            if not np.isfinite(values).all():
+                raise NonFiniteError(f"{name} is not finite in epoch {self.progress.epoch}")
+        return errors
+
+    def _split_errors(self, members: npt.NDArray[np.int64]) -> SplitErrors:
+        return SplitErrors(label=self.samples.label[members], values=self._errors(members))
+
+    def _reconstruct(self, members: npt.NDArray[np.int64]) -> npt.NDArray[np.float32] | None:
+        x = self.values[torch.from_numpy(members).to(self.device)]
+        reconstructed = self.model.reconstruct(x)
+        return None if reconstructed is None else reconstructed.cpu().numpy()
+
+
+def build_model(study: Study, samples: Samples, fold: int, device: torch.device) -> Model:
+    """Return the untrained model of a fold, its streams of randomness derived from the seed."""
+    seeds = Seeds(
+        weights=stream_seed(study.seed, "weights", fold),
+        batches=stream_seed(study.seed, "batches", fold),
+        noise=stream_seed(study.seed, "noise", fold),
+    )
+    shape = Shape(samples.channels, samples.length)
+    build = implementation(study.model.name)
+    return build(study.model, study.training, shape, seeds, device)
+
+
+def shared_tensor(values: npt.NDArray[np.float32]) -> Tensor:
+    """Return `values` as a tensor without a copy; nobody writes to it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(values)
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of the device that a fold ran on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu ({platform.machine()})"

@@ -1,0 +1,178 @@
+"""What a study says on the terminal, or in a log file, while it runs."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from study.definition import Study
+from study.ledger import TrialRecord, fold_name, trial_name
+from study.plan import Plan
+
+
+class Display:
+    """Progress of trials, folds and epochs, with the time left.
+
+    On a terminal it is a bar for the study and one for each running trial; in a log
+    file it is a line for each validation.
+    """
+
+    def __init__(self, study: Study, console: Console) -> None:
+        self._study, self._console = study, console
+        self._epochs = study.training.epochs
+        self._ended: set[int] = set()
+        self._reached: dict[int, int] = {}
+        self._tasks: dict[int, TaskID] = {}
+        self._started = time.monotonic()
+        self._before = 0
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[said]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._all = self._progress.add_task(
+            f"{study.name}: epochs of all trials", total=self._total, said=""
+        )
+
+    @property
+    def _total(self) -> int:
+        return self._study.search.trials * self._epochs
+
+    def start(self, ended: Sequence[TrialRecord]) -> None:
+        """Begin, with the trials that have ended before."""
+        self._ended = {record.number for record in ended}
+        self._before = len(self._ended) * self._epochs
+        self._started = time.monotonic()
+        self._progress.start()
+
+    def stop(self) -> None:
+        """Leave the terminal as it is."""
+        self._progress.stop()
+
+    def result(self, number: int, result: Mapping[str, Any]) -> None:
+        """Show what a trial's folds say after an epoch."""
+        epoch = int(result["epoch"])
+        self._reached[number] = epoch
+        said = self._values(result)
+        if number not in self._tasks:
+            self._tasks[number] = self._progress.add_task(
+                f"  {trial_name(number)}", total=self._epochs, said=said
+            )
+        self._progress.update(self._tasks[number], completed=epoch, said=said)
+        left = self._update_all()
+        if not self._console.is_terminal:
+            self._console.print(
+                f"{trial_name(number)}: epoch {epoch} of {self._epochs}, {said};"
+                f" {len(self._ended)} of {self._study.search.trials} trials ended, {left}",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def ended(self, record: TrialRecord) -> None:
+        """Show that a trial has ended."""
+        self._ended.add(record.number)
+        self._reached.pop(record.number, None)
+        if record.number in self._tasks:
+            self._progress.remove_task(self._tasks.pop(record.number))
+        self._update_all()
+        outcome = record.reason or f"best {self._metric} {record.best_value:.4f}"
+        self._console.print(
+            f"{record.name} {record.state}: {outcome}", highlight=False, soft_wrap=True
+        )
+
+    @property
+    def _metric(self) -> str:
+        metric = self._study.search.metric
+        return f"{metric.composition} {metric.score}"
+
+    def _values(self, result: Mapping[str, Any]) -> str:
+        if result["state"] == "failed":
+            return f"failed: {result['reason']}"
+        folds = range(self._study.split.folds)
+        each = " ".join(f"{result[f'{fold_name(fold)}/value']:.3f}" for fold in folds)
+        return f"{self._metric} {result['value']:.4f} (folds {each})"
+
+    def _update_all(self) -> str:
+        done = len(self._ended) * self._epochs + sum(self._reached.values())
+        left = self._time_left(done)
+        self._progress.update(self._all, completed=done, said=left)
+        return left
+
+    def _time_left(self, done: int) -> str:
+        trained = done - self._before
+        if trained <= 0:
+            return "time left unknown"
+        seconds = (time.monotonic() - self._started) / trained * (self._total - done)
+        if seconds < 90:
+            return f"about {seconds:.0f} s left"
+        if seconds < 5400:
+            return f"about {seconds / 60:.0f} min left"
+        return f"about {seconds / 3600:.1f} h left"
+
+
+def show_plan(console: Console, study: Study, plan: Plan, ended: Sequence[TrialRecord]) -> None:
+    """Print what will run."""
+    left = study.search.trials - len(ended)
+    stopping = study.search.stopping
+    lines = {
+        "study": f"{study.name}: {study.model.name} on {study.dataset.name}",
+        "trials": f"{study.search.trials} x {study.split.folds} folds x"
+        f" {study.training.epochs} epochs, {left} trials to run"
+        + (f", {len(ended)} ended before" if ended else ""),
+        "searched": ", ".join(study.search.space) or "nothing",
+        "early stops": f"ASHA from epoch {stopping.grace_epochs}, one in {stopping.reduction}"
+        " goes on"
+        if stopping
+        else "none",
+        "each fold": f"{plan.cpu:g} CPU, {plan.gpu:g} GPU, {plan.threads} thread(s)",
+        "at a time": f"{plan.trials_at_a_time} trial(s), each with all its folds",
+    }
+    for name, said in lines.items():
+        console.print(f"{name:>12}  {said}", highlight=False, soft_wrap=True)
+
+
+def show_summary(
+    console: Console, study: Study, summary: pa.Table, best: TrialRecord, rule: str
+) -> None:
+    """Print the best trial's compositions, by mean and deviation over folds."""
+    parameters = ", ".join(f"{key} {_shown(value)}" for key, value in best.parameters.items())
+    table = Table(
+        title=f"{study.name}: {best.name} on test{f' ({parameters})' if parameters else ''},"
+        f" epoch rule {rule}, mean ± deviation over {study.split.folds} fold(s)",
+        title_justify="left",
+    )
+    for column in ("composition", "L(x)", "supervision"):
+        table.add_column(column)
+    for column in ("F1 weighted", "phi", "AUROC"):
+        table.add_column(column, justify="right")
+    for row in summary.to_pylist():
+        if row["trial"] == best.name and row["epoch_rule"] == rule:
+            table.add_row(
+                row["composition"],
+                row["latent_form"],
+                row["supervision"],
+                *(
+                    f"{row[f'{metric}_mean']:.3f} ± {row[f'{metric}_std']:.3f}"
+                    for metric in ("f1_weighted", "phi", "auroc")
+                ),
+            )
+    console.print(table)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Tables made from the ledger, and from nothing else."""

@@ -1,0 +1,116 @@
+"""A study's results folder: what it belongs to, who writes to it, and starting anew."""
+
+import contextlib
+import fcntl
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from study.data.samples import Samples
+from study.definition import Study
+from study.errors import RequestError
+from study.fold_files import to_parquet
+from study.splits import Splits, splits_table
+from study.storage import Folder, LocalFolder
+from study.study_file import check_study, dump_study, flatten, parse_yaml, to_yaml
+
+STUDY = "study.yaml"
+VERSIONED = ("numpy", "optuna", "ray", "scikit-learn", "torch", "wfdb")
+CHANGEABLE = ("resources.", "search.trials", "provenance.")
+
+
+def read_study(results: Folder) -> Study:
+    """Return the study that a results folder holds.
+
+    Raises:
+        RequestError: it holds none, or not a sound one.
+    """
+    where = results.locate(STUDY)
+    try:
+        text = results.read(STUDY).decode()
+    except (FileNotFoundError, UnicodeDecodeError):
+        raise RequestError(f"{where}: is no study; give a folder that study.run wrote") from None
+    content = parse_yaml(text, where)
+    if not isinstance(content, Mapping):
+        raise RequestError(f"{where}: must hold keys and values")
+    return check_study(content, where)
+
+
+def refuse_other_study(results: Folder, study: Study, samples: Samples, splits: Splits) -> None:
+    """Raise RequestError if the folder belongs to a study with other results than `study`."""
+    if not results.exists(STUDY):
+        return
+    stored = read_study(results)
+    before, now = (flatten(dump_study(each)) for each in (stored, study))
+    for key in sorted(before.keys() | now.keys()):
+        if not key.startswith(CHANGEABLE) and before.get(key) != now.get(key):
+            raise RequestError(
+                f"{results.locate(STUDY)}: {key} is {_said(before, key)} there and"
+                f" {_said(now, key)} now; use --fresh, another --output or another name"
+            )
+    known = stored.provenance or {}
+    for key, value in _hashes(samples, splits).items():
+        if known.get(key) != value:
+            raise RequestError(
+                f"{results.locate(STUDY)}: {key} is {known.get(key)} there and {value} now: the"
+                " data changed; use --fresh or another --output"
+            )
+
+
+def write_study(results: Folder, study: Study, samples: Samples, splits: Splits) -> None:
+    """Write `study.yaml`, with versions and hashes, and `splits.parquet`."""
+    provenance = {
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in VERSIONED},
+        **_hashes(samples, splits),
+    }
+    content = dump_study(study.model_copy(update={"provenance": provenance}))
+    results.write("splits.parquet", to_parquet(splits_table(samples, splits)))
+    results.write(STUDY, to_yaml(content).encode())
+
+
+def put_aside(output: Folder, name: str) -> str | None:
+    """Rename a study's folder so that a new one can start; return where it is now."""
+    if not output.exists(name):
+        return None
+    number = 1
+    while output.exists(f"{name}.{number}"):
+        number += 1
+    output.move(name, f"{name}.{number}")
+    return output.locate(f"{name}.{number}")
+
+
+@contextlib.contextmanager
+def sole_driver(output: Folder, name: str) -> Iterator[None]:
+    """Hold a study of the output folder; a killed holder's lock is gone with it.
+
+    Raises:
+        RequestError: another process holds it.
+    """
+    if not isinstance(output, LocalFolder):
+        yield
+        return
+    path = Path(output.locate(f".{name}.lock"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RequestError(
+                f"{output.locate(name)}: another process runs this study; wait for it or stop it"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _hashes(samples: Samples, splits: Splits) -> dict[str, str]:
+    return {"samples_hash": samples.content_hash, "split_hash": splits.split_hash}
+
+
+def _said(flat: Mapping[str, Any], key: str) -> str:
+    return repr(flat[key]) if key in flat else "not set"

@@ -1,0 +1,176 @@
+"""`python -m study.run`: run a study, or continue it where it stopped."""
+
+import os
+import shlex
+import signal
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from study.command import Command
+from study.errors import StudyFailedError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from study.definition import Study
+    from study.plan import NodeCapacity
+
+PROGRAM = "python -m study.run"
+
+app = Command(
+    "Run a study, or continue it where it stopped.",
+    epilog="Examples: python -m study.run | python -m study.run mitbih --set training.epochs=20"
+    " | python -m study.run my_study.yaml --plan",
+)
+
+
+@app.command()
+def run(
+    study: Annotated[
+        str, typer.Argument(help="a shipped study's name, or the path of a YAML file")
+    ] = "quickstart",
+    output: Annotated[str, typer.Option(help="folder or URI of all results")] = "results",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="override a setting; repeatable"),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="data folder; else STUDY_DATA_DIR, else a cache folder")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="a Ray cluster; else RAY_ADDRESS, else a private one on this machine"),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="say what would run, and stop")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="start anew; the old results are kept aside")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(help="replaces the study's seed")] = None,
+) -> None:
+    """Run STUDY, or continue it where it stopped."""
+    from study.study_file import load_study
+
+    request = load_study(study, set_ or (), seed)
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    _run(request, output, data, address, only_plan=plan, fresh=fresh)
+
+
+def _run(
+    study: "Study",
+    output: str,
+    data: str | None,
+    address: str | None,
+    *,
+    only_plan: bool,
+    fresh: bool,
+) -> None:
+    from rich.console import Console
+
+    from study.data import data_folder, load
+    from study.plan import make_plan
+    from study.progress import show_plan
+    from study.results import put_aside, refuse_other_study, sole_driver, write_study
+    from study.splits import make_splits
+    from study.storage import open_folder
+
+    console = Console()
+    outputs = open_folder(output)
+    results = outputs.folder(study.name)
+    if not address:
+        make_plan(study, _this_machine())
+    if only_plan and not address:
+        ended = [] if fresh else _ended(results)
+        show_plan(console, study, make_plan(study, _this_machine()), ended)
+        return
+    samples = load(study.dataset, data_folder(data), study.seed)
+    splits = make_splits(samples, study.split, study.seed)
+    if not fresh:
+        refuse_other_study(results, study, samples, splits)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    from study.cluster import capacity, connected
+
+    if only_plan:
+        with connected(address):
+            show_plan(console, study, make_plan(study, capacity()), _ended(results))
+        return
+    with sole_driver(outputs, study.name):
+        if fresh and (aside := put_aside(outputs, study.name)):
+            console.print(f"the results until now are in {aside}", soft_wrap=True)
+        write_study(results, study, samples, splits)
+        lost: set[int] = set()
+        if len(_ended(results)) < study.search.trials:
+            with connected(address):
+                lost = _search(
+                    console, study, samples, splits, results, make_plan(study, capacity())
+                )
+        _report(console, study, splits.split_hash, results)
+    if lost:
+        raise StudyFailedError(f"{len(lost)} trial(s) lost their workers too often")
+
+
+def _this_machine() -> "list[NodeCapacity]":
+    from study.plan import NodeCapacity
+
+    return [NodeCapacity(cpus=len(os.sched_getaffinity(0)), gpus=_local_gpus())]
+
+
+def _local_gpus() -> int:
+    """Count this machine's GPUs as Ray will, without importing PyTorch."""
+    from ray._private.accelerators import get_accelerator_manager_for_resource
+
+    manager = get_accelerator_manager_for_resource("GPU")
+    return manager.get_current_node_num_accelerators() if manager else 0
+
+
+def _ended(results: Any) -> list[Any]:
+    from study.ledger import Ledger
+
+    return Ledger(results.folder("ledger")).trials()
+
+
+def _search(
+    console: "Console", study: "Study", samples: Any, splits: Any, results: Any, plan: Any
+) -> set[int]:
+    from study.progress import Display, show_plan
+    from study.search import run_search
+
+    ended = _ended(results)
+    show_plan(console, study, plan, ended)
+    console.print(f" TensorBoard  tensorboard --logdir {results.locate()}", soft_wrap=True)
+    display = Display(study, console)
+    display.start(ended)
+    try:
+        return run_search(study, plan, samples, splits, results, display.result, display.ended)
+    finally:
+        display.stop()
+
+
+def _report(console: "Console", study: "Study", split_hash: str, results: Any) -> None:
+    from study.progress import show_summary
+    from study.report.build import build_report
+
+    report = build_report(study, split_hash, results)
+    ended = _ended(results)
+    completed = [record for record in ended if record.state == "completed"]
+    failed = [record for record in ended if record.state == "failed"]
+    for record in failed:
+        console.print(f"{record.name} failed: {record.reason}", soft_wrap=True)
+    if report is None or not completed:
+        raise StudyFailedError("no trial completed" + (f": {failed[0].reason}" if failed else ""))
+    best = max(completed, key=lambda record: (record.best_value, -record.number))
+    show_summary(console, study, report.summary, best, "best_validation")
+    console.print(f"      scores  {results.locate('scores.parquet')}", soft_wrap=True)
+    console.print(f"     summary  {results.locate('summary.parquet')}", soft_wrap=True)
+    console.print(f" TensorBoard  tensorboard --logdir {results.locate()}", soft_wrap=True)
+
+
+def continuing_command(arguments: list[str]) -> str:
+    """Return the command that continues what `arguments` started."""
+    return shlex.join([*PROGRAM.split(), *(a for a in arguments if a != "--fresh")])
+
+
+if __name__ == "__main__":
+    sys.exit(app.main(continuing=continuing_command(sys.argv[1:])))

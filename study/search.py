@@ -1,0 +1,256 @@
+"""The trials of a study on the cluster: Ray Tune, proposals by Optuna, early stops by ASHA.
+
+The driver keeps nothing that the ledger does not: a new driver proposes the same
+trials, knows the same rungs, and runs those that have not ended. Tune's own files are
+of no use to it.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.logger import JsonLoggerCallback
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from study.data.samples import Samples
+from study.definition import Study
+from study.ledger import Ledger, TrialRecord, trial_name
+from study.outcome import conclude, interrupted_stop
+from study.plan import Plan
+from study.proposal import propose
+from study.splits import Splits
+from study.storage import Folder
+from study.trial import Gate, TrialJob, milestones, run_trial
+
+TRIAL_RESTARTS = 3
+HEAD_NODE = "node:__internal_head__"
+
+
+@dataclass
+class SearchState:
+    """What the search, the scheduler and the callback of one driver share.
+
+    Attributes:
+        study: the study.
+        results: its results folder.
+        ended: records of ended trials by number.
+        numbers: trial number by Tune's own trial id.
+        parameters: searched settings by trial number.
+        stopped: epoch of an early stop by trial number.
+        lost: numbers of trials that this run could not finish.
+        on_ended: called with the record of each trial that ends.
+    """
+
+    study: Study
+    results: Folder
+    ended: dict[int, TrialRecord]
+    on_ended: Callable[[TrialRecord], None]
+    numbers: dict[str, int] = field(default_factory=dict)
+    parameters: dict[int, dict[str, Any]] = field(default_factory=dict)
+    stopped: dict[int, int] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
+
+    def conclude(self, number: int) -> None:
+        """Write down how a trial ended, or that this run could not finish it."""
+        record = conclude(
+            Ledger(self.results.folder("ledger")),
+            self.results.folder("checkpoints"),
+            self.study,
+            number,
+            self.parameters[number],
+            self.stopped.get(number),
+        )
+        if record is None:
+            self.lost.add(number)
+        else:
+            self.ended[number] = record
+            self.on_ended(record)
+
+
+class LedgerSearch(Searcher):
+    """Proposes the trials that have not ended, in their order; see `study.proposal`."""
+
+    def __init__(self, state: SearchState) -> None:
+        super().__init__(metric="value", mode="max")
+        self._state = state
+        self._next = 0
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """See `Searcher.suggest`; None while trials that the next one needs still run."""
+        state, search = self._state, self._state.study.search
+        while self._next < search.trials:
+            number = self._next
+            needed = range(number - search.parallel + 1)
+            if any(earlier in state.lost for earlier in needed):
+                break
+            if any(earlier not in state.ended for earlier in needed):
+                return None
+            self._next += 1
+            if number in state.ended:
+                continue
+            state.parameters[number] = propose(
+                state.study, number, [state.ended[earlier] for earlier in needed]
+            )
+            epoch = interrupted_stop(Ledger(state.results.folder("ledger")), state.study, number)
+            if epoch is not None:
+                state.stopped[number] = epoch
+                state.conclude(number)
+                continue
+            state.numbers[trial_id] = number
+            return {"number": number, "parameters": state.parameters[number]}
+        return str(Searcher.FINISHED)
+
+    def set_search_properties(self, *_: Any, **__: Any) -> bool:
+        """Metric and mode are this class's own."""
+        return True
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Nothing: what ended is read from the ledger."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger holds all there is."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger holds all there is."""
+
+
+class MilestoneScheduler(AsyncHyperBandScheduler):
+    """ASHA with epochs as its clock, that knows the rungs of trials that ended before.
+
+    A trial with a failed fold is stopped, and enters no rung. Folds wait at a
+    milestone; they are let through when the trial may go on.
+    """
+
+    def __init__(self, state: SearchState, epochs: frozenset[int], gate: Any) -> None:
+        study, stopping = state.study, state.study.search.stopping
+        last = study.training.epochs
+        super().__init__(
+            time_attr="epoch",
+            metric="value",
+            mode="max",
+            max_t=last,
+            grace_period=min(stopping.grace_epochs, last) if stopping else last,
+            reduction_factor=stopping.reduction if stopping else 2,
+        )
+        self._state, self._milestones, self._gate = state, epochs, gate
+        for record in sorted(state.ended.values(), key=lambda record: record.arrival):
+            self._enter_rungs(record)
+
+    def _enter_rungs(self, record: TrialRecord) -> None:
+        trial = SimpleNamespace(trial_id=record.name)
+        self.on_trial_add(None, trial)
+        for epoch, value in record.values:
+            super().on_trial_result(None, trial, {"epoch": epoch, "value": value})
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """See `TrialScheduler.on_trial_result`."""
+        if not math.isfinite(result.get("value", math.nan)):
+            return str(TrialScheduler.STOP)
+        decision = str(super().on_trial_result(tune_controller, trial, result))
+        number, epoch = self._state.numbers[trial.trial_id], result["epoch"]
+        if epoch in self._milestones:
+            if decision == TrialScheduler.STOP:
+                self._state.stopped[number] = epoch
+            else:
+                self._gate.open.remote(number, epoch)
+        return decision
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """See `TrialScheduler.on_trial_complete`; every rung was entered on the way."""
+        self._trial_info.pop(trial.trial_id, None)
+
+
+class Conclusions(tune.Callback):
+    """Writes trials to the ledger as they end, and passes on what they say."""
+
+    def __init__(self, state: SearchState, on_result: Callable[[int, dict[str, Any]], None]):
+        self._state, self._on_result = state, on_result
+
+    def on_trial_result(
+        self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **_: Any
+    ) -> None:
+        """See `tune.Callback.on_trial_result`."""
+        if "epoch" in result:
+            self._on_result(self._state.numbers[trial.trial_id], result)
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
+        """See `tune.Callback.on_trial_complete`."""
+        self._state.conclude(self._state.numbers[trial.trial_id])
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
+        """See `tune.Callback.on_trial_error`; Tune has given the trial up."""
+        self._state.conclude(self._state.numbers[trial.trial_id])
+
+
+def run_search(
+    study: Study,
+    plan: Plan,
+    samples: Samples,
+    splits: Splits,
+    results: Folder,
+    on_result: Callable[[int, dict[str, Any]], None],
+    on_ended: Callable[[TrialRecord], None],
+) -> set[int]:
+    """Run all trials of a study that have not ended, on the connected cluster.
+
+    Args:
+        study: the study.
+        plan: resources of each fold, and trials at a time.
+        samples: the dataset.
+        splits: the folds.
+        results: the study's results folder.
+        on_result: called with a trial's number and what its folds report.
+        on_ended: called with the record of each trial that ends.
+
+    Returns:
+        Numbers of the trials that could not be finished.
+    """
+    ledger = Ledger(results.folder("ledger"))
+    ended = {record.number: record for record in ledger.trials()}
+    state = SearchState(study, results, ended, on_ended)
+    gate = ray.remote(num_cpus=0, resources={HEAD_NODE: 0.001})(Gate).remote()
+    epochs = milestones(study)
+    job = TrialJob(
+        study=study,
+        plan=plan,
+        results=results.locate(),
+        milestones=epochs,
+        samples=ray.put(samples),
+        folds=ray.put(splits.folds),
+        gate=gate,
+    )
+    results.remove("tune")
+    # The trial itself only waits for its folds: it takes no CPU from them, and stays
+    # with the driver on the head node.
+    trainable = tune.with_resources(
+        tune.with_parameters(run_trial, job=job), {"CPU": 0, HEAD_NODE: 0.001}
+    )
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=LedgerSearch(state),
+            scheduler=MilestoneScheduler(state, epochs, gate),
+            num_samples=study.search.trials,
+            max_concurrent_trials=plan.trials_at_a_time,
+            trial_name_creator=lambda trial: trial_name(state.numbers[trial.trial_id]),
+            trial_dirname_creator=lambda trial: trial_name(state.numbers[trial.trial_id]),
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=results.locate(),
+            verbose=0,
+            callbacks=[JsonLoggerCallback(), Conclusions(state, on_result)],
+            failure_config=tune.FailureConfig(max_failures=TRIAL_RESTARTS),
+        ),
+    )
+    tuner.fit()
+    if len(state.ended) == study.search.trials:
+        results.remove("checkpoints")
+    return state.lost
