@@ -3,8 +3,7 @@
 import sys
 
 import typer
-from click import ClickException
-from click.exceptions import Abort, Exit
+from typer.exceptions import TyperException
 
 from study.errors import RequestError, StudyFailedError
 
@@ -22,6 +21,7 @@ class Command(typer.Typer):
             epilog=epilog,
             add_completion=False,
             pretty_exceptions_enable=False,
+            rich_markup_mode=None,
         )
 
     def main(self, continuing: str = "") -> int:
@@ -36,13 +36,13 @@ class Command(typer.Typer):
             result = typer.main.get_command(self).main(standalone_mode=False)
         except RequestError as error:
             return _say(str(error), REQUEST_WRONG)
-        except ClickException as error:
-            return _say(error.format_message(), REQUEST_WRONG)
-        except Exit as exit_:
+        except TyperException as error:
+            return _say(str(error), REQUEST_WRONG)
+        except typer.Exit as exit_:
             return exit_.exit_code
         except StudyFailedError as error:
             return _say(f"{error}{_continue(continuing)}", NOT_FINISHED)
-        except (KeyboardInterrupt, Abort):
+        except (KeyboardInterrupt, typer.Abort):
             return _say(f"interrupted{_continue(continuing)}", INTERRUPTED)
         return result if isinstance(result, int) else 0
 

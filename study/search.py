@@ -43,17 +43,23 @@ class SearchState:
         parameters: searched settings by trial number.
         stopped: epoch of an early stop by trial number.
         lost: numbers of trials that this run could not finish.
+        on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
     """
 
     study: Study
     results: Folder
     ended: dict[int, TrialRecord]
+    on_result: Callable[[int, dict[str, Any]], None]
     on_ended: Callable[[TrialRecord], None]
     numbers: dict[str, int] = field(default_factory=dict)
     parameters: dict[int, dict[str, Any]] = field(default_factory=dict)
     stopped: dict[int, int] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles what it is given; of this nothing is ever read back."""
+        return {}
 
     def conclude(self, number: int) -> None:
         """Write down how a trial ended, or that this run could not finish it."""
@@ -170,15 +176,15 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
 class Conclusions(tune.Callback):
     """Writes trials to the ledger as they end, and passes on what they say."""
 
-    def __init__(self, state: SearchState, on_result: Callable[[int, dict[str, Any]], None]):
-        self._state, self._on_result = state, on_result
+    def __init__(self, state: SearchState) -> None:
+        self._state = state
 
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **_: Any
     ) -> None:
         """See `tune.Callback.on_trial_result`."""
         if "epoch" in result:
-            self._on_result(self._state.numbers[trial.trial_id], result)
+            self._state.on_result(self._state.numbers[trial.trial_id], result)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         """See `tune.Callback.on_trial_complete`."""
@@ -214,7 +220,7 @@ def run_search(
     """
     ledger = Ledger(results.folder("ledger"))
     ended = {record.number: record for record in ledger.trials()}
-    state = SearchState(study, results, ended, on_ended)
+    state = SearchState(study, results, ended, on_result, on_ended)
     gate = ray.remote(num_cpus=0, resources={HEAD_NODE: 0.001})(Gate).remote()
     epochs = milestones(study)
     job = TrialJob(
@@ -246,7 +252,7 @@ def run_search(
             name="tune",
             storage_path=results.locate(),
             verbose=0,
-            callbacks=[JsonLoggerCallback(), Conclusions(state, on_result)],
+            callbacks=[JsonLoggerCallback(), Conclusions(state)],
             failure_config=tune.FailureConfig(max_failures=TRIAL_RESTARTS),
         ),
     )
