@@ -1,14 +1,17 @@
 """What a study will ask of a cluster, and how many trials run at a time."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from study.definition import ResourceSettings, Study
 from study.errors import RequestError
 
 SHARED_GPU = 0.2
 FINEST_CPU_PART = 100
+NVIDIA = Path("/proc/driver/nvidia/gpus")
 PRECISION = 4  # Ray counts resources in units of 0.0001
 
 
@@ -43,6 +46,15 @@ class Plan:
     def threads(self) -> int:
         """Threads of each fold's arithmetic."""
         return max(1, math.floor(self.cpu))
+
+
+def this_machine() -> list[NodeCapacity]:
+    """Return what a private cluster on this machine has."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = len(list(NVIDIA.iterdir())) if NVIDIA.is_dir() else 0
+    if visible is not None:
+        gpus = min(gpus, len([device for device in visible.split(",") if device.strip()]))
+    return [NodeCapacity(cpus=len(os.sched_getaffinity(0)), gpus=gpus)]
 
 
 def make_plan(study: Study, nodes: Sequence[NodeCapacity]) -> Plan:

@@ -1,5 +1,6 @@
 """What a study says on the terminal, or in a log file, while it runs."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -146,32 +147,39 @@ def show_plan(console: Console, study: Study, plan: Plan, ended: Sequence[TrialR
         console.print(f"{name:>12}  {said}", highlight=False, soft_wrap=True)
 
 
-def show_summary(
-    console: Console, study: Study, summary: pa.Table, best: TrialRecord, rule: str
-) -> None:
+def show_summary(console: Console, study: Study, summary: pa.Table, best: TrialRecord) -> None:
     """Print the best trial's compositions, by mean and deviation over folds."""
     parameters = ", ".join(f"{key} {_shown(value)}" for key, value in best.parameters.items())
-    table = Table(
-        title=f"{study.name}: {best.name} on test{f' ({parameters})' if parameters else ''},"
-        f" epoch rule {rule}, mean ± deviation over {study.split.folds} fold(s)",
-        title_justify="left",
+    console.print(
+        f"\n{study.name}: {best.name} is the best of {study.search.trials} trial(s)"
+        f"{f' ({parameters})' if parameters else ''}; on test, weights of the best validation"
+        f" epoch, mean ± deviation over {study.split.folds} fold(s)",
+        highlight=False,
     )
-    for column in ("composition", "L(x)", "supervision"):
-        table.add_column(column)
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("composition (form of L)", no_wrap=True)
+    table.add_column("labels", no_wrap=True)
     for column in ("F1 weighted", "phi", "AUROC"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for row in summary.to_pylist():
-        if row["trial"] == best.name and row["epoch_rule"] == rule:
+        if row["trial"] == best.name and row["epoch_rule"] == "best_validation":
+            form = f" ({row['latent_form']})" if row["latent_form"] else ""
             table.add_row(
-                row["composition"],
-                row["latent_form"],
+                f"{row['composition']}{form}",
                 row["supervision"],
-                *(
-                    f"{row[f'{metric}_mean']:.3f} ± {row[f'{metric}_std']:.3f}"
-                    for metric in ("f1_weighted", "phi", "auroc")
-                ),
+                *(_mean_and_deviation(row, metric) for metric in ("f1_weighted", "phi", "auroc")),
             )
     console.print(table)
+    console.print(
+        "labels: what the decision saw of validation labels; none, its threshold, or an SVM",
+        highlight=False,
+    )
+
+
+def _mean_and_deviation(row: Mapping[str, Any], metric: str) -> str:
+    deviation = row[f"{metric}_std"]
+    spread = "" if math.isnan(deviation) else f"±{deviation:.3f}"
+    return f"{row[f'{metric}_mean']:.3f}{spread}"
 
 
 def _shown(value: Any) -> str:

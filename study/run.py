@@ -14,8 +14,12 @@ from study.errors import StudyFailedError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from study.data.samples import Samples
     from study.definition import Study
-    from study.plan import NodeCapacity
+    from study.ledger import TrialRecord
+    from study.plan import Plan
+    from study.splits import Splits
+    from study.storage import Folder
 
 PROGRAM = "python -m study.run"
 
@@ -69,7 +73,7 @@ def _run(
     from rich.console import Console
 
     from study.data import data_folder, load
-    from study.plan import make_plan
+    from study.plan import make_plan, this_machine
     from study.progress import show_plan
     from study.results import put_aside, refuse_other_study, sole_driver, write_study
     from study.splits import make_splits
@@ -79,11 +83,10 @@ def _run(
     outputs = open_folder(output)
     results = outputs.folder(study.name)
     if not address:
-        make_plan(study, _this_machine())
-    if only_plan and not address:
-        ended = [] if fresh else _ended(results)
-        show_plan(console, study, make_plan(study, _this_machine()), ended)
-        return
+        fitted = make_plan(study, this_machine())
+        if only_plan:
+            show_plan(console, study, fitted, [] if fresh else _ended(results))
+            return
     samples = load(study.dataset, data_folder(data), study.seed)
     splits = make_splits(samples, study.split, study.seed)
     if not fresh:
@@ -111,28 +114,19 @@ def _run(
         raise StudyFailedError(f"{len(lost)} trial(s) lost their workers too often")
 
 
-def _this_machine() -> "list[NodeCapacity]":
-    from study.plan import NodeCapacity
-
-    return [NodeCapacity(cpus=len(os.sched_getaffinity(0)), gpus=_local_gpus())]
-
-
-def _local_gpus() -> int:
-    """Count this machine's GPUs as Ray will, without importing PyTorch."""
-    from ray._private.accelerators import get_accelerator_manager_for_resource
-
-    manager = get_accelerator_manager_for_resource("GPU")
-    return manager.get_current_node_num_accelerators() if manager else 0
-
-
-def _ended(results: Any) -> list[Any]:
+def _ended(results: "Folder") -> "list[TrialRecord]":
     from study.ledger import Ledger
 
     return Ledger(results.folder("ledger")).trials()
 
 
 def _search(
-    console: "Console", study: "Study", samples: Any, splits: Any, results: Any, plan: Any
+    console: "Console",
+    study: "Study",
+    samples: "Samples",
+    splits: "Splits",
+    results: "Folder",
+    plan: "Plan",
 ) -> set[int]:
     from study.progress import Display, show_plan
     from study.search import run_search
@@ -141,14 +135,19 @@ def _search(
     show_plan(console, study, plan, ended)
     console.print(f" TensorBoard  tensorboard --logdir {results.locate()}", soft_wrap=True)
     display = Display(study, console)
+
+    def on_ended(record: "TrialRecord") -> None:
+        display.ended(record)
+        _write_hparams(study, [record], results)
+
     display.start(ended)
     try:
-        return run_search(study, plan, samples, splits, results, display.result, display.ended)
+        return run_search(study, plan, samples, splits, results, display.result, on_ended)
     finally:
         display.stop()
 
 
-def _report(console: "Console", study: "Study", split_hash: str, results: Any) -> None:
+def _report(console: "Console", study: "Study", split_hash: str, results: "Folder") -> None:
     from study.progress import show_summary
     from study.report.build import build_report
 
@@ -161,10 +160,33 @@ def _report(console: "Console", study: "Study", split_hash: str, results: Any) -
     if report is None or not completed:
         raise StudyFailedError("no trial completed" + (f": {failed[0].reason}" if failed else ""))
     best = max(completed, key=lambda record: (record.best_value, -record.number))
-    show_summary(console, study, report.summary, best, "best_validation")
+    show_summary(console, study, report.summary, best)
+    _write_hparams(study, ended, results, report.summary)
     console.print(f"      scores  {results.locate('scores.parquet')}", soft_wrap=True)
     console.print(f"     summary  {results.locate('summary.parquet')}", soft_wrap=True)
     console.print(f" TensorBoard  tensorboard --logdir {results.locate()}", soft_wrap=True)
+
+
+def _write_hparams(
+    study: "Study", records: "list[TrialRecord]", results: "Folder", summary: Any = None
+) -> None:
+    """Write trials to TensorBoard's HParams: validation, and test once there is a summary."""
+    from study.study_file import configure, dump_study, flatten
+    from study.tensorboard import write_hparams
+
+    rows = summary.to_pylist() if summary is not None else []
+    for record in records:
+        content = dump_study(configure(study, record.parameters))
+        settings = flatten({part: content[part] for part in ("model", "training")})
+        scores = {"validation/best_value": record.best_value} | {
+            f"test/{row['composition']}{row['latent_form'] and '_' + row['latent_form']}"
+            f"/{metric}": row[f"{metric}_mean"]
+            for row in rows
+            if row["trial"] == record.name and row["epoch_rule"] == "best_validation"
+            for metric in ("f1_weighted", "phi", "auroc")
+        }
+        if record.state != "failed":
+            write_hparams(results, record.name, {**settings, "state": record.state}, scores)
 
 
 def continuing_command(arguments: list[str]) -> str:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from study.data.samples import Samples
 from study.splits import Fold
+from study.storage import Folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,16 +62,22 @@ class FoldWriter:
             self._opened.close()
 
 
-def write_hparams(folder: str, parameters: Mapping[str, Any], scores: Mapping[str, float]) -> None:
-    """Write a trial's settings and final scores for TensorBoard's HParams tab."""
+def write_hparams(
+    results: Folder, trial: str, parameters: Mapping[str, Any], scores: Mapping[str, float]
+) -> None:
+    """Write a trial's settings and scores for the HParams tab, in place of what is there."""
     from tensorboardX import SummaryWriter
     from tensorboardX.summary import hparams
 
+    place = f"tensorboard/{trial}"
+    for name in results.names(place):
+        if name.startswith("events.out"):
+            results.remove(f"{place}/{name}")
     shown = {
         name: value if isinstance(value, bool | int | float | str) else str(value)
         for name, value in parameters.items()
     }
-    with SummaryWriter(folder) as writer:
+    with SummaryWriter(results.locate(place)) as writer:
         for summary in hparams(shown, dict(scores)):
             writer.file_writer.add_summary(summary)
         for name, value in scores.items():

@@ -83,7 +83,7 @@ def score_fold(
     }
     parameters = {
         f"param.{key}": value
-        for part in ("dataset", "model", "training", "scores")
+        for part in ("dataset", "split", "model", "training", "scores")
         for key, value in flatten({part: config[part]}).items()
     }
     epochs = {"best_validation": manifest.best_epoch, "last": manifest.last_epoch}
@@ -94,6 +94,7 @@ def score_fold(
             "epoch": epochs[rule],
             **asdict(row),
             "num_training": len(errors[rule].training),
+            "beta_unscaled": _beta_unscaled(described),
             **parameters,
         }
         for rule in fold_files.EPOCH_RULES
@@ -154,6 +155,13 @@ def timings_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.table({name: [row[name] for row in rows] for name in TIMING_COLUMNS})
 
 
+def _beta_unscaled(described: Mapping[str, Any]) -> float | None:
+    """Return beta without the averaging of the reconstruction loss over time and channels."""
+    beta = described["study"]["model"].get("beta")
+    shape = described["shape"]
+    return None if beta is None else beta * shape["length"] * shape["channels"]
+
+
 def _over_folds(values: "pd.Series[float]", ratio: float) -> dict[str, float]:
     count, mean = len(values), float(values.mean())
     deviation = float(values.std(ddof=1)) if count > 1 else math.nan
@@ -166,7 +174,7 @@ def _fixed_columns() -> Iterable[str]:
     yield from ("study", "dataset", "protocol", "split_hash", "model", "trial", "config_hash")
     yield from ("state", "fold", "seed", "epoch_rule", "epoch")
     yield from (field.name for field in fields(ScoreRow))
-    yield "num_training"
+    yield from ("num_training", "beta_unscaled")
 
 
 def _column(values: list[Any]) -> pa.Array:

@@ -1,0 +1,117 @@
+"""Samples from arrays: types, ranges, the content hash and stratified subsets."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from study.data.samples import Samples
+from study.randomness import stream_seed
+
+ARRAYS = tuple(
+    field.name
+    for field in fields(Samples)
+    if field.name not in ("sampling_rate_hz", "content_hash")
+)
+"""Names of the per-sample arrays of `Samples`, in their order."""
+
+
+def content_hash(samples: Samples) -> str:
+    """Return the sha256 (hex) of all arrays of `samples` and of its sampling rate."""
+    digest = hashlib.sha256()
+    for name in ARRAYS:
+        array = np.ascontiguousarray(getattr(samples, name))
+        header = [name, array.dtype.str, list(array.shape)]
+        digest.update(json.dumps(header).encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    digest.update(json.dumps(samples.sampling_rate_hz).encode())
+    return digest.hexdigest()
+
+
+def build_samples(
+    values: npt.ArrayLike,
+    label: npt.ArrayLike,
+    kind: Sequence[str] | npt.NDArray[np.str_],
+    symbol: Sequence[str] | npt.NDArray[np.str_],
+    *,
+    record: Sequence[str] | npt.NDArray[np.str_] | None = None,
+    patient: Sequence[str] | npt.NDArray[np.str_] | None = None,
+    side: Sequence[str] | npt.NDArray[np.str_] | None = None,
+    start: npt.ArrayLike | None = None,
+    extent: npt.ArrayLike | None = None,
+    sampling_rate_hz: float = 0.0,
+) -> Samples:
+    """Return `Samples` with its types and content hash; what is not given is unknown.
+
+    Args:
+        values: `(n, length)` in [0, 1], one channel.
+        label: `(n,)` 0 normal, 1 abnormal.
+        kind: `(n,)` class of each sample.
+        symbol: `(n,)` annotation of each sample.
+        record: `(n,)` record of each sample; unknown is "".
+        patient: `(n,)` patient of each sample; unknown is "".
+        side: `(n,)` inter-patient side; none is "".
+        start: `(n,)` first position in the record; none is -1.
+        extent: `(n,)` length in the record; unknown is the length of `values`.
+        sampling_rate_hz: rate that `start` and `extent` count in; unknown is 0.0.
+    """
+    channelled = np.ascontiguousarray(values, dtype=np.float32)[:, np.newaxis, :]
+    count, _, length = channelled.shape
+    assert np.isfinite(channelled).all()
+    assert count == 0 or (channelled.min() >= 0 and channelled.max() <= 1)
+    unknown = [""] * count
+    samples = Samples(
+        values=channelled,
+        label=np.asarray(label, dtype=np.int8),
+        kind=np.asarray(kind, dtype=np.str_),
+        symbol=np.asarray(symbol, dtype=np.str_),
+        record=np.asarray(unknown if record is None else record, dtype=np.str_),
+        patient=np.asarray(unknown if patient is None else patient, dtype=np.str_),
+        side=np.asarray(unknown if side is None else side, dtype=np.str_),
+        start=np.asarray([-1] * count if start is None else start, dtype=np.int64),
+        extent=np.asarray([length] * count if extent is None else extent, dtype=np.int64),
+        sampling_rate_hz=sampling_rate_hz,
+        content_hash="",
+    )
+    return replace(samples, content_hash=content_hash(samples))
+
+
+def stratified_subset(samples: Samples, limit: int | None, seed: int) -> Samples:
+    """Return `limit` samples in their original order, or all if there are no more.
+
+    Kinds keep their proportions (largest remainder); a kind that the proportions
+    would drop keeps one sample while there is room. The subset has a content hash
+    of its own.
+
+    Args:
+        samples: the samples to draw from.
+        limit: how many to keep; None keeps all.
+        seed: the study's seed.
+    """
+    if limit is None or limit >= len(samples):
+        return samples
+    generator = np.random.default_rng(stream_seed(seed, "data", "limit"))
+    kinds, counts = np.unique(samples.kind, return_counts=True)
+    chosen = [
+        generator.permutation(np.flatnonzero(samples.kind == kind))[:share]
+        for kind, share in zip(kinds, _shares(counts, limit), strict=True)
+    ]
+    subset = samples.take(np.sort(np.concatenate(chosen)))
+    return replace(subset, content_hash=content_hash(subset))
+
+
+def _shares(counts: npt.NDArray[np.int64], limit: int) -> npt.NDArray[np.int64]:
+    """Divide `limit` in proportion to `counts`, each at most its count; sums to `limit`."""
+    exact = counts * (limit / counts.sum())
+    shares = np.asarray(np.floor(exact), dtype=np.int64)
+    if limit >= len(counts):
+        shares = np.maximum(shares, 1)
+    while shares.sum() < limit:
+        # A full kind takes no more, whatever its remainder.
+        shares[np.argmax(np.where(shares < counts, exact - shares, -np.inf))] += 1
+    while shares.sum() > limit:
+        shares[np.argmax(np.where(shares > 1, shares - exact, -np.inf))] -= 1
+    return shares

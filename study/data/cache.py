@@ -1,0 +1,143 @@
+"""Prepared samples on disk: found by content, verified bit by bit, never half written.
+
+An entry is a folder of plain `.npy` files and a `manifest.json` with their sha256. It
+is written under a temporary name, synchronised, and renamed into place as a whole.
+"""
+
+import hashlib
+import json
+import mmap
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from study.data.assembly import ARRAYS
+from study.data.samples import Samples
+
+PREPARATION_VERSION = 1
+"""Raised whenever the same sources and settings would give other samples."""
+
+_MANIFEST = "manifest.json"
+
+
+def entry_key(
+    settings: dict[str, Any], sources: Sequence[tuple[str, str]], seed: int | None
+) -> str:
+    """Return the key (hex) of what is prepared from these sources with these settings.
+
+    Args:
+        settings: the dataset's settings; `limit` is applied later and plays no part.
+        sources: (name, sha256) of each source file.
+        seed: the study's seed where samples are generated from it, else None.
+    """
+    shaping = {name: value for name, value in settings.items() if name != "limit"}
+    return _json_sha256([PREPARATION_VERSION, shaping, list(sources), seed])
+
+
+def read_entry(folder: Path, key: str) -> Samples | None:
+    """Return the stored samples, or None if there are none or any bit of them is wrong.
+
+    Values are mapped from the file read-only, the other arrays are read.
+    """
+    entry = folder / key
+    try:
+        manifest = json.loads((entry / _MANIFEST).read_text(encoding="utf-8"))
+        body = manifest["body"]
+        if manifest["sha256"] != _json_sha256(body) or body["key"] != key:
+            return None
+        if any(_mapped_sha256(entry / f"{name}.npy") != body["arrays"][name] for name in ARRAYS):
+            return None
+        arrays = {name: _read_array(entry / f"{name}.npy", name) for name in ARRAYS}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Samples(
+        **arrays,
+        sampling_rate_hz=body["sampling_rate_hz"],
+        content_hash=body["content_hash"],
+    )
+
+
+def write_entry(folder: Path, key: str, samples: Samples) -> bool:
+    """Store `samples`; return False, and leave nothing, if the folder cannot be written.
+
+    Writers do not disturb each other: each writes a folder of its own, and the first
+    to rename wins. An entry that is there already but damaged is put aside first.
+    """
+    temporary: Path | None = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder, prefix=f".{key[:8]}-"))
+        _write_files(temporary, key, samples)
+        _put_in_place(temporary, folder / key)
+        _synchronise(folder)
+    except OSError:
+        return False
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return True
+
+
+def _write_files(entry: Path, key: str, samples: Samples) -> None:
+    """Write and synchronise all files of an entry, the manifest last."""
+    digests = {}
+    for name in ARRAYS:
+        path = entry / f"{name}.npy"
+        with path.open("wb") as file:
+            np.save(file, getattr(samples, name), allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        digests[name] = _mapped_sha256(path)
+    body = {
+        "key": key,
+        "arrays": digests,
+        "sampling_rate_hz": samples.sampling_rate_hz,
+        "content_hash": samples.content_hash,
+    }
+    with (entry / _MANIFEST).open("w", encoding="utf-8") as file:
+        json.dump({"body": body, "sha256": _json_sha256(body)}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    _synchronise(entry)
+
+
+def _put_in_place(temporary: Path, entry: Path) -> None:
+    """Rename `temporary` to `entry` unless a whole entry is there."""
+    if entry.exists() and read_entry(entry.parent, entry.name) is None:
+        aside = Path(tempfile.mkdtemp(dir=entry.parent, prefix=".damaged-"))
+        try:
+            entry.rename(aside / entry.name)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    if not entry.exists():
+        # A writer that was faster makes this fail: its entry holds the same samples.
+        temporary.rename(entry)
+
+
+def _read_array(path: Path, name: str) -> np.ndarray[Any, Any]:
+    array = np.load(path, mmap_mode="r" if name == "values" else None, allow_pickle=False)
+    return np.asarray(array)
+
+
+def _mapped_sha256(path: Path) -> str:
+    """Return the sha256 of a file through the same page cache that serves its values."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        return hashlib.sha256(view).hexdigest()
+
+
+def _synchronise(folder: Path) -> None:
+    """Make the names in `folder` outlive a power failure."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _json_sha256(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

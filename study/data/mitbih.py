@@ -1,0 +1,237 @@
+"""MIT-BIH Arrhythmia Database: beats from the WFDB records, after Kachuee et al. (2018).
+
+Sources: Moody and Mark, The impact of the MIT-BIH arrhythmia database (2001);
+ANSI/AAMI EC57 for the five classes; de Chazal, O'Dwyer, Reilly (2004), table III, for
+the inter-patient division.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from study.data.assembly import build_samples
+from study.data.beats import BEAT_RATE_HZ, Beats, IntArray, cut_beats, peak_positions
+from study.data.digests import file_sha256, source_digests
+from study.data.resampling import FloatArray, fit_length, resample_rate
+from study.data.samples import Samples
+from study.data.settings import MitbihSettings
+from study.errors import RequestError
+
+if TYPE_CHECKING:
+    from study.data.fetch import Progress
+
+FOLDERS = ("mitdb", "mitbih")
+URL = "https://physionet.org/files/mitdb/1.0.0/"
+
+AAMI_CLASSES = {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F", "Q": "/fQ"}
+"""AAMI EC57 class -> annotation symbols; the other symbols mark no beat."""
+
+CLASS_OF_SYMBOL = {symbol: aami for aami, symbols in AAMI_CLASSES.items() for symbol in symbols}
+
+PACED_RECORDS = ("102", "104", "107", "217")
+# fmt: off
+DS2 = (
+    "100", "103", "105", "111", "113", "117", "121", "123", "200", "202", "210",
+    "212", "213", "214", "219", "221", "222", "228", "231", "232", "233", "234",
+)
+# fmt: on
+"""Test records of de Chazal et al.; DS1 is all others but the paced ones."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one record holds.
+
+    Attributes:
+        signal: `(n,)` first channel in millivolts.
+        rate_hz: its sampling rate.
+        position: `(m,)` positions of the annotated beats in `signal`.
+        symbol: `(m,)` their annotation symbols.
+    """
+
+    signal: FloatArray
+    rate_hz: int
+    position: IntArray
+    symbol: npt.NDArray[np.str_]
+
+
+@cache
+def published_digests() -> dict[str, str]:
+    """Return file name -> sha256 (hex) of all 144 files, as PhysioNet publishes them."""
+    text = resources.files("study.data").joinpath("mitdb_sha256.txt").read_text("ascii")
+    return {name: digest for digest, name in (line.split() for line in text.splitlines())}
+
+
+@cache
+def record_names() -> tuple[str, ...]:
+    """Return the names of the 48 records."""
+    return tuple(sorted({name.partition(".")[0] for name in published_digests()}))
+
+
+def side_of(record: str) -> str:
+    """Return the inter-patient side of a record: "train", "test" or "excluded".
+
+    DS1 trains and DS2 tests; 202 (DS2) is the same person as 201 (DS1) and joins it,
+    so the test side is a subset of the standard one. Paced records are excluded.
+    """
+    if record in PACED_RECORDS:
+        return "excluded"
+    return "test" if record in DS2 and record != "202" else "train"
+
+
+def patient_of(record: str) -> str:
+    """Return whom a record is of: records 201 and 202 are one person."""
+    return "201" if record == "202" else record
+
+
+def locate(data_folder: Path) -> Path:
+    """Return the folder of the records.
+
+    Raises:
+        RequestError: there is none.
+    """
+    for name in FOLDERS:
+        if (data_folder / name).is_dir():
+            return data_folder / name
+    raise RequestError(
+        f"{data_folder / FOLDERS[0]}: expected a folder with the MIT-BIH records, found none: "
+        f"run `python -m study.data fetch mitbih --data {data_folder}`"
+    )
+
+
+def sources(
+    settings: MitbihSettings, data_folder: Path, memo_folder: Path | None
+) -> list[tuple[str, str]]:
+    """Return (name, sha256) of all 144 files, which are the published ones.
+
+    Raises:
+        RequestError: a file is missing or is not the published one.
+    """
+    del settings
+    folder = locate(data_folder)
+    published = published_digests()
+    paths = [folder / name for name in published]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise RequestError(
+            f"{missing[0]}: expected one of the {len(paths)} files of the MIT-BIH records, found "
+            f"no file ({len(missing)} missing): "
+            f"run `python -m study.data fetch mitbih --data {data_folder}`"
+        )
+    digests = source_digests(paths, memo_folder)
+    for path, digest in zip(paths, digests, strict=True):
+        # A remembered digest is no evidence against a file: look again.
+        if digest != published[path.name] and file_sha256(path) != published[path.name]:
+            raise RequestError(
+                f"{path}: expected the published sha256 {published[path.name][:12]}..., found "
+                f"{file_sha256(path)[:12]}... ({path.stat().st_size} bytes): run "
+                f"`python -m study.data fetch mitbih --data {data_folder}` to replace it"
+            )
+    return list(published.items())
+
+
+def read_record(path: Path) -> Record:
+    """Read the first channel and the beats of one WFDB record.
+
+    Args:
+        path: the record without extension; `.hea`, `.dat` and `.atr` are read.
+
+    Raises:
+        RequestError: a file is damaged, or the values are not finite or not in order.
+    """
+    import wfdb
+
+    try:
+        stored = wfdb.rdrecord(str(path), channels=[0])
+        annotation = wfdb.rdann(str(path), "atr")
+        signal = np.asarray(stored.p_signal[:, 0], dtype=np.float64)
+        position = np.asarray(annotation.sample, dtype=np.int64)
+        symbol = np.asarray(annotation.symbol, dtype=np.str_)
+        rate_hz = int(stored.fs)
+    # wfdb has no error class of its own: a damaged file surfaces as almost any.
+    except Exception as error:
+        raise _damaged(path, f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+    if len(signal) == 0 or not np.isfinite(signal).all():
+        raise _damaged(path, "an empty signal or values that are not finite")
+    beat = np.isin(symbol, list(CLASS_OF_SYMBOL))
+    position, symbol = position[beat], symbol[beat]
+    if len(position) == 0:
+        raise _damaged(path, "no annotated beat")
+    if (np.diff(position) <= 0).any() or position[-1] >= len(signal):
+        raise _damaged(path, "beats out of order or past the signal's end")
+    return Record(signal=signal, rate_hz=rate_hz, position=position, symbol=symbol)
+
+
+def beats_of(record: Record) -> Beats:
+    """Return the beats of a record, all but the last one, cut at 125 Hz."""
+    signal = resample_rate(record.signal, record.rate_hz, BEAT_RATE_HZ)
+    return cut_beats(signal, peak_positions(record.position, record.rate_hz))
+
+
+def prepare_records(names: Sequence[str], folder: Path, length: int) -> Samples:
+    """Return the beats of the records `names` in `folder`, record by record."""
+    records = [read_record(folder / name) for name in names]
+    beats = [beats_of(record) for record in records]
+    symbol = np.concatenate([record.symbol[:-1] for record in records])
+    record_of = np.repeat(list(names), [len(part.start) for part in beats])
+    kind = [CLASS_OF_SYMBOL[item] for item in symbol]
+    return build_samples(
+        values=np.concatenate([fit_length(part.values, length) for part in beats]),
+        label=[int(item != "N") for item in kind],
+        kind=kind,
+        symbol=symbol,
+        record=record_of,
+        patient=[patient_of(item) for item in record_of],
+        side=[side_of(item) for item in record_of],
+        start=np.concatenate([part.start for part in beats]),
+        extent=np.concatenate([part.extent for part in beats]),
+        sampling_rate_hz=float(BEAT_RATE_HZ),
+    )
+
+
+def prepare(settings: MitbihSettings, data_folder: Path, seed: int) -> Samples:
+    """Return the 109,446 beats of all 48 records; nothing of it depends on `seed`."""
+    del seed
+    return prepare_records(record_names(), locate(data_folder), settings.length)
+
+
+def check(settings: MitbihSettings, data_folder: Path) -> list[str]:
+    """Return what is right about the files on disk, a line each.
+
+    Raises:
+        RequestError: a file is missing or is not the published one.
+    """
+    count = len(sources(settings, data_folder, None))
+    return [f"{locate(data_folder)}: all {count} files have the published sha256"]
+
+
+def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]:
+    """Download the files that are not on disk yet; return a line on what was done.
+
+    Raises:
+        RequestError: a downloaded file is not the published one.
+        StudyFailedError: the server could not be reached or broke off.
+    """
+    from study.data.fetch import Wanted, fetch_files
+
+    folders = [data_folder / name for name in FOLDERS if (data_folder / name).is_dir()]
+    folder = folders[0] if folders else data_folder / FOLDERS[0]
+    base = (url or URL).rstrip("/")
+    wanted = [
+        Wanted(url=f"{base}/{name}", path=folder / name, sha256=digest)
+        for name, digest in published_digests().items()
+    ]
+    fetched = fetch_files(wanted, progress)
+    return [f"{folder}: {fetched} files fetched, {len(wanted) - fetched} were there and right"]
+
+
+def _damaged(path: Path, found: str) -> RequestError:
+    return RequestError(
+        f"{path}: expected a whole WFDB record (.hea, .dat, .atr), found {found}: replace its files"
+    )

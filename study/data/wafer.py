@@ -1,0 +1,170 @@
+"""CMU Wafer: process signals of semiconductor wafers, in the UCR archive's form.
+
+Source: Olszewski, Generalized feature extraction for structural pattern recognition
+in time-series data (2001); UCR archive, data set Wafer.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from study.data import ucr
+from study.data.digests import source_digests
+from study.data.samples import Samples
+from study.data.settings import UcrSettings, WaferSettings
+from study.errors import RequestError
+
+if TYPE_CHECKING:
+    from study.data.fetch import Progress
+
+FOLDERS = ("wafer", "Wafer")
+EXTENSIONS = (".tsv", ".txt", ".csv")
+URL = "https://timeseriesclassification.com/aeon-toolkit/Wafer.zip"
+WIDTH = 152
+COUNTS = {"Wafer_TRAIN": ((903, 97),), "Wafer_TEST": ((5499, 665), (5498, 665))}
+"""File -> (normal, abnormal) rows; a copy without the first test row is in circulation."""
+
+_LARGEST_ARCHIVE = 256 * 2**20
+_LARGEST_FILE = 64 * 2**20
+
+
+def locate(data_folder: Path) -> list[Path]:
+    """Return the training and the test file.
+
+    Raises:
+        RequestError: one of them is missing.
+    """
+    found = _present(data_folder)
+    for stem, path in found.items():
+        if path is None:
+            raise RequestError(
+                f"{data_folder / FOLDERS[0] / stem}.tsv: expected a file of the Wafer data set "
+                f"({', '.join(EXTENSIONS)}), found none: "
+                f"run `python -m study.data fetch wafer --data {data_folder}`"
+            )
+    return [path for path in found.values() if path is not None]
+
+
+def _present(data_folder: Path) -> dict[str, Path | None]:
+    """Return the path of each of the two files, None where there is none."""
+    return {
+        stem: next(
+            (
+                path
+                for folder in FOLDERS
+                for extension in EXTENSIONS
+                if (path := data_folder / folder / f"{stem}{extension}").is_file()
+            ),
+            None,
+        )
+        for stem in COUNTS
+    }
+
+
+def read_file(path: Path) -> ucr.Table:
+    """Read one of the two files and verify its width, labels and counts.
+
+    Raises:
+        RequestError: the file is not what the archive publishes.
+    """
+    table = ucr.read_table(path, WIDTH)
+    kind = np.array([ucr.canonical_label(item) for item in table.symbol])
+    others = sorted(set(kind) - {"1", "-1"})
+    if others:
+        raise RequestError(
+            f"{path}: expected the labels 1 and -1 only, found {others[0][:40]!r}: replace the file"
+        )
+    counts = (int((kind == "1").sum()), int((kind == "-1").sum()))
+    allowed = COUNTS[path.stem]
+    if counts not in allowed:
+        expected = " or ".join(f"{good} rows of 1 and {bad} of -1" for good, bad in allowed)
+        raise RequestError(
+            f"{path}: expected {expected}, found {counts[0]} and {counts[1]}: replace the file"
+        )
+    return table
+
+
+def sources(
+    settings: WaferSettings, data_folder: Path, memo_folder: Path | None
+) -> list[tuple[str, str]]:
+    """Return (name, sha256) of both files.
+
+    Raises:
+        RequestError: a file is missing or unreadable.
+    """
+    del settings
+    paths = locate(data_folder)
+    names = [path.name for path in paths]
+    return list(zip(names, source_digests(paths, memo_folder), strict=True))
+
+
+def prepare(settings: WaferSettings, data_folder: Path, seed: int) -> Samples:
+    """Return the rows of both files, training first; nothing depends on `seed`.
+
+    Raises:
+        RequestError: a file is missing or is not what the archive publishes.
+    """
+    del seed
+    paths = locate(data_folder)
+    tables = [read_file(path) for path in paths]
+    joined = ucr.Table(
+        values=np.concatenate([table.values for table in tables]),
+        symbol=np.concatenate([table.symbol for table in tables]),
+    )
+    as_ucr = UcrSettings(length=settings.length, path=tuple(map(str, paths)), normal_labels=("1",))
+    return ucr.samples_of(joined, as_ucr)
+
+
+def check(settings: WaferSettings, data_folder: Path) -> list[str]:
+    """Return what is right about both files, a line each, and what is not complete.
+
+    Raises:
+        RequestError: a file is missing or is not what the archive publishes.
+    """
+    del settings
+    lines = []
+    for path in locate(data_folder):
+        table = read_file(path)
+        published = sum(COUNTS[path.stem][0])
+        note = (
+            ""
+            if len(table.values) == published
+            else f" (the archive has {published}: this copy lacks its first row, a normal one)"
+        )
+        lines.append(f"{path}: {ucr.describe_table(table)}{note}")
+    return lines
+
+
+def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]:
+    """Download and unpack the archive's zip unless both files are on disk and right.
+
+    The archive publishes no checksum, so the files are verified by width, labels and
+    counts before they take their names.
+
+    Raises:
+        RequestError: a file on disk or in the zip is not what the archive publishes.
+        StudyFailedError: the server could not be reached or broke off.
+    """
+    from study.data.fetch import Member, Wanted, extract_members, fetch_files
+
+    present = _present(data_folder)
+    missing = [stem for stem, path in present.items() if path is None]
+    for path in present.values():
+        if path is not None:
+            read_file(path)
+    if not missing:
+        return [f"{data_folder}: both Wafer files were there and right, nothing to fetch"]
+    folder = next(
+        (data_folder / name for name in FOLDERS if (data_folder / name).is_dir()),
+        data_folder / FOLDERS[0],
+    )
+    archive = folder / "Wafer.zip"
+    fetch_files([Wanted(url=url or URL, path=archive, largest=_LARGEST_ARCHIVE)], progress)
+    members = [
+        Member(stem=stem, extensions=EXTENSIONS, largest=_LARGEST_FILE, verify=read_file)
+        for stem in missing
+    ]
+    written = extract_members(archive, folder, members)
+    archive.unlink()
+    return [f"{path}: fetched and verified" for path in written]

@@ -1,0 +1,1 @@
+"""From error components to compositions, thresholds and metrics: arrays in, results out."""

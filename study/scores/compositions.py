@@ -1,0 +1,281 @@
+"""The table of score compositions: how errors become one score and a threshold.
+
+A composition is fitted on validation (or, without supervision, on training
+normals) and gives a fitted object; only fitted objects can score. To add one,
+write its entry into `COMPOSITIONS` and its name into `settings.CompositionName`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from study.errors import RequestError
+from study.scores.columns import FittedComponent, fit_component
+from study.scores.components import (
+    LATENT_NORM,
+    FitErrors,
+    Float,
+    Label,
+    SplitErrors,
+)
+from study.scores.settings import (
+    COMPOSITION_NAMES,
+    CompositionName,
+    LatentForm,
+    ScoreSettings,
+    Supervision,
+)
+from study.scores.support_vectors import Kernel, SupportVectors, fit_support_vectors
+from study.scores.thresholds import (
+    best_threshold,
+    best_weights,
+    lambda_weights,
+    simplex_weights,
+    weighted_sum,
+)
+
+R = "reconstruction_error"
+D = "discrimination_error"
+L = LATENT_NORM
+OUTLIER = "outlier_score"
+
+
+@dataclass(frozen=True)
+class FittedComposition(ABC):
+    """A composition that can score.
+
+    Attributes:
+        columns: its components with their scaling.
+        supervision: what it was fitted with.
+        lambda_: weight of D in equation 7; nan where there is no such weight.
+        gamma: weight of L in equation 7; nan where there is no such weight.
+        tau: scores above it are abnormal; may be infinite.
+    """
+
+    columns: tuple[FittedComponent, ...]
+    supervision: Supervision
+    lambda_: float
+    gamma: float
+    tau: float
+
+    @abstractmethod
+    def score(self, split: SplitErrors) -> Float:
+        """Return `(n,)` float64 scores of `split`, higher is more abnormal.
+
+        Raises:
+            CompositionError: a component is absent or not finite.
+        """
+
+    def predict(self, score: Float) -> Label:
+        """Return `(n,)` int8 labels of scores, `(n,)`: 1 where above `tau`."""
+        return (score > self.tau).astype(np.int8)
+
+
+@dataclass(frozen=True)
+class FittedSum(FittedComposition):
+    """A weighted sum of columns (equation 7)."""
+
+    weights: tuple[float, ...]
+
+    def score(self, split: SplitErrors) -> Float:
+        """Return the weighted sum, `(n,)`."""
+        return weighted_sum(self.weights, [column.read(split) for column in self.columns])
+
+
+@dataclass(frozen=True)
+class FittedMachine(FittedComposition):
+    """The decision function of a support vector machine."""
+
+    machine: SupportVectors
+
+    def score(self, split: SplitErrors) -> Float:
+        """Return the decision function, `(n,)`."""
+        return self.machine.decision(_matrix(self.columns, split))
+
+
+@dataclass(frozen=True)
+class Composition(ABC):
+    """An entry of the table.
+
+    Attributes:
+        supervision: what its fit sees: `none` (training normals), `threshold`
+            (validation labels choose weights and threshold) or `svm`.
+        needs_training: whether its fit reads training errors; the latent form
+            `empirical_mode` reads them in every composition.
+        components: names of the error components that it needs.
+    """
+
+    supervision: ClassVar[Supervision]
+    needs_training: ClassVar[bool] = False
+    components: tuple[str, ...]
+
+    @property
+    def uses_latent(self) -> bool:
+        """Whether it comes in the three latent forms."""
+        return LATENT_NORM in self.components
+
+    def fit(
+        self, errors: FitErrors, settings: ScoreSettings, form: LatentForm | Literal[""] = ""
+    ) -> FittedComposition:
+        """Fit scaling, weights and threshold.
+
+        Args:
+            errors: validation and training errors.
+            settings: grids, quantile, support vector machine.
+            form: latent form; "" if and only if `uses_latent` is False.
+
+        Raises:
+            CompositionError: these errors allow no fit; the message is the reason.
+        """
+        scaled = self.supervision != "none"
+        columns = tuple(
+            fit_component(
+                name, errors, settings, form if name == LATENT_NORM else "", scaled=scaled
+            )
+            for name in self.components
+        )
+        return self._fit_columns(columns, errors, settings)
+
+    @abstractmethod
+    def _fit_columns(
+        self, columns: tuple[FittedComponent, ...], errors: FitErrors, settings: ScoreSettings
+    ) -> FittedComposition: ...
+
+
+@dataclass(frozen=True)
+class Single(Composition):
+    """One component, its threshold from validation labels."""
+
+    supervision = "threshold"
+    lambda_: float = float("nan")
+    gamma: float = float("nan")
+
+    def _fit_columns(
+        self, columns: tuple[FittedComponent, ...], errors: FitErrors, settings: ScoreSettings
+    ) -> FittedSum:
+        score = columns[0].read(errors.validation)
+        tau = best_threshold(score, errors.validation.label).tau
+        return FittedSum(columns, self.supervision, self.lambda_, self.gamma, tau, (1.0,))
+
+
+@dataclass(frozen=True)
+class SingleQuantile(Composition):
+    """One component, its threshold a quantile of the training normals.
+
+    Validation is not read at all: the values stay unscaled, which changes no label.
+    """
+
+    supervision = "none"
+    needs_training = True
+    lambda_: float = float("nan")
+    gamma: float = float("nan")
+
+    def _fit_columns(
+        self, columns: tuple[FittedComponent, ...], errors: FitErrors, settings: ScoreSettings
+    ) -> FittedSum:
+        normals = columns[0].read(errors.training_normals())
+        # A value that occurs: at most the share 1 - quantile of the normals is above it.
+        tau = float(np.quantile(normals, settings.quantile, method="inverted_cdf"))
+        return FittedSum(columns, self.supervision, self.lambda_, self.gamma, tau, (1.0,))
+
+
+@dataclass(frozen=True)
+class LambdaGrid(Composition):
+    """A(x) = (1 - lambda) R(x) + lambda D(x) (section II), lambda over a grid."""
+
+    supervision = "threshold"
+
+    def _fit_columns(
+        self, columns: tuple[FittedComponent, ...], errors: FitErrors, settings: ScoreSettings
+    ) -> FittedSum:
+        values = [column.read(errors.validation) for column in columns]
+        grid = lambda_weights(settings.lambda_steps)
+        best = best_weights(values, errors.validation.label, grid)
+        tau = best.threshold.tau
+        return FittedSum(columns, self.supervision, best.weights[1], 0.0, tau, best.weights)
+
+
+@dataclass(frozen=True)
+class GammaGrid(Composition):
+    """A*(x) of equation 7, lambda and gamma over a grid with lambda + gamma <= 1."""
+
+    supervision = "threshold"
+
+    def _fit_columns(
+        self, columns: tuple[FittedComponent, ...], errors: FitErrors, settings: ScoreSettings
+    ) -> FittedSum:
+        values = [column.read(errors.validation) for column in columns]
+        grid = simplex_weights(settings.gamma_steps)
+        best = best_weights(values, errors.validation.label, grid)
+        _, lambda_, gamma = best.weights
+        return FittedSum(
+            columns, self.supervision, lambda_, gamma, best.threshold.tau, best.weights
+        )
+
+
+@dataclass(frozen=True)
+class Machine(Composition):
+    """A support vector machine on scaled components (section III.B, Criterion Weights)."""
+
+    supervision = "svm"
+    kernel: Kernel = "rbf"
+
+    def _fit_columns(
+        self, columns: tuple[FittedComponent, ...], errors: FitErrors, settings: ScoreSettings
+    ) -> FittedMachine:
+        matrix = _matrix(columns, errors.validation)
+        machine = fit_support_vectors(matrix, errors.validation.label, self.kernel, settings)
+        nan = float("nan")
+        return FittedMachine(columns, self.supervision, nan, nan, 0.0, machine)
+
+
+COMPOSITIONS: Mapping[CompositionName, Composition] = MappingProxyType(
+    {
+        "reconstruction": Single((R,), lambda_=0.0, gamma=0.0),
+        "discrimination": Single((D,), lambda_=1.0, gamma=0.0),
+        "latent": Single((L,), lambda_=0.0, gamma=1.0),
+        "lambda_grid": LambdaGrid((R, D)),
+        "gamma_grid": GammaGrid((R, D, L)),
+        "svm_lambda": Machine((R, D)),
+        "svm_gamma": Machine((R, D, L)),
+        "svm_linear": Machine((R, D), kernel="linear"),
+        "reconstruction_quantile": SingleQuantile((R,), lambda_=0.0, gamma=0.0),
+        "discrimination_quantile": SingleQuantile((D,), lambda_=1.0, gamma=0.0),
+        "latent_quantile": SingleQuantile((L,), lambda_=0.0, gamma=1.0),
+        "outlier_score": Single((OUTLIER,)),
+        "outlier_score_quantile": SingleQuantile((OUTLIER,)),
+    }
+)
+
+
+def find_composition(name: str) -> Composition:
+    """Return the table's entry of `name`.
+
+    Raises:
+        RequestError: there is no such composition.
+    """
+    for known, entry in COMPOSITIONS.items():
+        if known == name:
+            return entry
+    near = get_close_matches(name, COMPOSITION_NAMES, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise RequestError(
+        f"unknown composition {name!r}; {hint}valid names: {', '.join(COMPOSITION_NAMES)}"
+    )
+
+
+def applicable(component_names: Iterable[str]) -> tuple[CompositionName, ...]:
+    """Return, in table order, the compositions whose components are all there."""
+    present = set(component_names)
+    return tuple(
+        name for name, entry in COMPOSITIONS.items() if present.issuperset(entry.components)
+    )
+
+
+def _matrix(columns: tuple[FittedComponent, ...], split: SplitErrors) -> Float:
+    return np.stack([column.read(split) for column in columns], axis=1)

@@ -1,0 +1,204 @@
+"""Every composition of a fold: fitted on validation, applied to test, measured."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+from study.errors import RequestError
+from study.scores.components import (
+    CompositionError,
+    FitErrors,
+    FoldErrors,
+    SplitErrors,
+)
+from study.scores.compositions import (
+    Composition,
+    FittedComposition,
+    applicable,
+    find_composition,
+)
+from study.scores.metrics import Metrics, compute_metrics
+from study.scores.settings import (
+    LATENT_FORMS,
+    METRIC_NAMES,
+    LatentForm,
+    MetricName,
+    ScoreSettings,
+    Supervision,
+)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What was fitted, in numbers.
+
+    Attributes:
+        composition: its name in the table.
+        latent_form: "" for compositions without L.
+        supervision: `none`, `threshold` or `svm`.
+        lambda_: weight of D in equation 7; nan where there is none.
+        gamma: weight of L in equation 7; nan where there is none.
+        tau: threshold; may be infinite.
+        validation_f1_weighted: weighted F1 on validation.
+    """
+
+    composition: str
+    latent_form: LatentForm | Literal[""]
+    supervision: Supervision
+    lambda_: float
+    gamma: float
+    tau: float
+    validation_f1_weighted: float
+
+
+@dataclass(frozen=True)
+class ScoreRow(Metrics, FitResult):
+    """A row of the score table: what was fitted, then its metrics on test.
+
+    Attributes:
+        note: why there are no numbers; "" where there are.
+    """
+
+    note: str
+
+
+def evaluate_fold(
+    errors: FoldErrors, settings: ScoreSettings, compositions: Sequence[str] | None = None
+) -> list[ScoreRow]:
+    """Fit compositions on validation and measure them on test.
+
+    Args:
+        errors: components of the fold's three splits.
+        settings: how to fit.
+        compositions: names, in the order of the rows; None for all that the
+            validation components allow, in table order.
+
+    Returns:
+        A row per composition, three (one per latent form) where L is used. A
+        composition that these errors do not allow has a row with a `note`.
+
+    Raises:
+        RequestError: an unknown composition.
+    """
+    names = applicable(errors.validation.values) if compositions is None else compositions
+    entries = [(name, find_composition(name)) for name in names]
+    return [
+        _row(name, entry, form, errors, settings)
+        for name, entry in entries
+        for form in _forms(entry)
+    ]
+
+
+def validation_value(
+    errors_validation: SplitErrors,
+    composition: str,
+    score: MetricName,
+    settings: ScoreSettings,
+    latent_form: LatentForm = "implicit",
+    training: SplitErrors | None = None,
+    latent_size: int | None = None,
+) -> float:
+    """Return a metric of a composition fitted and measured on validation.
+
+    This is what an epoch, or a trial, is chosen by, as the paper does.
+
+    Args:
+        errors_validation: components and labels.
+        composition: name in the table.
+        score: the metric.
+        settings: how to fit.
+        latent_form: ignored by compositions without L.
+        training: needed by compositions without supervision and `empirical_mode`.
+        latent_size: needed by `chi_mode`.
+
+    Returns:
+        The metric; nan with labels of one class or errors that are not finite.
+
+    Raises:
+        RequestError: unknown names, or an input that the composition needs is absent.
+    """
+    if score not in METRIC_NAMES:
+        raise RequestError(f"unknown score {score!r}; valid names: {', '.join(METRIC_NAMES)}")
+    entry = find_composition(composition)
+    form: LatentForm | Literal[""] = latent_form if entry.uses_latent else ""
+    fit_errors = FitErrors(errors_validation, training, latent_size)
+    _require_inputs(composition, entry, form, fit_errors)
+    if not errors_validation.has_both_classes:
+        return float("nan")
+    try:
+        fitted = entry.fit(fit_errors, settings, form)
+        metrics = _measure(fitted, errors_validation)
+    except CompositionError:
+        return float("nan")
+    return float(getattr(metrics, score))
+
+
+def _forms(entry: Composition) -> tuple[LatentForm | Literal[""], ...]:
+    return LATENT_FORMS if entry.uses_latent else ("",)
+
+
+def _measure(fitted: FittedComposition, split: SplitErrors) -> Metrics:
+    if not len(split):
+        raise CompositionError("metrics need at least one sample, found none")
+    score = fitted.score(split)
+    return compute_metrics(split.label, score, fitted.predict(score))
+
+
+def _validation_f1(fitted: FittedComposition, validation: SplitErrors) -> float:
+    # A fit that needs no validation has numbers on test whatever validation is like.
+    try:
+        return _measure(fitted, validation).f1_weighted
+    except CompositionError:
+        return float("nan")
+
+
+def _row(
+    name: str,
+    entry: Composition,
+    form: LatentForm | Literal[""],
+    errors: FoldErrors,
+    settings: ScoreSettings,
+) -> ScoreRow:
+    nan = float("nan")
+    undefined = Metrics.undefined(errors.test.label)
+    result = FitResult(name, form, entry.supervision, nan, nan, nan, nan)
+    try:
+        fitted = entry.fit(errors.for_fitting(), settings, form)
+    except CompositionError as error:
+        return _joined(result, undefined, f"fit: {error}")
+    result = replace(
+        result,
+        lambda_=fitted.lambda_,
+        gamma=fitted.gamma,
+        tau=fitted.tau,
+        validation_f1_weighted=_validation_f1(fitted, errors.validation),
+    )
+    try:
+        return _joined(result, _measure(fitted, errors.test), "")
+    except CompositionError as error:
+        return _joined(result, undefined, f"test: {error}")
+
+
+def _joined(result: FitResult, metrics: Metrics, note: str) -> ScoreRow:
+    return ScoreRow(**asdict(result), **asdict(metrics), note=note)
+
+
+def _missing_inputs(
+    entry: Composition, form: LatentForm | Literal[""], errors: FitErrors
+) -> Iterator[str]:
+    yield from (name for name in entry.components if name not in errors.validation.values)
+    if errors.training is None and (entry.needs_training or form == "empirical_mode"):
+        yield "training errors"
+    if errors.latent_size is None and form == "chi_mode":
+        yield "the latent size"
+
+
+def _require_inputs(
+    composition: str, entry: Composition, form: LatentForm | Literal[""], errors: FitErrors
+) -> None:
+    missing = ", ".join(_missing_inputs(entry, form, errors))
+    if missing:
+        possible = ", ".join(applicable(errors.validation.values)) or "none"
+        raise RequestError(
+            f"composition {composition!r} needs {missing}; the components found allow: {possible}"
+        )

@@ -1,0 +1,71 @@
+"""What can be chosen about scores, and the names a study file may use.
+
+Nothing heavy is imported here: a study file is validated before NumPy or
+scikit-learn are needed.
+"""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from study.settings import Settings
+
+CompositionName = Literal[
+    "reconstruction",
+    "discrimination",
+    "latent",
+    "lambda_grid",
+    "gamma_grid",
+    "svm_lambda",
+    "svm_gamma",
+    "svm_linear",
+    "reconstruction_quantile",
+    "discrimination_quantile",
+    "latent_quantile",
+    "outlier_score",
+    "outlier_score_quantile",
+]
+LatentForm = Literal["implicit", "chi_mode", "empirical_mode"]
+Supervision = Literal["none", "threshold", "svm"]
+MetricName = Literal[
+    "f1_weighted",
+    "f1_anomaly",
+    "f1_macro",
+    "precision",
+    "recall",
+    "phi",
+    "auroc",
+    "auroc_labels",
+    "auprc",
+]
+
+COMPOSITION_NAMES: tuple[CompositionName, ...] = get_args(CompositionName)
+LATENT_FORMS: tuple[LatentForm, ...] = get_args(LatentForm)
+METRIC_NAMES: tuple[MetricName, ...] = get_args(MetricName)
+"""Metrics that a study can maximise; all are better when larger."""
+
+
+class ScoreSettings(Settings):
+    """How components become scores and scores become labels (sections II, III.B)."""
+
+    latent_distance: Literal["absolute", "signed"] = "absolute"
+    """Distance of a latent norm from the mode. `signed` is equations 5 and 6 as
+    printed; min-max scaling then cancels the mode, and all latent forms are one."""
+
+    quantile: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Quantile of the training normals' errors that is the threshold of the
+    compositions without supervision; at most the share 1 - quantile lies above."""
+
+    lambda_steps: Annotated[int, Field(ge=2)] = 100
+    """Values of lambda in [0, 1], both ends included."""
+
+    gamma_steps: Annotated[int, Field(ge=2)] = 50
+    """Values of lambda and of gamma in [0, 1] for equation 7; the pairs with
+    lambda + gamma <= 1 are searched, gamma_steps * (gamma_steps + 1) / 2 of them."""
+
+    svm_c: Annotated[float, Field(gt=0)] = 1.0
+    """Penalty C of the support vector machines."""
+
+    svm_gamma: Literal["scale", "auto"] | Annotated[float, Field(gt=0)] = "scale"
+    """Width of the RBF kernel, in scikit-learn's terms: 1 / (columns * variance),
+    1 / columns, or a number."""

@@ -1,0 +1,127 @@
+import http.server
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+
+from study.data import load
+from study.data.samples import Samples
+from study.data.settings import MitbihSettings
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def _real_folder() -> Path | None:
+    named = os.environ.get("STUDY_DATA_DIR")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    folder = _real_folder()
+    if folder is None:
+        pytest.skip("no real data: set STUDY_DATA_DIR to a folder with mitdb/ and wafer/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_mitdb(real_data: Path) -> Path:
+    if not (real_data / "mitdb").is_dir():
+        pytest.skip(f"no mitdb/ in {real_data}")
+    return real_data / "mitdb"
+
+
+@pytest.fixture(scope="session")
+def real_wafer(real_data: Path) -> Path:
+    if not (real_data / "wafer").is_dir():
+        pytest.skip(f"no wafer/ in {real_data}")
+    return real_data
+
+
+@pytest.fixture(scope="session")
+def mitbih_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("prepared")
+
+
+@pytest.fixture(scope="session")
+def mitbih(real_mitdb: Path, mitbih_cache: Path) -> Samples:
+    return load(MitbihSettings(), real_mitdb.parent, 0, mitbih_cache)
+
+
+@pytest.fixture
+def write_record(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a two-channel WFDB record at 360 Hz; returns its path without extension."""
+
+    def write(signal: np.ndarray, position: list[int], symbol: list[str], name: str = "r1") -> Path:
+        channels = np.stack([signal, np.zeros_like(signal)], axis=1)
+        wfdb.wrsamp(
+            name,
+            fs=360,
+            units=["mV", "mV"],
+            sig_name=["MLII", "V5"],
+            p_signal=channels,
+            fmt=["212", "212"],
+            adc_gain=[200.0, 200.0],
+            baseline=[0, 0],
+            write_dir=str(tmp_path),
+        )
+        wfdb.wrann(name, "atr", np.array(position), symbol=symbol, write_dir=str(tmp_path))
+        return tmp_path / name
+
+    return write
+
+
+@dataclass
+class Served:
+    """A local web server's files and what was asked of it."""
+
+    url: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    break_after: dict[str, int] = field(default_factory=dict)
+    ranges: bool = True
+
+
+@pytest.fixture
+def server() -> Iterator[Served]:
+    served = Served()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = self.headers.get("Range", "")
+            served.requests.append((self.path, asked))
+            if self.path not in served.files:
+                self.send_error(404)
+                return
+            content = served.files[self.path]
+            first = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+            if asked and served.ranges and first >= len(content):
+                self.send_error(416)
+                return
+            if asked and served.ranges:
+                self.send_response(206)
+                total = len(content)
+                self.send_header("Content-Range", f"bytes {first}-{total - 1}/{total}")
+                content = content[first:]
+            else:
+                self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: served.break_after.get(self.path, len(content))])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        served.url = f"http://127.0.0.1:{running.server_address[1]}"
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield served
+        running.shutdown()
+        thread.join()

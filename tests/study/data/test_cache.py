@@ -1,0 +1,121 @@
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from study.data.assembly import ARRAYS, build_samples
+from study.data.cache import entry_key, read_entry, write_entry
+
+KEY = "k" * 64
+
+
+@pytest.fixture
+def samples():
+    values = np.random.default_rng(0).random((9, 32))
+    kinds = ["a", "bb", "c"] * 3
+    return build_samples(values, [0, 1, 1] * 3, kinds, kinds, sampling_rate_hz=125.0)
+
+
+def test_what_was_written_is_read(tmp_path, samples):
+    assert read_entry(tmp_path, KEY) is None
+    assert write_entry(tmp_path, KEY, samples)
+    found = read_entry(tmp_path, KEY)
+    assert found is not None
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(found, name), getattr(samples, name))
+    assert found.content_hash == samples.content_hash
+    assert found.sampling_rate_hz == 125.0
+    assert not found.values.flags.writeable
+
+
+def test_nothing_but_the_entry_is_left_behind(tmp_path, samples):
+    write_entry(tmp_path, KEY, samples)
+    write_entry(tmp_path, KEY, samples)
+    assert [path.name for path in tmp_path.iterdir()] == [KEY]
+    names = {path.name for path in (tmp_path / KEY).iterdir()}
+    assert names == {"manifest.json", *(f"{name}.npy" for name in ARRAYS)}
+
+
+def test_every_byte_of_a_small_file_is_verified(tmp_path, samples):
+    write_entry(tmp_path, KEY, samples)
+    for name in ("label.npy", "manifest.json"):
+        path = tmp_path / KEY / name
+        content = path.read_bytes()
+        for position in range(len(content)):
+            changed = bytearray(content)
+            changed[position] ^= 1 << (position % 8)
+            path.write_bytes(changed)
+            found = read_entry(tmp_path, KEY)
+            # Only a change of blanks between the manifest's values changes nothing.
+            assert found is None or (
+                name == "manifest.json" and json.loads(changed) == json.loads(content)
+            )
+        path.write_bytes(content)
+    assert read_entry(tmp_path, KEY) is not None
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "values.npy", "kind.npy"])
+@pytest.mark.parametrize("kept", [None, 0, 10])
+def test_a_missing_or_short_file_is_no_entry_and_is_replaced(tmp_path, samples, name, kept):
+    write_entry(tmp_path, KEY, samples)
+    path = tmp_path / KEY / name
+    content = path.read_bytes()
+    path.unlink()
+    if kept is not None:
+        path.write_bytes(content[:kept])
+    assert read_entry(tmp_path, KEY) is None
+    assert write_entry(tmp_path, KEY, samples)
+    assert read_entry(tmp_path, KEY) is not None
+    assert [path.name for path in tmp_path.iterdir()] == [KEY]
+
+
+def test_an_entry_under_another_key_is_refused(tmp_path, samples):
+    write_entry(tmp_path, KEY, samples)
+    (tmp_path / KEY).rename(tmp_path / ("l" * 64))
+    assert read_entry(tmp_path, "l" * 64) is None
+
+
+def test_pickled_arrays_are_never_loaded(tmp_path, samples):
+    write_entry(tmp_path, KEY, samples)
+    path = tmp_path / KEY / "kind.npy"
+    np.save(path, np.array([{}], dtype=object), allow_pickle=True)
+    assert read_entry(tmp_path, KEY) is None
+
+
+def test_writers_and_readers_at_once_see_whole_entries_only(tmp_path, samples):
+    def work(number: int) -> bool:
+        if number % 5 == 0:
+            # A damaged entry makes every writer want to replace it.
+            (tmp_path / KEY / "label.npy").unlink(missing_ok=True)
+        write_entry(tmp_path, KEY, samples)
+        found = read_entry(tmp_path, KEY)
+        return found is None or found.values.tobytes() == samples.values.tobytes()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(60)))
+    write_entry(tmp_path, KEY, samples)
+    assert read_entry(tmp_path, KEY) is not None
+    assert [path.name for path in tmp_path.iterdir()] == [KEY]
+
+
+def test_a_folder_that_cannot_be_written_is_answered_with_false(tmp_path, samples):
+    (tmp_path / "file").write_text("")
+    assert not write_entry(tmp_path / "file", KEY, samples)
+    assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208
+
+
+def test_the_key_knows_settings_sources_and_seed_but_not_the_limit():
+    settings = {"name": "ucr", "length": 160, "limit": None}
+    sources = [("a", "0" * 64)]
+    key = entry_key(settings, sources, None)
+    assert entry_key(settings | {"limit": 5}, sources, None) == key
+    others = [
+        entry_key(settings | {"length": 192}, sources, None),
+        entry_key(settings, [("a", "1" * 64)], None),
+        entry_key(settings, [("b", "0" * 64)], None),
+        entry_key(settings, sources, 0),
+        entry_key(settings, sources, 1),
+    ]
+    assert len({key, *others}) == 6

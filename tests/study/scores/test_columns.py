@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import scipy.stats
+
+from study.scores.columns import fit_component, fullest_bin_middle, latent_centre
+from study.scores.components import CompositionError, FitErrors, SplitErrors
+from study.scores.settings import LATENT_FORMS, ScoreSettings
+
+
+def norms(values, label=None):
+    values = np.asarray(values, dtype=np.float64)
+    label = np.zeros(len(values)) if label is None else label
+    return SplitErrors(np.asarray(label, np.int8), {"latent_norm": values})
+
+
+def test_the_mode_is_the_middle_of_the_fullest_bin():
+    # 50 bins of width 1 from 0 to 50; three values share the bin [20, 21).
+    values = np.array([0.0, 5.5, 20.1, 20.5, 20.9, 33.3, 33.4, 50.0])
+    assert fullest_bin_middle(values) == pytest.approx(20.5, abs=1e-12)
+
+
+def test_the_mode_is_that_of_a_plain_count():
+    values = np.random.default_rng(1).chisquare(6, 5000) ** 0.5
+    width = (values.max() - values.min()) / 50
+    place = np.minimum(((values - values.min()) / width).astype(int), 49)
+    fullest = max(range(50), key=lambda index: int((place == index).sum()))
+    assert fullest_bin_middle(values) == pytest.approx(values.min() + (fullest + 0.5) * width)
+
+
+@pytest.mark.parametrize("values", [[3.0], [3.0, 3.0], [3.0, np.nextafter(3.0, 4.0)]])
+def test_values_too_close_for_bins_still_have_a_mode(values):
+    assert fullest_bin_middle(np.array(values)) == pytest.approx(3.0, rel=1e-15)
+
+
+@pytest.mark.parametrize("size", [1, 2, 6, 50])
+def test_chi_mode_is_where_the_chi_density_is_highest(size):
+    centre = latent_centre("chi_mode", FitErrors(norms([1.0]), None, size))
+    grid = np.linspace(0, 12, 120_001)
+    highest = grid[np.argmax(scipy.stats.chi(size).pdf(grid))]
+    assert centre == pytest.approx(highest, abs=1e-3)
+
+
+def test_the_mode_comes_from_training_normals_only():
+    training = norms([1.0, 2.0, 2.0, 51.0, 9.0, 9.0, 9.0], [0, 0, 0, 0, 1, 1, 1])
+    errors = FitErrors(norms([4.0, 4.0, 4.0]), training, 6)
+    assert latent_centre("empirical_mode", errors) == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("size", [None, 0])
+def test_chi_mode_without_a_latent_space_has_a_reason(size):
+    with pytest.raises(CompositionError, match="latent size must be at least 1"):
+        latent_centre("chi_mode", FitErrors(norms([1.0]), None, size))
+
+
+@pytest.mark.parametrize("training", [None, norms([]), norms([1.0], [1])])
+def test_empirical_mode_without_training_normals_has_a_reason(training):
+    with pytest.raises(CompositionError, match="normal training samples"):
+        latent_centre("empirical_mode", FitErrors(norms([1.0]), training, 6))
+
+
+def test_a_latent_component_needs_a_form():
+    with pytest.raises(ValueError, match="a latent form is needed"):
+        latent_centre("", FitErrors(norms([1.0])))
+
+
+def test_absolute_distances_rise_on_both_sides_of_the_mode():
+    errors = FitErrors(norms([0.0, 2.0, 3.0, 5.0]), None, 5)
+    column = fit_component("latent_norm", errors, ScoreSettings(), "chi_mode", scaled=False)
+    np.testing.assert_array_equal(column.read(errors.validation), [2.0, 0.0, 1.0, 3.0])
+
+
+def test_signed_distances_are_one_form_after_scaling(fold):
+    settings = ScoreSettings(latent_distance="signed")
+    read = [
+        fit_component("latent_norm", fold.for_fitting(), settings, form).read(fold.test)
+        for form in LATENT_FORMS
+    ]
+    np.testing.assert_allclose(read[1], read[0], atol=1e-12)
+    np.testing.assert_allclose(read[2], read[0], atol=1e-12)
+
+
+def test_absolute_distances_are_three_forms_after_scaling(fold):
+    read = [
+        fit_component("latent_norm", fold.for_fitting(), ScoreSettings(), form).read(fold.test)
+        for form in LATENT_FORMS
+    ]
+    assert np.abs(read[1] - read[0]).max() > 0.01
+    assert np.abs(read[2] - read[1]).max() > 0.001
+
+
+def test_limits_are_those_of_validation(fold):
+    column = fit_component("reconstruction_error", fold.for_fitting(), ScoreSettings())
+    validation = fold.validation.values["reconstruction_error"].astype(np.float64)
+    test = fold.test.values["reconstruction_error"].astype(np.float64)
+    expected = (test - validation.min()) / (validation.max() - validation.min())
+    np.testing.assert_allclose(column.read(fold.test), expected, rtol=1e-12, atol=1e-15)

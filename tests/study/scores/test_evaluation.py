@@ -1,0 +1,194 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, matthews_corrcoef
+
+from study.errors import RequestError
+from study.scores.components import FoldErrors, SplitErrors
+from study.scores.compositions import COMPOSITIONS
+from study.scores.evaluation import evaluate_fold, validation_value
+from study.scores.metrics import compute_metrics
+from study.scores.settings import LATENT_FORMS, METRIC_NAMES, ScoreSettings
+
+SETTINGS = ScoreSettings(lambda_steps=15, gamma_steps=8)
+EXPECTED = [
+    (name, form)
+    for name, entry in COMPOSITIONS.items()
+    for form in (LATENT_FORMS if entry.uses_latent else ("",))
+]
+
+
+def with_label(split, label):
+    return SplitErrors(np.asarray(label, np.int8), split.values)
+
+
+def only(split, *names):
+    return SplitErrors(split.label, {name: split.values[name] for name in names})
+
+
+def without_samples(split):
+    return SplitErrors(split.label[:0], {name: v[:0] for name, v in split.values.items()})
+
+
+def measured(row):
+    return np.array([getattr(row, name) for name in METRIC_NAMES])
+
+
+def test_there_is_a_row_per_composition_and_latent_form_in_table_order(fold):
+    rows = evaluate_fold(fold, SETTINGS)
+    assert [(row.composition, row.latent_form) for row in rows] == EXPECTED
+    assert {row.note for row in rows} == {""}
+    assert np.isfinite([measured(row) for row in rows]).all()
+
+
+def test_the_rows_are_those_of_a_fit_by_hand(fold):
+    for row in evaluate_fold(fold, SETTINGS):
+        entry = COMPOSITIONS[row.composition]
+        fitted = entry.fit(fold.for_fitting(), SETTINGS, row.latent_form)
+        score = fitted.score(fold.test)
+        metrics = compute_metrics(fold.test.label, score, fitted.predict(score))
+        found = dataclasses.asdict(row)
+        assert {name: found[name] for name in dataclasses.asdict(metrics)} == pytest.approx(
+            dataclasses.asdict(metrics)
+        )
+        np.testing.assert_equal(
+            (row.lambda_, row.gamma, row.tau, row.supervision),
+            (fitted.lambda_, fitted.gamma, fitted.tau, entry.supervision),
+        )
+        prediction = fitted.predict(fitted.score(fold.validation))
+        assert row.validation_f1_weighted == pytest.approx(
+            f1_score(fold.validation.label, prediction, average="weighted")
+        )
+
+
+def test_test_labels_change_nothing_but_metrics(fold):
+    label = np.random.default_rng(5).permutation(fold.test.label)
+    shuffled = dataclasses.replace(fold, test=with_label(fold.test, label))
+    for one, two in zip(
+        evaluate_fold(fold, SETTINGS), evaluate_fold(shuffled, SETTINGS), strict=True
+    ):
+        kept = ("composition", "latent_form", "lambda_", "gamma", "tau", "validation_f1_weighted")
+        np.testing.assert_equal(
+            [getattr(one, name) for name in kept], [getattr(two, name) for name in kept]
+        )
+        assert one.auroc != two.auroc
+
+
+def test_named_compositions_come_in_the_order_of_the_request(fold):
+    rows = evaluate_fold(fold, SETTINGS, ["svm_linear", "latent"])
+    assert [row.composition for row in rows] == ["svm_linear", "latent", "latent", "latent"]
+
+
+def test_an_unknown_composition_is_a_wrong_request(fold):
+    with pytest.raises(RequestError, match="did you mean 'latent'"):
+        evaluate_fold(fold, SETTINGS, ["latnet"])
+
+
+def test_a_composition_that_does_not_apply_has_a_note(fold):
+    less = FoldErrors(
+        *(only(s, "reconstruction_error") for s in (fold.training, fold.validation, fold.test)),
+        latent_size=None,
+    )
+    (row,) = evaluate_fold(less, SETTINGS, ["svm_lambda"])
+    assert row.note == "fit: discrimination_error is needed, found reconstruction_error"
+    assert np.isnan(measured(row)).all()
+    assert np.isnan([row.tau, row.validation_f1_weighted]).all()
+    assert (row.num_samples, row.supervision) == (len(fold.test), "svm")
+
+
+def test_without_a_latent_size_only_chi_mode_has_no_numbers(fold):
+    rows = evaluate_fold(dataclasses.replace(fold, latent_size=None), SETTINGS, ["latent"])
+    assert [bool(row.note) for row in rows] == [False, True, False]
+
+
+def test_validation_of_one_class_leaves_only_what_needs_no_labels(fold):
+    validation = with_label(fold.validation, np.zeros(len(fold.validation)))
+    for row in evaluate_fold(dataclasses.replace(fold, validation=validation), SETTINGS):
+        assert (row.note == "") == (row.supervision == "none")
+        assert np.isfinite(measured(row)).all() == (row.supervision == "none")
+
+
+def test_test_errors_that_are_not_finite_have_a_note_and_keep_the_fit(fold):
+    values = dict(fold.test.values)
+    values["reconstruction_error"] = np.full(len(fold.test), np.inf)
+    broken = dataclasses.replace(fold, test=SplitErrors(fold.test.label, values))
+    (row,) = evaluate_fold(broken, SETTINGS, ["lambda_grid"])
+    assert row.note == "test: 180 of 180 values of reconstruction_error are not finite"
+    assert np.isnan(measured(row)).all()
+    assert np.isfinite([row.lambda_, row.tau, row.validation_f1_weighted]).all()
+
+
+@pytest.mark.parametrize("split", ["training", "validation", "test"])
+def test_a_split_without_samples_is_never_a_crash(split, fold):
+    empty = dataclasses.replace(fold, **{split: without_samples(getattr(fold, split))})
+    rows = evaluate_fold(empty, SETTINGS)
+    lost = {row.composition for row in rows if row.note}
+    if split == "training":
+        assert "reconstruction_quantile" in lost
+        assert "svm_lambda" not in lost
+    elif split == "validation":
+        assert lost == {name for name, entry in COMPOSITIONS.items() if entry.supervision != "none"}
+    else:
+        assert lost == set(COMPOSITIONS)
+
+
+@pytest.mark.parametrize(("name", "form"), EXPECTED)
+def test_the_validation_value_is_the_metric_on_validation(name, form, fold):
+    entry = COMPOSITIONS[name]
+    fitted = entry.fit(fold.for_fitting(), SETTINGS, form)
+    prediction = fitted.predict(fitted.score(fold.validation))
+    rest = (SETTINGS, form or "implicit", fold.training, 6)
+    f1 = validation_value(fold.validation, name, "f1_weighted", *rest)
+    phi = validation_value(fold.validation, name, "phi", *rest)
+    label = fold.validation.label
+    assert f1 == pytest.approx(f1_score(label, prediction, average="weighted"))
+    assert phi == pytest.approx(matthews_corrcoef(label, prediction))
+
+
+@pytest.mark.parametrize(("name", "form"), EXPECTED)
+@pytest.mark.parametrize("value", [0, 1])
+def test_the_validation_value_of_one_class_is_nan(name, form, value, fold):
+    one = with_label(fold.validation, np.full(len(fold.validation), value))
+    found = validation_value(one, name, "phi", SETTINGS, form or "implicit", fold.training, 6)
+    assert np.isnan(found)
+
+
+@pytest.mark.parametrize(("name", "form"), EXPECTED)
+@pytest.mark.parametrize("scale", [1e-320, 1e300, 0.0])
+def test_extreme_but_finite_errors_have_a_value(name, form, scale, fold):
+    def scaled(split):
+        values = {k: v.astype(np.float64) * scale for k, v in split.values.items()}
+        return SplitErrors(split.label, values)
+
+    rest = (SETTINGS, form or "implicit", scaled(fold.training), 6)
+    found = validation_value(scaled(fold.validation), name, "f1_weighted", *rest)
+    assert 0.0 <= found <= 1.0
+
+
+def test_errors_that_are_not_finite_have_the_value_nan(fold):
+    values = {"reconstruction_error": np.full(len(fold.validation), np.nan)}
+    broken = SplitErrors(fold.validation.label, values)
+    assert np.isnan(validation_value(broken, "reconstruction", "phi", SETTINGS))
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (("reconstruction", "f2"), "unknown score 'f2'; valid names: f1_weighted"),
+        (("recon", "phi"), "unknown composition 'recon'"),
+        (("svm_gamma", "phi", SETTINGS, "chi_mode"), "needs the latent size"),
+        (("svm_gamma", "phi", SETTINGS, "empirical_mode"), "needs training errors"),
+        (("latent_quantile", "phi"), "needs training errors"),
+    ],
+)
+def test_a_value_that_cannot_be_asked_for_is_a_wrong_request(request_, reason, fold):
+    arguments = request_ if len(request_) > 2 else (*request_, SETTINGS)
+    with pytest.raises(RequestError, match=reason):
+        validation_value(fold.validation, *arguments)
+
+
+def test_a_composition_of_another_model_is_a_wrong_request(fold):
+    split = only(fold.validation, "outlier_score")
+    with pytest.raises(RequestError, match=r"needs reconstruction_error, .* allow: outlier_score"):
+        validation_value(split, "svm_lambda", "phi", SETTINGS)

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from sklearn.svm import SVC
+
+from study.scores.components import CompositionError
+from study.scores.settings import ScoreSettings
+from study.scores.support_vectors import fit_support_vectors
+
+
+def two_moons(count, columns, seed=0):
+    rng = np.random.default_rng(seed)
+    label = (rng.random(count) < 0.4).astype(np.int8)
+    return rng.normal(0.0, 0.2, (count, columns)) + 0.3 * label[:, None], label
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "linear"])
+@pytest.mark.parametrize("gamma", ["scale", "auto", 3.5])
+@pytest.mark.parametrize("columns", [2, 3])
+def test_the_arrays_decide_as_scikit_learn(kernel, gamma, columns):
+    values, label = two_moons(400, columns)
+    others, _ = two_moons(700, columns, seed=1)
+    found = fit_support_vectors(values, label, kernel, ScoreSettings(svm_c=2.0, svm_gamma=gamma))
+    expected = SVC(C=2.0, kernel=kernel, gamma=gamma).fit(values, label)
+    np.testing.assert_allclose(
+        found.decision(others), expected.decision_function(others), rtol=0, atol=1e-9
+    )
+    np.testing.assert_array_equal(found.decision(others) > 0, expected.predict(others) == 1)
+
+
+def test_more_samples_than_are_held_at_once_are_decided_alike():
+    values, label = two_moons(300, 2)
+    found = fit_support_vectors(values, label, "rbf", ScoreSettings())
+    copies = 2 + 2**21 // (len(found.vectors) * len(values))
+    whole = found.decision(np.tile(values, (copies, 1)))
+    np.testing.assert_allclose(whole, np.tile(found.decision(values), copies), rtol=0, atol=1e-12)
+
+
+def test_values_far_outside_the_limits_have_a_finite_decision():
+    values, label = two_moons(100, 2)
+    found = fit_support_vectors(values, label, "rbf", ScoreSettings())
+    assert found.decision(np.array([[1e150, -1e150]])) == pytest.approx(found.intercept)
+
+
+def test_constant_columns_are_fitted():
+    label = np.array([0, 0, 1], np.int8)
+    found = fit_support_vectors(np.zeros((3, 2)), label, "rbf", ScoreSettings())
+    assert np.isfinite(found.decision(np.zeros((2, 2)))).all()
+
+
+@pytest.mark.parametrize("label", [[0, 0], [1, 1]])
+def test_one_class_has_a_reason(label):
+    with pytest.raises(CompositionError, match="both classes are needed for a support vector"):
+        fit_support_vectors(np.eye(2), np.array(label, np.int8), "rbf", ScoreSettings())
