@@ -30,8 +30,7 @@ from study.ledger import FoldManifest, Ledger, State
 from study.outcome import stage_name
 from study.randomness import stream_seed
 from study.scores.components import FitErrors, SplitErrors
-from study.scores.compositions import find_composition
-from study.scores.metrics import compute_metrics
+from study.scores.evaluation import needs_training, validation_metrics
 from study.splits import Fold
 from study.storage import Folder
 from study.study_file import dump_study
@@ -217,19 +216,15 @@ class _Training:
     def _validate(self, row: dict[str, float]) -> None:
         """Score the validation samples; keep the weights if none before were better."""
         study, metric = self.task.study, self.task.study.search.metric
-        composition = find_composition(metric.composition)
-        form = metric.latent_form if composition.uses_latent else ""
-        validation = self._split_errors(self.fold.validation)
         training = (
             self._split_errors(self.fold.training)
-            if composition.needs_training or form == "empirical_mode"
+            if needs_training(metric.composition, metric.latent_form)
             else None
         )
-        fitted = composition.fit(
-            FitErrors(validation, training, self.model.latent_size), study.scores, form
+        errors = FitErrors(
+            self._split_errors(self.fold.validation), training, self.model.latent_size
         )
-        score = fitted.score(validation)
-        metrics = compute_metrics(validation.label, score, fitted.predict(score))
+        metrics = validation_metrics(errors, metric.composition, study.scores, metric.latent_form)
         row["value"] = getattr(metrics, metric.score)
         row.update({name: getattr(metrics, name) for name in REPORTED_SCORES})
         if not math.isfinite(row["value"]):

@@ -72,11 +72,8 @@ def _run(
 ) -> None:
     from rich.console import Console
 
-    from study.data import data_folder, load
     from study.plan import make_plan, this_machine
     from study.progress import show_plan
-    from study.results import put_aside, refuse_other_study, sole_driver, write_study
-    from study.splits import make_splits
     from study.storage import open_folder
 
     console = Console()
@@ -87,6 +84,10 @@ def _run(
         if only_plan:
             show_plan(console, study, fitted, [] if fresh else _ended(results))
             return
+    from study.data import data_folder, load
+    from study.results import put_aside, refuse_other_study, sole_driver, write_study
+    from study.splits import make_splits
+
     samples = load(study.dataset, data_folder(data), study.seed)
     splits = make_splits(samples, study.split, study.seed)
     if not fresh:

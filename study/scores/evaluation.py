@@ -20,9 +20,7 @@ from study.scores.compositions import (
 from study.scores.metrics import Metrics, compute_metrics
 from study.scores.settings import (
     LATENT_FORMS,
-    METRIC_NAMES,
     LatentForm,
-    MetricName,
     ScoreSettings,
     Supervision,
 )
@@ -89,48 +87,43 @@ def evaluate_fold(
     ]
 
 
-def validation_value(
-    errors_validation: SplitErrors,
+def needs_training(composition: str, latent_form: LatentForm) -> bool:
+    """Tell whether a composition's fit reads errors of the training samples."""
+    entry = find_composition(composition)
+    return entry.needs_training or (entry.uses_latent and latent_form == "empirical_mode")
+
+
+def validation_metrics(
+    errors: FitErrors,
     composition: str,
-    score: MetricName,
     settings: ScoreSettings,
     latent_form: LatentForm = "implicit",
-    training: SplitErrors | None = None,
-    latent_size: int | None = None,
-) -> float:
-    """Return a metric of a composition fitted and measured on validation.
+) -> Metrics:
+    """Return the metrics of a composition fitted and measured on validation.
 
     This is what an epoch, or a trial, is chosen by, as the paper does.
 
     Args:
-        errors_validation: components and labels.
+        errors: of validation; of training, if `needs_training` says so.
         composition: name in the table.
-        score: the metric.
         settings: how to fit.
         latent_form: ignored by compositions without L.
-        training: needed by compositions without supervision and `empirical_mode`.
-        latent_size: needed by `chi_mode`.
 
     Returns:
-        The metric; nan with labels of one class or errors that are not finite.
+        The metrics; nan with labels of one class or errors that are not finite.
 
     Raises:
-        RequestError: unknown names, or an input that the composition needs is absent.
+        RequestError: an unknown name, or an input that the composition needs is absent.
     """
-    if score not in METRIC_NAMES:
-        raise RequestError(f"unknown score {score!r}; valid names: {', '.join(METRIC_NAMES)}")
     entry = find_composition(composition)
     form: LatentForm | Literal[""] = latent_form if entry.uses_latent else ""
-    fit_errors = FitErrors(errors_validation, training, latent_size)
-    _require_inputs(composition, entry, form, fit_errors)
-    if not errors_validation.has_both_classes:
-        return float("nan")
+    _require_inputs(composition, entry, form, errors)
+    if not errors.validation.has_both_classes:
+        return Metrics.undefined(errors.validation.label)
     try:
-        fitted = entry.fit(fit_errors, settings, form)
-        metrics = _measure(fitted, errors_validation)
+        return _measure(entry.fit(errors, settings, form), errors.validation)
     except CompositionError:
-        return float("nan")
-    return float(getattr(metrics, score))
+        return Metrics.undefined(errors.validation.label)
 
 
 def _forms(entry: Composition) -> tuple[LatentForm | Literal[""], ...]:

@@ -5,9 +5,9 @@ import pytest
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from study.errors import RequestError
-from study.scores.components import FoldErrors, SplitErrors
+from study.scores.components import FitErrors, FoldErrors, SplitErrors
 from study.scores.compositions import COMPOSITIONS
-from study.scores.evaluation import evaluate_fold, validation_value
+from study.scores.evaluation import evaluate_fold, needs_training, validation_metrics
 from study.scores.metrics import compute_metrics
 from study.scores.settings import LATENT_FORMS, METRIC_NAMES, ScoreSettings
 
@@ -134,61 +134,67 @@ def test_a_split_without_samples_is_never_a_crash(split, fold):
 
 
 @pytest.mark.parametrize(("name", "form"), EXPECTED)
-def test_the_validation_value_is_the_metric_on_validation(name, form, fold):
-    entry = COMPOSITIONS[name]
-    fitted = entry.fit(fold.for_fitting(), SETTINGS, form)
+def test_validation_metrics_are_those_of_the_fit_on_validation(name, form, fold):
+    fitted = COMPOSITIONS[name].fit(fold.for_fitting(), SETTINGS, form)
     prediction = fitted.predict(fitted.score(fold.validation))
-    rest = (SETTINGS, form or "implicit", fold.training, 6)
-    f1 = validation_value(fold.validation, name, "f1_weighted", *rest)
-    phi = validation_value(fold.validation, name, "phi", *rest)
+    found = validation_metrics(fold.for_fitting(), name, SETTINGS, form or "implicit")
     label = fold.validation.label
-    assert f1 == pytest.approx(f1_score(label, prediction, average="weighted"))
-    assert phi == pytest.approx(matthews_corrcoef(label, prediction))
+    assert found.f1_weighted == pytest.approx(f1_score(label, prediction, average="weighted"))
+    assert found.phi == pytest.approx(matthews_corrcoef(label, prediction))
 
 
 @pytest.mark.parametrize(("name", "form"), EXPECTED)
 @pytest.mark.parametrize("value", [0, 1])
-def test_the_validation_value_of_one_class_is_nan(name, form, value, fold):
+def test_validation_metrics_of_one_class_are_nan(name, form, value, fold):
     one = with_label(fold.validation, np.full(len(fold.validation), value))
-    found = validation_value(one, name, "phi", SETTINGS, form or "implicit", fold.training, 6)
-    assert np.isnan(found)
+    errors = dataclasses.replace(fold.for_fitting(), validation=one)
+    assert np.isnan(validation_metrics(errors, name, SETTINGS, form or "implicit").phi)
 
 
 @pytest.mark.parametrize(("name", "form"), EXPECTED)
 @pytest.mark.parametrize("scale", [1e-320, 1e300, 0.0])
-def test_extreme_but_finite_errors_have_a_value(name, form, scale, fold):
+def test_extreme_but_finite_errors_have_metrics(name, form, scale, fold):
     def scaled(split):
         values = {k: v.astype(np.float64) * scale for k, v in split.values.items()}
         return SplitErrors(split.label, values)
 
-    rest = (SETTINGS, form or "implicit", scaled(fold.training), 6)
-    found = validation_value(scaled(fold.validation), name, "f1_weighted", *rest)
-    assert 0.0 <= found <= 1.0
+    errors = FitErrors(scaled(fold.validation), scaled(fold.training), 6)
+    found = validation_metrics(errors, name, SETTINGS, form or "implicit")
+    assert 0.0 <= found.f1_weighted <= 1.0
 
 
-def test_errors_that_are_not_finite_have_the_value_nan(fold):
+def test_errors_that_are_not_finite_have_metrics_that_are_nan(fold):
     values = {"reconstruction_error": np.full(len(fold.validation), np.nan)}
-    broken = SplitErrors(fold.validation.label, values)
-    assert np.isnan(validation_value(broken, "reconstruction", "phi", SETTINGS))
+    broken = FitErrors(SplitErrors(fold.validation.label, values))
+    assert np.isnan(validation_metrics(broken, "reconstruction", SETTINGS).phi)
 
 
 @pytest.mark.parametrize(
-    ("request_", "reason"),
+    ("name", "form", "reason"),
     [
-        (("reconstruction", "f2"), "unknown score 'f2'; valid names: f1_weighted"),
-        (("recon", "phi"), "unknown composition 'recon'"),
-        (("svm_gamma", "phi", SETTINGS, "chi_mode"), "needs the latent size"),
-        (("svm_gamma", "phi", SETTINGS, "empirical_mode"), "needs training errors"),
-        (("latent_quantile", "phi"), "needs training errors"),
+        ("recon", "implicit", "unknown composition 'recon'"),
+        ("svm_gamma", "chi_mode", "needs the latent size"),
+        ("svm_gamma", "empirical_mode", "needs training errors"),
+        ("latent_quantile", "implicit", "needs training errors"),
     ],
 )
-def test_a_value_that_cannot_be_asked_for_is_a_wrong_request(request_, reason, fold):
-    arguments = request_ if len(request_) > 2 else (*request_, SETTINGS)
+def test_metrics_that_cannot_be_asked_for_are_a_wrong_request(name, form, reason, fold):
     with pytest.raises(RequestError, match=reason):
-        validation_value(fold.validation, *arguments)
+        validation_metrics(FitErrors(fold.validation), name, SETTINGS, form)
+
+
+@pytest.mark.parametrize(("name", "form"), EXPECTED)
+def test_what_needs_training_cannot_be_fitted_without_it(name, form, fold):
+    errors = dataclasses.replace(fold.for_fitting(), training=None)
+    if needs_training(name, form or "implicit"):
+        with pytest.raises(RequestError, match="needs training errors"):
+            validation_metrics(errors, name, SETTINGS, form or "implicit")
+    else:
+        found = validation_metrics(errors, name, SETTINGS, form or "implicit")
+        assert np.isfinite(found.f1_weighted)
 
 
 def test_a_composition_of_another_model_is_a_wrong_request(fold):
     split = only(fold.validation, "outlier_score")
     with pytest.raises(RequestError, match=r"needs reconstruction_error, .* allow: outlier_score"):
-        validation_value(split, "svm_lambda", "phi", SETTINGS)
+        validation_metrics(FitErrors(split), "svm_lambda", SETTINGS)
