@@ -161,6 +161,8 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
             return str(TrialScheduler.STOP)
         decision = str(super().on_trial_result(tune_controller, trial, result))
         number, epoch = self._state.numbers[trial.trial_id], result["epoch"]
+        if result["state"] == "completed":  # it ends by itself; a stop would only cut it off
+            return str(TrialScheduler.CONTINUE)
         if epoch in self._milestones:
             if decision == TrialScheduler.STOP:
                 self._state.stopped[number] = epoch

@@ -1,0 +1,55 @@
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from models import MODELS, implementation
+from models.interface import Model, Seeds, Shape
+from models.settings import TrainingSettings
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def build() -> Callable[..., Model]:
+    """Builds a model with its own defaults on a tiny shape."""
+
+    def build(
+        name: str,
+        shape: tuple[int, int] = (1, 32),
+        seeds: tuple[int, int, int] = (1, 2, 3),
+        settings: dict[str, Any] | None = None,
+        **training: Any,
+    ) -> Model:
+        entry = MODELS[name]
+        trained = {**entry.training_defaults, "batch_size": 8, **training}
+        return implementation(name)(
+            entry.settings(**(settings or {})),
+            TrainingSettings.model_validate(trained),
+            Shape(*shape),
+            Seeds(*seeds),
+            torch.device("cpu"),
+        )
+
+    return build
+
+
+@pytest.fixture
+def waves() -> Callable[..., torch.Tensor]:
+    """Noisy sines in [0, 1], `(n, channels, length)`."""
+
+    def waves(n: int = 20, channels: int = 1, length: int = 32, seed: int = 0) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        phase = torch.rand((n, channels, 1), generator=generator)
+        time = torch.linspace(0, 1, length)
+        noise = 0.1 * torch.rand((n, channels, length), generator=generator)
+        return 0.45 + 0.45 * torch.sin(6.283 * (time + phase)) * 0.9 + noise * 0.5
+
+    return waves
