@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from models.interface import Model, Seeds, Shape
-from models.networks import initialise
 from models.settings import OptimizerSettings, TrainingSettings
 
 SCORING_BATCH = 1024
@@ -80,7 +79,6 @@ class GradientModel(Model):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeds.weights)
             self.networks = nn.ModuleDict(self.build_networks())
-            initialise(self.networks)
         self.networks.to(device)
         self.optimizers = {
             name: make_optimizer(

@@ -5,6 +5,7 @@ decoder mirrors them. Convolutions have no bias; weights are Glorot normal.
 """
 
 import itertools
+from typing import TypeVar
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -14,13 +15,33 @@ REDUCTION = 2 ** len(WIDTHS)
 LEAKAGE = 0.2
 HEAD_CHANNELS = 16
 
+_Layer = TypeVar("_Layer", nn.Conv1d, nn.ConvTranspose1d, nn.Linear)
+
+
+def _initialised(layer: _Layer) -> _Layer:
+    """Draw a layer's weights Glorot normal from PyTorch's global generator; biases are 0.
+
+    Before spectral norm is put on it, which takes its vectors from the weights.
+    """
+    nn.init.xavier_normal_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _convolution(channels_in: int, channels_out: int, kernel: int) -> nn.Conv1d:
+    """Return a convolution without padding and bias."""
+    return _initialised(nn.Conv1d(channels_in, channels_out, kernel, bias=False))
+
 
 def _halving(channels_in: int, channels_out: int) -> nn.Conv1d:
-    return nn.Conv1d(channels_in, channels_out, 4, stride=2, padding=1, bias=False)
+    return _initialised(nn.Conv1d(channels_in, channels_out, 4, stride=2, padding=1, bias=False))
 
 
 def _doubling(channels_in: int, channels_out: int) -> nn.ConvTranspose1d:
-    return nn.ConvTranspose1d(channels_in, channels_out, 4, stride=2, padding=1, bias=False)
+    return _initialised(
+        nn.ConvTranspose1d(channels_in, channels_out, 4, stride=2, padding=1, bias=False)
+    )
 
 
 def _trunk(channels: int, *, spectral: bool) -> nn.Sequential:
@@ -33,29 +54,13 @@ def _trunk(channels: int, *, spectral: bool) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def initialise(network: nn.Module) -> None:
-    """Draw every convolution's and linear layer's weights Glorot normal, biases 0.
-
-    Draws from PyTorch's global generator, as its layers do on construction.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d | nn.Linear):
-            weight = module.weight
-            parametrizations = getattr(module, "parametrizations", None)
-            if parametrizations is not None:
-                weight = parametrizations["weight"].original
-            nn.init.xavier_normal_(weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-
-
 class Encoder(nn.Module):
     """Deterministic encoder: x `(batch, channels, length)` to z `(batch, latent)`."""
 
     def __init__(self, channels: int, length: int, latent_size: int) -> None:
         super().__init__()
         self.trunk = _trunk(channels, spectral=False)
-        self.head = nn.Conv1d(WIDTHS[-1], latent_size, length // REDUCTION, bias=False)
+        self.head = _convolution(WIDTHS[-1], latent_size, length // REDUCTION)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return z, `(batch, latent)`."""
@@ -75,11 +80,11 @@ class GaussianEncoder(nn.Module):
     @staticmethod
     def _head(length: int, latent_size: int) -> nn.Sequential:
         return nn.Sequential(
-            nn.Conv1d(WIDTHS[-1], HEAD_CHANNELS, 1, bias=False),
+            _convolution(WIDTHS[-1], HEAD_CHANNELS, 1),
             nn.BatchNorm1d(HEAD_CHANNELS),
             nn.LeakyReLU(LEAKAGE),
             nn.Flatten(),
-            nn.Linear(HEAD_CHANNELS * length // REDUCTION, latent_size),
+            _initialised(nn.Linear(HEAD_CHANNELS * length // REDUCTION, latent_size)),
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,7 +100,7 @@ class Decoder(nn.Module):
         super().__init__()
         widest = WIDTHS[-1]
         layers: list[nn.Module] = [
-            nn.ConvTranspose1d(latent_size, widest, length // REDUCTION, bias=False),
+            _initialised(nn.ConvTranspose1d(latent_size, widest, length // REDUCTION, bias=False)),
             nn.BatchNorm1d(widest),
             nn.ReLU(),
         ]
@@ -116,7 +121,7 @@ class Discriminator(nn.Module):
     def __init__(self, channels: int, length: int, *, spectral: bool) -> None:
         super().__init__()
         self.trunk = _trunk(channels, spectral=spectral)
-        self.head = nn.Conv1d(WIDTHS[-1], 1, length // REDUCTION, bias=False)
+        self.head = _convolution(WIDTHS[-1], 1, length // REDUCTION)
 
     def features(self, x: Tensor) -> Tensor:
         """Return f(x), `(batch, 512, length / 32)`."""

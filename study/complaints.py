@@ -2,11 +2,10 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from models import MODELS
 from study.definition import Study
 
 
@@ -20,14 +19,12 @@ def first_problem(error: ValidationError, source: str, assignments: Mapping[str,
     """
     problems = error.errors(include_url=False)
     first = problems[0]
-    path = [str(part) for part in first["loc"]]
-    path = _without_tags(path)
+    path = _without_tags([str(part) for part in first["loc"]], first["type"])
     key = ".".join(path)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     said = f"{_problem(first, key, path)}{more}"
-    if any(_covers(assigned, key) for assigned in assignments):
-        return f"--set {said}"
-    return f"{source}: {said}"
+    is_set = any(_covers(assigned, key) for assigned in assignments)
+    return " ".join((f"--set {said}" if is_set else f"{source}: {said}").split())
 
 
 def _covers(set_key: str, key: str) -> bool:
@@ -43,10 +40,10 @@ def _problem(first: Any, key: str, path: list[str]) -> str:
     if kind == "missing":
         return f"{key}: is missing"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        tags = first.get("ctx", {}).get("expected_tags", "").replace("'", "")
+        tags = ", ".join(_tags(_annotation(path)))
         name = first["input"].get("name") if isinstance(first["input"], Mapping) else None
         tag = nearest(str(name), tags.split(", ")) if name and tags else ""
-        return f"{key}.name: must be one of {tags or ', '.join(MODELS)}, found {shown(name)}{tag}"
+        return f"{key}.name: must be one of {tags}, found {shown(name)}{tag}"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if kind == "literal_error":
         expected = str(first["ctx"]["expected"]).replace("'", "")
@@ -57,43 +54,45 @@ def _problem(first: Any, key: str, path: list[str]) -> str:
     return f"{key}: {message}, found {found}"
 
 
-def _without_tags(path: list[str]) -> list[str]:
+def _without_tags(path: list[str], problem: str) -> list[str]:
     """Drop what pydantic adds for the members of unions: `dataset.mitbih.length`."""
     kept: list[str] = []
     model: Any = Study
-    for part in path:
-        fields = _field_names(model)
-        if fields and part not in fields and part in _tags(model):
-            model = _tags(model)[part]
+    for place, part in enumerate(path):
+        fields, tags = _field_annotations(model), _tags(model)
+        is_unknown = problem == "extra_forbidden" and place == len(path) - 1
+        if part in fields:
+            model = fields[part]
+        elif part in tags and not is_unknown:
+            model = tags[part]
             continue
-        if part in ("int", "float", "constrained-int", "constrained-float") or part.startswith(
-            ("literal[", "[key]", "function-")
-        ):
+        elif get_origin(model) is dict and part != "[key]":
+            model = get_args(model)[1]
+        elif not is_unknown and not part.isdigit():
             continue
         kept.append(part)
-        model = _step(model, part)
     return kept
 
 
-def _fields_at(path: Sequence[str]) -> list[str]:
+def _annotation(path: Sequence[str]) -> Any:
     model: Any = Study
     for part in path:
-        model = _step(model, part)
-    names: list[str] = []
-    for member in _members(model):
-        for name, field in member.model_fields.items():
-            shown = field.alias or name
-            if shown not in names:
-                names.append(shown)
-    return names
+        fields = _field_annotations(model)
+        model = fields[part] if part in fields else dict(enumerate(get_args(model))).get(1)
+    return model
 
 
-def _step(model: Any, part: str) -> Any:
-    for member in _members(model):
-        field = member.model_fields.get(part)
-        if field is not None:
-            return field.annotation
-    return dict(enumerate(get_args(model))).get(1) if part not in _field_names(model) else None
+def _fields_at(path: Sequence[str]) -> list[str]:
+    return list(_field_annotations(_annotation(path)))
+
+
+def _field_annotations(annotation: Any) -> dict[str, Any]:
+    """Return the annotation of every field, by its name in a study file."""
+    return {
+        field.alias or name: field.annotation
+        for member in _members(annotation)
+        for name, field in member.model_fields.items()
+    }
 
 
 def _members(annotation: Any) -> list[type[BaseModel]]:
@@ -104,10 +103,6 @@ def _members(annotation: Any) -> list[type[BaseModel]]:
     for argument in get_args(annotation):
         found += _members(argument)
     return found
-
-
-def _field_names(annotation: Any) -> set[str]:
-    return {name for member in _members(annotation) for name in member.model_fields}
 
 
 def _tags(annotation: Any) -> dict[str, Any]:
@@ -127,5 +122,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def shown(value: Any) -> str:
     """Return `value` as it is shown in a message, shortened."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # more digits than Python writes
+        text = "a very large number"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -7,7 +7,7 @@ the other and writes it back.
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from models.settings import ModelSettings, TrainingSettings
 from study.data.settings import DatasetSettings
@@ -17,8 +17,15 @@ from study.settings import Settings
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
-PositiveShare = Annotated[float, Field(gt=0, le=1024)]
-Share = Annotated[float, Field(ge=0, le=1024)]
+
+def _whole_above_one(amount: float) -> float:
+    if amount > 1 and amount != int(amount):
+        raise ValueError(f"above 1 it must be a whole number, found {amount:g}")
+    return amount
+
+
+CPUs = Annotated[float, Field(gt=0, le=1024)]
+GPUs = Annotated[float, Field(ge=0, le=1024), AfterValidator(_whole_above_one)]
 
 
 class SplitSettings(Settings):
@@ -73,8 +80,8 @@ class SearchSettings(Settings):
 class FoldResources(Settings):
     """What each fold's worker gets."""
 
-    cpu: PositiveShare | Literal["auto"] = Field("auto", description="CPUs, fractions allowed")
-    gpu: Share | Literal["auto"] = Field("auto", description="GPUs, fractions allowed")
+    cpu: CPUs | Literal["auto"] = Field("auto", description="CPUs, fractions allowed")
+    gpu: GPUs | Literal["auto"] = Field("auto", description="GPUs, fractions allowed")
 
 
 class ResourceSettings(Settings):

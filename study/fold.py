@@ -9,7 +9,6 @@ their settings alone.
 import math
 import platform
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -17,18 +16,15 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.torch
 import torch
-from torch import Tensor
 
-from models import implementation
-from models.interface import Model, Seeds, Shape
 from study import fold_files
 from study.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
 from study.data.samples import Samples
 from study.definition import Study
 from study.fold_files import Evaluation
+from study.fold_setup import build_model, device_name, fit_scaling, scale, shared_tensor
 from study.ledger import FoldManifest, Ledger, State
 from study.outcome import stage_name
-from study.randomness import stream_seed
 from study.scores.components import FitErrors, SplitErrors
 from study.scores.evaluation import needs_training, validation_metrics
 from study.splits import Fold
@@ -164,11 +160,13 @@ class _Training:
         watch: Callable[[FoldReport], None],
         writer: FoldWriter | None,
     ) -> None:
-        self.task, self.fold, self.samples = task, fold, samples
+        self.task, self.fold = task, fold
+        self.scaling = fit_scaling(task.study, samples, fold)
+        self.samples = samples if self.scaling is None else scale(samples, self.scaling)
         self.checkpoints, self.watch, self.writer = checkpoints, watch, writer
         self.device = torch.device(task.device)
         self.model = build_model(task.study, samples, task.fold, self.device)
-        self.values = shared_tensor(samples.values).to(self.device)
+        self.values = shared_tensor(self.samples.values).to(self.device)
         self.members = torch.from_numpy(fold.training).to(self.device)
         self.progress = load_checkpoint(checkpoints) or FoldProgress()
         self.reported = 0
@@ -270,6 +268,7 @@ class _Training:
             "trial": self.task.trial,
             "fold": self.task.fold,
             "shape": vars(self.model.shape),
+            "scaling": self.scaling and vars(self.scaling),
             "components": list(self.model.components),
             "latent_size": self.model.latent_size,
             "best_epoch": self.progress.best_epoch,
@@ -288,6 +287,9 @@ class _Training:
         return self._manifest(state, ""), files
 
     def _failure(self, reason: str) -> tuple[FoldManifest, dict[str, bytes]]:
+        for row in self.progress.history:
+            if row["epoch"] > self.reported:
+                row.pop("value", None)  # nobody has heard of it, nor will
         files = {
             fold_files.HISTORY: fold_files.history_file(self.progress.history),
             fold_files.TIMINGS: self._timings(0.0),
@@ -353,29 +355,3 @@ class _Training:
         x = self.values[torch.from_numpy(members).to(self.device)]
         reconstructed = self.model.reconstruct(x)
         return None if reconstructed is None else reconstructed.cpu().numpy()
-
-
-def build_model(study: Study, samples: Samples, fold: int, device: torch.device) -> Model:
-    """Return the untrained model of a fold, its streams of randomness derived from the seed."""
-    seeds = Seeds(
-        weights=stream_seed(study.seed, "weights", fold),
-        batches=stream_seed(study.seed, "batches", fold),
-        noise=stream_seed(study.seed, "noise", fold),
-    )
-    shape = Shape(samples.channels, samples.length)
-    build = implementation(study.model.name)
-    return build(study.model, study.training, shape, seeds, device)
-
-
-def shared_tensor(values: npt.NDArray[np.float32]) -> Tensor:
-    """Return `values` as a tensor without a copy; nobody writes to it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(values)
-
-
-def device_name(device: torch.device) -> str:
-    """Return the name of the device that a fold ran on."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu ({platform.machine()})"

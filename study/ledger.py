@@ -9,6 +9,7 @@ how the trial ended; it is written when all that is known of the trial is commit
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from study.storage import Folder
 FORMAT = 1
 MANIFEST = "manifest.json"
 TRIAL = "trial.json"
+TRIAL_NAME = re.compile(r"trial-\d{5,}")
 
 State = Literal["completed", "pruned", "failed"]
 
@@ -157,7 +159,7 @@ class Ledger:
         numbers = sorted(
             int(name.removeprefix("trial-"))
             for name in self.folder.names()
-            if name.startswith("trial-")
+            if TRIAL_NAME.fullmatch(name)
         )
         records = [self.trial(number) for number in numbers]
         return [record for record in records if record is not None]

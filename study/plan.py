@@ -12,6 +12,7 @@ from study.errors import RequestError
 SHARED_GPU = 0.2
 FINEST_CPU_PART = 100
 NVIDIA = Path("/proc/driver/nvidia/gpus")
+UNLIMITED = 2**63
 PRECISION = 4  # Ray counts resources in units of 0.0001
 
 
@@ -98,9 +99,16 @@ def _largest_cpu(folds: int, gpu: float, nodes: Sequence[NodeCapacity]) -> float
 def _slots(cpu: float, gpu: float, nodes: Sequence[NodeCapacity]) -> int:
     """Count the folds that fit on all nodes at once."""
     return sum(
-        min(_fitting(node.cpus, cpu), _fitting(node.gpus, gpu) if gpu else FINEST_CPU_PART**2)
+        min(_fitting(node.cpus, cpu), _gpu_slots(node.gpus, gpu))
+        if gpu
+        else _fitting(node.cpus, cpu)
         for node in nodes
     )
+
+
+def _gpu_slots(gpus: float, gpu: float) -> int:
+    """Count the folds that a node's GPUs hold; a share is of one GPU, never of two."""
+    return int(gpus) * _fitting(1, gpu) if gpu < 1 else _fitting(gpus, gpu)
 
 
 def _fitting(have: float, need: float) -> int:

@@ -60,6 +60,11 @@ class Distribution(Settings):
         (values,) = self.model_dump(exclude_none=True).values()
         return tuple(values)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every value is a whole number."""
+        return all(type(value) is int for value in self.ends)
+
     def to_optuna(self) -> "BaseDistribution":
         """Return the same distribution as Optuna's class."""
         from optuna.distributions import (

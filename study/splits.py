@@ -132,6 +132,11 @@ def _kfold(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
     test_normal, rest = order[:cut], order[cut:]
     validation_abnormal, test_abnormal = _halve(samples, abnormal, random)
     test = np.concatenate([test_normal, test_abnormal])
+    if len(rest) < folds:
+        raise RequestError(
+            f"split.folds: {len(rest)} normal samples cannot be divided into {folds} folds; use"
+            " fewer folds or raise dataset.limit"
+        )
     for training, validation in KFold(folds).split(rest):
         yield _fold(rest[training], np.concatenate([rest[validation], validation_abnormal]), test)
 
@@ -155,6 +160,11 @@ def _inter_patient(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
         raise RequestError(
             f"split.folds: inter_patient has {patients} patients to train with, fewer than"
             f" {groups} groups; use fewer folds"
+        )
+    if np.unique(samples.kind[own], return_counts=True)[1].max() < groups:
+        raise RequestError(
+            f"split.folds: every class has fewer samples than {groups} groups; use fewer folds or"
+            " raise dataset.limit"
         )
     dealer = StratifiedGroupKFold(
         groups, shuffle=True, random_state=stream_seed(seed, "inter_patient") % 2**32

@@ -10,6 +10,7 @@ import shutil
 import uuid
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 
 class Folder(Protocol):
@@ -126,7 +127,13 @@ class RemoteFolder:
 
     def write(self, path: str, content: bytes) -> None:
         """See `Folder.write`."""
-        with self._filesystem.open_output_stream(self._path(path)) as stream:
+        target = self._path(path)
+        try:
+            stream = self._filesystem.open_output_stream(target)
+        except FileNotFoundError:  # a store that has real folders
+            self._filesystem.create_dir(target.rpartition("/")[0], recursive=True)
+            stream = self._filesystem.open_output_stream(target)
+        with stream:
             stream.write(content)
 
     def names(self, path: str = "") -> list[str]:
@@ -171,7 +178,7 @@ def open_folder(location: str) -> Folder:
     if not separator:
         return LocalFolder(Path(location).expanduser().absolute())
     if scheme == "file":
-        return LocalFolder(Path(rest))
+        return LocalFolder(Path(unquote(rest)))
     from pyarrow.fs import FileSystem
 
     filesystem, root = FileSystem.from_uri(location)

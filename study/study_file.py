@@ -1,6 +1,9 @@
 """Reading a study file, with overrides, into a checked `Study`, and writing it back."""
 
+import copy
 import importlib.resources
+import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from study.complaints import first_problem, nearest, shown
 from study.definition import Study
 from study.errors import RequestError
 from study.scores.compositions import find_composition
+from study.search_space import Distribution
 
 SPACE = "search.space."
 
@@ -23,6 +27,8 @@ class _StrictLoader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases (*) are not allowed")
+        if getattr(self.peek_event(), "tag", None):  # type: ignore[no-untyped-call]
+            raise yaml.YAMLError("tags (!) are not allowed")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -131,12 +137,12 @@ def _locate(request: str) -> Path:
         return shipped[request]
     path = Path(request)
     if path.suffix in (".yaml", ".yml"):
-        if path.is_file():
+        if os.path.isfile(path):  # noqa: PTH113 - false for a name that no file can have
             return path
-        raise RequestError(f"study file {request!r} does not exist")
+        raise RequestError(f"study file {shown(request)} does not exist")
     near = nearest(request, shipped)
     raise RequestError(
-        f"study {request!r} is not known{near}; it is one of {', '.join(shipped)}"
+        f"study {shown(request)} is not known{near}; it is one of {', '.join(shipped)}"
         " or the path of a .yaml file"
     )
 
@@ -205,22 +211,29 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
         )
     base = dump_study(study)
     known = flatten({"model": base["model"], "training": base["training"]})
+    assigned = flatten(assignments)
     for key, distribution in study.search.space.items():
         if key not in known:
             yield f"search.space: {key} is not a setting of this study{nearest(key, known)}"
             return
-        if key in assignments:
+        if key in assigned:
             yield f"{key} is searched; end that with --set {SPACE}{key}=null to fix it"
-        for value in distribution.ends:
-            yield from _unusable_end(base, key, value)
+        if type(known[key]) is int and not distribution.is_whole:
+            yield f"search.space.{key}: needs whole numbers: int, logint or choice"
+    yield from _unusable_values(base, study.search.space)
 
 
-def _unusable_end(base: dict[str, Any], key: str, value: Any) -> Iterator[str]:
-    parts = {part: dict(base[part]) for part in ("model", "training")}
-    _assign(parts, key, value)
-    trial = {**base, **parts, "search": {}}
-    try:
-        Study.model_validate(trial)
-    except ValidationError as error:
-        problem = first_problem(error, "", {}).removeprefix(": ")
-        yield f"search.space.{key}: {shown(value)} is not allowed: {problem}"
+def _unusable_values(base: dict[str, Any], space: Mapping[str, Distribution]) -> Iterator[str]:
+    """Say which ends of searched settings no trial can have, alone or two together."""
+    ends = [(key, value) for key, forms in space.items() for value in forms.ends]
+    together = [pair for pair in itertools.combinations(ends, 2) if pair[0][0] != pair[1][0]]
+    for values in [*((end,) for end in ends), *together]:
+        trial = copy.deepcopy({**base, "search": {}})
+        for key, value in values:
+            _assign(trial, key, value)
+        try:
+            Study.model_validate(trial)
+        except ValidationError as error:
+            problem = first_problem(error, "", {}).removeprefix(": ")
+            said = " with ".join(f"search.space.{key}: {shown(value)}" for key, value in values)
+            yield f"{said} is not allowed: {problem}"

@@ -43,11 +43,12 @@ def build_samples(
     start: npt.ArrayLike | None = None,
     extent: npt.ArrayLike | None = None,
     sampling_rate_hz: float = 0.0,
+    unit_range: bool = True,
 ) -> Samples:
     """Return `Samples` with its types and content hash; what is not given is unknown.
 
     Args:
-        values: `(n, length)` in [0, 1], one channel.
+        values: `(n, length)`, one channel.
         label: `(n,)` 0 normal, 1 abnormal.
         kind: `(n,)` class of each sample.
         symbol: `(n,)` annotation of each sample.
@@ -57,11 +58,12 @@ def build_samples(
         start: `(n,)` first position in the record; none is -1.
         extent: `(n,)` length in the record; unknown is the length of `values`.
         sampling_rate_hz: rate that `start` and `extent` count in; unknown is 0.0.
+        unit_range: whether values are in [0, 1], or are scaled later by each fold.
     """
     channelled = np.ascontiguousarray(values, dtype=np.float32)[:, np.newaxis, :]
     count, _, length = channelled.shape
     assert np.isfinite(channelled).all()
-    assert count == 0 or (channelled.min() >= 0 and channelled.max() <= 1)
+    assert not (count and unit_range) or (channelled.min() >= 0 and channelled.max() <= 1)
     unknown = [""] * count
     samples = Samples(
         values=channelled,

@@ -12,7 +12,8 @@ class Samples:
     """Samples of one dataset with what is known of each.
 
     Attributes:
-        values: `(n, channels, length)` float32 in [0, 1].
+        values: `(n, channels, length)` float32; in [0, 1], unless the dataset's setting
+            `scaling` leaves that to each fold.
         label: `(n,)` int8; 0 normal, 1 abnormal.
         kind: `(n,)` str; the dataset's own class (AAMI class, UCR label, ...).
         symbol: `(n,)` str; the annotation as the source writes it.

@@ -38,6 +38,11 @@ class _DatasetSettings(Settings):
         "drawn from the study's seed; at least 1; null keeps all",
     )
 
+    @property
+    def scaled_by_fold(self) -> bool:
+        """Whether values are to be scaled with limits of a fold's training samples."""
+        return False
+
 
 class MitbihSettings(_DatasetSettings):
     """Beats of the MIT-BIH Arrhythmia Database after Kachuee et al. (2018)."""
@@ -45,7 +50,23 @@ class MitbihSettings(_DatasetSettings):
     name: Literal["mitbih"] = "mitbih"
 
 
-class UcrSettings(_DatasetSettings):
+class _ScaledSettings(_DatasetSettings):
+    """Datasets whose values have no range of their own."""
+
+    scaling: Literal["training", "sample", "none"] = Field(
+        default="training",
+        description="to [0, 1] by minimum and maximum: 'training' takes those of a fold's "
+        "training samples, so that others may leave [0, 1]; 'sample' each sample's own; "
+        "'none' takes values as they are, which must be in [0, 1]",
+    )
+
+    @property
+    def scaled_by_fold(self) -> bool:
+        """Whether values are to be scaled with limits of a fold's training samples."""
+        return self.scaling == "training"
+
+
+class UcrSettings(_ScaledSettings):
     """Files in the form of the UCR archive: a row per sample, its label first."""
 
     name: Literal["ucr"] = "ucr"
@@ -59,14 +80,9 @@ class UcrSettings(_DatasetSettings):
         description="labels of normal samples; those that are numbers are compared as numbers, "
         "so that 1, '1' and 1.0 are one label",
     )
-    scaling: Literal["sample", "none"] = Field(
-        default="sample",
-        description="'sample' scales each sample to [0, 1] by its own minimum and maximum; "
-        "'none' takes values as they are, which must be in [0, 1]",
-    )
 
 
-class WaferSettings(_DatasetSettings):
+class WaferSettings(_ScaledSettings):
     """CMU Wafer (Olszewski 2001), both files; label 1 is normal, -1 abnormal."""
 
     name: Literal["wafer"] = "wafer"

@@ -113,7 +113,7 @@ def read_tables(settings: UcrSettings, data_folder: Path) -> Table:
 
 
 def samples_of(table: Table, settings: UcrSettings) -> Samples:
-    """Return samples: interpolated to the wanted length, then scaled.
+    """Return samples: interpolated to the wanted length, then scaled if each is by itself.
 
     Raises:
         RequestError: no row is normal, or unscaled values are not in [0, 1].
@@ -138,6 +138,7 @@ def samples_of(table: Table, settings: UcrSettings) -> Samples:
         kind=kind,
         symbol=table.symbol,
         extent=np.full(len(values), table.values.shape[1]),
+        unit_range=settings.scaling != "training",
     )
 
 

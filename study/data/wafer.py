@@ -112,7 +112,12 @@ def prepare(settings: WaferSettings, data_folder: Path, seed: int) -> Samples:
         values=np.concatenate([table.values for table in tables]),
         symbol=np.concatenate([table.symbol for table in tables]),
     )
-    as_ucr = UcrSettings(length=settings.length, path=tuple(map(str, paths)), normal_labels=("1",))
+    as_ucr = UcrSettings(
+        length=settings.length,
+        path=tuple(map(str, paths)),
+        normal_labels=("1",),
+        scaling=settings.scaling,
+    )
     return ucr.samples_of(joined, as_ucr)
 
 

@@ -115,10 +115,14 @@ def read_timing(ledger: Ledger, manifest: FoldManifest) -> dict[str, Any]:
 
 
 def scores_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Return `scores.parquet`, its rows and columns in a fixed order.
+    """Return `scores.parquet`.
 
-    Rows are ordered by trial, fold, epoch rule and the table of compositions; columns
-    as documented, then one `param.<key>` for every setting, by name.
+    Args:
+        rows: by trial, fold, epoch rule and the table of compositions.
+
+    Returns:
+        The rows in that order; columns as documented, then one `param.<key>` for every
+        setting, by name.
     """
     columns = [*_fixed_columns()]
     columns += sorted({name for row in rows for name in row if name.startswith("param.")})

@@ -125,12 +125,12 @@ def test_beta_zero_trains_as_if_there_were_no_kl(build: Build, waves: Waves) -> 
 
 
 def test_beta_pulls_the_posterior_towards_the_prior(build: Build, waves: Waves) -> None:
-    x = waves(32)
+    x = waves(16)
     divergence = {}
     for beta in (0.0, 10.0):
         model: Any = build("beta_vaegan", settings={"beta": beta})
-        for _ in range(6):
-            losses = model.train_epoch(x, torch.arange(32))
+        for _ in range(4):
+            losses = model.train_epoch(x, torch.arange(16))
         divergence[beta] = losses["kl_divergence"]
     assert divergence[10.0] < divergence[0.0]
 

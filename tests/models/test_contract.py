@@ -202,9 +202,7 @@ def test_each_seed_decides_its_own_stream(name: str, build: Build, waves: Waves)
     assert any(not torch.equal(first[key], second[key]) for key in random)
 
 
-def test_the_global_stream_is_neither_read_nor_moved(
-    name: str, build: Build, waves: Waves
-) -> None:
+def test_the_global_stream_is_neither_read_nor_moved(name: str, build: Build, waves: Waves) -> None:
     x = waves()
     torch.manual_seed(5)
     before = torch.get_rng_state()

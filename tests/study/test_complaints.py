@@ -53,7 +53,7 @@ WRONG = [
     ("model/latent_size", 0, "model.latent_size", ["greater than or equal to 1"]),
     ("model/latent_size", 1025, "model.latent_size", ["less than or equal to 1024"]),
     ("model/latent_size", 2.5, "model.latent_size", ["integer", "2.5"]),
-    ("model/latent", "sample", "model.latent", ["'mean'", "did you mean 'sampled'"]),
+    ("model/latent", "sample", "model.latent", ["mean or sampled", "did you mean 'sampled'"]),
     ("model/output_layer", "tanh", "model", ["bce", "sigmoid"]),
     ("model/output_layer", "relu", "model.output_layer", ["sigmoid", "tanh", "'relu'"]),
     ("training/epochs", 0, "training.epochs", ["greater than or equal to 1"]),

@@ -1,0 +1,80 @@
+import os
+import signal
+import time
+
+import pandas as pd
+
+
+def wait_until_gone(run, seconds):
+    deadline = time.monotonic() + seconds
+    while run.processes():
+        assert time.monotonic() < deadline, f"still there: {run.processes()}"
+        time.sleep(0.2)
+
+
+def test_a_study_stopped_twice_ends_with_the_same_table(undisturbed, study_file, start, tmp_path):
+    arguments = (study_file, "--output", tmp_path / "results")
+    interrupted = start(*arguments)
+    interrupted.wait_until_said("trial-00000: epoch 2")
+    interrupted.driver.send_signal(signal.SIGINT)
+    assert interrupted.wait() == 130
+    assert "interrupted; continue with: python -m study.run" in interrupted.said()
+    wait_until_gone(interrupted, seconds=10)
+
+    killed = start(*arguments)
+    killed.wait_until_said("trial-00001: epoch 1")
+    killed.driver.kill()
+    killed.wait()
+    wait_until_gone(killed, seconds=90)
+
+    last = start(*arguments)
+    assert last.wait() == 0, last.said()
+    assert "trial-00000: epoch" not in last.said(), "an ended trial ran again"
+    ours = tmp_path / "results" / "tiny" / "scores.parquet"
+    assert ours.read_bytes() == (undisturbed[0] / "scores.parquet").read_bytes()
+    wait_until_gone(last, seconds=10)
+
+
+def test_neither_a_killed_worker_nor_two_trials_at_a_time_change_the_table(
+    undisturbed, study_file, start, tmp_path
+):
+    run = start(study_file, "--output", tmp_path / "results", "--set", "resources.per_fold.cpu=0.5")
+    run.wait_until_said("at a time  2 trial(s)")
+    run.wait_until_said(": epoch 1")
+    os.kill(run.wait_for_worker(), signal.SIGKILL)
+    assert run.wait() == 0, run.said()
+    ours = pd.read_parquet(tmp_path / "results" / "tiny" / "scores.parquet")
+    theirs = pd.read_parquet(undisturbed[0] / "scores.parquet")
+    trials = ["trial", "param.model.beta", "param.training.optimizer.learning_rate"]
+    assert ours[trials].drop_duplicates().equals(theirs[trials].drop_duplicates())
+    both = ours["state"].eq("completed") & theirs["state"].eq("completed")
+    pd.testing.assert_frame_equal(ours[both], theirs[both])
+
+
+def test_a_trial_that_fails_is_named_and_disturbs_no_other(study_file, start, tmp_path):
+    run = start(
+        study_file,
+        "--output",
+        tmp_path,
+        "--set",
+        "search.space={model.beta: {choice: [1.0e-4, 1.0e+300]}}",
+        "--set",
+        "search.stopping=null",
+        "--set",
+        "search.trials=3",
+    )
+    assert run.wait() == 0, run.said()
+    assert "failed: fold 0: " in run.said()
+    scores = pd.read_parquet(tmp_path / "tiny" / "scores.parquet")
+    assert set(scores["state"]) == {"completed"}
+    assert set(scores["param.model.beta"]) == {1e-4}
+
+
+def test_a_second_driver_is_refused(study_file, start, tmp_path):
+    first = start(study_file, "--output", tmp_path)
+    first.wait_until_said("TensorBoard")
+    second = start(study_file, "--output", tmp_path)
+    assert second.wait() == 2
+    assert "another process runs this study" in second.said()
+    first.driver.send_signal(signal.SIGINT)
+    assert first.wait() == 130

@@ -1,0 +1,117 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from study.storage import Folder, LocalFolder, RemoteFolder, open_folder
+
+
+def test_what_is_written_is_read(folder: Folder) -> None:
+    for content in (b"", b"a", bytes(range(256)) * 5000):
+        folder.write("f.bin", content)
+        assert folder.read("f.bin") == content
+
+
+def test_parents_appear_when_needed(folder: Folder) -> None:
+    folder.write("a/b/c.txt", b"x")
+    assert folder.read("a/b/c.txt") == b"x"
+    assert folder.folder("a").folder("b").read("c.txt") == b"x"
+    assert folder.folder("a/b").names() == ["c.txt"]
+
+
+def test_a_missing_file_is_said_to_be_missing(folder: Folder) -> None:
+    for path in ("none", "no/such/file"):
+        with pytest.raises(FileNotFoundError):
+            folder.read(path)
+        assert not folder.exists(path)
+        assert folder.names(path) == []
+        folder.remove(path)
+
+
+def test_names_are_sorted_and_direct(folder: Folder) -> None:
+    for name in ("b", "a", "c10", "c9", ".hidden"):
+        folder.write(name, b"")
+    assert folder.names() == sorted(["b", "a", "c10", "c9", ".hidden"])
+
+
+def test_removing_takes_files_and_whole_folders(folder: Folder) -> None:
+    for path in ("a/x", "a/b/y", "z"):
+        folder.write(path, b"1")
+    folder.remove("z")
+    folder.remove("a")
+    assert folder.names() == []
+    assert not folder.exists("a/b/y")
+
+
+def test_a_folder_removes_itself(folder: Folder) -> None:
+    folder.write("a/x", b"1")
+    inner = folder.folder("a")
+    inner.remove("")
+    assert not folder.exists("a")
+    inner.remove("")
+
+
+def test_moving_takes_everything_along(folder: Folder) -> None:
+    folder.write("a/b/x", b"1")
+    folder.move("a", "c")
+    assert folder.read("c/b/x") == b"1"
+    assert not folder.exists("a")
+    assert folder.names() == ["c"]
+
+
+def test_places_are_below_the_folder(folder: Folder) -> None:
+    assert folder.locate("a/b") == f"{folder.locate()}/a/b"
+    assert folder.folder("a").locate("b") == folder.locate("a/b")
+
+
+def test_a_disk_holds_nothing_but_the_file_after_a_write(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    for content in (b"first", b"second"):
+        folder.write("f", content)
+    assert os.listdir(tmp_path) == ["f"]  # noqa: PTH208 - hidden files must show
+
+
+def test_a_failed_write_leaves_the_old_and_no_draft(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    folder.write("f/inside", b"old")
+    with pytest.raises(OSError, match="f"):
+        folder.write("f", b"new")
+    with pytest.raises(TypeError):
+        folder.write("g", "text")  # type: ignore[arg-type]
+    assert os.listdir(tmp_path) == ["f"]  # noqa: PTH208
+    assert folder.read("f/inside") == b"old"
+
+
+def test_a_draft_of_a_killed_writer_is_no_file(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    folder.write("f", b"1")
+    (tmp_path / ".f.0123.tmp").write_bytes(b"half")
+    assert folder.names() == ["f"]
+
+
+@pytest.mark.parametrize("location", [str, Path.as_uri])
+def test_a_path_and_a_file_uri_open_the_same_folder(
+    location: Callable[[Path], str], tmp_path: Path
+) -> None:
+    folder = open_folder(location(tmp_path))
+    folder.write("a", b"1")
+    assert (tmp_path / "a").read_bytes() == b"1"
+    assert folder.locate("a") == str(tmp_path / "a")
+
+
+def test_a_file_uri_with_a_space_means_that_path(tmp_path: Path) -> None:
+    spaced = tmp_path / "a b"
+    open_folder(spaced.as_uri()).write("f", b"1")
+    assert (spaced / "f").read_bytes() == b"1"
+
+
+def test_other_schemes_go_through_pyarrow() -> None:
+    folder = open_folder("mock:///some/place")
+    assert isinstance(folder, RemoteFolder)
+    assert folder.locate("x") == "mock:///some/place/x"
+
+
+def test_opening_creates_nothing(tmp_path: Path) -> None:
+    open_folder(str(tmp_path / "later"))
+    assert not (tmp_path / "later").exists()
