@@ -71,7 +71,7 @@ def load_study(request: str, overrides: Sequence[str] = (), seed: int | None = N
     content = parse_yaml(text, str(path))
     if not isinstance(content, dict):
         raise RequestError(f"{path}: must hold keys and values, found {shown(content)}")
-    assignments = dict(_assignment(override) for override in overrides)
+    assignments = dict(read_assignment(override) for override in overrides)
     if seed is not None:
         assignments["seed"] = seed
     for key, value in assignments.items():
@@ -158,7 +158,8 @@ def parse_yaml(text: str, source: str) -> Any:
         raise RequestError(f"{source}: not valid YAML: {where}{' '.join(said.split())}") from None
 
 
-def _assignment(override: str) -> tuple[str, Any]:
+def read_assignment(override: str) -> tuple[str, Any]:
+    """Return key and value of `key.path=value`, the value written as YAML."""
     key, equals, text = override.partition("=")
     key = key.strip()
     if not equals or not key or "" in key.split("."):

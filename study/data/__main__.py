@@ -3,21 +3,15 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from study.command import Command
 from study.data import DATASETS, data_folder, dataset
 from study.data.settings import DatasetSettings
-from study.errors import RequestError, StudyFailedError
 
-app = typer.Typer(
-    help="Downloads, verifies and describes datasets.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+app = Command("Download, verify and describe datasets.")
 
 DatasetName = Annotated[
     str, typer.Argument(metavar="DATASET", help=f"One of {', '.join(DATASETS)}.")
@@ -43,18 +37,16 @@ def fetch(
     ] = None,
 ) -> None:
     """Download a dataset, verified; continues where it stopped, fetches nothing twice."""
-    with _exit_codes():
-        with _progress() as progress:
-            lines = dataset(name).function("fetch")(data_folder(data), url, progress)
-        _write(lines)
+    with _progress() as progress:
+        lines = dataset(name).function("fetch")(data_folder(data), url, progress)
+    _write(lines)
 
 
 @app.command()
 def check(name: DatasetName, data: DataOption = None, set_: SetOption = None) -> None:
     """Verify a dataset's files on disk."""
-    with _exit_codes():
-        settings = _settings(name, set_ or [])
-        _write(dataset(name).function("check")(settings, data_folder(data)))
+    settings = _settings(name, set_ or [])
+    _write(dataset(name).function("check")(settings, data_folder(data)))
 
 
 @app.command()
@@ -69,17 +61,16 @@ def describe(
 
     from study.data import load
 
-    with _exit_codes():
-        samples = load(_settings(name, set_ or []), data_folder(data), seed)
-        lines = [f"{name}: {DATASETS[name].description}"]
-        lines.append(f"samples x channels x length: {' x '.join(map(str, samples.values.shape))}")
-        lines.append(f"content hash: {samples.content_hash}")
-        for title in ("label", "kind", "symbol", "side", "record"):
-            found, counts = np.unique(getattr(samples, title), return_counts=True)
-            if list(found) != [""]:
-                pairs = zip(found, counts, strict=True)
-                lines.append(f"by {title}: " + ", ".join(f"{k} {count:,}" for k, count in pairs))
-        _write(lines)
+    samples = load(_settings(name, set_ or []), data_folder(data), seed)
+    lines = [f"{name}: {DATASETS[name].description}"]
+    lines.append(f"samples x channels x length: {' x '.join(map(str, samples.values.shape))}")
+    lines.append(f"content hash: {samples.content_hash}")
+    for title in ("label", "kind", "symbol", "side", "record"):
+        found, counts = np.unique(getattr(samples, title), return_counts=True)
+        if list(found) != [""]:
+            pairs = zip(found, counts, strict=True)
+            lines.append(f"by {title}: " + ", ".join(f"{k} {count:,}" for k, count in pairs))
+    _write(lines)
 
 
 def _settings(name: str, assignments: list[str]) -> DatasetSettings:
@@ -88,42 +79,14 @@ def _settings(name: str, assignments: list[str]) -> DatasetSettings:
     Raises:
         RequestError: an assignment has no such form, or a key or value is wrong.
     """
-    import yaml
-    from pydantic import ValidationError
+    from study.study_file import check_study, read_assignment
 
-    values: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise RequestError(f"--set {assignment}: expected KEY=VALUE, found no '=': add it")
-        try:
-            values[key.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RequestError(f"--set {assignment}: expected a YAML value: correct it") from error
-    chosen = dataset(name).settings
-    try:
-        return chosen(**{"name": name} | values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        found = "nothing" if first["type"] == "missing" else repr(first["input"])
-        raise RequestError(
-            f"--set {key}: {first['msg']}, found {found}: the settings of {name} are "
-            f"{', '.join(field for field in chosen.model_fields if field != 'name')}"
-        ) from error
-
-
-@contextmanager
-def _exit_codes() -> Iterator[None]:
-    """Turn errors into one line on standard error and their exit code."""
-    try:
-        yield
-    except (RequestError, StudyFailedError) as error:
-        sys.stderr.write(f"{error}\n")
-        raise typer.Exit(2 if isinstance(error, RequestError) else 1) from error
-    except KeyboardInterrupt as error:
-        sys.stderr.write("interrupted: the same command continues\n")
-        raise typer.Exit(130) from error
+    dataset(name)
+    assigned = dict(read_assignment(f"dataset.{assignment}") for assignment in assignments)
+    values = {key.removeprefix("dataset."): value for key, value in assigned.items()}
+    # The least study that a dataset can be checked in.
+    content = {"name": name, "dataset": {"name": name, **values}, "model": {"name": "beta_vaegan"}}
+    return check_study(content, name, assigned).dataset
 
 
 @contextmanager
@@ -152,4 +115,4 @@ def _write(lines: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    sys.exit(app.main())

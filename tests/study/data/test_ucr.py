@@ -56,10 +56,13 @@ def test_files_are_joined_in_order_and_values_interpolated_and_scaled(tmp_path):
     (tmp_path / "b.tsv").write_text("2\t1\t1\t1\n")
     samples = prepared(tmp_path, path=["b.tsv", "a.tsv"])
     assert samples.kind.tolist() == ["2", "1"]
-    assert not samples.values[0].any()
+    assert (samples.values[0] == 1).all()
     position = np.arange(32) * 2 / 31
     line = np.where(position < 1, 4 * position, 4 - 2 * (position - 1))
-    np.testing.assert_allclose(samples.values[1, 0], line / line.max(), atol=1e-6)
+    np.testing.assert_allclose(samples.values[1, 0], line, atol=1e-6)
+    each = prepared(tmp_path, path=["b.tsv", "a.tsv"], scaling="sample")
+    assert not each.values[0].any()
+    np.testing.assert_allclose(each.values[1, 0], line / line.max(), atol=1e-6)
     assert samples.start.tolist() == [-1, -1]
     assert samples.extent.tolist() == [3, 3]
 

@@ -25,8 +25,10 @@ def test_both_files_are_read_training_first(real_wafer, tmp_path):
     first = (real_wafer / "wafer" / "Wafer_TRAIN.tsv").read_text().split("\n", 1)[0].split()
     row = np.array(first[1:], dtype=float)
     line = np.interp(np.linspace(0, 151, 160), np.arange(152), row)
+    np.testing.assert_allclose(samples.values[0, 0], line, atol=1e-6)
+    scaled = load(WaferSettings(scaling="sample"), real_wafer, 0, tmp_path)
     expected = (line - line.min()) / (line.max() - line.min())
-    np.testing.assert_allclose(samples.values[0, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(scaled.values[0, 0], expected, atol=1e-6)
 
 
 def test_other_forms_of_the_archive_give_the_same_samples(real_wafer, copied, tmp_path):
