@@ -117,7 +117,7 @@ def dump_study(study: Study) -> dict[str, Any]:
 
 def to_yaml(content: Mapping[str, Any]) -> str:
     """Return `content` as YAML in its own order."""
-    return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=False)
 
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -18,7 +18,7 @@ model: {name: beta_vaegan, latent_size: 3}
 training: {epochs: 4, batch_size: 32, discriminator_updates: 1, validation_interval: 1}
 scores: {gamma_steps: 5, lambda_steps: 10}
 search:
-  trials: 4
+  trials: 3
   parallel: 2
   startup_trials: 2
   metric: {composition: reconstruction, score: auroc}
@@ -29,7 +29,7 @@ search:
 seed: 3
 """
 MARK = "STUDY_TEST_RUN"
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 600
 
 
 class Run:
