@@ -7,7 +7,6 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from typing import Any
 
 import ray
 
@@ -76,41 +75,24 @@ def capacity() -> list[NodeCapacity]:
 def _start(address: str | None, folder: str | None) -> None:
     common = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address:
-        ray.init(address, runtime_env=_runtime_env(address), **common)
+        variables = {name: os.environ[name] for name in ENVIRONMENT}
+        if address != "auto":
+            variables["RAY_ADDRESS"] = address
+        ray.init(address, runtime_env={"env_vars": variables}, **common)
         return
-    os.environ.pop("RAY_ADDRESS", None)
+    # Its processes inherit this environment. With the address they find their own
+    # cluster where several run on one host.
     port = _free_port()
-    with _environment(RAY_GCS_SERVER_PORT=str(port)):
-        ray.init(
-            address="local",
-            include_dashboard=True,  # its State API cleans up after stopped trials
-            dashboard_host=LOOPBACK,
-            _node_ip_address=LOOPBACK,
-            _temp_dir=folder,
-            runtime_env=_runtime_env(f"{LOOPBACK}:{port}"),
-            **common,
-        )
-
-
-def _runtime_env(address: str) -> dict[str, Any]:
-    """Return what every worker of the study has in its environment.
-
-    With the address they find their own cluster where several run on one host.
-    """
-    variables = {
-        name: os.environ[name] for name in ENVIRONMENT if name.startswith(("RAY_TRAIN", "TUNE"))
-    }
-    return {"env_vars": variables | ({} if address == "auto" else {"RAY_ADDRESS": address})}
-
-
-@contextlib.contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name in variables:
-            del os.environ[name]
+    os.environ["RAY_GCS_SERVER_PORT"] = str(port)
+    os.environ["RAY_ADDRESS"] = f"{LOOPBACK}:{port}"
+    ray.init(
+        address="local",
+        include_dashboard=True,  # its State API cleans up after stopped trials
+        dashboard_host=LOOPBACK,
+        _node_ip_address=LOOPBACK,
+        _temp_dir=folder,
+        **common,
+    )
 
 
 def _free_port() -> int:

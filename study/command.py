@@ -42,7 +42,7 @@ class Command(typer.Typer):
             return exit_.exit_code
         except StudyFailedError as error:
             return _say(f"{error}{_continue(continuing)}", NOT_FINISHED)
-        except (KeyboardInterrupt, typer.Abort):
+        if result == INTERRUPTED:  # typer's answer to Ctrl-C
             return _say(f"interrupted{_continue(continuing)}", INTERRUPTED)
         return result if isinstance(result, int) else 0
 

@@ -19,13 +19,14 @@ from ray.tune.search import Searcher
 
 from study.data.samples import Samples
 from study.definition import Study
+from study.fold_worker import Gate, TrialJob
 from study.ledger import Ledger, TrialRecord, trial_name
 from study.outcome import conclude, interrupted_stop
 from study.plan import Plan
 from study.proposal import propose
 from study.splits import Splits
 from study.storage import Folder
-from study.trial import Gate, TrialJob, milestones, run_trial
+from study.trial import milestones, run_trial
 
 TRIAL_RESTARTS = 3
 HEAD_NODE = "node:__internal_head__"
@@ -247,6 +248,7 @@ def run_search(
             scheduler=MilestoneScheduler(state, epochs, gate),
             num_samples=study.search.trials,
             max_concurrent_trials=plan.trials_at_a_time,
+            reuse_actors=True,
             trial_name_creator=lambda trial: trial_name(state.numbers[trial.trial_id]),
             trial_dirname_creator=lambda trial: trial_name(state.numbers[trial.trial_id]),
         ),

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import KFold, StratifiedGroupKFold, train_test_split
 
 from study.data.samples import Samples
 from study.definition import SplitSettings
@@ -125,6 +124,8 @@ def _kfold(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
     15 % of the normals and half of the abnormals test; the other half of the
     abnormals validates in every fold, with that fold's part of the normals.
     """
+    from sklearn.model_selection import KFold
+
     normal, abnormal = _by_label(samples)
     random = np.random.default_rng(stream_seed(seed, "kfold"))
     order = random.permutation(normal)
@@ -147,6 +148,8 @@ def _inter_patient(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
     DS1's patients are dealt into as many groups as there are folds (five for a
     single fold), stratified by class; a fold validates with one group.
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
     if not (samples.side == "train").any() or not (samples.side == "test").any():
         raise RequestError(
             "split.protocol: inter_patient needs a dataset whose patients are divided"
@@ -188,6 +191,8 @@ def _by_label(samples: Samples) -> tuple[Index, Index]:
 
 def _halve(samples: Samples, members: Index, random: np.random.Generator) -> tuple[Index, Index]:
     """Halve `members`, stratified by class; the halves of a class differ by one at most."""
+    from sklearn.model_selection import train_test_split
+
     kinds = samples.kind[members]
     if len(members) < 2 or np.unique(kinds, return_counts=True)[1].min() < 2:
         raise RequestError(

@@ -5,68 +5,20 @@ callback sends Tune what all folds say after each validation: their mean, and th
 value of each.
 """
 
-import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import ray
-from ray import train
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from study.definition import Study
-from study.fold import FoldReport, FoldTask, train_fold
-from study.ledger import Ledger, fold_name, trial_name
-from study.plan import Plan
+from study.fold_worker import TrialJob, run_fold
+from study.ledger import fold_name, trial_name
 from study.storage import open_folder
-from study.study_file import configure
 
 WORKER_RESTARTS = 3
 CONTROLLER_RESTARTS = 3
-
-
-@dataclass(frozen=True)
-class TrialJob:
-    """What all trials of a study share.
-
-    Attributes:
-        study: the study.
-        plan: resources of each fold.
-        results: path or URI of the study's results folder.
-        milestones: epochs at which the search may stop a trial.
-        samples: the dataset, one copy on each node.
-        folds: the folds' sample indices.
-        gate: opened by the search for trials that may pass a milestone.
-    """
-
-    study: Study
-    plan: Plan
-    results: str
-    milestones: frozenset[int]
-    samples: "ray.ObjectRef"
-    folds: "ray.ObjectRef"
-    gate: "ray.actor.ActorHandle"
-
-
-class Gate:
-    """Where folds wait at a milestone for the search's decision."""
-
-    def __init__(self) -> None:
-        self._passed: dict[int, int] = {}
-        self._changed = asyncio.Condition()
-
-    async def open(self, number: int, epoch: int) -> None:
-        """Let trial `number` train on past `epoch`."""
-        async with self._changed:
-            self._passed[number] = max(epoch, self._passed.get(number, 0))
-            self._changed.notify_all()
-
-    async def wait(self, number: int, epoch: int) -> None:
-        """Return when trial `number` may train on past `epoch`."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._passed.get(number, 0) >= epoch)
 
 
 class FoldMeans(TuneReportCallback):
@@ -128,44 +80,6 @@ def run_trial(config: dict[str, Any], job: TrialJob) -> None:
         ),
     )
     trainer.fit()
-
-
-def run_fold(config: dict[str, Any]) -> None:
-    """Train the fold of this worker's rank; the loop that Ray Train runs."""
-    import torch
-
-    from study.tensorboard import FoldWriter
-
-    job: TrialJob = config["job"]
-    number, fold = config["number"], train.get_context().get_world_rank()
-    torch.set_num_threads(job.plan.threads)
-    results = open_folder(job.results)
-    place = f"{trial_name(number)}/{fold_name(fold)}"
-
-    def watch(report: FoldReport) -> None:
-        train.report(vars(report))
-        if report.epoch in job.milestones and report.state == "running":
-            ray.get(job.gate.wait.remote(number, report.epoch))
-
-    writer = FoldWriter(results.locate(f"tensorboard/{place}"))
-    try:
-        train_fold(
-            FoldTask(
-                study=configure(job.study, config["parameters"]),
-                trial=trial_name(number),
-                fold=fold,
-                milestones=job.milestones,
-                device="cuda" if job.plan.gpu else "cpu",
-            ),
-            ray.get(job.samples),
-            ray.get(job.folds)[fold],
-            Ledger(results.folder("ledger")),
-            results.folder(f"checkpoints/{place}"),
-            watch,
-            writer,
-        )
-    finally:
-        writer.close()
 
 
 def milestones(study: Study) -> frozenset[int]:
