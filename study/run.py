@@ -104,15 +104,15 @@ def _run(
         if fresh and (aside := put_aside(outputs, study.name)):
             console.print(f"the results until now are in {aside}", soft_wrap=True)
         write_study(results, study, samples, splits)
-        lost: set[int] = set()
+        unfinished: set[int] = set()
         if len(_ended(results)) < study.search.trials:
             with connected(address):
-                lost = _search(
+                unfinished = _search(
                     console, study, samples, splits, results, make_plan(study, capacity())
                 )
         _report(console, study, splits.split_hash, results)
-    if lost:
-        raise StudyFailedError(f"{len(lost)} trial(s) lost their workers too often")
+    if unfinished:
+        raise StudyFailedError(f"{len(unfinished)} trial(s) are not finished")
 
 
 def _ended(results: "Folder") -> "list[TrialRecord]":

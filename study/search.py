@@ -248,7 +248,6 @@ def run_search(
             scheduler=MilestoneScheduler(state, epochs, gate),
             num_samples=study.search.trials,
             max_concurrent_trials=plan.trials_at_a_time,
-            reuse_actors=True,
             trial_name_creator=lambda trial: trial_name(state.numbers[trial.trial_id]),
             trial_dirname_creator=lambda trial: trial_name(state.numbers[trial.trial_id]),
         ),
@@ -261,6 +260,7 @@ def run_search(
         ),
     )
     tuner.fit()
-    if len(state.ended) == study.search.trials:
+    unfinished = set(range(study.search.trials)) - state.ended.keys()
+    if not unfinished:
         results.remove("checkpoints")
-    return state.lost
+    return unfinished
