@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,7 @@ import numpy as np
 from study.data.assembly import ARRAYS
 from study.data.samples import Samples
 
-PREPARATION_VERSION = 1
-"""Raised whenever the same sources and settings would give other samples."""
-
+_LIBRARIES = ("numpy", "scipy", "tsdownsample", "wfdb")
 _MANIFEST = "manifest.json"
 
 
@@ -36,7 +35,18 @@ def entry_key(
         seed: the study's seed where samples are generated from it, else None.
     """
     shaping = {name: value for name, value in settings.items() if name != "limit"}
-    return _json_sha256([PREPARATION_VERSION, shaping, list(sources), seed])
+    return _json_sha256([preparation(), shaping, list(sources), seed])
+
+
+def preparation() -> dict[str, str]:
+    """Return what decides how samples are prepared: this package's code, and libraries.
+
+    A change of either finds no older entry; nobody has to remember to say so.
+    """
+    code = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        code.update(path.read_bytes())
+    return {"code": code.hexdigest()} | {name: version(name) for name in _LIBRARIES}
 
 
 def read_entry(folder: Path, key: str) -> Samples | None:

@@ -1,10 +1,15 @@
 import json
 import os
+import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import study
 from study.data.assembly import ARRAYS, build_samples
 from study.data.cache import entry_key, read_entry, write_entry
 
@@ -119,3 +124,18 @@ def test_the_key_knows_settings_sources_and_seed_but_not_the_limit():
         entry_key(settings, sources, 1),
     ]
     assert len({key, *others}) == 6
+
+
+def test_samples_of_other_code_are_not_found(tmp_path):
+    shutil.copytree(Path(study.__file__).parent, tmp_path / "study")
+    program = "from study.data.cache import entry_key; print(entry_key({}, [], None))"
+
+    def key():
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
+
+    before = key()
+    assert before == f"{entry_key({}, [], None)}\n"
+    with (tmp_path / "study" / "data" / "beats.py").open("a") as file:
+        file.write("# other beats\n")
+    assert key() not in ("", before)
