@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from study.definition import Study
-from study.trial import Gate, mean_over_folds, milestones
+from study.fold_worker import Gate
+from study.trial import mean_over_folds, milestones
 
 
 def said(value: float, **kept: Any) -> dict[str, Any]:
