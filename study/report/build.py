@@ -36,7 +36,8 @@ class Report:
 def build_report(study: Study, split_hash: str, results: Folder) -> Report | None:
     """Write `scores.parquet`, `summary.parquet` and `timings.parquet` from the ledger.
 
-    Compositions are fitted anew on the stored errors, on all of this machine's cores.
+    Compositions are fitted anew on the stored errors, on all of this machine's cores:
+    in threads, since the fits of support vectors, which take the time, run side by side.
     Folds of failed trials have no scores.
 
     Returns:
@@ -50,7 +51,7 @@ def build_report(study: Study, split_hash: str, results: Folder) -> Report | Non
         work = _scored_folds(ledger, study)
         if not work:
             return None
-        scored: list[FoldScores] = joblib.Parallel(n_jobs=_jobs(len(work)))(
+        scored: list[FoldScores] = joblib.Parallel(n_jobs=_jobs(len(work)), prefer="threads")(
             joblib.delayed(score_fold)(study, split_hash, record, ledger, manifest)
             for record, manifest in work
         )

@@ -51,7 +51,7 @@ def test_a_stopped_trial_is_scored_as_it_was_at_its_milestone(undisturbed, score
         (undisturbed[0] / "ledger" / pruned["trial"].iloc[0] / "trial.json").read_text()
     )
     assert trial["state"] == "pruned"
-    assert [epoch for epoch, _ in trial["values"]] == [1, 2]
+    assert [epoch for epoch, _ in trial["values"]] == [2]
 
 
 def test_values_of_a_fold_follow_from_its_stored_errors(undisturbed, scores):
@@ -164,4 +164,4 @@ def test_running_it_again_trains_nothing_and_changes_nothing(undisturbed, study_
     assert again.wait() == 0
     assert not again.workers()
     assert (results / "scores.parquet").read_bytes() == before
-    assert "epoch 1 of" not in again.said()
+    assert "epoch 2 of" not in again.said()

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from study.definition import Study
+from study.fold_means import mean_over_folds
 from study.fold_worker import Gate
-from study.trial import mean_over_folds, milestones
+from study.trial import milestones
 
 
 def said(value: float, **kept: Any) -> dict[str, Any]:
