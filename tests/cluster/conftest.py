@@ -18,7 +18,7 @@ model: {name: beta_vaegan, latent_size: 3}
 training: {epochs: 4, batch_size: 32, discriminator_updates: 1, validation_interval: 2}
 scores: {gamma_steps: 5, lambda_steps: 10}
 search:
-  trials: 3
+  trials: 2
   parallel: 2
   startup_trials: 2
   metric: {composition: reconstruction, score: auroc}
@@ -26,7 +26,7 @@ search:
     model.beta: {loguniform: [1.0e-6, 1.0]}
     training.optimizer.learning_rate: {loguniform: [1.0e-5, 1.0e-2]}
   stopping: {grace_epochs: 2, reduction: 2}
-seed: 3
+seed: 4
 """
 MARK = "STUDY_TEST_RUN"
 PATIENCE_SECONDS = 600
