@@ -40,7 +40,7 @@ class Command(typer.Typer):
             return _say(str(error), REQUEST_WRONG)
         except typer.Exit as exit_:
             return exit_.exit_code
-        except StudyFailedError as error:
+        except (StudyFailedError, OSError) as error:
             return _say(f"{error}{_continue(continuing)}", NOT_FINISHED)
         if result == INTERRUPTED:  # typer's answer to Ctrl-C
             return _say(f"interrupted{_continue(continuing)}", INTERRUPTED)

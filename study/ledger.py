@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from study.errors import StudyFailedError
 from study.storage import Folder
 
 FORMAT = 1
@@ -24,7 +25,7 @@ TRIAL_NAME = re.compile(r"trial-\d{5,}")
 State = Literal["completed", "pruned", "failed"]
 
 
-class DamagedError(Exception):
+class DamagedError(StudyFailedError):
     """A file of the ledger is not what was committed."""
 
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -165,3 +166,19 @@ def test_running_it_again_trains_nothing_and_changes_nothing(undisturbed, study_
     assert not again.workers()
     assert (results / "scores.parquet").read_bytes() == before
     assert "epoch 2 of" not in again.said()
+
+
+def test_a_damaged_ledger_is_named_in_one_line_and_its_tables_stay(undisturbed, tmp_path):
+    results = tmp_path / "tiny"
+    shutil.copytree(undisturbed[0], results)
+    file = results / "ledger" / "trial-00000" / "fold-1" / "components.parquet"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    command = [sys.executable, "-m", "study.report", results]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert str(file) in done.stderr
+    table = (results / "scores.parquet").read_bytes()
+    assert table == (undisturbed[0] / "scores.parquet").read_bytes()
