@@ -16,8 +16,6 @@ from study.plan import NodeCapacity
 LOOPBACK = "127.0.0.1"
 
 ENVIRONMENT = {
-    # Ray otherwise opens its listeners on all interfaces.
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # The study has its own display, its own handling of Ctrl-C and its own logs.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -44,6 +42,7 @@ def connected(address: str | None) -> Iterator[None]:
     Raises:
         StudyFailedError: no cluster answers at `address`, or none can be started.
     """
+    before = dict(os.environ)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     folder = None if address else tempfile.mkdtemp(prefix="study-ray-")
@@ -56,6 +55,8 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+        os.environ.clear()
+        os.environ.update(before)
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -85,6 +86,8 @@ def _start(address: str | None, folder: str | None) -> None:
     port = _free_port()
     os.environ["RAY_GCS_SERVER_PORT"] = str(port)
     os.environ["RAY_ADDRESS"] = f"{LOOPBACK}:{port}"
+    # Ray otherwise opens its listeners on all interfaces; other nodes would need them.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     ray.init(
         address="local",
         include_dashboard=True,  # its State API cleans up after stopped trials

@@ -12,7 +12,6 @@ from study.errors import RequestError
 SHARED_GPU = 0.2
 FINEST_CPU_PART = 100
 NVIDIA = Path("/proc/driver/nvidia/gpus")
-UNLIMITED = 2**63
 PRECISION = 4  # Ray counts resources in units of 0.0001
 
 

@@ -73,7 +73,7 @@ class LocalFolder:
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     def names(self, path: str = "") -> list[str]:
         """See `Folder.names`; drafts of unfinished writes are not files yet."""
@@ -97,7 +97,7 @@ class LocalFolder:
     def move(self, source: str, target: str) -> None:
         """See `Folder.move`."""
         (self._root / source).rename(self._root / target)
-        _sync_folder((self._root / target).parent)
+        sync_folder((self._root / target).parent)
 
     def folder(self, path: str) -> "LocalFolder":
         """See `Folder.folder`."""
@@ -191,10 +191,11 @@ def _make_folders(folder: Path) -> None:
         return
     _make_folders(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder on a disk outlive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

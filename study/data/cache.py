@@ -19,6 +19,7 @@ import numpy as np
 
 from study.data.assembly import ARRAYS
 from study.data.samples import Samples
+from study.storage import sync_folder
 
 _LIBRARIES = ("numpy", "scipy", "tsdownsample", "wfdb")
 _MANIFEST = "manifest.json"
@@ -84,7 +85,7 @@ def write_entry(folder: Path, key: str, samples: Samples) -> bool:
         temporary = Path(tempfile.mkdtemp(dir=folder, prefix=f".{key[:8]}-"))
         _write_files(temporary, key, samples)
         _put_in_place(temporary, folder / key)
-        _synchronise(folder)
+        sync_folder(folder)
     except OSError:
         return False
     finally:
@@ -113,7 +114,7 @@ def _write_files(entry: Path, key: str, samples: Samples) -> None:
         json.dump({"body": body, "sha256": _json_sha256(body)}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    _synchronise(entry)
+    sync_folder(entry)
 
 
 def _put_in_place(temporary: Path, entry: Path) -> None:
@@ -138,15 +139,6 @@ def _mapped_sha256(path: Path) -> str:
     """Return the sha256 of a file through the same page cache that serves its values."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
         return hashlib.sha256(view).hexdigest()
-
-
-def _synchronise(folder: Path) -> None:
-    """Make the names in `folder` outlive a power failure."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _json_sha256(value: object) -> str:
