@@ -8,8 +8,6 @@ import socket
 import tempfile
 from collections.abc import Iterator
 
-import ray
-
 from study.errors import StudyFailedError
 from study.plan import NodeCapacity
 
@@ -43,8 +41,14 @@ def connected(address: str | None) -> Iterator[None]:
         StudyFailedError: no cluster answers at `address`, or none can be started.
     """
     before = dict(os.environ)
+    if not address:
+        # Ray otherwise listens on all interfaces, as other nodes need. It reads this
+        # when it is imported, so that happens below and nowhere earlier.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    import ray
+
     folder = None if address else tempfile.mkdtemp(prefix="study-ray-")
     try:
         try:
@@ -63,6 +67,8 @@ def connected(address: str | None) -> Iterator[None]:
 
 def capacity() -> list[NodeCapacity]:
     """Return what each living node of the connected cluster has."""
+    import ray
+
     return [
         NodeCapacity(
             cpus=float(node["Resources"].get("CPU", 0)),
@@ -74,6 +80,8 @@ def capacity() -> list[NodeCapacity]:
 
 
 def _start(address: str | None, folder: str | None) -> None:
+    import ray
+
     common = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address:
         variables = {name: os.environ[name] for name in ENVIRONMENT}
@@ -86,8 +94,6 @@ def _start(address: str | None, folder: str | None) -> None:
     port = _free_port()
     os.environ["RAY_GCS_SERVER_PORT"] = str(port)
     os.environ["RAY_ADDRESS"] = f"{LOOPBACK}:{port}"
-    # Ray otherwise opens its listeners on all interfaces; other nodes would need them.
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     ray.init(
         address="local",
         include_dashboard=True,  # its State API cleans up after stopped trials
