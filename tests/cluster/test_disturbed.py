@@ -1,8 +1,13 @@
+import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 
 import pandas as pd
+
+LOOPBACK = "0100007F"
+LISTENING = "0A"
 
 
 def wait_until_gone(processes, seconds):
@@ -72,9 +77,27 @@ def test_a_trial_that_fails_is_named_and_disturbs_no_other(study_file, start, tm
     assert set(scores["param.model.beta"]) == {1e-4}
 
 
-def test_a_second_driver_is_refused(study_file, start, tmp_path):
+def listening_addresses(run):
+    """Return the addresses that processes of a run listen on, as the kernel writes them."""
+    sockets = set()
+    for pid in [run.driver.pid, *run.processes()]:
+        with contextlib.suppress(OSError):
+            for handle in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    sockets.add(str(handle.readlink()))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == LISTENING and f"socket:[{inode}]" in sockets:
+                found.add(local.partition(":")[0][-8:])
+    return found
+
+
+def test_a_driver_listens_on_loopback_and_a_second_one_is_refused(study_file, start, tmp_path):
     first = start(study_file, "--output", tmp_path)
     first.wait_until_said("TensorBoard")
+    assert listening_addresses(first) == {LOOPBACK}
     second = start(study_file, "--output", tmp_path)
     assert second.wait() == 2
     assert "another process runs this study" in second.said()
