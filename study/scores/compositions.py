@@ -31,13 +31,8 @@ from study.scores.settings import (
     Supervision,
 )
 from study.scores.support_vectors import Kernel, SupportVectors, fit_support_vectors
-from study.scores.thresholds import (
-    best_threshold,
-    best_weights,
-    lambda_weights,
-    simplex_weights,
-    weighted_sum,
-)
+from study.scores.thresholds import best_threshold
+from study.scores.weights import best_weights, lambda_weights, simplex_weights, weighted_sum
 
 R = "reconstruction_error"
 D = "discrimination_error"

@@ -1,7 +1,7 @@
 """Every composition of a fold: fitted on validation, applied to test, measured."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from study.errors import RequestError
@@ -17,12 +17,13 @@ from study.scores.compositions import (
     applicable,
     find_composition,
 )
-from study.scores.metrics import Metrics, compute_metrics
+from study.scores.metrics import Metrics, compute_metrics, predicted_f1
 from study.scores.settings import (
     LATENT_FORMS,
     LatentForm,
     ScoreSettings,
     Supervision,
+    SvmSolver,
 )
 
 
@@ -34,6 +35,8 @@ class FitResult:
         composition: its name in the table.
         latent_form: "" for compositions without L.
         supervision: `none`, `threshold` or `svm`.
+        svm_solver: what fitted the support vector machine, `exact` or `nystroem`; ""
+            for compositions without one.
         lambda_: weight of D in equation 7; nan where there is none.
         gamma: weight of L in equation 7; nan where there is none.
         tau: threshold; may be infinite.
@@ -43,6 +46,7 @@ class FitResult:
     composition: str
     latent_form: LatentForm | Literal[""]
     supervision: Supervision
+    svm_solver: SvmSolver | Literal[""]
     lambda_: float
     gamma: float
     tau: float
@@ -139,10 +143,13 @@ def _measure(fitted: FittedComposition, split: SplitErrors) -> Metrics:
 
 def _validation_f1(fitted: FittedComposition, validation: SplitErrors) -> float:
     # A fit that needs no validation has numbers on test whatever validation is like.
+    if not len(validation):
+        return float("nan")
     try:
-        return _measure(fitted, validation).f1_weighted
+        prediction = fitted.predict(fitted.score(validation))
     except CompositionError:
         return float("nan")
+    return predicted_f1(validation.label, prediction)
 
 
 def _row(
@@ -154,7 +161,8 @@ def _row(
 ) -> ScoreRow:
     nan = float("nan")
     undefined = Metrics.undefined(errors.test.label)
-    result = FitResult(name, form, entry.supervision, nan, nan, nan, nan)
+    solver: SvmSolver | Literal[""] = settings.svm_solver if entry.supervision == "svm" else ""
+    result = FitResult(name, form, entry.supervision, solver, nan, nan, nan, nan)
     try:
         fitted = entry.fit(errors.for_fitting(), settings, form)
     except CompositionError as error:
@@ -173,7 +181,7 @@ def _row(
 
 
 def _joined(result: FitResult, metrics: Metrics, note: str) -> ScoreRow:
-    return ScoreRow(**asdict(result), **asdict(metrics), note=note)
+    return ScoreRow(**vars(result), **vars(metrics), note=note)
 
 
 def _missing_inputs(

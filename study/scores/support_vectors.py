@@ -1,7 +1,8 @@
-"""Support vector machines, fitted by scikit-learn and kept as plain arrays.
+"""Support vector machines, fitted and kept as plain arrays.
 
-Plain arrays can be stored without a pickle and applied without scikit-learn.
-Section III.B, "Criterion Weights".
+scikit-learn fits them exactly; landmarks do it faster, and nearly the same. Plain arrays
+can be stored without a pickle and applied without scikit-learn. Section III.B,
+"Criterion Weights".
 """
 
 from dataclasses import dataclass
@@ -10,12 +11,12 @@ from typing import Literal
 import numpy as np
 
 from study.scores.components import CompositionError, Float, Label
+from study.scores.kernels import rbf_chunks
+from study.scores.nystroem import fit_landmarks, fit_linear
 from study.scores.settings import ScoreSettings
 
 Kernel = Literal["rbf", "linear"]
 
-# Kernel values held at once while scoring, 16 MB.
-_CHUNK_VALUES = 2**21
 _FIT_CACHE_MB = 500
 
 
@@ -24,7 +25,7 @@ class SupportVectors:
     """A fitted machine; positive decisions are abnormal.
 
     Attributes:
-        vectors: `(s, m)` support vectors.
+        vectors: `(s, m)` support vectors, or landmarks in their place.
         dual_coefficients: `(s,)` signed multipliers.
         intercept: offset of the decision.
         kernel: `rbf`, exp(-gamma ||x - v||^2), or `linear`, x . v.
@@ -43,34 +44,24 @@ class SupportVectors:
             weights = self.dual_coefficients @ self.vectors
             return np.asarray(columns @ weights + self.intercept)
         result = np.empty(len(columns))
-        step = max(1, _CHUNK_VALUES // max(1, len(self.vectors)))
-        for start in range(0, len(columns), step):
-            part = slice(start, start + step)
-            result[part] = self._rbf(columns[part]) @ self.dual_coefficients + self.intercept
+        for rows, kernel in rbf_chunks(columns, self.vectors, self.kernel_gamma):
+            result[rows] = kernel @ self.dual_coefficients + self.intercept
         return result
-
-    def _rbf(self, columns: Float) -> Float:
-        # Differences, not norms and products: nothing cancels, nothing is inf - inf.
-        distance = np.zeros((len(columns), len(self.vectors)))
-        for column, vector in zip(columns.T, self.vectors.T, strict=True):
-            distance += np.square(column[:, None] - vector[None, :])
-        distance *= -self.kernel_gamma
-        return np.exp(distance, out=distance)
 
 
 def fit_support_vectors(
     columns: Float, label: Label, kernel: Kernel, settings: ScoreSettings
 ) -> SupportVectors:
-    """Fit scikit-learn's SVC; without probabilities it draws nothing at random.
+    """Fit a machine by the solver of the settings; neither draws anything at random.
 
     Args:
         columns: `(n, m)` scaled components.
         label: `(n,)` 0 or 1, both present.
         kernel: `rbf` (the paper's) or `linear`.
-        settings: C and the kernel's gamma.
+        settings: solver, C and the kernel's gamma.
 
     Raises:
-        CompositionError: one class only.
+        CompositionError: one class only, or a solver that does not converge.
     """
     num_abnormal = int(np.count_nonzero(label))
     if not 0 < num_abnormal < len(label):
@@ -78,11 +69,26 @@ def fit_support_vectors(
             "both classes are needed for a support vector machine, found "
             f"{len(label) - num_abnormal} normal and {num_abnormal} abnormal"
         )
+    gamma = _kernel_gamma(columns, settings.svm_gamma)
+    if settings.svm_solver == "exact":
+        return _fit_exact(columns, label, kernel, settings.svm_c, gamma)
+    return _fit_fast(columns, label, kernel, settings.svm_c, gamma)
+
+
+def _fit_exact(
+    columns: Float, label: Label, kernel: Kernel, penalty: float, gamma: float
+) -> SupportVectors:
+    from sklearn import config_context
     from sklearn.svm import SVC
 
-    gamma = _kernel_gamma(columns, settings.svm_gamma)
-    machine = SVC(C=settings.svm_c, kernel=kernel, gamma=gamma, cache_size=_FIT_CACHE_MB)
-    machine.fit(columns, label)
+    machine = SVC(C=penalty, kernel=kernel, gamma=gamma, cache_size=_FIT_CACHE_MB)
+    # Checked already; for a thousand samples the checks cost as much as the scoring.
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        machine.fit(columns, label)
+    if machine.fit_status_ != 0:
+        raise CompositionError(
+            f"the support vector machine did not converge in {int(machine.n_iter_[0])} steps"
+        )
     return SupportVectors(
         vectors=np.array(machine.support_vectors_, dtype=np.float64),
         dual_coefficients=np.array(machine.dual_coef_[0], dtype=np.float64),
@@ -90,6 +96,18 @@ def fit_support_vectors(
         kernel=kernel,
         kernel_gamma=gamma if kernel == "rbf" else float("nan"),
     )
+
+
+def _fit_fast(
+    columns: Float, label: Label, kernel: Kernel, penalty: float, gamma: float
+) -> SupportVectors:
+    if kernel == "linear":
+        weights, intercept = fit_linear(columns, label, penalty)
+        # The unit vectors: w . x is sum_j w_j (x . e_j).
+        axes = np.eye(columns.shape[1])
+        return SupportVectors(axes, weights, intercept, kernel, float("nan"))
+    landmarks, coefficients, intercept = fit_landmarks(columns, label, penalty, gamma)
+    return SupportVectors(landmarks, coefficients, intercept, kernel, gamma)
 
 
 def _kernel_gamma(columns: Float, gamma: str | float) -> float:

@@ -1,4 +1,4 @@
-"""Exact search for the threshold, and the linear weights, with the best weighted F1.
+"""Exact search for the threshold with the best weighted F1.
 
 Every threshold that divides the scores differently is tried, not a grid of them:
 the scores are sorted once and the classes counted along the order, O(n log n).
@@ -10,10 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from study.scores.components import CompositionError, Float, Label
-
-_BINS = 2048
-# Far above the rounding of an F1, far below the step that one sample makes.
-_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -27,28 +23,6 @@ class Threshold:
 
     tau: float
     f1_weighted: float
-
-
-@dataclass(frozen=True)
-class WeightedThreshold:
-    """The best linear combination and its threshold.
-
-    Attributes:
-        weights: one per component, in [0, 1], summing to 1.
-        threshold: its best threshold.
-    """
-
-    weights: tuple[float, ...]
-    threshold: Threshold
-
-
-@dataclass(frozen=True)
-class _Counts:
-    normal: int
-    abnormal: int
-
-
-_NONE = _Counts(0, 0)
 
 
 @dataclass(frozen=True)
@@ -102,18 +76,6 @@ def constant_f1(label: Label) -> float:
     return float(answers.max())
 
 
-def weighted_sum(weights: tuple[float, ...] | Float, columns: list[Float]) -> Float:
-    """Return the linear combination of `columns`, each `(n,)` (equation 7).
-
-    Search and scoring both go through here, so that a score that was on one side
-    of the threshold when fitted is on the same side when applied.
-    """
-    total = float(weights[0]) * columns[0]
-    for weight, column in zip(weights[1:], columns[1:], strict=True):
-        total += float(weight) * column
-    return total
-
-
 def best_threshold(score: Float, label: Label) -> Threshold:
     """Return the best of all thresholds, by weighted F1.
 
@@ -128,55 +90,42 @@ def best_threshold(score: Float, label: Label) -> Threshold:
     Raises:
         CompositionError: one class only, or scores that are not finite.
     """
-    _require_searchable([score], label)
-    cuts = _cuts(score, label, _count(label))
+    require_searchable([score], label)
+    cuts = _cuts(score, label)
     best = cuts.below[cuts.f1_weighted == cuts.f1_weighted.max()]
     return Threshold(_widest_middle(cuts.ordered, best), float(cuts.f1_weighted.max()))
 
 
-def best_weights(columns: list[Float], label: Label, weights: Float) -> WeightedThreshold:
-    """Return the best row of `weights` with its best threshold, by weighted F1.
+def best_f1(normal: Float, abnormal: Float) -> float:
+    """Return the F1 that `best_threshold` reaches, to the last bit, without the threshold.
 
-    Of equally good rows the first is taken, so order rows by preference.
+    F1 rises with the true positives and with the true negatives, so that the best cut
+    lies right below an abnormal score, or above all scores.
 
     Args:
-        columns: m components, each `(n,)` and finite.
-        label: `(n,)` 0 or 1, both present.
-        weights: `(w, m)` rows to try.
+        normal: `(n0,)` finite scores of the normal samples, n0 >= 1.
+        abnormal: `(n1,)` finite scores of the abnormal samples, n1 >= 1.
+    """
+    num_normal, num_abnormal = len(normal), len(abnormal)
+    rising = np.sort(abnormal)
+    true_negatives = np.searchsorted(np.sort(normal), rising, side="left")
+    # Of equal abnormal scores the first counts them all; the others cannot exceed it.
+    true_positives = np.arange(num_abnormal, 0, -1)
+    f1 = weighted_f1(true_positives, true_negatives, num_abnormal, num_normal)
+    none_called = weighted_f1(0, num_normal, num_abnormal, num_normal)
+    return max(float(f1.max()), float(none_called))
+
+
+def require_searchable(columns: list[Float], label: Label) -> None:
+    """Check that a best threshold exists.
+
+    Args:
+        columns: each `(n,)`.
+        label: `(n,)` 0 or 1.
 
     Raises:
         CompositionError: one class only, or values that are not finite.
     """
-    _require_searchable(columns, label)
-    reached, best = -1.0, 0
-    for index, row in enumerate(weights):
-        f1 = _best_f1(weighted_sum(row, columns), label, to_exceed=reached)
-        if f1 > reached:
-            reached, best = f1, index
-    chosen = tuple(float(weight) for weight in weights[best])
-    return WeightedThreshold(chosen, best_threshold(weighted_sum(chosen, columns), label))
-
-
-def lambda_weights(steps: int) -> Float:
-    """Return `(steps, 2)` rows (1 - lambda, lambda), lambda ascending from 0 to 1."""
-    index = np.arange(steps)
-    return np.stack([steps - 1 - index, index], axis=1) / (steps - 1)
-
-
-def simplex_weights(steps: int) -> Float:
-    """Return rows (1 - lambda - gamma, lambda, gamma) with lambda + gamma <= 1 (eq. 7).
-
-    Both take `steps` values from 0 to 1. `(steps * (steps + 1) / 2, 3)`, gamma
-    ascending, then lambda: the first `steps` rows are those of `lambda_weights`.
-    """
-    index = np.arange(steps)
-    gamma, lambda_ = np.meshgrid(index, index, indexing="ij")
-    # Counted in whole steps: rounding decides neither the border nor the remainder.
-    rest = steps - 1 - lambda_ - gamma
-    return np.stack([rest, lambda_, gamma], axis=-1)[rest >= 0] / (steps - 1)
-
-
-def _require_searchable(columns: list[Float], label: Label) -> None:
     num_abnormal = int(np.count_nonzero(label))
     if not 0 < num_abnormal < len(label):
         raise CompositionError(
@@ -187,61 +136,21 @@ def _require_searchable(columns: list[Float], label: Label) -> None:
         raise CompositionError("finite scores are needed for a threshold")
 
 
-def _count(label: Label) -> _Counts:
-    abnormal = int(np.count_nonzero(label))
-    return _Counts(len(label) - abnormal, abnormal)
-
-
-def _cuts(score: Float, label: Label, total: _Counts, beneath: _Counts = _NONE) -> _Cuts:
-    """Return the cuts of scores that are all, or a connected range, of the ordered scores.
-
-    Args:
-        score: `(n,)` the range's scores.
-        label: `(n,)` their labels.
-        total: samples of each class in all.
-        beneath: samples of each class below the range.
-    """
+def _cuts(score: Float, label: Label) -> _Cuts:
     order = np.argsort(score)
     ordered = score[order]
     # Equal scores move together: a cut lies only where the score changes.
     inner = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
     below = np.concatenate([[0], inner, [len(score)]])
     abnormal_below = np.concatenate([[0], np.cumsum(label[order], dtype=np.int64)])[below]
+    num_abnormal = int(abnormal_below[-1])
     f1 = weighted_f1(
-        total.abnormal - beneath.abnormal - abnormal_below,
-        beneath.normal + below - abnormal_below,
-        total.abnormal,
-        total.normal,
+        num_abnormal - abnormal_below,
+        below - abnormal_below,
+        num_abnormal,
+        len(label) - num_abnormal,
     )
     return _Cuts(ordered, below, f1)
-
-
-def _best_f1(score: Float, label: Label, to_exceed: float) -> float:
-    """Return the best F1 of all thresholds, or -1 where none can exceed `to_exceed`.
-
-    Exact, and without sorting most scores: they are counted in equal bins, which keep
-    the order. A cut inside a bin has at most the true positives of the bin's lower
-    edge and the true negatives of its upper edge, and F1 grows with both. Only the
-    bins whose bound exceeds what an edge reaches are sorted.
-    """
-    total = _count(label)
-    with np.errstate(divide="ignore", over="ignore"):
-        low, span = score.min(), score.max() - score.min()
-        rate = _BINS / span
-    if not (span > 0 and np.isfinite(span) and np.isfinite(rate)):
-        return float(_cuts(score, label, total).f1_weighted.max())
-    place = ((score - low) * rate).astype(np.int64)
-    counts = np.bincount(2 * place + label, minlength=2 * (_BINS + 2)).reshape(-1, 2)
-    normal, abnormal = np.concatenate([[[0, 0]], np.cumsum(counts, axis=0)]).T
-    edges = weighted_f1(total.abnormal - abnormal, normal, total.abnormal, total.normal)
-    bound = weighted_f1(total.abnormal - abnormal[:-1], normal[1:], total.abnormal, total.normal)
-    hopeful = np.flatnonzero(bound > max(to_exceed, float(edges.max())) - _ROUNDING)
-    if not len(hopeful):
-        return -1.0
-    first, last = int(hopeful[0]), int(hopeful[-1])
-    inside = (place >= first) & (place <= last)
-    beneath = _Counts(int(normal[first]), int(abnormal[first]))
-    return float(_cuts(score[inside], label[inside], total, beneath).f1_weighted.max())
 
 
 def _widest_middle(ordered: Float, below: npt.NDArray[np.int64]) -> float:

@@ -75,6 +75,21 @@ def test_test_labels_change_nothing_but_metrics(fold):
         assert one.auroc != two.auroc
 
 
+@pytest.mark.parametrize("solver", ["exact", "nystroem"])
+def test_rows_say_which_solver_fitted_their_machine(solver, fold):
+    for row in evaluate_fold(fold, SETTINGS.model_copy(update={"svm_solver": solver})):
+        assert row.svm_solver == (solver if row.composition.startswith("svm") else "")
+        assert row.note == ""
+
+
+def test_a_machine_that_does_not_converge_has_a_note(fold, monkeypatch):
+    monkeypatch.setattr("study.scores.nystroem._NEWTON_STEPS", 1)
+    fast = SETTINGS.model_copy(update={"svm_solver": "nystroem"})
+    (row,) = evaluate_fold(fold, fast, ["svm_lambda"])
+    assert row.note.startswith("fit: the support vector machine did not converge in 1 steps")
+    assert (row.svm_solver, np.isfinite(measured(row)).any()) == ("nystroem", False)
+
+
 def test_named_compositions_come_in_the_order_of_the_request(fold):
     rows = evaluate_fold(fold, SETTINGS, ["svm_linear", "latent"])
     assert [row.composition for row in rows] == ["svm_linear", "latent", "latent", "latent"]

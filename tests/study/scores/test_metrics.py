@@ -7,7 +7,7 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from study.scores.metrics import Metrics, compute_metrics
+from study.scores.metrics import Metrics, compute_metrics, predicted_f1
 
 LABEL = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1], np.int8)
 
@@ -87,6 +87,29 @@ def test_the_areas_are_those_of_pairs_and_of_ranked_retrieval(rows):
         area += (reached - recall) * float(np.mean(label[called]))
         recall = reached
     assert found.auprc == pytest.approx(area)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_number_is_scikit_learns_to_the_last_bit(seed):
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(5, 3000))
+    label = (rng.random(count) < rng.uniform(0.05, 0.95)).astype(np.int8)
+    label[:2] = 0, 1
+    score = rng.normal(size=count) + rng.random() * label
+    if seed % 2:
+        score = np.round(score, 1)
+    prediction = (score > rng.choice(score)).astype(np.int8)
+    found = compute_metrics(label, score, prediction)
+    precision, recall, f1, support = sklearn.metrics.precision_recall_fscore_support(
+        label, prediction, zero_division=0
+    )
+    assert (found.precision, found.recall, found.f1_anomaly) == (precision[1], recall[1], f1[1])
+    assert (found.f1_macro, found.f1_weighted) == (f1.mean(), np.average(f1, weights=support))
+    assert found.f1_weighted == predicted_f1(label, prediction)
+    assert found.phi == sklearn.metrics.matthews_corrcoef(label, prediction)
+    assert found.auroc == sklearn.metrics.roc_auc_score(label, score)
+    assert found.auroc_labels == sklearn.metrics.roc_auc_score(label, prediction)
+    assert found.auprc == sklearn.metrics.average_precision_score(label, score)
 
 
 @given(samples)

@@ -13,7 +13,7 @@ from study.scores.settings import COMPOSITION_NAMES, METRIC_NAMES, ScoreSettings
 def test_the_defaults_are_the_papers():
     settings = ScoreSettings()
     assert settings.latent_distance == "absolute"
-    assert (settings.svm_c, settings.svm_gamma) == (1.0, "scale")
+    assert (settings.svm_solver, settings.svm_c, settings.svm_gamma) == ("exact", 1.0, "scale")
     assert (settings.lambda_steps, settings.gamma_steps, settings.quantile) == (100, 50, 0.95)
 
 
@@ -27,6 +27,7 @@ def test_the_defaults_are_the_papers():
         {"svm_c": 0.0},
         {"svm_gamma": -1.0},
         {"svm_gamma": "wide"},
+        {"svm_solver": "fast"},
         {"latent_distance": "squared"},
         {"lamda_steps": 10},
     ],

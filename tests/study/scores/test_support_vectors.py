@@ -1,8 +1,11 @@
+import functools
+
 import numpy as np
 import pytest
 from sklearn.svm import SVC
 
 from study.scores.components import CompositionError
+from study.scores.kernels import _CHUNK_VALUES
 from study.scores.settings import ScoreSettings
 from study.scores.support_vectors import fit_support_vectors
 
@@ -30,7 +33,7 @@ def test_the_arrays_decide_as_scikit_learn(kernel, gamma, columns):
 def test_more_samples_than_are_held_at_once_are_decided_alike():
     values, label = two_moons(300, 2)
     found = fit_support_vectors(values, label, "rbf", ScoreSettings())
-    copies = 2 + 2**21 // (len(found.vectors) * len(values))
+    copies = 2 + _CHUNK_VALUES // (len(found.vectors) * len(values))
     whole = found.decision(np.tile(values, (copies, 1)))
     np.testing.assert_allclose(whole, np.tile(found.decision(values), copies), rtol=0, atol=1e-12)
 
@@ -45,6 +48,14 @@ def test_constant_columns_are_fitted():
     label = np.array([0, 0, 1], np.int8)
     found = fit_support_vectors(np.zeros((3, 2)), label, "rbf", ScoreSettings())
     assert np.isfinite(found.decision(np.zeros((2, 2)))).all()
+
+
+@pytest.mark.filterwarnings("ignore:Solver terminated early")
+def test_an_exact_machine_that_does_not_converge_has_a_reason(monkeypatch):
+    values, label = two_moons(200, 2)
+    monkeypatch.setattr("sklearn.svm.SVC", functools.partial(SVC, max_iter=3))
+    with pytest.raises(CompositionError, match="did not converge in 3 steps"):
+        fit_support_vectors(values, label, "rbf", ScoreSettings())
 
 
 @pytest.mark.parametrize("label", [[0, 0], [1, 1]])
