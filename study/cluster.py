@@ -20,10 +20,6 @@ ENVIRONMENT = {
     # A fold that failed has no metric to report.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
-    # The controller of a worker group polls every 2 s otherwise.
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
-    # Ranks that do not report equally often become an error instead of a hang.
-    "RAY_TRAIN_COLLECTIVE_TIMEOUT_S": "3600",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -1,22 +1,24 @@
 """What runs in the worker of one fold, and what the workers of a study share.
 
-A worker is a fresh process: what it imports is paid for by every fold. So this module
-imports little, and `run_fold` the rest when it starts.
+A worker is a fresh process: what it imports is paid for by every one. So this module
+imports little, and `run_folds` the rest when it starts.
 """
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
 
 from study.definition import Study
+from study.desk import CLOSED, Assignment
 from study.ledger import Ledger, fold_name, trial_name
 from study.plan import Plan
 from study.storage import open_folder
 
 if TYPE_CHECKING:
+    from study.data.samples import Samples
     from study.fold import FoldReport
+    from study.splits import Fold
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class TrialJob:
         milestones: epochs at which the search may stop a trial.
         samples: the dataset, one copy on each node.
         folds: the folds' sample indices.
-        gate: opened by the search for trials that may pass a milestone.
+        desk: hands out trials and hears of them; see `study.desk`.
     """
 
     study: Study
@@ -39,60 +41,73 @@ class TrialJob:
     milestones: frozenset[int]
     samples: "ray.ObjectRef"
     folds: "ray.ObjectRef"
-    gate: "ray.actor.ActorHandle"
+    desk: "ray.actor.ActorHandle"
 
 
-class Gate:
-    """Where folds wait at a milestone for the search's decision."""
-
-    def __init__(self) -> None:
-        self._passed: dict[int, int] = {}
-        self._changed = asyncio.Condition()
-
-    async def open(self, number: int, epoch: int) -> None:
-        """Let trial `number` train on past `epoch`."""
-        async with self._changed:
-            self._passed[number] = max(epoch, self._passed.get(number, 0))
-            self._changed.notify_all()
-
-    async def wait(self, number: int, epoch: int) -> None:
-        """Return when trial `number` may train on past `epoch`."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._passed.get(number, 0) >= epoch)
+class _StoppedError(Exception):
+    """The trial was stopped, or given to other workers."""
 
 
-def run_fold(config: dict[str, Any]) -> None:
-    """Train the fold of this worker's rank; the loop that Ray Train runs."""
+def run_folds(config: dict[str, Any]) -> None:
+    """Train the fold of this worker's rank of one trial after the other.
+
+    The loop that Ray Train runs; `config` holds the `job` and the name of the `group`.
+    """
     import torch
     from ray import train
 
+    job: TrialJob = config["job"]
+    group, fold = config["group"], train.get_context().get_world_rank()
+    torch.set_num_threads(job.plan.threads)
+    samples, members = ray.get(job.samples), ray.get(job.folds)[fold]
+    token = 0
+    while True:
+        assignment = ray.get(job.desk.take.remote(group, fold, token))
+        token = assignment.token
+        if token == CLOSED:
+            return
+        try:
+            _train(job, group, fold, assignment, samples, members)
+        except _StoppedError:
+            continue
+
+
+def _train(
+    job: TrialJob,
+    group: str,
+    fold: int,
+    assignment: Assignment,
+    samples: "Samples",
+    members: "Fold",
+) -> None:
+    """Train one fold of one trial.
+
+    Raises:
+        _StoppedError: it was stopped on the way.
+    """
     from study.fold import FoldTask, train_fold
     from study.study_file import configure
     from study.tensorboard import FoldWriter
 
-    job: TrialJob = config["job"]
-    number, fold = config["number"], train.get_context().get_world_rank()
-    torch.set_num_threads(job.plan.threads)
     results = open_folder(job.results)
-    place = f"{trial_name(number)}/{fold_name(fold)}"
+    place = f"{trial_name(assignment.number)}/{fold_name(fold)}"
 
     def watch(report: "FoldReport") -> None:
-        train.report(vars(report))
-        if report.epoch in job.milestones and report.state == "running":
-            ray.get(job.gate.wait.remote(number, report.epoch))
+        if not ray.get(job.desk.report.remote(group, assignment.token, fold, report)):
+            raise _StoppedError
 
     writer = FoldWriter(results.locate(f"tensorboard/{place}"))
     try:
         train_fold(
             FoldTask(
-                study=configure(job.study, config["parameters"]),
-                trial=trial_name(number),
+                study=configure(job.study, assignment.parameters),
+                trial=trial_name(assignment.number),
                 fold=fold,
                 milestones=job.milestones,
                 device="cuda" if job.plan.gpu else "cpu",
             ),
-            ray.get(job.samples),
-            ray.get(job.folds)[fold],
+            samples,
+            members,
             Ledger(results.folder("ledger")),
             results.folder(f"checkpoints/{place}"),
             watch,

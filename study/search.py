@@ -19,14 +19,15 @@ from ray.tune.search import Searcher
 
 from study.data.samples import Samples
 from study.definition import Study
-from study.fold_worker import Gate, TrialJob
+from study.desk import Desk
+from study.fold_worker import TrialJob
 from study.ledger import Ledger, TrialRecord, trial_name
 from study.outcome import conclude, interrupted_stop
 from study.plan import Plan
 from study.proposal import propose
 from study.splits import Splits
 from study.storage import Folder
-from study.trial import milestones, run_trial
+from study.trial import TrialRunner, milestones
 
 TRIAL_RESTARTS = 3
 HEAD_NODE = "node:__internal_head__"
@@ -135,7 +136,7 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
     milestone; they are let through when the trial may go on.
     """
 
-    def __init__(self, state: SearchState, epochs: frozenset[int], gate: Any) -> None:
+    def __init__(self, state: SearchState, epochs: frozenset[int], desk: Any) -> None:
         study, stopping = state.study, state.study.search.stopping
         last = study.training.epochs
         super().__init__(
@@ -146,7 +147,7 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
             grace_period=min(stopping.grace_epochs, last) if stopping else last,
             reduction_factor=stopping.reduction if stopping else 2,
         )
-        self._state, self._milestones, self._gate = state, epochs, gate
+        self._state, self._milestones, self._desk = state, epochs, desk
         for record in sorted(state.ended.values(), key=lambda record: record.arrival):
             self._enter_rungs(record)
 
@@ -168,7 +169,7 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
             if decision == TrialScheduler.STOP:
                 self._state.stopped[number] = epoch
             else:
-                self._gate.open.remote(number, epoch)
+                self._desk.pass_milestone.remote(number, epoch)
         return decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
@@ -224,8 +225,10 @@ def run_search(
     ledger = Ledger(results.folder("ledger"))
     ended = {record.number: record for record in ledger.trials()}
     state = SearchState(study, results, ended, on_result, on_ended)
-    gate = ray.remote(num_cpus=0, resources={HEAD_NODE: 0.001})(Gate).remote()
     epochs = milestones(study)
+    desk = ray.remote(num_cpus=0, resources={HEAD_NODE: 0.001})(Desk).remote(
+        study.split.folds, epochs
+    )
     job = TrialJob(
         study=study,
         plan=plan,
@@ -233,20 +236,21 @@ def run_search(
         milestones=epochs,
         samples=ray.put(samples),
         folds=ray.put(splits.folds),
-        gate=gate,
+        desk=desk,
     )
     results.remove("tune")
     # The trial itself only waits for its folds: it takes no CPU from them, and stays
     # with the driver on the head node.
     trainable = tune.with_resources(
-        tune.with_parameters(run_trial, job=job), {"CPU": 0, HEAD_NODE: 0.001}
+        tune.with_parameters(TrialRunner, job=job), {"CPU": 0, HEAD_NODE: 0.001}
     )
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=LedgerSearch(state),
-            scheduler=MilestoneScheduler(state, epochs, gate),
+            scheduler=MilestoneScheduler(state, epochs, desk),
             num_samples=study.search.trials,
+            reuse_actors=True,
             max_concurrent_trials=plan.trials_at_a_time,
             trial_name_creator=lambda trial: trial_name(state.numbers[trial.trial_id]),
             trial_dirname_creator=lambda trial: trial_name(state.numbers[trial.trial_id]),
@@ -256,6 +260,8 @@ def run_search(
             storage_path=results.locate(),
             verbose=0,
             callbacks=[JsonLoggerCallback(), Conclusions(state)],
+            # Folds keep checkpoints of their own; a trial has nothing to keep.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=TRIAL_RESTARTS),
         ),
     )

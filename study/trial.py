@@ -1,25 +1,29 @@
-"""One trial on the cluster: a Ray Train worker for each fold, side by side.
+"""Trials on the cluster: a Ray Train worker for each fold, side by side.
 
-The trial is a Ray Tune function. It starts the group of fold workers, and its
-callback sends Tune what all folds say after each validation: their mean, and the
-value of each.
+A trial is a Ray Tune trainable. Its process, and the group of fold workers that it
+starts, are used again for the trials that follow: a trial then costs its training, and
+not the start of a dozen processes.
 """
 
+import contextlib
+import threading
+import uuid
 from typing import Any
 
+import ray
+from ray import tune
+from ray.exceptions import RayError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-from ray.tune.integration.ray_train import TuneReportCallback
 
 from study.definition import Study
-from study.fold_means import FoldMeans
-from study.fold_worker import TrialJob, run_fold
-from study.ledger import trial_name
+from study.fold_worker import TrialJob, run_folds
 from study.storage import open_folder
 
-WORKER_RESTARTS = 3
 CONTROLLER_RESTARTS = 3
+LOOK_SECONDS = 1.0
+LEAVE_SECONDS = 5.0
 
 
 class FoldGroup(DataParallelTrainer):
@@ -30,32 +34,75 @@ class FoldGroup(DataParallelTrainer):
         return [each for each in callbacks if not isinstance(each, DatasetsCallback)]
 
 
-def run_trial(config: dict[str, Any], job: TrialJob) -> None:
-    """Train all folds of a trial; the trainable that Ray Tune runs.
+class TrialRunner(tune.Trainable):
+    """Trains all folds of one trial after the other; each step is a validation epoch."""
 
-    Args:
-        config: `number` of the trial and its searched `parameters`.
-        job: what all trials share.
-    """
-    resources = {"CPU": job.plan.cpu} | ({"GPU": job.plan.gpu} if job.plan.gpu else {})
-    trainer = FoldGroup(
-        run_fold,
-        train_loop_config={**config, "job": job},
-        scaling_config=ScalingConfig(
-            num_workers=job.study.split.folds,
-            use_gpu=job.plan.gpu > 0,
-            resources_per_worker=resources,
-        ),
-        run_config=RunConfig(
-            name=f"train-{trial_name(config['number'])}",
-            storage_path=open_folder(job.results).locate("tune"),
-            callbacks=[FoldMeans(TuneReportCallback()._training_actor_item_queue)],
-            failure_config=FailureConfig(
-                max_failures=WORKER_RESTARTS, controller_failure_limit=CONTROLLER_RESTARTS
+    def setup(self, config: dict[str, Any], job: TrialJob) -> None:
+        """Start the group of workers, and hand it the first trial.
+
+        Args:
+            config: `number` of the trial and its searched `parameters`.
+            job: what all trials share.
+        """
+        self._job = job
+        self._group = f"group-{uuid.uuid4().hex[:8]}"
+        self._error: BaseException | None = None
+        self._workers = threading.Thread(target=self._run_workers, daemon=True)
+        self._workers.start()
+        self._assign(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Hand the group another trial; it drops the one it had."""
+        self._assign(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Return what all folds say of the next validation epoch."""
+        awaited = self._job.desk.result.remote(self._group, self._token, self._heard)
+        while not ray.wait([awaited], timeout=LOOK_SECONDS)[0]:
+            if not self._workers.is_alive():
+                raise RuntimeError("the group of fold workers is gone") from self._error
+        result: dict[str, Any] = ray.get(awaited)
+        self._heard += 1
+        return {**result, "done": result["state"] == "completed"}
+
+    def cleanup(self) -> None:
+        """Send the workers home."""
+        with contextlib.suppress(RayError):
+            ray.get(self._job.desk.close.remote(self._group))
+        self._workers.join(LEAVE_SECONDS)
+
+    def _assign(self, config: dict[str, Any]) -> None:
+        self._heard = 0
+        self._token = ray.get(
+            self._job.desk.assign.remote(self._group, config["number"], config["parameters"])
+        )
+
+    def _run_workers(self) -> None:
+        plan = self._job.plan
+        resources = {"CPU": plan.cpu} | ({"GPU": plan.gpu} if plan.gpu else {})
+        trainer = FoldGroup(
+            run_folds,
+            train_loop_config={"job": self._job, "group": self._group},
+            scaling_config=ScalingConfig(
+                num_workers=self._job.study.split.folds,
+                use_gpu=plan.gpu > 0,
+                resources_per_worker=resources,
             ),
-        ),
-    )
-    trainer.fit()
+            run_config=RunConfig(
+                name=self._group,
+                storage_path=open_folder(self._job.results).locate("tune"),
+                # A worker that dies is replaced; the desk counts how often.
+                failure_config=FailureConfig(
+                    max_failures=-1, controller_failure_limit=CONTROLLER_RESTARTS
+                ),
+            ),
+        )
+        try:
+            trainer.fit()
+        except BaseException as error:
+            self._error = error
+            raise
 
 
 def milestones(study: Study) -> frozenset[int]:

@@ -1,0 +1,188 @@
+"""Where trials are handed to groups of fold workers, and where their reports meet.
+
+A group of workers takes trials in turn, since a fresh process costs seconds of imports.
+The desk is an actor of its own that all of them, and the trials that Ray Tune runs,
+talk to. Every exchange names the assignment it belongs to, so that nobody hears what
+was meant for another attempt at the same trial.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from study.ledger import fold_name
+
+if TYPE_CHECKING:
+    from study.fold import FoldReport
+
+ATTEMPTS = 4
+CLOSED = -1
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial for a group to train.
+
+    Attributes:
+        token: names this handing out; -1 tells workers to go home.
+        number: the trial's number.
+        parameters: its searched settings.
+    """
+
+    token: int
+    number: int = -1
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+class LostTrialError(RuntimeError):
+    """The workers of a trial died more often than is worth another try."""
+
+
+@dataclass
+class _Progress:
+    """What the folds of one assignment have said."""
+
+    assignment: Assignment
+    attempts: dict[int, int] = field(default_factory=dict)
+    reports: dict[int, "FoldReport"] = field(default_factory=dict)
+    epoch: int = 0
+    failed: bool = False
+    merged: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Desk:
+    """An asynchronous actor; see the module."""
+
+    def __init__(self, folds: int, milestones: frozenset[int]) -> None:
+        self._folds, self._milestones = folds, milestones
+        self._tokens = 0
+        self._groups: dict[str, _Progress] = {}
+        self._passed: dict[int, int] = {}
+        self._changed = asyncio.Condition()
+
+    async def assign(self, group: str, number: int, parameters: dict[str, Any]) -> int:
+        """Hand a trial to a group, which drops the one it had; return the token.
+
+        Another group that had this trial is sent home: the process that ran it died.
+        """
+        self._tokens += 1
+        token = self._tokens
+        for other, progress in list(self._groups.items()):
+            if other != group and progress.assignment.number == number:
+                await self.close(other)
+        await self._hand(group, Assignment(token, number, parameters))
+        return token
+
+    async def close(self, group: str) -> None:
+        """Send the workers of a group home."""
+        await self._hand(group, Assignment(CLOSED))
+
+    async def _hand(self, group: str, assignment: Assignment) -> None:
+        async with self._changed:
+            self._groups[group] = _Progress(assignment)
+            self._changed.notify_all()
+
+    async def take(self, group: str, fold: int, after: int) -> Assignment:
+        """Wait for an assignment of `group` other than that with the token `after`.
+
+        A worker that takes the place of a dead one gets the dead one's.
+        """
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: group in self._groups and self._groups[group].assignment.token != after
+            )
+            progress = self._groups[group]
+            progress.attempts[fold] = progress.attempts.get(fold, 0) + 1
+            self._changed.notify_all()
+            return progress.assignment
+
+    async def report(self, group: str, token: int, fold: int, report: "FoldReport") -> bool:
+        """Hear of a fold's validation epoch; tell whether the fold shall train on.
+
+        Returns when all folds have said the same epoch and, at a milestone, when the
+        search has decided. What was heard of all folds before is answered at once.
+        """
+        async with self._changed:
+            progress = self._groups[group]
+            if progress.assignment.token != token:
+                return False
+            if report.epoch > progress.epoch:
+                progress.reports[fold] = report
+                if all(
+                    f in progress.reports and progress.reports[f].epoch == report.epoch
+                    for f in range(self._folds)
+                ):
+                    self._merge(progress)
+            await self._changed.wait_for(lambda: self._answered(group, token, report))
+            current = self._groups[group]
+            return current.assignment.token == token and not current.failed
+
+    def _merge(self, progress: _Progress) -> None:
+        said = [progress.reports[fold] for fold in range(self._folds)]
+        merged = mean_over_folds(said)
+        progress.epoch = merged["epoch"]
+        progress.failed = merged["state"] == "failed"
+        progress.merged.append(merged)
+        progress.reports.clear()
+        self._changed.notify_all()
+
+    def _answered(self, group: str, token: int, report: "FoldReport") -> bool:
+        progress = self._groups[group]
+        if progress.assignment.token != token or progress.failed:
+            return True
+        if progress.epoch < report.epoch:
+            return False
+        if report.epoch not in self._milestones or report.state == "completed":
+            return True
+        return self._passed.get(progress.assignment.number, 0) >= report.epoch
+
+    async def pass_milestone(self, number: int, epoch: int) -> None:
+        """Let trial `number` train on past `epoch`."""
+        async with self._changed:
+            self._passed[number] = max(epoch, self._passed.get(number, 0))
+            self._changed.notify_all()
+
+    async def result(self, group: str, token: int, index: int) -> dict[str, Any]:
+        """Wait for the result number `index`, from 0, of all folds of an assignment.
+
+        Raises:
+            LostTrialError: its workers were started too often.
+        """
+        progress = self._groups[group]
+        assert progress.assignment.token == token
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: (
+                    len(progress.merged) > index
+                    or max(progress.attempts.values(), default=0) > ATTEMPTS
+                )
+            )
+            if len(progress.merged) > index:
+                return progress.merged[index]
+        raise LostTrialError(f"workers of trial {progress.assignment.number} died {ATTEMPTS} times")
+
+
+def mean_over_folds(reports: "Sequence[FoldReport]") -> dict[str, Any]:
+    """Return what Tune hears of a trial from what its folds say of the same epoch.
+
+    If a fold failed, so has the trial, and there is no `value`.
+    """
+    merged: dict[str, Any] = {
+        "epoch": reports[0].epoch,
+        "state": reports[0].state,
+        "reason": "",
+    }
+    for fold, report in enumerate(reports):
+        merged[f"{fold_name(fold)}/value"] = report.value
+        for name, score in report.scores.items():
+            merged[f"{fold_name(fold)}/{name}"] = score
+    failed = [f"fold {f}: {r.reason}" for f, r in enumerate(reports) if r.state == "failed"]
+    if failed:
+        return {**merged, "state": "failed", "reason": "; ".join(failed)}
+    merged["value"] = float(np.mean([report.value for report in reports]))
+    for name in reports[0].scores:
+        merged[name] = float(np.mean([report.scores[name] for report in reports]))
+    return merged
