@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from models import ENCODER_ERRORS
+from models.frozen import FrozenDiscriminator
 from models.gradient import GradientModel, frozen
 from models.interface import Seeds, Shape
 from models.losses import binary_cross_entropy, discriminator_loss, mean_squared_error
@@ -84,15 +85,19 @@ class AdversarialAutoencoder(GradientModel):
         assert isinstance(network, Discriminator)
         return network
 
+    def _decode(self, z: Tensor) -> Tensor:
+        """Return x̂ before its output layer, float32."""
+        logits: Tensor = self.networks["decoder"](z.to(self.dtype))
+        return logits.float()
+
     def _output(self, logits: Tensor) -> Tensor:
         return logits.sigmoid() if self.settings.output_layer == "sigmoid" else logits.tanh()
 
     def training_step(self, x: Tensor) -> dict[str, Tensor]:
         """Update the discriminator, then the generator; see `GradientModel.training_step`."""
-        with self.arithmetic():
-            encoding = self.encode(x)
-            logits = self.networks["decoder"](encoding.z)
-            reconstructed = self._output(logits)
+        encoding = self.encode(x)
+        logits = self._decode(encoding.z)
+        reconstructed = self._output(logits)
         for _ in range(self.training.discriminator_updates):
             discriminator = self._update_discriminator(x, reconstructed.detach())
         adversarial = self._feature_distance(x, reconstructed)
@@ -114,18 +119,18 @@ class AdversarialAutoencoder(GradientModel):
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _update_discriminator(self, x: Tensor, reconstructed: Tensor) -> Tensor:
-        with self.arithmetic(), parametrize.cached():
-            real, fake = self._discriminator(x), self._discriminator(reconstructed)
+        with parametrize.cached():
+            real, fake = self._discriminator.judge(x.to(self.dtype), reconstructed.to(self.dtype))
         loss = discriminator_loss(real, fake)
         self._step("discriminator", loss)
         return loss
 
     def _feature_distance(self, x: Tensor, reconstructed: Tensor) -> Tensor:
         """L_adv of equation 4; the discriminator's own weights take no gradient from it."""
-        with frozen(self._discriminator), self.arithmetic(), parametrize.cached():
+        with frozen(self._discriminator), parametrize.cached():
             with torch.no_grad():
-                real = self._discriminator.features(x)
-            fake = self._discriminator.features(reconstructed)
+                real = self._discriminator.features(x.to(self.dtype))
+            fake = self._discriminator.features(reconstructed.to(self.dtype))
         return mean_squared_error(fake, real)
 
     def _step(self, name: str, loss: Tensor) -> None:
@@ -137,14 +142,17 @@ class AdversarialAutoencoder(GradientModel):
     def batch_errors(self, x: Tensor) -> dict[str, Tensor]:
         """R(x), D(x) and ||z|| (section III-B); see `GradientModel.batch_errors`."""
         z = self.latent(x)
-        reconstructed = self._output(self.networks["decoder"](z))
-        real, fake = self._discriminator.features(x), self._discriminator.features(reconstructed)
+        reconstructed = self._output(self._decode(z))
+        both = torch.cat([x, reconstructed]).to(self.dtype)
+        discriminator = self.networks["discriminator"]
+        assert isinstance(discriminator, Discriminator | FrozenDiscriminator)
+        real, fake = discriminator.features(both).float().chunk(2, dim=1)
         return {
-            "reconstruction_error": (x - reconstructed.float()).square().mean(dim=(1, 2)),
-            "discrimination_error": (real.float() - fake.float()).square().mean(dim=(1, 2)),
-            "latent_norm": z.float().norm(dim=1),
+            "reconstruction_error": (x - reconstructed).square().mean(dim=(1, 2)),
+            "discrimination_error": (real - fake).square().mean(dim=(0, 2)),
+            "latent_norm": z.norm(dim=1),
         }
 
     def batch_reconstruction(self, x: Tensor) -> Tensor:
         """x̂ = G(z); see `GradientModel.batch_reconstruction`."""
-        return self._output(self.networks["decoder"](self.latent(x)))
+        return self._output(self._decode(self.latent(x)))

@@ -23,5 +23,5 @@ class BeatGAN(AdversarialAutoencoder):
 
     def latent(self, x: Tensor) -> Tensor:
         """Return enc(x)."""
-        z: Tensor = self.networks["encoder"](x)
-        return z
+        z: Tensor = self.networks["encoder"](x.to(self.dtype))
+        return z.float()

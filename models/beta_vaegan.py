@@ -31,8 +31,8 @@ class BetaVAEGAN(AdversarialAutoencoder):
         return self._draw(mean, log_variance) if self.settings.latent == "sampled" else mean
 
     def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.networks["encoder"](x)
-        return mean.float(), log_variance.float()
+        mean, log_variance = self.networks["encoder"](x.to(self.dtype))
+        return mean, log_variance
 
     def _draw(self, mean: Tensor, log_variance: Tensor) -> Tensor:
         return mean + (0.5 * log_variance).exp() * self.noise_like(mean)

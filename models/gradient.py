@@ -2,16 +2,16 @@
 
 import contextlib
 import copy
-import io
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import torch
-from adabelief_pytorch import AdaBelief
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from models.adabelief import AdaBelief
+from models.frozen import frozen_network
 from models.interface import Model, Seeds, Shape
 from models.settings import OptimizerSettings, TrainingSettings
 
@@ -26,20 +26,15 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerSettin
             lr=settings.learning_rate,
             betas=settings.betas,
             eps=settings.epsilon,
-            foreach=False,
+            fused=True,
         )
-    with contextlib.redirect_stdout(io.StringIO()):  # AdaBelief prints what it switched on
-        return cast(
-            Optimizer,
-            AdaBelief(
-                parameters,
-                lr=settings.learning_rate,
-                betas=settings.betas,
-                eps=settings.epsilon,
-                rectify=settings.rectify,
-                print_change_log=False,
-            ),
-        )
+    return AdaBelief(
+        parameters,
+        settings.learning_rate,
+        settings.betas,
+        settings.epsilon,
+        rectify=settings.rectify,
+    )
 
 
 @contextlib.contextmanager
@@ -106,11 +101,10 @@ class GradientModel(Model):
     def batch_reconstruction(self, x: Tensor) -> Tensor:
         """Return x̂ of one batch; networks are in evaluation mode."""
 
-    def arithmetic(self) -> torch.autocast:
-        """Return the context that networks run in, by `training.precision`."""
-        return torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"
-        )
+    @property
+    def dtype(self) -> torch.dtype:
+        """What networks are given and so compute in, by `training.precision`."""
+        return torch.bfloat16 if self.training.precision == "bfloat16" else torch.float32
 
     def noise_like(self, template: Tensor) -> Tensor:
         """Draw standard normal noise from the model's own stream."""
@@ -121,7 +115,7 @@ class GradientModel(Model):
         self.networks.train()
         totals: dict[str, Tensor] = {}
         seen = 0
-        for index in self._shuffled_batches(members):
+        for index in self.shuffled_batches(members):
             for name, loss in self.training_step(samples[index]).items():
                 totals[name] = totals.get(name, torch.zeros((), device=self.device)) + loss * len(
                     index
@@ -129,7 +123,7 @@ class GradientModel(Model):
             seen += len(index)
         return {name: float(total) / seen for name, total in totals.items()}
 
-    def _shuffled_batches(self, members: Tensor) -> list[Tensor]:
+    def shuffled_batches(self, members: Tensor) -> list[Tensor]:
         """Split a new order of the members; a last batch of one has no variance: left out."""
         order = members[torch.randperm(len(members), generator=self._batches).to(self.device)]
         batches = list(torch.split(order, self.training.batch_size))
@@ -156,15 +150,24 @@ class GradientModel(Model):
 
     @contextlib.contextmanager
     def _scoring(self) -> Iterator[None]:
-        """Evaluation mode in the study's precision; the training noise stream stands still."""
+        """Evaluation mode; the stream of noise that training draws from stands still."""
         noise = self._noise.get_state()
-        self.networks.eval()
+        training = self.networks.training
+        if training:
+            self.networks.eval()
         try:
-            with self.arithmetic(), nn.utils.parametrize.cached():
+            with nn.utils.parametrize.cached():
                 yield
         finally:
-            self.networks.train()
+            if training:
+                self.networks.train()
             self._noise.set_state(noise)
+
+    def freeze(self) -> None:
+        """See `Model.freeze`."""
+        self.networks = nn.ModuleDict(
+            {name: frozen_network(each, self.dtype) for name, each in self.networks.items()}
+        ).eval()
 
     def weights(self) -> dict[str, Tensor]:
         """See `Model.weights`; parameters, batch norm statistics, spectral norm vectors."""

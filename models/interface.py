@@ -81,6 +81,13 @@ class Model(ABC):
         """Return x̂ in the shape of `samples`; None if the model reconstructs nothing."""
 
     @abstractmethod
+    def freeze(self) -> None:
+        """Make scoring few samples at once fast; from then on the model only scores.
+
+        Errors and reconstructions stay the same up to rounding.
+        """
+
+    @abstractmethod
     def weights(self) -> dict[str, Tensor]:
         """Return copies of all that `errors` depends on, by name."""
 

@@ -1,57 +1,57 @@
 """Encoder, decoder and discriminator (appendix "Architectural details").
 
 Five convolutions of kernel 4, stride 2 and padding 1 halve the length each; the
-decoder mirrors them. Convolutions have no bias; weights are Glorot normal.
+decoder mirrors them. Convolutions have no bias; weights are Glorot normal. Networks
+compute in the type of their input, float32 or bfloat16. Between their ends time comes
+first: `(length, batch, channels)`.
 """
 
 import itertools
-from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
+
+from models.convolutions import (
+    BatchNorm,
+    Collapse,
+    Doubling,
+    Expand,
+    Halving,
+    channels_first,
+    paired,
+    time_first,
+)
 
 WIDTHS = (32, 64, 128, 256, 512)
 REDUCTION = 2 ** len(WIDTHS)
 LEAKAGE = 0.2
 HEAD_CHANNELS = 16
 
-_Layer = TypeVar("_Layer", nn.Conv1d, nn.ConvTranspose1d, nn.Linear)
 
+class Trunk(nn.Module):
+    """Five halvings; from the second on batch norm, or spectral norm in its place.
 
-def _initialised(layer: _Layer) -> _Layer:
-    """Draw a layer's weights Glorot normal from PyTorch's global generator; biases are 0.
-
-    Before spectral norm is put on it, which takes its vectors from the weights.
+    Spectral norm takes its vectors from the weights, so these are drawn before.
     """
-    nn.init.xavier_normal_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
 
+    def __init__(self, channels: int, *, spectral: bool) -> None:
+        super().__init__()
+        self.first = Halving(channels, WIDTHS[0])
+        self.halvings = nn.ModuleList()
+        self.norms = nn.ModuleList()
+        for narrow, wide in itertools.pairwise(WIDTHS):
+            halving = Halving(narrow, wide)
+            self.halvings.append(spectral_norm(halving) if spectral else halving)
+            self.norms.append(nn.Identity() if spectral else BatchNorm(wide))
 
-def _convolution(channels_in: int, channels_out: int, kernel: int) -> nn.Conv1d:
-    """Return a convolution without padding and bias."""
-    return _initialised(nn.Conv1d(channels_in, channels_out, kernel, bias=False))
-
-
-def _halving(channels_in: int, channels_out: int) -> nn.Conv1d:
-    return _initialised(nn.Conv1d(channels_in, channels_out, 4, stride=2, padding=1, bias=False))
-
-
-def _doubling(channels_in: int, channels_out: int) -> nn.ConvTranspose1d:
-    return _initialised(
-        nn.ConvTranspose1d(channels_in, channels_out, 4, stride=2, padding=1, bias=False)
-    )
-
-
-def _trunk(channels: int, *, spectral: bool) -> nn.Sequential:
-    """Five halvings; from the second on batch norm, or spectral norm in its place."""
-    layers: list[nn.Module] = [_halving(channels, WIDTHS[0]), nn.LeakyReLU(LEAKAGE)]
-    for narrow, wide in itertools.pairwise(WIDTHS):
-        halving = _halving(narrow, wide)
-        layers += [spectral_norm(halving)] if spectral else [halving, nn.BatchNorm1d(wide)]
-        layers.append(nn.LeakyReLU(LEAKAGE))
-    return nn.Sequential(*layers)
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve x, `(batch, channels, length)`, to `(length / 32, batch, 512)`."""
+        hidden = self.first(paired(time_first(x)))
+        for halving, norm in zip(self.halvings, self.norms, strict=True):
+            hidden = norm(halving(paired(hidden, LEAKAGE)))
+        return functional.leaky_relu(hidden, LEAKAGE)
 
 
 class Encoder(nn.Module):
@@ -59,13 +59,38 @@ class Encoder(nn.Module):
 
     def __init__(self, channels: int, length: int, latent_size: int) -> None:
         super().__init__()
-        self.trunk = _trunk(channels, spectral=False)
-        self.head = _convolution(WIDTHS[-1], latent_size, length // REDUCTION)
+        self.trunk = Trunk(channels, spectral=False)
+        self.head = Collapse(WIDTHS[-1], latent_size, length // REDUCTION)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return z, `(batch, latent)`."""
-        z: Tensor = self.head(self.trunk(x)).flatten(1)
+        z: Tensor = self.head(self.trunk(x))
         return z
+
+
+class PosteriorHead(nn.Module):
+    """1 x 1 convolution to 16 channels, batch norm, leaky ReLU and a linear layer."""
+
+    def __init__(self, length: int, latent_size: int) -> None:
+        super().__init__()
+        self.mix = nn.Linear(WIDTHS[-1], HEAD_CHANNELS, bias=False)
+        self.norm = BatchNorm(HEAD_CHANNELS)
+        self.linear = nn.Linear(HEAD_CHANNELS * length, latent_size)
+        for layer in (self.mix, self.linear):
+            nn.init.xavier_normal_(layer.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return one parameter of the posterior, `(batch, latent)` float32.
+
+        Args:
+            hidden: `(length, batch, 512)`.
+        """
+        mixed = functional.linear(hidden, self.mix.weight.to(hidden.dtype))
+        active = functional.leaky_relu(self.norm(mixed), LEAKAGE)
+        flat = channels_first(active).flatten(1)
+        result: Tensor = self.linear(flat.to(self.linear.weight.dtype))
+        return result
 
 
 class GaussianEncoder(nn.Module):
@@ -73,22 +98,12 @@ class GaussianEncoder(nn.Module):
 
     def __init__(self, channels: int, length: int, latent_size: int) -> None:
         super().__init__()
-        self.trunk = _trunk(channels, spectral=False)
-        self.mean = self._head(length, latent_size)
-        self.log_variance = self._head(length, latent_size)
-
-    @staticmethod
-    def _head(length: int, latent_size: int) -> nn.Sequential:
-        return nn.Sequential(
-            _convolution(WIDTHS[-1], HEAD_CHANNELS, 1),
-            nn.BatchNorm1d(HEAD_CHANNELS),
-            nn.LeakyReLU(LEAKAGE),
-            nn.Flatten(),
-            _initialised(nn.Linear(HEAD_CHANNELS * length // REDUCTION, latent_size)),
-        )
+        self.trunk = Trunk(channels, spectral=False)
+        self.mean = PosteriorHead(length // REDUCTION, latent_size)
+        self.log_variance = PosteriorHead(length // REDUCTION, latent_size)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log variance, `(batch, latent)` each."""
+        """Return mean and log variance, `(batch, latent)` float32 each."""
         hidden = self.trunk(x)
         return self.mean(hidden), self.log_variance(hidden)
 
@@ -98,21 +113,18 @@ class Decoder(nn.Module):
 
     def __init__(self, channels: int, length: int, latent_size: int) -> None:
         super().__init__()
-        widest = WIDTHS[-1]
-        layers: list[nn.Module] = [
-            _initialised(nn.ConvTranspose1d(latent_size, widest, length // REDUCTION, bias=False)),
-            nn.BatchNorm1d(widest),
-            nn.ReLU(),
-        ]
-        for wide, narrow in itertools.pairwise(WIDTHS[::-1]):
-            layers += [_doubling(wide, narrow), nn.BatchNorm1d(narrow), nn.ReLU()]
-        layers.append(_doubling(WIDTHS[0], channels))
-        self.layers = nn.Sequential(*layers)
+        self.expand = Expand(latent_size, WIDTHS[-1], length // REDUCTION)
+        self.norms = nn.ModuleList(BatchNorm(width) for width in WIDTHS[::-1])
+        self.doublings = nn.ModuleList(
+            Doubling(wide, narrow) for wide, narrow in itertools.pairwise([*WIDTHS[::-1], channels])
+        )
 
     def forward(self, z: Tensor) -> Tensor:
         """Return x̂ before its sigmoid or tanh."""
-        logits: Tensor = self.layers(z.unsqueeze(2))
-        return logits
+        hidden = self.expand(z)
+        for norm, doubling in zip(self.norms, self.doublings, strict=True):
+            hidden = doubling(functional.relu_(norm(hidden)))
+        return channels_first(hidden)
 
 
 class Discriminator(nn.Module):
@@ -120,11 +132,12 @@ class Discriminator(nn.Module):
 
     def __init__(self, channels: int, length: int, *, spectral: bool) -> None:
         super().__init__()
-        self.trunk = _trunk(channels, spectral=spectral)
-        self.head = _convolution(WIDTHS[-1], 1, length // REDUCTION)
+        self.trunk = Trunk(channels, spectral=spectral)
+        self.head = Collapse(WIDTHS[-1], 1, length // REDUCTION)
+        self._samples_meet = not spectral
 
     def features(self, x: Tensor) -> Tensor:
-        """Return f(x), `(batch, 512, length / 32)`."""
+        """Return f(x), `(length / 32, batch, 512)`."""
         features: Tensor = self.trunk(x)
         return features
 
@@ -132,3 +145,13 @@ class Discriminator(nn.Module):
         """Return the logits, `(batch,)`."""
         logits: Tensor = self.head(self.features(x)).flatten()
         return logits
+
+    def judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits of both, `(batch,)` each.
+
+        Where no batch norm lets samples meet, both go through as one batch.
+        """
+        if self._samples_meet:
+            return self(real), self(fake)
+        first, second = self(torch.cat([real, fake])).split([len(real), len(fake)])
+        return first, second

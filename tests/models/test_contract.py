@@ -249,6 +249,35 @@ def test_half_precision_stays_out_of_weights_and_optimizers(
     assert losses != full.train_epoch(x, torch.arange(len(x)))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_freezing_changes_no_score(name: str, channels: int, build: Build, waves: Waves) -> None:
+    x = waves(13, channels, 64)
+    model = trained(build, name, x)
+    errors, reconstructed = model.errors(x), model.reconstruct(x)
+    model.freeze()
+    found = model.errors(x)
+    assert tuple(found) == model.components
+    for component, values in errors.items():
+        assert found[component].shape == values.shape
+        assert found[component].dtype == torch.float32
+        torch.testing.assert_close(found[component], values, rtol=1e-4, atol=1e-8)
+        alone = torch.cat([model.errors(x[i : i + 1])[component] for i in range(len(x))])
+        torch.testing.assert_close(alone, values, rtol=1e-4, atol=1e-8)
+    again = model.reconstruct(x)
+    assert (again is None) == (reconstructed is None)
+    if reconstructed is not None and again is not None:
+        assert again.dtype == torch.float32
+        torch.testing.assert_close(again, reconstructed, rtol=1e-4, atol=1e-5)
+
+
+def test_a_frozen_model_scores_twice_alike(name: str, build: Build, waves: Waves) -> None:
+    x = waves()
+    model = trained(build, name, x)
+    model.freeze()
+    first = model.errors(x)
+    assert_same_tree(first, model.errors(x))
+
+
 def test_defaults_are_those_of_the_paper(name: str, build: Build) -> None:
     model: Any = build(name, batch_size=MODELS[name].training_defaults.get("batch_size", 256))
     settings, training = model.settings, model.training

@@ -1,14 +1,28 @@
+import copy
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import cached
 
+from models.convolutions import BatchNorm, Doubling, Halving
 from models.interface import Model
 from models.networks import Decoder, Discriminator, Encoder, GaussianEncoder
+from tests.models.plain import (
+    PlainDecoder,
+    PlainDiscriminator,
+    PlainEncoder,
+    PlainGaussianEncoder,
+    copy_weights,
+    in_plain_layout,
+)
 
 CHANNELS = [32, 64, 128, 256, 512]
 
@@ -17,101 +31,80 @@ def parameters(network: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(p.shape) for name, p in network.named_parameters()}
 
 
-def convolutions(network: nn.Module) -> list[nn.Module]:
-    return [m for m in network.modules() if isinstance(m, nn.Conv1d | nn.ConvTranspose1d)]
-
-
 @pytest.mark.parametrize("length", range(32, 193, 32))
 @pytest.mark.parametrize("channels", [1, 3])
 def test_networks_fit_each_other_at_every_length(channels: int, length: int) -> None:
     x, latent = torch.rand(2, channels, length), 5
     with torch.no_grad():
-        assert Encoder(channels, length, latent)(x).shape == (2, latent)
-        mean, log_variance = GaussianEncoder(channels, length, latent)(x)
+        assert Encoder(channels, length, latent).eval()(x).shape == (2, latent)
+        mean, log_variance = GaussianEncoder(channels, length, latent).eval()(x)
         assert mean.shape == log_variance.shape == (2, latent)
         assert Decoder(channels, length, latent)(mean).shape == x.shape
         discriminator = Discriminator(channels, length, spectral=True)
-        assert discriminator.features(x).shape == (2, 512, length // 32)
+        assert discriminator.features(x).shape == (length // 32, 2, 512)
         assert discriminator(x).shape == (2,)
 
 
-@pytest.mark.parametrize(
-    "network",
-    [
-        Encoder(2, 64, 5),
-        GaussianEncoder(2, 64, 5),
-        Decoder(2, 64, 5),
-        Discriminator(2, 64, spectral=True),
-        Discriminator(2, 64, spectral=False),
-    ],
-    ids=["encoder", "gaussian_encoder", "decoder", "spectral", "batch_norm"],
-)
-def test_no_convolution_has_a_bias(network: nn.Module) -> None:
-    assert convolutions(network)
-    assert all(c.bias is None for c in convolutions(network))
+def trunk(channels: int, weight: str = "weight") -> dict[str, tuple[int, ...]]:
+    """Shapes of a trunk's five convolutions; `weight` names those from the second on."""
+    shapes = [(wide, 4, narrow) for narrow, wide in pairwise([channels, *CHANNELS])]
+    later = {f"trunk.halvings.{i}.{weight}": shape for i, shape in enumerate(shapes[1:])}
+    return {"trunk.first.weight": shapes[0], **later}
 
 
-@pytest.mark.parametrize("network", [Encoder, GaussianEncoder])
-def test_the_encoder_halves_five_times_with_batch_norm_from_the_second_on(
-    network: type[nn.Module],
-) -> None:
-    trunk = list(network(2, 96, 5).trunk)
-    halvings = [m for m in trunk if isinstance(m, nn.Conv1d)]
-    assert [(h.in_channels, h.out_channels) for h in halvings] == list(pairwise([2, *CHANNELS]))
-    for halving in halvings:
-        assert (halving.kernel_size, halving.stride, halving.padding) == ((4,), (2,), (1,))
-    kinds = [type(m).__name__ for m in trunk]
-    assert kinds == ["Conv1d", "LeakyReLU"] + ["Conv1d", "BatchNorm1d", "LeakyReLU"] * 4
-    assert {m.negative_slope for m in trunk if isinstance(m, nn.LeakyReLU)} == {0.2}
-    norms = [m.num_features for m in trunk if isinstance(m, nn.BatchNorm1d)]
-    assert norms == CHANNELS[1:]
+def norms(name: str, widths: list[int]) -> dict[str, tuple[int, ...]]:
+    return {
+        f"{name}.{i}.{what}": (width,)
+        for i, width in enumerate(widths)
+        for what in ("weight", "bias")
+    }
+
+
+def test_the_encoder_has_five_convolutions_and_batch_norm_from_the_second_on() -> None:
+    network = Encoder(2, 96, 5)
+    expected = trunk(2) | norms("trunk.norms", CHANNELS[1:]) | {"head.weight": (3, 512, 5)}
+    assert parameters(network) == expected
+    assert [type(norm) for norm in network.trunk.norms] == [BatchNorm] * 4
+    assert all(type(halving) is Halving for halving in network.trunk.halvings)
 
 
 def test_the_posterior_heads_go_through_sixteen_channels() -> None:
     network = GaussianEncoder(1, 96, 7)
-    for head in (network.mean, network.log_variance):
-        assert [type(m).__name__ for m in head] == [
-            "Conv1d",
-            "BatchNorm1d",
-            "LeakyReLU",
-            "Flatten",
-            "Linear",
-        ]
-        assert parameters(head) == {
-            "0.weight": (16, 512, 1),
-            "1.weight": (16,),
-            "1.bias": (16,),
-            "4.weight": (7, 48),
-            "4.bias": (7,),
-        }
-    assert not set(map(id, network.mean.parameters())) & set(
-        map(id, network.log_variance.parameters())
-    )
+    head = {
+        "mix.weight": (16, 512),
+        "norm.weight": (16,),
+        "norm.bias": (16,),
+        "linear.weight": (7, 48),
+        "linear.bias": (7,),
+    }
+    heads = {
+        f"{which}.{name}": shape
+        for which in ("mean", "log_variance")
+        for name, shape in head.items()
+    }
+    assert parameters(network) == trunk(1) | norms("trunk.norms", CHANNELS[1:]) | heads
 
 
 def test_the_decoder_mirrors_the_encoder() -> None:
-    layers = list(Decoder(3, 96, 7).layers)
-    kinds = [type(m).__name__ for m in layers]
-    assert kinds == ["ConvTranspose1d", "BatchNorm1d", "ReLU"] * 5 + ["ConvTranspose1d"]
-    turned = [m for m in layers if isinstance(m, nn.ConvTranspose1d)]
-    shapes = [tuple(m.weight.shape) for m in turned]
+    network = Decoder(3, 96, 7)
     widths = CHANNELS[::-1]
-    assert shapes == [(7, 512, 3)] + [(a, b, 4) for a, b in pairwise([*widths, 3])]
-    for doubling in turned[1:]:
-        assert (doubling.stride, doubling.padding) == ((2,), (1,))
-    assert [m.num_features for m in layers if isinstance(m, nn.BatchNorm1d)] == widths
+    doublings = {
+        f"doublings.{i}.weight": (wide, 4, narrow)
+        for i, (wide, narrow) in enumerate(pairwise([*widths, 3]))
+    }
+    expected = {"expand.weight": (3, 7, 512)} | norms("norms", widths) | doublings
+    assert parameters(network) == expected
+    assert [type(norm) for norm in network.norms] == [BatchNorm] * 5
+    assert all(type(doubling) is Doubling for doubling in network.doublings)
 
 
 def test_spectral_norm_is_on_convolutions_two_to_five_and_nowhere_else() -> None:
+    head = {"head.weight": (3, 512, 1)}
     network = Discriminator(2, 96, spectral=True)
-    normed = [hasattr(c, "parametrizations") for c in convolutions(network)]
-    assert normed == [False, True, True, True, True, False]
-    assert not any(isinstance(m, nn.BatchNorm1d) for m in network.modules())
-    plain = Discriminator(2, 96, spectral=False)
-    assert not any(hasattr(c, "parametrizations") for c in convolutions(plain))
-    norms = [m.num_features for m in plain.modules() if isinstance(m, nn.BatchNorm1d)]
-    assert norms == CHANNELS[1:]
-    assert tuple(network.head.weight.shape) == tuple(plain.head.weight.shape) == (1, 512, 3)
+    assert parameters(network) == trunk(2, "parametrizations.weight.original") | head
+    assert not any(isinstance(module, BatchNorm) for module in network.modules())
+    batch_normed = Discriminator(2, 96, spectral=False)
+    assert parameters(batch_normed) == trunk(2) | norms("trunk.norms", CHANNELS[1:]) | head
 
 
 def test_only_the_discriminator_of_a_model_is_spectrally_normed(
@@ -128,7 +121,7 @@ def test_logits_are_the_last_convolution_of_the_features() -> None:
     x = torch.rand(3, 1, 64)
     with torch.no_grad():
         expected = np.einsum(
-            "bcl,cl->b", network.features(x).numpy(), network.head.weight[0].numpy()
+            "lbc,lc->b", network.features(x).numpy(), network.head.weight[:, :, 0].numpy()
         )
         np.testing.assert_allclose(network(x).numpy(), expected, rtol=1e-4, atol=1e-6)
 
@@ -143,10 +136,10 @@ def test_weights_are_glorot_normal_and_biases_zero() -> None:
         }
     )
     checked = 0
-    for name, value in networks.named_parameters():
+    for name, value in in_plain_layout(dict(networks.named_parameters())).items():
         weight = value.detach().double()
         if weight.ndim == 1:
-            if name.endswith("4.bias"):
+            if name.endswith("bias"):
                 assert (weight == 0).all()
             continue
         field = weight[0, 0].numel() if weight.ndim == 3 else 1
@@ -163,11 +156,184 @@ def test_weights_are_glorot_normal_and_biases_zero() -> None:
 
 
 def test_a_new_spectrally_normed_layer_has_spectral_norm_one(build: Callable[..., Model]) -> None:
-    model = build("beta_vaegan")
-    discriminator = model.networks["discriminator"].eval()  # type: ignore[attr-defined]
-    for layer in convolutions(discriminator)[1:5]:
+    model: Any = build("beta_vaegan")
+    for layer in model.networks["discriminator"].eval().trunk.halvings:
         largest = np.linalg.norm(layer.weight.detach().flatten(1).numpy(), 2)
         assert largest == pytest.approx(1.0, abs=0.3)
+
+
+# --- Against the plain networks -----------------------------------------------------------
+
+KINDS: dict[str, Callable[[int, int, int], tuple[nn.Module, nn.Module]]] = {
+    "encoder": lambda c, n, k: (Encoder(c, n, k), PlainEncoder(c, n, k)),
+    "gaussian_encoder": lambda c, n, k: (GaussianEncoder(c, n, k), PlainGaussianEncoder(c, n, k)),
+    "decoder": lambda c, n, k: (Decoder(c, n, k), PlainDecoder(c, n, k)),
+    "spectral_discriminator": lambda c, n, k: (
+        Discriminator(c, n, spectral=True),
+        PlainDiscriminator(c, n, spectral=True),
+    ),
+    "batch_norm_discriminator": lambda c, n, k: (
+        Discriminator(c, n, spectral=False),
+        PlainDiscriminator(c, n, spectral=False),
+    ),
+}
+BATCHES = st.sampled_from([1, 2, 3, 7, 16, 17, 32])
+LENGTHS = st.integers(1, 6).map(lambda blocks: 32 * blocks)
+
+
+def drawn_pair(kind: str, channels: int, length: int, latent: int) -> tuple[nn.Module, nn.Module]:
+    """A network in a state that training might have left, and its plain twin in float64."""
+    network, plain = KINDS[kind](channels, length, latent)
+    for name, value in network.state_dict().items():
+        if name.endswith("running_mean") or ("norm" in name and name.endswith("bias")):
+            value.normal_(std=0.1)
+        elif name.endswith("running_var") or ("norm" in name and name.endswith(".weight")):
+            value.uniform_(0.5, 1.5)
+    plain.double()
+    copy_weights(network, plain)
+    return network, plain
+
+
+def drawn_input(kind: str, batch: int, channels: int, length: int, latent: int) -> Tensor:
+    return torch.randn(batch, latent) if kind == "decoder" else torch.rand(batch, channels, length)
+
+
+def as_one(output: Any) -> Tensor:
+    return torch.cat(output, dim=1) if isinstance(output, tuple) else output
+
+
+def distance(found: Tensor | None, expected: Tensor | None) -> float:
+    """Of the results as wholes, relative to the expected one's size."""
+    assert found is not None
+    assert expected is not None
+    assert found.shape == expected.shape
+    return float((found.double() - expected).norm() / expected.norm())
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+@given(
+    batch=BATCHES,
+    channels=st.integers(1, 3),
+    length=LENGTHS,
+    latent=st.integers(1, 8),
+    training=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=8, deadline=None, derandomize=True)
+def test_outputs_and_gradients_are_those_of_the_plain_networks(
+    kind: str, batch: int, channels: int, length: int, latent: int, training: bool, seed: int
+) -> None:
+    """In float64, where nothing amplifies rounding so far that an error could hide in it."""
+    training = training and batch * (length // 32) > 1  # one value has no variance
+    torch.manual_seed(seed)
+    network, plain = drawn_pair(kind, channels, length, latent)
+    network.double().train(training)
+    plain.train(training)
+    x = drawn_input(kind, batch, channels, length, latent).double()
+    first, second = x.clone().requires_grad_(), x.clone().requires_grad_()
+    found, expected = as_one(network(first)), as_one(plain(second))
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    gradient = torch.randn_like(expected)
+    found.backward(gradient)
+    expected.backward(gradient)
+    assert distance(first.grad, second.grad) < 1e-9
+    gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+    ours = in_plain_layout(gradients)
+    assert ours.keys() == dict(plain.named_parameters()).keys()
+    for name, parameter in plain.named_parameters():
+        assert distance(ours[name], parameter.grad) < 1e-9, name
+    state = in_plain_layout(network.state_dict())
+    for name, value in plain.state_dict().items():  # statistics and vectors have moved alike
+        torch.testing.assert_close(state[name], value, rtol=1e-9, atol=1e-9, msg=name)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+@given(
+    batch=BATCHES,
+    channels=st.integers(1, 3),
+    length=LENGTHS,
+    latent=st.integers(1, 8),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=8, deadline=None, derandomize=True)
+def test_float32_differs_by_rounding_alone(
+    kind: str, batch: int, channels: int, length: int, latent: int, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    network, plain = drawn_pair(kind, channels, length, latent)
+    network.eval()
+    plain.eval()
+    x = drawn_input(kind, batch, channels, length, latent)
+    first, second = x.clone().requires_grad_(), x.double().requires_grad_()
+    found, expected = as_one(network(first)), as_one(plain(second))
+    assert found.dtype == torch.float32
+    size = expected.detach().abs().max().item()
+    torch.testing.assert_close(found.double(), expected, rtol=2e-5, atol=2e-5 * size)
+    gradient = torch.randn_like(expected)
+    found.backward(gradient.float())
+    expected.backward(gradient)
+    # An activation within rounding of 0 may get the slope of the other side.
+    assert distance(first.grad, second.grad) < 0.02
+    ours = in_plain_layout({name: p.grad for name, p in network.named_parameters()})
+    for name, parameter in plain.named_parameters():
+        assert distance(ours[name], parameter.grad) < 0.02, name
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("training", [True, False])
+def test_bfloat16_loses_no_more_than_autocast_does(kind: str, training: bool) -> None:
+    torch.manual_seed(0)
+    network, plain = drawn_pair(kind, 2, 96, 6)
+    autocast = copy.deepcopy(plain).float()
+    for each in (network, plain, autocast):
+        each.train(training)
+    x = drawn_input(kind, 32, 2, 96, 6)
+    found, expected = as_one(network(x.bfloat16())), as_one(plain(x.double()))
+    with torch.autocast("cpu", torch.bfloat16):
+        known = as_one(autocast(x))
+    # The heads of a posterior end in float32.
+    assert found.dtype == (torch.float32 if kind == "gaussian_encoder" else torch.bfloat16)
+    loss = distance(found.detach(), expected.detach())
+    assert 1e-4 < loss < 2 * distance(known.detach(), expected.detach())
+    gradient = torch.randn_like(expected)
+    found.backward(gradient.to(found.dtype))
+    expected.backward(gradient)
+    known.backward(gradient.to(known.dtype))
+    assert {p.grad.dtype for p in network.parameters() if p.grad is not None} == {torch.float32}
+    ours = in_plain_layout({name: p.grad for name, p in network.named_parameters()})
+    theirs = dict(autocast.named_parameters())
+    for name, parameter in plain.named_parameters():
+        allowed = 3 * distance(theirs[name].grad, parameter.grad)
+        assert distance(ours[name], parameter.grad) < allowed, name
+    assert {value.dtype for value in network.state_dict().values()} <= {torch.float32, torch.int64}
+
+
+@pytest.mark.parametrize("spectral", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("batch", [1, 5, 16])
+def test_judging_both_is_judging_each(
+    spectral: bool, dtype: torch.dtype, training: bool, batch: int
+) -> None:
+    torch.manual_seed(0)
+    kind = "spectral_discriminator" if spectral else "batch_norm_discriminator"
+    together, _ = drawn_pair(kind, 2, 64, 1)
+    apart, _ = drawn_pair(kind, 2, 64, 1)
+    apart.load_state_dict(together.state_dict())
+    real, fake = torch.rand(batch, 2, 64).to(dtype), torch.rand(batch + 3, 2, 64).to(dtype)
+    for network in (together, apart):
+        network.train(training)
+    assert isinstance(together, Discriminator)
+    with cached():  # one power iteration for all that is judged
+        found = together.judge(real, fake)
+    with cached():
+        expected = apart(real), apart(fake)
+    near = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 2e-2, "atol": 2e-2}
+    for mine, other in zip(found, expected, strict=True):
+        assert mine.shape == other.shape
+        torch.testing.assert_close(mine, other, **near)
+    for name, value in apart.state_dict().items():
+        torch.testing.assert_close(together.state_dict()[name], value, msg=name)
 
 
 # --- The whole of R, D and ||z|| once more, in NumPy and float64 ---------------------------
@@ -179,15 +345,15 @@ def halved(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     steps = x.shape[2] // 2
     out = np.zeros((len(x), len(weight), steps))
     for step in range(steps):
-        out[:, :, step] = np.einsum("bck,ock->bo", padded[:, :, 2 * step : 2 * step + 4], weight)
+        out[:, :, step] = np.einsum("bck,okc->bo", padded[:, :, 2 * step : 2 * step + 4], weight)
     return out
 
 
 def doubled(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Transposed convolution of kernel 4, stride 2, padding 1."""
-    out = np.zeros((len(x), weight.shape[1], 2 * x.shape[2] + 2))
+    out = np.zeros((len(x), weight.shape[2], 2 * x.shape[2] + 2))
     for step in range(x.shape[2]):
-        out[:, :, 2 * step : 2 * step + 4] += np.einsum("bc,cok->bok", x[:, :, step], weight)
+        out[:, :, 2 * step : 2 * step + 4] += np.einsum("bc,cko->bok", x[:, :, step], weight)
     return out[:, :, 1:-1]
 
 
@@ -204,28 +370,27 @@ def leaky(x: np.ndarray) -> np.ndarray:
 
 
 def encoded(x: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
-    h = leaky(halved(x, weights["encoder.trunk.0.weight"]))
-    for at in (2, 5, 8, 11):
-        h = halved(h, weights[f"encoder.trunk.{at}.weight"])
-        h = leaky(batch_normed(h, weights, f"encoder.trunk.{at + 1}"))
-    h = np.einsum("bcl,oc->bol", h, weights["encoder.mean.0.weight"][:, :, 0])
-    h = leaky(batch_normed(h, weights, "encoder.mean.1")).reshape(len(x), -1)
-    return h @ weights["encoder.mean.4.weight"].T + weights["encoder.mean.4.bias"]
+    h = leaky(halved(x, weights["encoder.trunk.first.weight"]))
+    for at in range(4):
+        h = halved(h, weights[f"encoder.trunk.halvings.{at}.weight"])
+        h = leaky(batch_normed(h, weights, f"encoder.trunk.norms.{at}"))
+    h = np.einsum("bcl,oc->bol", h, weights["encoder.mean.mix.weight"])
+    h = leaky(batch_normed(h, weights, "encoder.mean.norm")).reshape(len(x), -1)
+    return h @ weights["encoder.mean.linear.weight"].T + weights["encoder.mean.linear.bias"]
 
 
 def decoded(z: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
-    h = np.einsum("bc,cok->bok", z, weights["decoder.layers.0.weight"])
-    h = np.maximum(batch_normed(h, weights, "decoder.layers.1"), 0)
-    for at in (3, 6, 9, 12):
-        h = doubled(h, weights[f"decoder.layers.{at}.weight"])
-        h = np.maximum(batch_normed(h, weights, f"decoder.layers.{at + 1}"), 0)
-    return 1 / (1 + np.exp(-doubled(h, weights["decoder.layers.15.weight"])))
+    h = np.einsum("bc,kco->bok", z, weights["decoder.expand.weight"])
+    for at in range(5):
+        h = np.maximum(batch_normed(h, weights, f"decoder.norms.{at}"), 0)
+        h = doubled(h, weights[f"decoder.doublings.{at}.weight"])
+    return 1 / (1 + np.exp(-h))
 
 
 def featured(x: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
-    h = leaky(halved(x, weights["discriminator.trunk.0.weight"]))
-    for at in (2, 4, 6, 8):
-        place = f"discriminator.trunk.{at}.parametrizations.weight"
+    h = leaky(halved(x, weights["discriminator.trunk.first.weight"]))
+    for at in range(4):
+        place = f"discriminator.trunk.halvings.{at}.parametrizations.weight"
         weight = weights[f"{place}.original"]
         u, v = weights[f"{place}.0._u"], weights[f"{place}.0._v"]
         sigma = u @ weight.reshape(len(weight), -1) @ v
