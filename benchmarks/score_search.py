@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 from sklearn.metrics import f1_score
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from benchmarks.measurement import Measurement, interleaved
 from study.scores.components import Float, FoldErrors, Label, Limits, SplitErrors

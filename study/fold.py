@@ -194,9 +194,9 @@ class _Training:
         except NonFiniteError as error:
             manifest, files = self._failure(str(error))
         committed = ledger.commit_fold(manifest, files)
+        self.checkpoints.remove("")  # before anybody hears: the trial's folder then goes too
         if committed.state == "completed":
             self._tell(self.progress.history[-1])
-        self.checkpoints.remove("")
         return committed
 
     def _train_epoch(self) -> dict[str, float]:

@@ -45,6 +45,7 @@ class SearchState:
         parameters: searched settings by trial number.
         stopped: epoch of an early stop by trial number.
         lost: numbers of trials that this run could not finish.
+        errors: what went wrong while trials were written down.
         on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
     """
@@ -58,21 +59,29 @@ class SearchState:
     parameters: dict[int, dict[str, Any]] = field(default_factory=dict)
     stopped: dict[int, int] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
+    errors: list[Exception] = field(default_factory=list)
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles what it is given; of this nothing is ever read back."""
         return {}
 
     def conclude(self, number: int) -> None:
-        """Write down how a trial ended, or that this run could not finish it."""
-        record = conclude(
-            Ledger(self.results.folder("ledger")),
-            self.results.folder("checkpoints"),
-            self.study,
-            number,
-            self.parameters[number],
-            self.stopped.get(number),
-        )
+        """Write down how a trial ended, or that this run could not finish it.
+
+        What goes wrong is kept for the end: Tune, which calls this, would wait for ever.
+        """
+        record = None
+        try:
+            record = conclude(
+                Ledger(self.results.folder("ledger")),
+                self.results.folder("checkpoints"),
+                self.study,
+                number,
+                self.parameters[number],
+                self.stopped.get(number),
+            )
+        except Exception as error:
+            self.errors.append(error)
         if record is None:
             self.lost.add(number)
         else:
@@ -266,6 +275,8 @@ def run_search(
         ),
     )
     tuner.fit()
+    if state.errors:
+        raise state.errors[0]
     unfinished = set(range(study.search.trials)) - state.ended.keys()
     if not unfinished:
         results.remove("checkpoints")

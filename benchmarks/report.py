@@ -1,0 +1,300 @@
+"""The report at scale: ledgers of 10, 100, 1000 trials, built cold and built again.
+
+`python -m benchmarks.report FOLDER --trials 10 100 1000` makes a ledger of each size
+under FOLDER with the study's own code for files and commits, makes its tables in a
+process of its own without and with kept scores, and prints seconds and memory. Linux.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models import ENCODER_ERRORS
+from study import fold_files
+from study.data.assembly import build_samples
+from study.data.samples import Samples
+from study.definition import Study
+from study.fold_files import Errors, Evaluation
+from study.ledger import FoldManifest, Ledger, TrialRecord, canonical_hash, trial_name
+from study.report.cache import FOLDER
+from study.splits import Fold
+from study.storage import LocalFolder
+from study.study_file import check_study, configure, dump_study, to_yaml
+
+EPOCHS = 40
+SHARE_ENDING_AT_BEST = 0.1
+SAMPLING_SECONDS = 0.05
+LENGTH = 32
+
+
+@dataclass(frozen=True)
+class ReportFigures:
+    """What one run of `python -m study.report` took.
+
+    Attributes:
+        seconds: from the start of its process to its end.
+        cpu_seconds: of all its processes together.
+        peak_rss_bytes: largest sum of resident memory over its processes; a page that
+            two of them share counts twice.
+        peak_pss_bytes: the same with shared pages counted once.
+        processes: most processes at a time.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_rss_bytes: int
+    peak_pss_bytes: int
+    processes: int
+
+
+def make_results(
+    root: Path,
+    trials: int,
+    folds: int = 5,
+    training: int = 2000,
+    validation: int = 1000,
+    test: int = 1000,
+    seed: int = 0,
+) -> Path:
+    """Write a study's results folder with a full ledger, and return it.
+
+    Labels and errors are drawn: a fifth of validation and test is abnormal, R is gamma
+    distributed, D the logistic of a normal, the latent norm chi distributed; how far the
+    abnormal lie off differs by trial, from not at all to far. One fold in ten has its
+    best epoch last.
+
+    Args:
+        root: where `<name>/` is created; a ledger that is there already is continued.
+        trials: finished trials.
+        folds: folds of each.
+        training: normal training samples of each fold.
+        validation: validation samples of each fold.
+        test: test samples of each fold.
+        seed: decides all that is drawn.
+    """
+    study = _study(trials, folds)
+    name = f"{study.name}-{trials}x{folds}x{training}-{validation}-{test}"
+    results = LocalFolder(root / name)
+    results.write("study.yaml", to_yaml(dump_study(study)).encode())
+    ledger = Ledger(results.folder("ledger"))
+    sizes = {"training": training, "validation": validation, "test": test}
+    samples, splits = _samples_and_splits(sizes, folds, seed)
+    for number in range(trials):
+        if ledger.trial(number) is None:
+            _commit_trial(ledger, study, samples, splits, number, seed)
+    return root / name
+
+
+def report_cold(results: Path) -> ReportFigures:
+    """Make the tables of `results` with nothing kept from an earlier run."""
+    LocalFolder(results).remove(FOLDER)
+    return report(results)
+
+
+def report(results: Path) -> ReportFigures:
+    """Make the tables of `results` in a process of its own, watching its processes.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; its error output is shown.
+    """
+    command = [sys.executable, "-m", "study.report", str(results)]
+    started, used = time.perf_counter(), _cpu_seconds()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    rss = pss = count = 0
+    while True:
+        try:
+            process.wait(SAMPLING_SECONDS)
+            break
+        except subprocess.TimeoutExpired:
+            memory = [_memory(pid) for pid in _tree(process.pid)]
+            rss = max(rss, sum(m["Rss"] for m in memory))
+            pss = max(pss, sum(m["Pss"] for m in memory))
+            count = max(count, len(memory))
+    seconds = time.perf_counter() - started
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return ReportFigures(seconds, _cpu_seconds() - used, rss, pss, count)
+
+
+def measure(root: Path, trials: int, **sizes: int) -> dict[str, ReportFigures]:
+    """Return the figures of a `cold` and a `warm` report of `trials` trials."""
+    results = make_results(root, trials, **sizes)
+    return {"cold": report_cold(results), "warm": report(results)}
+
+
+def _study(trials: int, folds: int) -> Study:
+    content = {
+        "name": "report",
+        "dataset": {"name": "synthetic", "length": LENGTH},
+        "split": {"protocol": "paper", "folds": folds},
+        "model": {"name": "beta_vaegan"},
+        "training": {"epochs": EPOCHS},
+        "search": {
+            "trials": trials,
+            "space": {
+                "model.beta": {"loguniform": [1e-6, 0.1]},
+                "model.latent_size": {"int": [2, 64]},
+                "training.discriminator_updates": {"int": [1, 5]},
+            },
+        },
+    }
+    return check_study(content, "benchmark")
+
+
+def _samples_and_splits(sizes: dict[str, int], folds: int, seed: int) -> tuple[Samples, list[Fold]]:
+    random = np.random.default_rng([seed, 1])
+    scored = sizes["validation"] + sizes["test"]
+    abnormal = scored // 5
+    normal = sizes["training"] + scored - abnormal
+    kinds = ["N"] * normal + [("S", "V", "F")[i % 3] for i in range(abnormal)]
+    samples = build_samples(
+        random.random((normal + abnormal, LENGTH)),
+        [0] * normal + [1] * abnormal,
+        kinds,
+        kinds,
+        record=[str(100 + i % 48) for i in range(normal + abnormal)],
+    )
+    splits = []
+    for _ in range(folds):
+        order = random.permutation(normal)
+        trained, rest = np.split(order, [sizes["training"]])
+        rest = random.permutation(np.concatenate([rest, np.arange(normal, normal + abnormal)]))
+        parts = (trained, *np.split(rest, [sizes["validation"]]))
+        splits.append(Fold(*(np.sort(part) for part in parts)))
+    return samples, splits
+
+
+def _commit_trial(
+    ledger: Ledger, study: Study, samples: Samples, splits: list[Fold], number: int, seed: int
+) -> None:
+    random = np.random.default_rng([seed, 2, number])
+    parameters: dict[str, Any] = {
+        "model.beta": float(np.exp(random.uniform(np.log(1e-6), np.log(0.1)))),
+        "model.latent_size": int(random.integers(2, 65)),
+        "training.discriminator_updates": int(random.integers(1, 6)),
+    }
+    trial_study = dump_study(configure(study, parameters))
+    for fold, members in enumerate(splits):
+        at_best = random.random() < SHARE_ENDING_AT_BEST
+        best_epoch = EPOCHS if at_best else int(random.integers(1, EPOCHS))
+        manifest = FoldManifest(trial_name(number), fold, "completed", "", best_epoch, EPOCHS, {})
+        if ledger.fold(manifest.trial, fold) is None:
+            latent_size = parameters["model.latent_size"]
+            evaluations = _evaluations(random, samples, members, latent_size, at_best)
+            files = _files(trial_study, samples, members, evaluations, latent_size)
+            ledger.commit_fold(manifest, files)
+    value = float(random.uniform(0.5, 1))
+    values = [(epoch, value) for epoch in range(1, EPOCHS + 1)]
+    ledger.record_trial(TrialRecord(number, parameters, "completed", "", values, number))
+
+
+def _files(
+    study: dict[str, Any],
+    samples: Samples,
+    fold: Fold,
+    evaluations: dict[str, Evaluation],
+    latent_size: int,
+) -> dict[str, bytes]:
+    described = {
+        "study": study,
+        "shape": {"channels": 1, "length": LENGTH},
+        "components": list(ENCODER_ERRORS),
+        "latent_size": latent_size,
+        "samples_hash": canonical_hash(len(samples)),
+    }
+    timings: dict[str, Any] = {"train_seconds": 60.0, "evaluate_seconds": 1.0}
+    timings |= {"host": "node", "device": "cpu", "threads": 1}
+    history = [{"epoch": epoch, "value": 0.5} for epoch in range(1, EPOCHS + 1)]
+    return {
+        fold_files.COMPONENTS: fold_files.components_file(samples, fold, evaluations),
+        fold_files.TRAINING_COMPONENTS: fold_files.training_components_file(fold, evaluations),
+        fold_files.HISTORY: fold_files.history_file(history),
+        fold_files.MODEL: fold_files.json_file(described),
+        fold_files.TIMINGS: fold_files.json_file(timings),
+    }
+
+
+def _evaluations(
+    random: np.random.Generator, samples: Samples, fold: Fold, latent_size: int, at_best: bool
+) -> dict[str, Evaluation]:
+    separation = random.uniform(0, 3)
+
+    def evaluation() -> Evaluation:
+        parts = (fold.training, fold.validation, fold.test)
+        return Evaluation(
+            *(_errors(random, samples.label[part], latent_size, separation) for part in parts)
+        )
+
+    last = evaluation()
+    return {"best_validation": last if at_best else evaluation(), "last": last}
+
+
+def _errors(
+    random: np.random.Generator, label: npt.NDArray[np.int8], latent_size: int, separation: float
+) -> Errors:
+    off = separation * label * random.uniform(0.3, 1.7, len(label))
+    drawn = (
+        random.gamma(3 + 2 * off) * 1e-3,
+        1 / (1 + np.exp(-random.normal(off - 1))),
+        np.sqrt(random.chisquare(latent_size, len(label))) * (1 + 0.2 * off),
+    )
+    values = (each.astype(np.float32) for each in drawn)
+    return dict(zip(ENCODER_ERRORS, values, strict=True))
+
+
+def _cpu_seconds() -> float:
+    """Return what children of this process that have ended, and theirs, took of the CPU."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _tree(root: int) -> Iterator[int]:
+    """Yield the ids of a process and of all that it started, as far as they live."""
+    yield root
+    for task in Path(f"/proc/{root}/task").glob("*/children"):
+        try:
+            children = task.read_text().split()
+        except OSError:
+            continue
+        for child in children:
+            yield from _tree(int(child))
+
+
+def _memory(pid: int) -> dict[str, int]:
+    """Return `Rss` and `Pss` of a process in bytes; zeros once it is gone."""
+    found = {"Rss": 0, "Pss": 0}
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        name, _, rest = line.partition(":")
+        if name in found:
+            found[name] = int(rest.split()[0]) * 1024
+    return found
+
+
+def main() -> None:
+    """Measure the sizes that the command line names, and print a line for each run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="where ledgers are made, and kept")
+    parser.add_argument("--trials", type=int, nargs="+", default=[10, 100])
+    arguments = parser.parse_args()
+    print(f"{len(os.sched_getaffinity(0))} cores")
+    for trials in arguments.trials:
+        for name, figures in measure(arguments.folder, trials).items():
+            print(trials, name, asdict(figures))
+
+
+if __name__ == "__main__":
+    main()
