@@ -37,7 +37,7 @@ def _loading(data: Path) -> dict[str, float]:
     seconds = {}
     for kind in ("raw", "cached"):
         started = time.perf_counter()
-        samples = load(study.dataset, data, study.seed)
+        load(study.dataset, data, study.seed)
         seconds[kind] = time.perf_counter() - started
     return seconds
 

@@ -9,12 +9,28 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from models.settings import BeatGANSettings, BetaVAEGANSettings
+from models.settings import (
+    AnoGANSettings,
+    AutoencoderSettings,
+    BeatGANPlusSettings,
+    BeatGANSettings,
+    BetaVAEGANSettings,
+    IsolationForestSettings,
+    KNNSettings,
+    LatentRefinementSettings,
+    OneClassSVMSettings,
+    PCASettings,
+    VAESettings,
+)
 
 if TYPE_CHECKING:
     from models.interface import Model
 
-ENCODER_ERRORS = ("reconstruction_error", "discrimination_error", "latent_norm")
+RECONSTRUCTION_ERROR = "reconstruction_error"
+OUTLIER_SCORE = "outlier_score"
+AUTOENCODER_ERRORS = (RECONSTRUCTION_ERROR, "latent_norm")
+ENCODER_ERRORS = (RECONSTRUCTION_ERROR, "discrimination_error", "latent_norm")
+REFINED_ERRORS = (*ENCODER_ERRORS, "latent_distance", "start_norm", "end_norm")
 
 
 @dataclass(frozen=True)
@@ -27,6 +43,7 @@ class ModelEntry:
         components: the error components it gives each sample, as columns.
         training_defaults: training settings that differ from the common defaults.
         description: one line for listings.
+        fitted_once: whether it is fitted in one epoch, and no training setting moves it.
     """
 
     settings: type
@@ -34,6 +51,7 @@ class ModelEntry:
     components: tuple[str, ...]
     description: str
     training_defaults: Mapping[str, Any] = field(default_factory=dict)
+    fitted_once: bool = False
 
 
 MODELS: dict[str, ModelEntry] = {
@@ -58,6 +76,70 @@ MODELS: dict[str, ModelEntry] = {
                 "epsilon": 1e-8,
             },
         },
+    ),
+    "beatgan_plus": ModelEntry(
+        settings=BeatGANPlusSettings,
+        location="models.beatgan:BeatGAN",
+        components=ENCODER_ERRORS,
+        description="BeatGAN with a sigmoid output and a spectrally normalised discriminator",
+    ),
+    "ae": ModelEntry(
+        settings=AutoencoderSettings,
+        location="models.autoencoder:Autoencoder",
+        components=AUTOENCODER_ERRORS,
+        description="autoencoder: BeatGAN+ without its discriminator",
+    ),
+    "vae": ModelEntry(
+        settings=VAESettings,
+        location="models.vae:VariationalAutoencoder",
+        components=AUTOENCODER_ERRORS,
+        description="variational autoencoder: beta-VAEGAN without its discriminator",
+    ),
+    "anogan": ModelEntry(
+        settings=AnoGANSettings,
+        location="models.anogan:AnoGAN",
+        components=ENCODER_ERRORS,
+        description="GAN without encoder: z is searched for every sample that is scored",
+        training_defaults={"validation_interval": 100},
+    ),
+    "latent_refinement": ModelEntry(
+        settings=LatentRefinementSettings,
+        location="models.latent_refinement:LatentRefinement",
+        components=REFINED_ERRORS,
+        description="beta-VAEGAN, scored after a search for z that starts at the encoder's",
+        training_defaults={"validation_interval": 100},
+    ),
+    "pca": ModelEntry(
+        settings=PCASettings,
+        location="models.classical:PrincipalComponents",
+        components=(RECONSTRUCTION_ERROR,),
+        description="reconstruction by principal components",
+        training_defaults={"epochs": 1},
+        fitted_once=True,
+    ),
+    "knn": ModelEntry(
+        settings=KNNSettings,
+        location="models.classical:NearestNeighbours",
+        components=(OUTLIER_SCORE,),
+        description="mean distance to the nearest training normals",
+        training_defaults={"epochs": 1},
+        fitted_once=True,
+    ),
+    "ocsvm": ModelEntry(
+        settings=OneClassSVMSettings,
+        location="models.classical:OneClassSVM",
+        components=(OUTLIER_SCORE,),
+        description="one-class SVM on principal components (the paper's appendix C)",
+        training_defaults={"epochs": 1},
+        fitted_once=True,
+    ),
+    "isolation_forest": ModelEntry(
+        settings=IsolationForestSettings,
+        location="models.isolation_forest:IsolationForest",
+        components=(OUTLIER_SCORE,),
+        description="isolation forest of Liu et al. 2008",
+        training_defaults={"epochs": 1},
+        fitted_once=True,
     ),
 }
 

@@ -4,7 +4,7 @@ import contextlib
 import copy
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerSettin
 @contextlib.contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
     """Let gradients pass through `network` without reaching its own weights."""
-    parameters = list(network.parameters())
+    parameters = [p for p in network.parameters() if p.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)
     try:
@@ -57,7 +57,7 @@ class GradientModel(Model):
     optimiser moves in `optimized`, and gives `training_step` and `batch_errors`.
     """
 
-    optimized: dict[str, tuple[str, ...]]
+    optimized: ClassVar[dict[str, tuple[str, ...]]]
 
     def __init__(
         self,
@@ -123,6 +123,13 @@ class GradientModel(Model):
             seen += len(index)
         return {name: float(total) / seen for name, total in totals.items()}
 
+    def _step(self, name: str, loss: Tensor) -> None:
+        """Move the weights of the optimiser `name` down the gradient of `loss`."""
+        optimizer = self.optimizers[name]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
     def shuffled_batches(self, members: Tensor) -> list[Tensor]:
         """Split a new order of the members; a last batch of one has no variance: left out."""
         order = members[torch.randperm(len(members), generator=self._batches).to(self.device)]
@@ -144,9 +151,8 @@ class GradientModel(Model):
     def reconstruct(self, samples: Tensor) -> Tensor:
         """Reconstruct in batches; see `Model.reconstruct`."""
         with self._scoring():
-            return torch.cat(
-                [self.batch_reconstruction(x).float() for x in torch.split(samples, SCORING_BATCH)]
-            )
+            batches = torch.split(samples, SCORING_BATCH)
+            return torch.cat([self.batch_reconstruction(x).float() for x in batches])
 
     @contextlib.contextmanager
     def _scoring(self) -> Iterator[None]:

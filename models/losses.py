@@ -45,3 +45,13 @@ def discriminator_loss(real_logits: Tensor, reconstructed_logits: Tensor) -> Ten
     return functional.binary_cross_entropy_with_logits(
         real, torch.ones_like(real)
     ) + functional.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
+
+
+def non_saturating_loss(generated_logits: Tensor) -> Tensor:
+    """The generator's part of equation 1 as -log D(G(z)) (Goodfellow et al. 2014): BCE with 1.
+
+    Args:
+        generated_logits: D's logits on G(z), `(batch,)`.
+    """
+    fake = generated_logits.float()
+    return functional.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))

@@ -41,10 +41,16 @@ class TrainingSettings(_Settings):
     optimizer: OptimizerSettings = OptimizerSettings()
 
 
-class _EncoderDecoderSettings(_Settings):
+class DecoderSettings(_Settings):
+    """What every model with a decoder can be set to."""
+
     latent_size: int = Field(6, ge=1, le=1024, description="dimensions of z, the paper's k")
-    nu: float = Field(1.0, ge=0, description="weight of the reconstruction loss (equation 4)")
     output_layer: Literal["sigmoid", "tanh"] = Field("sigmoid", description="the decoder's last")
+
+
+class EncoderDecoderSettings(DecoderSettings):
+    """What every model with an encoder can be set to."""
+
     reconstruction_loss: Literal["bce", "mse"] = Field(
         "bce", description="binary cross entropy (needs sigmoid) or mean squared error"
     )
@@ -56,24 +62,77 @@ class _EncoderDecoderSettings(_Settings):
         return self
 
 
-class AdversarialSettings(_EncoderDecoderSettings):
-    """What every autoencoder with a discriminator can be set to."""
+class VariationalSettings(EncoderDecoderSettings):
+    """What every model with a Gaussian posterior can be set to."""
 
-    spectral_norm: bool = Field(
-        True, description="spectral norm in the discriminator; batch norm if false"
-    )
-
-
-class BetaVAEGANSettings(AdversarialSettings):
-    """The paper's model (section III-A); beta 0 is its VAEGAN_1, 1e-4 its VAEGAN_2."""
-
-    name: Literal["beta_vaegan"] = "beta_vaegan"
     beta: float = Field(
         1e-4, ge=0, description="weight of the KL divergence, summed over latent dimensions"
     )
     latent: Literal["mean", "sampled"] = Field(
         "mean", description="z that samples are scored with: posterior mean, or a draw"
     )
+
+
+class DiscriminatorSettings(DecoderSettings):
+    """What every model with a discriminator can be set to."""
+
+    spectral_norm: bool = Field(
+        True, description="spectral norm in the discriminator; batch norm if false"
+    )
+
+
+class AdversarialSettings(DiscriminatorSettings, EncoderDecoderSettings):
+    """What every autoencoder with a discriminator can be set to."""
+
+    nu: float = Field(1.0, ge=0, description="weight of the reconstruction loss (equation 4)")
+
+
+class VariationalAdversarialSettings(VariationalSettings, AdversarialSettings):
+    """What every autoencoder with a posterior and a discriminator can be set to."""
+
+
+class LatentSearchSettings(_Settings):
+    """The search for the z whose x̂ is nearest to a sample; see `models.latent_search`."""
+
+    search_learning_rate: float = Field(
+        0.05, gt=0, le=10, description="step size of Adam on z, in units of the prior's deviation"
+    )
+    epsilon: float = Field(
+        1e-4,
+        ge=0,
+        description="a sample is found when R, a mean squared error, is this small; below it, R "
+        "tells no samples apart",
+    )
+    max_steps: int = Field(
+        200, ge=0, le=100_000, description="steps after which a sample is given up"
+    )
+
+
+class AutoencoderSettings(EncoderDecoderSettings):
+    """The paper's AE baseline (appendix C)."""
+
+    name: Literal["ae"] = "ae"
+
+
+class VAESettings(VariationalSettings):
+    """The paper's VAE baseline (appendix C)."""
+
+    name: Literal["vae"] = "vae"
+    beta: float = Field(
+        0.0, ge=0, description="weight of the KL divergence, summed over latent dimensions"
+    )
+
+
+class BetaVAEGANSettings(VariationalAdversarialSettings):
+    """The paper's model (section III-A); beta 0 is its VAEGAN_1, 1e-4 its VAEGAN_2."""
+
+    name: Literal["beta_vaegan"] = "beta_vaegan"
+
+
+class LatentRefinementSettings(LatentSearchSettings, VariationalAdversarialSettings):
+    """The paper's model, scored after a search from the encoder's z (appendix I)."""
+
+    name: Literal["latent_refinement"] = "latent_refinement"
 
 
 class BeatGANSettings(AdversarialSettings):
@@ -90,4 +149,75 @@ class BeatGANSettings(AdversarialSettings):
     )
 
 
-ModelSettings = Annotated[BetaVAEGANSettings | BeatGANSettings, Field(discriminator="name")]
+class BeatGANPlusSettings(AdversarialSettings):
+    """The paper's BeatGAN+ (appendix "Experimental setup")."""
+
+    name: Literal["beatgan_plus"] = "beatgan_plus"
+
+
+class AnoGANSettings(LatentSearchSettings, DiscriminatorSettings):
+    """AnoGAN (Schlegl et al. 2017), with BeatGAN+'s decoder and discriminator."""
+
+    name: Literal["anogan"] = "anogan"
+    starts: int = Field(4, ge=1, le=1024, description="searches for each sample; the best counts")
+
+
+class PCASettings(_Settings):
+    """Reconstruction by principal components."""
+
+    name: Literal["pca"] = "pca"
+    components: int = Field(
+        6, ge=1, description="principal components kept; at most what samples and length allow"
+    )
+
+
+class OneClassSVMSettings(_Settings):
+    """One-class SVM on principal components (appendix C)."""
+
+    name: Literal["ocsvm"] = "ocsvm"
+    components: int = Field(
+        50, ge=1, description="principal components kept; at most what samples and length allow"
+    )
+    nu: float = Field(0.05, gt=0, lt=1, description="share of training normals that may be outside")
+    gamma: Literal["scale"] | Annotated[float, Field(gt=0)] = Field(
+        "scale", description="width of the RBF kernel; scale is 1 / (components * variance)"
+    )
+    max_training_samples: int = Field(
+        10_000, ge=2, description="normals that are fitted, drawn if there are more: time is square"
+    )
+
+
+class KNNSettings(_Settings):
+    """Distance to the nearest training normals."""
+
+    name: Literal["knn"] = "knn"
+    neighbours: int = Field(5, ge=1, description="nearest normals whose mean distance counts")
+    max_training_samples: int = Field(
+        10_000, ge=2, description="normals that are kept, drawn if there are more"
+    )
+
+
+class IsolationForestSettings(_Settings):
+    """Isolation forest (Liu et al. 2008), whose defaults these are."""
+
+    name: Literal["isolation_forest"] = "isolation_forest"
+    trees: int = Field(100, ge=1, le=10_000, description="trees of the forest")
+    samples_per_tree: int = Field(
+        256, ge=2, description="normals that each tree is grown on; at most all"
+    )
+
+
+ModelSettings = Annotated[
+    BetaVAEGANSettings
+    | BeatGANSettings
+    | BeatGANPlusSettings
+    | AutoencoderSettings
+    | VAESettings
+    | AnoGANSettings
+    | LatentRefinementSettings
+    | PCASettings
+    | KNNSettings
+    | OneClassSVMSettings
+    | IsolationForestSettings,
+    Field(discriminator="name"),
+]

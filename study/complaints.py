@@ -19,10 +19,10 @@ def first_problem(error: ValidationError, source: str, assignments: Mapping[str,
     """
     problems = error.errors(include_url=False)
     first = problems[0]
-    path = _without_tags([str(part) for part in first["loc"]], first["type"])
+    path, holder = _without_tags([str(part) for part in first["loc"]], first["type"])
     key = ".".join(path)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    said = f"{_problem(first, key, path)}{more}"
+    said = f"{_problem(first, key, path, holder)}{more}"
     is_set = any(_covers(assigned, key) for assigned in assignments)
     return " ".join((f"--set {said}" if is_set else f"{source}: {said}").split())
 
@@ -31,10 +31,10 @@ def _covers(set_key: str, key: str) -> bool:
     return key == set_key or key.startswith(f"{set_key}.") or set_key.startswith(f"{key}.")
 
 
-def _problem(first: Any, key: str, path: list[str]) -> str:
+def _problem(first: Any, key: str, path: list[str], holder: Any) -> str:
     kind, found = first["type"], shown(first["input"])
     if kind == "extra_forbidden":
-        fields = _fields_at(path[:-1])
+        fields = list(_field_annotations(holder))
         allowed = f"; allowed here: {', '.join(fields)}" if fields else ""
         return f"{key}: unknown key{nearest(path[-1], fields)}{allowed}"
     if kind == "missing":
@@ -54,11 +54,17 @@ def _problem(first: Any, key: str, path: list[str]) -> str:
     return f"{key}: {message}, found {found}"
 
 
-def _without_tags(path: list[str], problem: str) -> list[str]:
-    """Drop what pydantic adds for the members of unions: `dataset.mitbih.length`."""
+def _without_tags(path: list[str], problem: str) -> tuple[list[str], Any]:
+    """Drop what pydantic adds for the members of unions: `dataset.mitbih.length`.
+
+    Returns:
+        The rest of the path, and the annotation that its last part stands in.
+    """
     kept: list[str] = []
     model: Any = Study
+    holder = model
     for place, part in enumerate(path):
+        holder = model
         fields, tags = _field_annotations(model), _tags(model)
         is_unknown = problem == "extra_forbidden" and place == len(path) - 1
         if part in fields:
@@ -71,7 +77,7 @@ def _without_tags(path: list[str], problem: str) -> list[str]:
         elif not is_unknown and not part.isdigit():
             continue
         kept.append(part)
-    return kept
+    return kept, holder
 
 
 def _annotation(path: Sequence[str]) -> Any:
@@ -80,10 +86,6 @@ def _annotation(path: Sequence[str]) -> Any:
         fields = _field_annotations(model)
         model = fields[part] if part in fields else dict(enumerate(get_args(model))).get(1)
     return model
-
-
-def _fields_at(path: Sequence[str]) -> list[str]:
-    return list(_field_annotations(_annotation(path)))
 
 
 def _field_annotations(annotation: Any) -> dict[str, Any]:

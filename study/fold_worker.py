@@ -4,6 +4,7 @@ A worker is a fresh process: what it imports is paid for by every one. So this m
 imports little, and `run_folds` the rest when it starts.
 """
 
+import ctypes
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from study.data.samples import Samples
     from study.fold import FoldReport
     from study.splits import Fold
+
+# Numbers of glibc's malloc.h, and what `man mallopt` allows at most for the second.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+KEPT_BYTES, MAPPED_BYTES = 2**30, 2**25
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ def run_folds(config: dict[str, Any]) -> None:
     job: TrialJob = config["job"]
     group, fold = config["group"], train.get_context().get_world_rank()
     torch.set_num_threads(job.plan.threads)
+    _keep_freed_memory()
     samples, members = ray.get(job.samples), ray.get(job.folds)[fold]
     token = 0
     while True:
@@ -70,6 +76,14 @@ def run_folds(config: dict[str, Any]) -> None:
             _train(job, group, fold, assignment, samples, members)
         except _StoppedError:
             continue
+
+
+def _keep_freed_memory() -> None:
+    """Keep freed memory for the next batch, which otherwise gets it page by page anew."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):  # glibc's
+        library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+        library.mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
 
 
 def _train(

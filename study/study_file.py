@@ -15,7 +15,7 @@ from models import MODELS
 from study.complaints import first_problem, nearest, shown
 from study.definition import Study
 from study.errors import RequestError
-from study.scores.compositions import find_composition
+from study.scores.compositions import applicable, find_composition
 from study.search_space import Distribution
 
 SPACE = "search.space."
@@ -203,12 +203,18 @@ def _with_model_defaults(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[str]:
     """Say what is right in itself but not together."""
+    name, entry = study.model.name, MODELS[study.model.name]
     metric = study.search.metric.composition
-    missing = set(find_composition(metric).components) - set(MODELS[study.model.name].components)
+    missing = set(find_composition(metric).components) - set(entry.components)
     if missing:
         yield (
             f"search.metric.composition: {metric} needs {', '.join(sorted(missing))},"
-            f" which {study.model.name} does not give"
+            f" which {name} does not give; it allows {', '.join(applicable(entry.components))}"
+        )
+    if entry.fitted_once and study.training.epochs != 1:
+        yield (
+            f"training.epochs: {name} is fitted once, so this must be 1 or left out,"
+            f" found {study.training.epochs}"
         )
     base = dump_study(study)
     known = flatten({"model": base["model"], "training": base["training"]})
@@ -217,6 +223,8 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
         if key not in known:
             yield f"search.space: {key} is not a setting of this study{nearest(key, known)}"
             return
+        if entry.fitted_once and key.startswith("training."):
+            yield f"search.space: {key} changes nothing of {name}, which is fitted once"
         if key in assigned:
             yield f"{key} is searched; end that with --set {SPACE}{key}=null to fix it"
         if type(known[key]) is int and not distribution.is_whole:

@@ -81,7 +81,7 @@ def fit_linear(columns: Float, label: Label, penalty: float) -> tuple[Float, flo
 @contextmanager
 def _one_thread() -> Iterator[None]:
     # A sum's last bit depends on how many threads share it.
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):
         yield

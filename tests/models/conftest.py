@@ -8,6 +8,12 @@ from models import MODELS, implementation
 from models.interface import Model, Seeds, Shape
 from models.settings import TrainingSettings
 
+QUICK: dict[str, dict[str, Any]] = {
+    "anogan": {"starts": 2, "max_steps": 3},
+    "latent_refinement": {"max_steps": 3},
+}
+"""Settings of models whose scores would else take long."""
+
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
@@ -31,7 +37,7 @@ def build() -> Callable[..., Model]:
         entry = MODELS[name]
         trained = {**entry.training_defaults, "batch_size": 8, **training}
         return implementation(name)(
-            entry.settings(**(settings or {})),
+            entry.settings(**{**QUICK.get(name, {}), **(settings or {})}),
             TrainingSettings.model_validate(trained),
             Shape(*shape),
             Seeds(*seeds),

@@ -21,7 +21,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import cached
 from torch.optim import Optimizer
 
-from models.settings import BetaVAEGANSettings, OptimizerSettings, TrainingSettings
+from models.settings import OptimizerSettings, TrainingSettings, VariationalAdversarialSettings
 
 CHANNELS = (32, 64, 128, 256, 512)
 
@@ -221,7 +221,11 @@ class PlainBetaVAEGAN:
     """
 
     def __init__(
-        self, settings: BetaVAEGANSettings, training: TrainingSettings, channels: int, length: int
+        self,
+        settings: VariationalAdversarialSettings,
+        training: TrainingSettings,
+        channels: int,
+        length: int,
     ) -> None:
         self.settings = settings
         self.training = training

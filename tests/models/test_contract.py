@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import MODELS, implementation
+from models import MODELS, OUTLIER_SCORE, RECONSTRUCTION_ERROR, implementation
 from models.interface import Model
+from models.settings import LatentSearchSettings
 
 Build = Callable[..., Model]
 Waves = Callable[..., Tensor]
@@ -49,6 +50,17 @@ def trained(build: Build, name: str, x: Tensor, **options: Any) -> Model:
     return model
 
 
+def rounding(name: str) -> float:
+    """How many times further two batches may be apart: Adam's first steps are large
+    wherever a gradient is not 0, and so make rounding larger."""
+    return 100 if issubclass(MODELS[name].settings, LatentSearchSettings) else 1
+
+
+def skip_without_networks(name: str) -> None:
+    if MODELS[name].fitted_once:
+        pytest.skip("has no networks; its own tests say what decides its fit")
+
+
 def test_an_epoch_has_finite_losses_and_moves_weights(
     name: str, build: Build, waves: Waves
 ) -> None:
@@ -59,7 +71,8 @@ def test_an_epoch_has_finite_losses_and_moves_weights(
     assert losses
     assert all(isinstance(v, float) and math.isfinite(v) for v in losses.values())
     after = model.weights()
-    assert any(not torch.equal(before[key], after[key]) for key in before)
+    assert after
+    assert any(key not in before or not torch.equal(before[key], after[key]) for key in after)
 
 
 @pytest.mark.parametrize(("channels", "length"), [(1, 32), (2, 64)])
@@ -70,11 +83,11 @@ def test_every_sample_gets_each_component(
     model = trained(build, name, x)
     errors = model.errors(x)
     assert tuple(errors) == MODELS[name].components == implementation(name).components
-    for values in errors.values():
+    for component, values in errors.items():
         assert values.shape == (10,)
         assert values.dtype == torch.float32
         assert torch.isfinite(values).all()
-        assert (values >= 0).all()
+        assert component == OUTLIER_SCORE or (values >= 0).all()
         assert values.unique().numel() > 1
 
 
@@ -92,8 +105,9 @@ def test_a_score_does_not_depend_on_its_batch(name: str, build: Build, waves: Wa
     shuffled = model.errors(x[order])
     for component, values in whole.items():
         alone = torch.cat([model.errors(x[i : i + 1])[component] for i in range(len(x))])
-        torch.testing.assert_close(alone, values, rtol=1e-5, atol=1e-9)
-        torch.testing.assert_close(shuffled[component], values[order], rtol=1e-5, atol=1e-9)
+        near = {"rtol": 1e-5 * rounding(name), "atol": 1e-9}
+        torch.testing.assert_close(alone, values, **near)
+        torch.testing.assert_close(shuffled[component], values[order], **near)
 
 
 def test_scoring_leaves_training_as_it_was(name: str, build: Build, waves: Waves) -> None:
@@ -113,7 +127,9 @@ def test_a_reconstruction_has_the_shape_and_range_of_its_sample(
 ) -> None:
     x = waves(5, 2, 64)
     reconstructed = trained(build, name, x).reconstruct(x)
-    assert reconstructed is not None
+    if reconstructed is None:
+        assert RECONSTRUCTION_ERROR not in MODELS[name].components
+        return
     assert reconstructed.shape == x.shape
     assert reconstructed.dtype == torch.float32
     assert reconstructed.abs().max() <= 1
@@ -136,10 +152,13 @@ def test_the_reconstruction_error_is_that_of_the_reconstruction(
 def test_weights_alone_carry_the_errors_over(name: str, build: Build, waves: Waves) -> None:
     x = waves()
     model = trained(build, name, x)
-    other = build(name, seeds=(91, 92, 93))
+    untrained = build(name, seeds=(91, 92, 93))
+    other = trained(build, name, waves(seed=1), seeds=(91, 92, 93))
     assert any(not torch.equal(a, b) for a, b in zip(*map(_errors(x), (model, other)), strict=True))
-    other.load_weights(model.weights())
-    assert_same_tree(model.errors(x), other.errors(x))
+    for each in (untrained, other):
+        each.load_weights(model.weights())
+        assert_same_tree(model.errors(x), each.errors(x))
+        assert_same_tree(model.weights(), each.weights())
 
 
 def _errors(x: Tensor) -> Callable[[Model], list[Tensor]]:
@@ -190,6 +209,7 @@ def test_equal_seeds_give_equal_training(name: str, build: Build, waves: Waves) 
 
 
 def test_each_seed_decides_its_own_stream(name: str, build: Build, waves: Waves) -> None:
+    skip_without_networks(name)
     x = waves()
     base = build(name).weights()
     others = build(name, seeds=(7, 2, 3)).weights()
@@ -233,6 +253,7 @@ def test_a_last_batch_of_one_is_no_failure(name: str, build: Build, waves: Waves
 def test_half_precision_stays_out_of_weights_and_optimizers(
     name: str, build: Build, waves: Waves
 ) -> None:
+    skip_without_networks(name)
     x = waves()
     model = build(name, precision="bfloat16")
     losses = model.train_epoch(x, torch.arange(len(x)))
@@ -256,13 +277,14 @@ def test_freezing_changes_no_score(name: str, channels: int, build: Build, waves
     errors, reconstructed = model.errors(x), model.reconstruct(x)
     model.freeze()
     found = model.errors(x)
+    near = {"rtol": 1e-4 * rounding(name), "atol": 1e-8}
     assert tuple(found) == model.components
     for component, values in errors.items():
         assert found[component].shape == values.shape
         assert found[component].dtype == torch.float32
-        torch.testing.assert_close(found[component], values, rtol=1e-4, atol=1e-8)
+        torch.testing.assert_close(found[component], values, **near)
         alone = torch.cat([model.errors(x[i : i + 1])[component] for i in range(len(x))])
-        torch.testing.assert_close(alone, values, rtol=1e-4, atol=1e-8)
+        torch.testing.assert_close(alone, values, **near)
     again = model.reconstruct(x)
     assert (again is None) == (reconstructed is None)
     if reconstructed is not None and again is not None:
@@ -279,21 +301,22 @@ def test_a_frozen_model_scores_twice_alike(name: str, build: Build, waves: Waves
 
 
 def test_defaults_are_those_of_the_paper(name: str, build: Build) -> None:
+    skip_without_networks(name)
     model: Any = build(name, batch_size=MODELS[name].training_defaults.get("batch_size", 256))
     settings, training = model.settings, model.training
     common = {
         "latent_size": settings.latent_size,
         "output_layer": settings.output_layer,
-        "reconstruction_loss": settings.reconstruction_loss,
-        "spectral_norm": settings.spectral_norm,
         "optimizer": training.optimizer.name,
         "learning_rate": training.optimizer.learning_rate,
         "betas": training.optimizer.betas,
         "updates": training.discriminator_updates,
         "batch": training.batch_size,
         "epochs": training.epochs,
-        "nu": settings.nu,
     }
+    for key in ("reconstruction_loss", "spectral_norm", "nu"):
+        if hasattr(settings, key):
+            common[key] = getattr(settings, key)
     plus = {
         "latent_size": 6,
         "output_layer": "sigmoid",
@@ -320,13 +343,14 @@ def test_defaults_are_those_of_the_paper(name: str, build: Build) -> None:
         "epochs": 500,
         "nu": 1.0,
     }
-    paper = {"beta_vaegan": plus, "beatgan_plus": plus, "beatgan": original}
-    if name not in paper:
-        pytest.skip("another table")
-    assert common == paper[name]
+    paper = original if name == "beatgan" else plus
+    assert common == {key: paper[key] for key in common}
     if name != "beatgan":
         assert training.optimizer.epsilon == 1e-16
         assert training.optimizer.rectify
-    if name == "beta_vaegan":
+    if hasattr(settings, "beta"):
         assert settings.latent == "mean"
-        assert settings.beta == 1e-4
+        assert settings.beta == {"vae": 0.0}.get(name, 1e-4)
+    with_loss = {"ae", "vae", "beatgan", "beatgan_plus", "beta_vaegan", "latent_refinement"}
+    assert hasattr(settings, "reconstruction_loss") == (name in with_loss)
+    assert hasattr(settings, "spectral_norm") == (name not in {"ae", "vae"})

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from models import MODELS
 from study.data import DATASETS
 from study.errors import RequestError
+from study.scores.compositions import applicable
 from study.study_file import (
     check_study,
     configure,
@@ -243,7 +244,8 @@ def test_the_file_wins_over_the_models_defaults(
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_the_defaults_of_every_model_are_valid_training(name: str) -> None:
-    study = check_study({**LEAST, "model": {"name": name}}, "f")
+    metric = {"composition": applicable(MODELS[name].components)[0]}
+    study = check_study({**LEAST, "model": {"name": name}, "search": {"metric": metric}}, "f")
     assert again(study) == study
 
 

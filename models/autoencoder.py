@@ -1,0 +1,23 @@
+"""The paper's AE baseline (appendix C): a deterministic encoder and BeatGAN+'s decoder."""
+
+from torch import Tensor, nn
+
+from models.encoder_decoder import EncoderDecoder, Encoding
+from models.networks import Encoder
+
+
+class Autoencoder(EncoderDecoder):
+    """z = enc(x), and no loss on z."""
+
+    def build_encoder(self) -> nn.Module:
+        """Return the deterministic encoder."""
+        return Encoder(self.shape.channels, self.shape.length, self.settings.latent_size)
+
+    def encode(self, x: Tensor) -> Encoding:
+        """Return enc(x) without further losses."""
+        return Encoding(z=self.latent(x), losses={})
+
+    def latent(self, x: Tensor) -> Tensor:
+        """Return enc(x)."""
+        z: Tensor = self.networks["encoder"](x.to(self.dtype))
+        return z.float()

@@ -1,0 +1,42 @@
+"""The paper's VAE baseline (equation 2, appendix C): a Gaussian posterior, N(0, I) prior."""
+
+from torch import Tensor, nn
+
+from models.encoder_decoder import EncoderDecoder, Encoding
+from models.losses import kl_divergence
+from models.networks import GaussianEncoder
+from models.settings import VariationalSettings
+
+
+class VariationalAutoencoder(EncoderDecoder):
+    """The posterior q(z|x) is Gaussian; beta weighs its divergence from the prior.
+
+    beta 0 leaves a draw from the posterior between encoder and decoder, whose variance
+    nothing holds up: it is not the deterministic autoencoder, but near to it once trained.
+    """
+
+    settings: VariationalSettings
+
+    def build_encoder(self) -> nn.Module:
+        """Return the encoder of the posterior."""
+        return GaussianEncoder(self.shape.channels, self.shape.length, self.settings.latent_size)
+
+    def encode(self, x: Tensor) -> Encoding:
+        """Draw z = mean + sigma * epsilon, epsilon ~ N(0, I); the KL term of equation 4."""
+        mean, log_variance = self._posterior(x)
+        return Encoding(
+            z=self._draw(mean, log_variance),
+            losses={"kl_divergence": (self.settings.beta, kl_divergence(mean, log_variance))},
+        )
+
+    def latent(self, x: Tensor) -> Tensor:
+        """Return the posterior mean, or a draw from the posterior if `latent` is "sampled"."""
+        mean, log_variance = self._posterior(x)
+        return self._draw(mean, log_variance) if self.settings.latent == "sampled" else mean
+
+    def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.networks["encoder"](x.to(self.dtype))
+        return mean, log_variance
+
+    def _draw(self, mean: Tensor, log_variance: Tensor) -> Tensor:
+        return mean + (0.5 * log_variance).exp() * self.noise_like(mean)

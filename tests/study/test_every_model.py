@@ -1,0 +1,65 @@
+"""Every model of the table through the stages of a study: trained, stored, composed."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from models import MODELS
+from models.settings import LatentSearchSettings
+from study import fold_files
+from study.data.samples import Samples
+from study.definition import Study
+from study.fold import FoldTask, train_fold
+from study.ledger import Ledger
+from study.scores.compositions import applicable
+from study.scores.evaluation import evaluate_fold
+from study.splits import make_splits
+from study.storage import LocalFolder
+from study.study_file import check_study
+
+
+def parts(name: str) -> dict[str, Any]:
+    """The study file's parts for one model, as quick as it can be."""
+    model: dict[str, Any] = {"name": name}
+    if issubclass(MODELS[name].settings, LatentSearchSettings):
+        model["max_steps"] = 3
+    epochs = 1 if MODELS[name].fitted_once else 2
+    return {
+        "name": "tiny",
+        "dataset": {"name": "synthetic", "length": 32},
+        "split": {"protocol": "paper", "folds": 2},
+        "model": model,
+        "training": {"epochs": epochs, "batch_size": 16},
+        "search": {"metric": {"composition": applicable(MODELS[name].components)[0]}},
+        "scores": {"lambda_steps": 5, "gamma_steps": 4},
+    }
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_its_errors_are_stored_and_every_composition_it_allows_has_numbers(
+    name: str, tiny_samples: Callable[..., Samples], tmp_path: Path
+) -> None:
+    study: Study = check_study(parts(name), "tiny.yaml")
+    samples = tiny_samples()
+    fold = make_splits(samples, study.split, 0).folds[0]
+    ledger = Ledger(LocalFolder(tmp_path / "ledger"))
+    task = FoldTask(study, "trial-00000", 0)
+    manifest = train_fold(task, samples, fold, ledger, LocalFolder(tmp_path / "checkpoints"))
+    assert manifest.state == "completed"
+    stored = pd.read_parquet(io.BytesIO(ledger.read(manifest, fold_files.COMPONENTS)))
+    assert set(MODELS[name].components) <= set(stored.columns)
+    described = fold_files.read_json(ledger, manifest, fold_files.MODEL)
+    errors = fold_files.read_errors(
+        ledger, manifest, MODELS[name].components, described["latent_size"]
+    )
+    for rule in fold_files.EPOCH_RULES:
+        rows = evaluate_fold(errors[rule], study.scores)
+        assert list(dict.fromkeys(row.composition for row in rows)) == list(
+            applicable(MODELS[name].components)
+        )
+        assert {row.note for row in rows} == {""}
+        assert "none" in {row.supervision for row in rows}
