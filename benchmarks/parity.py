@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from models.beta_vaegan import BetaVAEGAN
+from models.settings import BetaVAEGANSettings
 from study.data import load
 from study.data.samples import Samples
 from study.definition import Study
@@ -80,6 +81,7 @@ def scores(study: Study, samples: Samples, fold: Fold, errors: Errors) -> dict[s
             values={n: torch.cat([p[n] for p in parts]).double().numpy() for n in parts[0]},
         )
 
+    assert isinstance(study.model, BetaVAEGANSettings)
     found = FoldErrors(
         training=split(fold.training),
         validation=split(fold.validation),

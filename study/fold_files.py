@@ -98,8 +98,8 @@ def read_errors(
     ledger: Ledger, manifest: FoldManifest, components: Sequence[str], latent_size: int | None
 ) -> dict[str, FoldErrors]:
     """Return a fold's error components by epoch rule."""
-    scored = pq.read_table(io.BytesIO(ledger.read(manifest, COMPONENTS)))
-    trained = pq.read_table(io.BytesIO(ledger.read(manifest, TRAINING_COMPONENTS)))
+    scored = _read_columns(ledger, manifest, COMPONENTS, ("label", "split", *components))
+    trained = _read_columns(ledger, manifest, TRAINING_COMPONENTS, components)
     return {
         rule: FoldErrors(
             training=_split_errors(trained, {"epoch_rule": rule}, components),
@@ -124,6 +124,14 @@ def to_parquet(table: pa.Table) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
     return sink.getvalue()
+
+
+def _read_columns(
+    ledger: Ledger, manifest: FoldManifest, name: str, columns: Sequence[str]
+) -> pa.Table:
+    """Return a table's `epoch_rule` and `columns`; the others are not decoded."""
+    file = pq.ParquetFile(io.BytesIO(ledger.read(manifest, name)))
+    return file.read(columns=["epoch_rule", *columns], use_threads=False)
 
 
 def _split_errors(

@@ -12,6 +12,7 @@ from study.command import Command
 from study.errors import StudyFailedError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from rich.console import Console
 
     from study.data.samples import Samples
@@ -110,7 +111,10 @@ def _run(
                 unfinished = _search(
                     console, study, samples, splits, results, make_plan(study, capacity())
                 )
-        _report(console, study, splits.split_hash, results)
+                # The cluster that trained fits the compositions too.
+                _report(console, study, splits.split_hash, results)
+        else:
+            _report(console, study, splits.split_hash, results)
     if unfinished:
         raise StudyFailedError(f"{len(unfinished)} trial(s) are not finished")
 
@@ -161,7 +165,7 @@ def _report(console: "Console", study: "Study", split_hash: str, results: "Folde
     if report is None or not completed:
         raise StudyFailedError("no trial completed" + (f": {failed[0].reason}" if failed else ""))
     best = max(completed, key=lambda record: (record.best_value, -record.number))
-    show_summary(console, study, report.summary, best)
+    show_summary(console, study, _of_trial(report.summary, best), best)
     _write_hparams(study, ended, results, report.summary)
     console.print(f"      scores  {results.locate('scores.parquet')}", soft_wrap=True)
     console.print(f"     summary  {results.locate('summary.parquet')}", soft_wrap=True)
@@ -175,19 +179,25 @@ def _write_hparams(
     from study.study_file import configure, dump_study, flatten
     from study.tensorboard import write_hparams
 
-    rows = summary.to_pylist() if summary is not None else []
     for record in records:
+        rows = _of_trial(summary, record).to_pylist() if summary is not None else []
         content = dump_study(configure(study, record.parameters))
         settings = flatten({part: content[part] for part in ("model", "training")})
         scores = {"validation/best_value": record.best_value} | {
             f"test/{row['composition']}{row['latent_form'] and '_' + row['latent_form']}"
             f"/{metric}": row[f"{metric}_mean"]
             for row in rows
-            if row["trial"] == record.name and row["epoch_rule"] == "best_validation"
+            if row["epoch_rule"] == "best_validation"
             for metric in ("f1_weighted", "phi", "auroc")
         }
         if record.state != "failed":
             write_hparams(results, record.name, {**settings, "state": record.state}, scores)
+
+
+def _of_trial(summary: "pa.Table", record: "TrialRecord") -> "pa.Table":
+    import pyarrow.compute as pc
+
+    return summary.filter(pc.equal(summary["trial"], record.name))
 
 
 def continuing_command(arguments: list[str]) -> str:

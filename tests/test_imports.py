@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MODELS = sorted((ROOT / "models").rglob("*.py"))
 STUDY = sorted((ROOT / "study").rglob("*.py"))
-CLUSTER = {f"study/{name}.py" for name in ("cluster", "fold_worker", "search", "trial")}
+CLUSTER = {
+    f"study/{name}.py" for name in ("cluster", "fold_worker", "report/cluster", "search", "trial")
+}
 FORBIDDEN_IN_MODELS = {
     "study",
     "ray",
@@ -94,3 +96,9 @@ def test_a_request_is_checked_without_the_heavy_libraries(statement: str) -> Non
 
 def test_training_a_fold_needs_no_cluster() -> None:
     assert not modules_after("import study.fold") & {"ray", "typer", "optuna"}
+
+
+def test_a_report_needs_no_cluster_and_its_help_no_libraries() -> None:
+    loaded = modules_after("import study.report.__main__; import study.report.build")
+    assert not loaded & {"ray", "torch", "optuna", "matplotlib"}
+    assert not modules_after("import study.report.__main__") & {"numpy", "pyarrow", "pydantic"}

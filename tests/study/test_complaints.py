@@ -112,6 +112,18 @@ def test_a_wrong_file_gets_one_line_with_the_key_and_what_is_allowed(
         assert words in message
 
 
+def test_an_unknown_setting_is_answered_with_those_of_the_model_that_is_named() -> None:
+    content = {**LEAST, "model": {"name": "vae", "nu": 2.0, "latent_size": 4}}
+    with pytest.raises(RequestError) as raised:
+        check_study(content, "my.yaml")
+    said = str(raised.value)
+    assert "model.nu: unknown key" in said
+    allowed = said.partition("allowed here: ")[2].split(", ")
+    assert {"latent_size", "beta", "latent"} <= set(allowed)
+    assert not {"nu", "spectral_norm", "starts", "neighbours"} & set(allowed)
+    assert "did you mean 'nu'" not in said
+
+
 @pytest.mark.parametrize(
     ("missing", "named", "allowed"),
     [

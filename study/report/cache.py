@@ -1,0 +1,115 @@
+"""Scores of folds that were fitted before, kept beside a study's tables.
+
+`score_cache/<trial>` holds the scores of a trial's folds: the sha256 of what follows,
+then an Arrow stream with the key of each fold in its metadata. A key stands for all
+that decides a fold's scores. A file that is damaged, of another study or of other code
+has no key that is asked for: its folds are fitted anew and it is replaced as a whole.
+All of it can be deleted at any time.
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow as pa
+
+from study.ledger import FoldManifest, canonical_hash
+from study.report.fold_scores import SCHEMA
+from study.scores.settings import ScoreSettings
+from study.storage import Folder
+
+FOLDER = "score_cache"
+LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "scipy")
+_STUDY = Path(__file__).parents[1]
+_CODE = ("fold_files.py", "report/cache.py", "report/fold_scores.py", "scores/*.py")
+_KEYS = b"keys"
+_SEAL_LENGTH = 64
+_ONE_THREAD = pa.ipc.IpcReadOptions(use_threads=False)  # trials are read side by side
+
+
+class ScoreCache:
+    """Reads and keeps scores in a study's results folder."""
+
+    def __init__(self, results: Folder) -> None:
+        self._folder = results.folder(FOLDER)
+
+    def read(self, trial: str, keys: Mapping[int, str]) -> dict[int, pa.Table]:
+        """Return the kept scores of a trial's folds, by fold, as far as there are any.
+
+        Args:
+            trial: its name.
+            keys: `fold_key` by fold; scores under another key are not returned.
+        """
+        try:
+            content = self._folder.read(trial)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return {}
+        body = content[_SEAL_LENGTH:]
+        if content[:_SEAL_LENGTH] != _seal(body):
+            return {}
+        try:
+            with pa.ipc.open_stream(body, options=_ONE_THREAD) as reader:
+                table = reader.read_all()
+            kept = json.loads(table.schema.metadata[_KEYS])
+        except (ValueError, KeyError, TypeError):  # sealed by code that wrote another form
+            return {}
+        table = table.replace_schema_metadata(None)
+        found, start = {}, 0
+        for fold, key, rows in kept:
+            if keys.get(fold) == key:
+                found[fold] = table.slice(start, rows)
+            start += rows
+        return found
+
+    def write(self, trial: str, keys: Mapping[int, str], scores: Mapping[int, pa.Table]) -> None:
+        """Keep the scores of a trial's folds, durably, in place of what was kept of it.
+
+        Args:
+            trial: its name.
+            keys: `fold_key` by fold.
+            scores: a table of `SCHEMA` by fold, for the same folds.
+        """
+        kept = [(fold, keys[fold], scores[fold].num_rows) for fold in sorted(scores)]
+        table = pa.concat_tables([scores[fold] for fold, _, _ in kept]).combine_chunks()
+        schema = SCHEMA.with_metadata({_KEYS: json.dumps(kept).encode()})
+        sink = pa.BufferOutputStream()
+        options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+        with pa.ipc.new_stream(sink, schema, options=options) as writer:
+            writer.write_table(table.cast(schema))
+        body = sink.getvalue().to_pybytes()
+        self._folder.write(trial, _seal(body) + body)
+
+
+def fold_key(manifest: FoldManifest, components: Sequence[str], settings: ScoreSettings) -> str:
+    """Return the sha256 (hex) of what decides a fold's scores.
+
+    Args:
+        manifest: holds the sha256 of the fold's errors.
+        components: names of the model's error components.
+        settings: how compositions are fitted.
+    """
+    asked = settings.model_dump(mode="json")
+    return canonical_hash([scoring(), vars(manifest), list(components), asked])
+
+
+@cache
+def scoring() -> dict[str, str]:
+    """Return what decides how errors become scores: code, libraries, kind of processor.
+
+    A change of any finds no older scores; nobody has to remember to say so.
+    """
+    code = hashlib.sha256()
+    for pattern in _CODE:
+        for path in sorted(_STUDY.glob(pattern)):
+            code.update(path.read_bytes())
+    versions = {name: version(name) for name in LIBRARIES}
+    known = {"python": platform.python_version(), "machine": platform.machine()}
+    return {"code": code.hexdigest()} | versions | known
+
+
+def _seal(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest().encode()

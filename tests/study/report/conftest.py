@@ -1,0 +1,104 @@
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models import ENCODER_ERRORS
+from study import fold_files
+from study.data.samples import Samples
+from study.definition import Study
+from study.fold_files import Evaluation
+from study.ledger import FoldManifest, Ledger, State, TrialRecord, trial_name
+from study.splits import make_splits
+from study.storage import Folder
+from study.study_file import check_study, dump_study, to_yaml
+
+FOLDS = 2
+LAST_EPOCH = 6
+
+
+class DrawnLedger:
+    """A study's results folder whose ledger holds drawn errors instead of trained ones."""
+
+    def __init__(self, results: Folder, samples: Samples, seed: int = 0) -> None:
+        self.seed = seed
+        self.results = results
+        self.ledger = Ledger(results.folder("ledger"))
+        self.samples = samples
+        self.study = check_study(
+            {
+                "name": "drawn",
+                "dataset": {"name": "synthetic", "length": 32},
+                "split": {"protocol": "paper", "folds": FOLDS},
+                "model": {"name": "beta_vaegan", "latent_size": 3},
+                "search": {"metric": {"composition": "lambda_grid"}},
+                "scores": {"lambda_steps": 5, "gamma_steps": 4},
+            },
+            "drawn.yaml",
+        )
+        self.write_study(self.study)
+
+    def write_study(self, study: Study) -> None:
+        self.study = study
+        self.results.write("study.yaml", to_yaml(dump_study(study)).encode())
+
+    def commit(
+        self, number: int, best_epochs: Iterable[int] = (3, 4), state: State = "completed"
+    ) -> None:
+        """Commit a trial; a fold whose best epoch is the last has one set of errors."""
+        parameters = {"model.beta": 0.25 * (number + 1)}
+        splits = make_splits(self.samples, self.study.split, self.study.seed)
+        for fold, best_epoch in enumerate(best_epochs):
+            random = np.random.default_rng([self.seed, number, fold])
+            parts = ("training", "validation", "test")
+            members = [getattr(splits.folds[fold], part) for part in parts]
+
+            def evaluation(
+                random: np.random.Generator = random, members: list[Any] = members
+            ) -> Evaluation:
+                drawn = []
+                for index in members:
+                    off = 1 + self.samples.label[index]
+                    drawn.append(
+                        {name: random.gamma(2 * off).astype(np.float32) for name in ENCODER_ERRORS}
+                    )
+                return Evaluation(*drawn)
+
+            last = evaluation()
+            best = last if best_epoch == LAST_EPOCH else evaluation()
+            evaluations = {"best_validation": best, "last": last}
+            model = {
+                "study": {"model": {"beta": parameters["model.beta"]}},
+                "shape": {"length": 32, "channels": 1},
+                "latent_size": 3,
+            }
+            timings = {"train_seconds": 1.5, "evaluate_seconds": 0.5}
+            timings |= {"host": "node", "device": "cpu", "threads": 1}
+            splits_fold = splits.folds[fold]
+            files = {
+                fold_files.COMPONENTS: fold_files.components_file(
+                    self.samples, splits_fold, evaluations
+                ),
+                fold_files.TRAINING_COMPONENTS: fold_files.training_components_file(
+                    splits_fold, evaluations
+                ),
+                fold_files.MODEL: fold_files.json_file(model),
+                fold_files.TIMINGS: fold_files.json_file(timings),
+            }
+            name = trial_name(number)
+            manifest = FoldManifest(name, fold, state, "", best_epoch, LAST_EPOCH, {})
+            self.ledger.commit_fold(manifest, files)
+        self.ledger.record_trial(
+            TrialRecord(number, parameters, state, "", [(LAST_EPOCH, 0.5)], number)
+        )
+
+    def tables(self) -> dict[str, bytes]:
+        names = ("scores", "summary", "timings")
+        return {name: self.results.read(f"{name}.parquet") for name in names}
+
+
+@pytest.fixture
+def drawn(folder: Folder, tiny_samples: Callable[..., Samples]) -> DrawnLedger:
+    """An empty ledger, on a disk and as an object store is reached."""
+    return DrawnLedger(folder, tiny_samples(40, 24))

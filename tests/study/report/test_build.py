@@ -1,0 +1,266 @@
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from study import fold_files
+from study.data.samples import Samples
+from study.errors import StudyFailedError
+from study.ledger import fold_name, trial_name
+from study.report import build, cache, fold_scores
+from study.report.build import build_report
+from study.report.cache import FOLDER
+from study.report.fold_scores import ScoreTask, score_fold
+from study.report.parallel import Means
+from study.storage import LocalFolder
+from study.study_file import check_study, dump_study
+from tests.study.report.conftest import FOLDS, LAST_EPOCH, DrawnLedger
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Trial and fold of every fit, as they happen."""
+    done: list[tuple[str, int]] = []
+
+    def watched(task: ScoreTask) -> object:
+        done.append((task.manifest.trial, task.manifest.fold))
+        return score_fold(task)
+
+    monkeypatch.setattr(build, "score_fold", watched)
+    return done
+
+
+def report(drawn: DrawnLedger, means: Means = "serial") -> dict[str, bytes]:
+    assert build_report(drawn.study, "hash", drawn.results, means) is not None
+    return drawn.tables()
+
+
+def without_cache(drawn: DrawnLedger) -> dict[str, bytes]:
+    drawn.results.remove(FOLDER)
+    return report(drawn)
+
+
+def folds_of(*numbers: int) -> list[tuple[str, int]]:
+    return [(trial_name(number), fold) for number in numbers for fold in range(FOLDS)]
+
+
+def flip(drawn: DrawnLedger, path: str, place: int) -> None:
+    content = bytearray(drawn.results.read(path))
+    content[place // 8 % len(content)] ^= 1 << place % 8
+    drawn.results.write(path, bytes(content))
+
+
+def test_a_study_without_scores_has_no_tables(drawn: DrawnLedger) -> None:
+    assert build_report(drawn.study, "hash", drawn.results) is None
+    assert not drawn.results.exists("scores.parquet")
+
+
+def test_only_folds_that_are_new_are_fitted(
+    drawn: DrawnLedger, fitted: list[tuple[str, int]]
+) -> None:
+    drawn.commit(0)
+    report(drawn)
+    assert fitted == folds_of(0)
+    fitted.clear()
+    report(drawn)
+    assert fitted == []
+    drawn.commit(1)
+    drawn.commit(2, state="pruned")
+    tables = report(drawn)
+    assert fitted == folds_of(1, 2)
+    assert tables == without_cache(drawn)
+    assert fitted == folds_of(1, 2) + folds_of(0, 1, 2)
+
+
+def test_failed_trials_have_no_scores(drawn: DrawnLedger, fitted: list[tuple[str, int]]) -> None:
+    drawn.commit(0, state="failed")
+    drawn.commit(1)
+    scores = pd.read_parquet(io.BytesIO(report(drawn)["scores"]))
+    assert set(scores["trial"]) == {"trial-00001"}
+    assert fitted == folds_of(1)
+
+
+def test_tables_are_the_same_bytes_with_and_without_kept_scores(drawn: DrawnLedger) -> None:
+    drawn.commit(0, (LAST_EPOCH, 2))
+    drawn.commit(1)
+    cold = report(drawn)
+    assert report(drawn) == cold
+    assert without_cache(drawn) == cold
+    drawn.results.remove(f"{FOLDER}/trial-00000")
+    assert report(drawn) == cold
+
+
+@pytest.mark.parametrize("means", ["threads", "processes"])
+def test_tables_do_not_depend_on_how_they_were_computed(drawn: DrawnLedger, means: Means) -> None:
+    for number in range(3):
+        drawn.commit(number)
+    expected = report(drawn, "serial")
+    drawn.results.remove(FOLDER)
+    assert report(drawn, means) == expected
+
+
+@pytest.fixture(scope="module")
+def flippable(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[Callable[..., Samples]], tuple[DrawnLedger, dict[str, bytes]]]:
+    made: list[tuple[DrawnLedger, dict[str, bytes]]] = []
+
+    def make(samples: Callable[..., Samples]) -> tuple[DrawnLedger, dict[str, bytes]]:
+        if not made:
+            drawn = DrawnLedger(LocalFolder(tmp_path_factory.mktemp("flipped")), samples(40, 24))
+            drawn.commit(0)
+            drawn.commit(1)
+            made.append((drawn, report(drawn)))
+        return made[0]
+
+    return make
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(place=st.integers(min_value=0, max_value=10**7), cut=st.booleans())
+def test_a_damaged_cache_is_noticed_and_replaced(
+    place: int,
+    cut: bool,
+    flippable: Callable[..., tuple[DrawnLedger, dict[str, bytes]]],
+    tiny_samples: Callable[..., Samples],
+) -> None:
+    drawn, expected = flippable(tiny_samples)
+    path = f"{FOLDER}/trial-00001"
+    sound = drawn.results.read(path)
+    if cut:
+        drawn.results.write(path, sound[: place % len(sound)])
+    else:
+        flip(drawn, path, place)
+    assert report(drawn) == expected
+    assert drawn.results.read(path) == sound
+
+
+def test_kept_scores_of_another_trial_or_study_are_not_used(
+    drawn: DrawnLedger,
+    fitted: list[tuple[str, int]],
+    tmp_path: Path,
+    tiny_samples: Callable[..., Samples],
+) -> None:
+    other = DrawnLedger(LocalFolder(tmp_path / "other"), tiny_samples(40, 24), seed=1)
+    for ledger in (drawn, other):
+        ledger.commit(0)
+        ledger.commit(1)
+        report(ledger)
+    expected = drawn.tables()
+    own = drawn.results.read(f"{FOLDER}/trial-00001")
+    for foreign in (
+        other.results.read(f"{FOLDER}/trial-00001"),
+        drawn.results.read(f"{FOLDER}/trial-00000"),
+    ):
+        fitted.clear()
+        drawn.results.write(f"{FOLDER}/trial-00001", foreign)
+        assert report(drawn) == expected
+        assert fitted == folds_of(1)
+        assert drawn.results.read(f"{FOLDER}/trial-00001") == own
+
+
+def test_other_settings_code_or_libraries_fit_anew(
+    drawn: DrawnLedger, fitted: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn.commit(0)
+    before = report(drawn)
+    content = dump_study(drawn.study)
+    content["scores"] |= {"quantile": 0.5}
+    drawn.write_study(check_study(content, "drawn.yaml"))
+    fitted.clear()
+    assert report(drawn) != before
+    assert fitted == folds_of(0)
+    fitted.clear()
+    known = cache.scoring()
+    for name in known:
+        monkeypatch.setattr(cache, "scoring", lambda name=name: {**known, name: "other"})
+        report(drawn)
+        assert fitted == folds_of(0), name
+        fitted.clear()
+
+
+def test_damage_to_the_ledger_is_named_whether_scores_were_kept_or_not(
+    drawn: DrawnLedger,
+) -> None:
+    drawn.commit(0)
+    before = report(drawn)
+    for name in (*fold_scores.READ_FILES, fold_files.TIMINGS):
+        path = f"ledger/{trial_name(0)}/{fold_name(1)}/{name}"
+        for kept in (True, False):
+            flip(drawn, path, 1001)
+            if not kept:
+                drawn.results.remove(FOLDER)
+            with pytest.raises(StudyFailedError, match=name):
+                report(drawn)
+            assert drawn.tables() == before
+            flip(drawn, path, 1001)
+            assert report(drawn) == before
+
+
+def test_a_missing_fold_is_named(drawn: DrawnLedger) -> None:
+    drawn.commit(0, (3,))
+    with pytest.raises(StudyFailedError, match="trial-00000: fold 1 is missing"):
+        report(drawn)
+
+
+def test_trials_that_were_fitted_before_an_interruption_are_kept(
+    drawn: DrawnLedger, monkeypatch: pytest.MonkeyPatch, fitted: list[tuple[str, int]]
+) -> None:
+    for number in range(3):
+        drawn.commit(number)
+
+    def interrupted(task: ScoreTask) -> object:
+        if (task.manifest.trial, task.manifest.fold) == ("trial-00002", 1):
+            raise KeyboardInterrupt
+        return score_fold(task)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "score_fold", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            report(drawn)
+    assert drawn.results.names(FOLDER) == ["trial-00000", "trial-00001"]
+    after = report(drawn)
+    assert fitted == folds_of(2)
+    assert after == without_cache(drawn)
+
+
+def test_equal_errors_under_both_epoch_rules_are_fitted_once(
+    drawn: DrawnLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn.commit(0, (LAST_EPOCH, 2))
+    evaluate = fold_scores.evaluate_fold
+    fits: list[float] = []
+
+    def counted(errors, settings):  # type: ignore[no-untyped-def]
+        fits.append(errors.test.values["reconstruction_error"].sum())
+        return evaluate(errors, settings)
+
+    monkeypatch.setattr(fold_scores, "evaluate_fold", counted)
+    scores = pd.read_parquet(io.BytesIO(report(drawn)["scores"]))
+    assert len(fits) == len(set(fits)) == 3
+    for fold, equal in ((0, True), (1, False)):
+        best, last = (
+            scores[(scores["fold"] == fold) & (scores["epoch_rule"] == rule)].reset_index(drop=True)
+            for rule in ("best_validation", "last")
+        )
+        same = best.drop(columns=["epoch_rule", "epoch"]).equals(
+            last.drop(columns=["epoch_rule", "epoch"])
+        )
+        assert same == equal
+        np.testing.assert_array_equal(last["epoch"], LAST_EPOCH)
+        np.testing.assert_array_equal(best["epoch"], (LAST_EPOCH, 2)[fold])
+
+
+def test_little_work_stays_in_this_process_and_much_does_not(drawn: DrawnLedger) -> None:
+    drawn.commit(0)
+    ledger = drawn.ledger
+    manifests = [ledger.fold("trial-00000", fold) for fold in range(FOLDS)]
+    tasks = [ScoreTask(ledger, m, (), drawn.study.scores) for m in manifests if m is not None]
+    rows = pd.read_parquet(io.BytesIO(ledger.read(tasks[0].manifest, fold_files.COMPONENTS)))
+    assert build._work(tasks) == 2 * len(rows) / build.ROWS_WORTH_PROCESSES
+    assert build._work([]) == 0

@@ -1,0 +1,136 @@
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import study
+from study.ledger import FoldManifest
+from study.report import cache
+from study.report.cache import ScoreCache, fold_key
+from study.report.fold_scores import SCHEMA
+from study.scores.settings import ScoreSettings
+from study.storage import Folder
+
+NAN = float("nan")
+MANIFEST = FoldManifest("trial-00000", 0, "completed", "", 3, 6, {"components.parquet": "ab"})
+PROVIDED_BY = {"sklearn": "scikit-learn"}
+WITHOUT_NUMBERS = {"pydantic", "study", "threadpoolctl"}
+
+
+def scores(fold: int, rows: int) -> pa.Table:
+    values = {pa.string(): "x", pa.int64(): fold, pa.float64(): NAN if fold else 0.1}
+    return pa.table({f.name: pa.array([values[f.type]] * rows, f.type) for f in SCHEMA}, SCHEMA)
+
+
+def bits(table: pa.Table) -> list[list[str]]:
+    return [[repr(value) for value in column.to_pylist()] for column in table.columns]
+
+
+def test_kept_scores_are_read_as_they_were(folder: Folder) -> None:
+    kept = ScoreCache(folder)
+    tables = {0: scores(0, 3), 1: scores(1, 2), 2: scores(2, 0)}
+    keys = {0: "a", 1: "b", 2: "c"}
+    kept.write("trial-00000", keys, tables)
+    read = kept.read("trial-00000", keys)
+    assert {fold: bits(table) for fold, table in read.items()} == {
+        fold: bits(table) for fold, table in tables.items()
+    }
+    assert all(table.schema.equals(SCHEMA) for table in read.values())
+
+
+def test_scores_under_another_key_are_not_found(folder: Folder) -> None:
+    kept = ScoreCache(folder)
+    kept.write("trial-00000", {0: "a", 1: "b"}, {0: scores(0, 3), 1: scores(1, 2)})
+    read = kept.read("trial-00000", {0: "other", 1: "b"})
+    assert list(read) == [1]
+    assert bits(read[1]) == bits(scores(1, 2))
+    assert kept.read("trial-00000", {2: "a"}) == {}
+    assert kept.read("trial-00001", {0: "a", 1: "b"}) == {}
+
+
+def test_what_is_written_replaces_all_that_was_kept(folder: Folder) -> None:
+    kept = ScoreCache(folder)
+    kept.write("trial-00000", {0: "a", 1: "b"}, {0: scores(0, 3), 1: scores(1, 2)})
+    kept.write("trial-00000", {0: "z"}, {0: scores(0, 1)})
+    assert list(kept.read("trial-00000", {0: "z", 1: "b"})) == [0]
+    assert folder.names(cache.FOLDER) == ["trial-00000"]
+
+
+def test_every_bit_of_a_file_counts(folder: Folder) -> None:
+    kept = ScoreCache(folder)
+    kept.write("trial-00000", {0: "a"}, {0: scores(0, 1)})
+    path = f"{cache.FOLDER}/trial-00000"
+    sound = folder.read(path)
+    for place in range(len(sound)):
+        changed = bytearray(sound)
+        changed[place] ^= 1 << place % 8
+        folder.write(path, bytes(changed))
+        assert kept.read("trial-00000", {0: "a"}) == {}, place
+    for length in range(0, len(sound), 97):
+        folder.write(path, sound[:length])
+        assert kept.read("trial-00000", {0: "a"}) == {}, length
+
+
+def test_a_sound_file_of_another_form_is_not_used(folder: Folder) -> None:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, SCHEMA) as writer:
+        writer.write_table(scores(0, 2))
+    for body in (b"", b"not a table", sink.getvalue().to_pybytes()):
+        folder.write(f"{cache.FOLDER}/trial-00000", cache._seal(body) + body)
+        assert ScoreCache(folder).read("trial-00000", {0: "a"}) == {}
+
+
+def other_inputs() -> Iterator[tuple[FoldManifest, tuple[str, ...], ScoreSettings]]:
+    plain = ("a", "b"), ScoreSettings()
+    yield MANIFEST, *plain
+    yield replace(MANIFEST, fold=1), *plain
+    yield replace(MANIFEST, trial="trial-00001"), *plain
+    yield replace(MANIFEST, files={"components.parquet": "ac"}), *plain
+    yield MANIFEST, ("a", "c"), ScoreSettings()
+    for settings in (
+        ScoreSettings(quantile=0.9),
+        ScoreSettings(lambda_steps=99),
+        ScoreSettings(svm_gamma="auto"),
+        ScoreSettings(latent_distance="signed"),
+    ):
+        yield MANIFEST, ("a", "b"), settings
+
+
+def test_a_key_stands_for_all_that_decides_scores() -> None:
+    keys = [fold_key(*inputs) for inputs in other_inputs()]
+    assert len(set(keys)) == len(keys)
+    assert keys == [fold_key(*inputs) for inputs in other_inputs()]
+
+
+def test_other_code_is_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_STUDY", tmp_path)
+    found = set()
+    for name in ("fold_files.py", "report/fold_scores.py", "scores/new.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        for text in ("1", "2"):
+            (tmp_path / name).write_text(text)
+            cache.scoring.cache_clear()
+            found.add(fold_key(MANIFEST, (), ScoreSettings()))
+    cache.scoring.cache_clear()
+    assert len(found) == 6
+
+
+def test_every_library_that_scores_is_in_the_key() -> None:
+    """What the code in the key imports, without Python's own."""
+    root = Path(study.__file__).parent
+    files = [path for pattern in cache._CODE for path in root.glob(pattern)]
+    assert len(files) > len(cache._CODE)
+    used = set()
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                used |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                used.add((node.module or "").split(".")[0])
+    used -= sys.stdlib_module_names | WITHOUT_NUMBERS
+    assert {PROVIDED_BY.get(name, name) for name in used} <= set(cache.LIBRARIES)
+    assert set(cache.LIBRARIES) <= cache.scoring().keys()

@@ -1,0 +1,52 @@
+import math
+from collections.abc import Iterator
+
+import pytest
+
+from study.cluster import connected
+from study.ledger import DamagedError
+from study.report.build import build_report
+from study.report.cache import FOLDER
+from study.report.parallel import best_means, in_order
+from tests.study.report.conftest import DrawnLedger
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    with connected(None):
+        yield
+
+
+@pytest.mark.usefixtures("cluster")
+def test_tables_do_not_depend_on_the_cluster(drawn: DrawnLedger) -> None:
+    for number in range(3):
+        drawn.commit(number)
+    build_report(drawn.study, "hash", drawn.results, "serial")
+    alone = drawn.tables()
+    drawn.results.remove(FOLDER)
+    build_report(drawn.study, "hash", drawn.results, "cluster")
+    assert drawn.tables() == alone
+
+
+@pytest.mark.usefixtures("cluster")
+def test_results_of_the_cluster_come_in_the_order_of_their_tasks() -> None:
+    assert list(in_order(math.factorial, range(40), "cluster")) == [
+        math.prod(range(1, n + 1)) for n in range(40)
+    ]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_a_task_on_the_cluster_raises_is_raised() -> None:
+    def damaged(number: int) -> int:
+        if number == 2:
+            raise DamagedError("file 2 is gone")
+        return number
+
+    with pytest.raises(DamagedError, match=r"^file 2 is gone$"):
+        list(in_order(damaged, range(5), "cluster"))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_much_work_goes_to_the_cluster_that_is_connected() -> None:
+    assert best_means(100, 5.0) == "cluster"
+    assert best_means(2, 0.1) == "threads"

@@ -1,0 +1,140 @@
+import io
+import math
+import statistics
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+from study import fold_files
+from study.report.summary import SUMMARY_KEYS, summary_table
+from study.scores.settings import METRIC_NAMES
+
+
+def row(fold: int, composition: str = "a", rule: str = "last", **kept: Any) -> dict[str, Any]:
+    known: dict[str, Any] = dict.fromkeys(SUMMARY_KEYS, "")
+    known |= dict.fromkeys(METRIC_NAMES, 0.5)
+    known |= {"num_samples": 20, "num_training": 40}
+    known |= {"fold": fold, "composition": composition, "epoch_rule": rule}
+    return {**known, "param.b": 1, "param.a": "x", **kept}
+
+
+def table(rows: list[dict[str, Any]]) -> pa.Table:
+    return pa.table({name: [each[name] for each in rows] for name in rows[0]})
+
+
+def students_quantile(degrees: int, level: float) -> float:
+    """By bisection on the integral of Student's density."""
+    scale = math.gamma((degrees + 1) / 2) / (math.sqrt(degrees * math.pi) * math.gamma(degrees / 2))
+
+    def inside(reach: float) -> float:
+        area, _ = integrate.quad(
+            lambda t: scale * (1 + t * t / degrees) ** (-(degrees + 1) / 2), -reach, reach
+        )
+        return area
+
+    low, high = 0.0, 1000.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if inside(middle) < level else (low, middle)
+    return low
+
+
+def test_the_summary_is_the_mean_and_the_corrected_interval() -> None:
+    values = [0.7, 0.8, 0.95]
+    rows = [row(fold, f1_weighted=value) for fold, value in enumerate(values)]
+    summary = summary_table(table(rows)).to_pylist()
+    assert len(summary) == 1
+    mean = sum(values) / 3
+    deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / 2)
+    reach = students_quantile(2, 0.95) * deviation * math.sqrt(1 / 3 + 20 / 40)
+    assert summary[0]["folds"] == 3
+    assert summary[0]["f1_weighted_mean"] == pytest.approx(mean, rel=1e-12)
+    assert summary[0]["f1_weighted_std"] == pytest.approx(deviation, rel=1e-12)
+    assert summary[0]["f1_weighted_low"] == pytest.approx(mean - reach, rel=1e-6)
+    assert summary[0]["f1_weighted_high"] == pytest.approx(mean + reach, rel=1e-6)
+    assert summary[0]["phi_std"] == 0
+    assert summary[0]["param.b"] == 1
+
+
+def test_a_single_fold_has_a_mean_and_no_interval() -> None:
+    (only,) = summary_table(table([row(0, phi=0.25)])).to_pylist()
+    assert only["phi_mean"] == 0.25
+    for name in ("std", "low", "high"):
+        assert math.isnan(only[f"phi_{name}"])
+
+
+def test_the_summary_has_a_row_per_trial_rule_composition_and_form_in_their_order() -> None:
+    groups = [
+        {"composition": c, "rule": r, "latent_form": f, "trial": t}
+        for t in ("trial-00000", "trial-00001")
+        for r in ("best_validation", "last")
+        for c, f in (("z", ""), ("a", "implicit"), ("a", "chi_mode"))
+    ]
+    rows = [row(fold, **group) for group in groups for fold in range(2)]
+    summary = summary_table(table(rows)).to_pandas()
+    assert (summary["folds"] == 2).all()
+    found = summary[["composition", "epoch_rule", "latent_form", "trial"]].to_numpy().tolist()
+    assert found == [[g["composition"], g["rule"], g["latent_form"], g["trial"]] for g in groups]
+
+
+def test_tables_with_equal_content_are_equal_bytes() -> None:
+    def tables() -> list[bytes]:
+        scores = table([row(fold, phi=fold / 7) for fold in range(4)])
+        return [fold_files.to_parquet(t) for t in (scores, summary_table(scores))]
+
+    assert tables() == tables()
+    other = table([row(fold, phi=fold / 8) for fold in range(4)])
+    assert fold_files.to_parquet(other) != tables()[0]
+
+
+def test_a_table_reads_back_from_its_bytes() -> None:
+    scores = table([row(0), row(1, phi=math.nan)])
+    read = pq.read_table(io.BytesIO(fold_files.to_parquet(scores)))
+    assert isinstance(read, pa.Table)
+    assert read.schema.equals(scores.schema)
+    pd.testing.assert_frame_equal(read.to_pandas(), scores.to_pandas())
+
+
+MEASURED = st.one_of(st.just(math.nan), st.floats(-1, 1))
+GROUP = st.tuples(st.sampled_from("ab"), st.sampled_from(["best_validation", "last"]))
+
+
+@given(
+    st.lists(st.tuples(GROUP, MEASURED, st.integers(1, 10**6), st.integers(1, 10**6)), min_size=1)
+)
+def test_every_group_is_summarised_as_if_it_were_alone(
+    drawn: list[tuple[tuple[str, str], float, int, int]],
+) -> None:
+    rows = [
+        row(fold, composition, rule, phi=phi, num_samples=tested, num_training=trained)
+        for fold, ((composition, rule), phi, tested, trained) in enumerate(drawn)
+    ]
+    found = summary_table(table(rows)).to_pylist()
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for each in rows:
+        groups.setdefault((each["composition"], each["epoch_rule"]), []).append(each)
+    assert [(each["composition"], each["epoch_rule"]) for each in found] == list(groups)
+    for summary, group in zip(found, groups.values(), strict=True):
+        assert summary["folds"] == len(group)
+        values = pd.Series([each["phi"] for each in group])
+        known = values.dropna().tolist()
+        mean = statistics.fmean(known) if known else math.nan
+        deviation = statistics.stdev(known) if len(known) > 1 else math.nan
+        ratio = statistics.fmean(each["num_samples"] / each["num_training"] for each in group)
+        reach = math.nan
+        if len(group) > 1:
+            quantile = stats.t.ppf(0.975, len(group) - 1)
+            reach = quantile * deviation * math.sqrt(1 / len(group) + ratio)
+        expected = {"mean": mean, "std": deviation, "low": mean - reach, "high": mean + reach}
+        for name, value in expected.items():
+            close = pytest.approx(value, rel=1e-9, abs=1e-9 * (1 + abs(reach)), nan_ok=True)
+            assert summary[f"phi_{name}"] == close, name
+        # pandas sums in the same order: its numbers to the last bit.
+        assert repr(summary["phi_mean"]) == repr(float(values.mean()))
+        assert repr(summary["phi_std"]) == repr(float(values.std(ddof=1)))
