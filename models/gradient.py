@@ -71,6 +71,9 @@ class GradientModel(Model):
         self.training = training
         self.shape = shape
         self.device = device
+        if device.type == "cuda":  # a fold has its process for itself
+            tf32 = training.precision == "tf32"
+            torch.set_float32_matmul_precision("high" if tf32 else "highest")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeds.weights)
             self.networks = nn.ModuleDict(self.build_networks())

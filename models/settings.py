@@ -33,9 +33,10 @@ class TrainingSettings(_Settings):
     discriminator_updates: int = Field(
         3, ge=1, le=100, description="discriminator updates for one generator update"
     )
-    precision: Literal["float32", "bfloat16"] = Field(
+    precision: Literal["float32", "tf32", "bfloat16"] = Field(
         "float32",
-        description="arithmetic of the networks; weights, losses and optimisers stay float32",
+        description="arithmetic of the networks; weights, losses and optimisers stay float32; "
+        "tf32 rounds what GPUs multiply and is float32 on CPUs",
     )
     validation_interval: int = Field(5, ge=1, description="epochs from one validation to the next")
     optimizer: OptimizerSettings = OptimizerSettings()

@@ -172,3 +172,11 @@ def test_bfloat16_errors_are_near_those_of_float32(name: str, build: Build, wave
     for component, values in half.errors(x).items():
         torch.testing.assert_close(values, expected[component], rtol=0.1, atol=1e-3)
     torch.testing.assert_close(half.reconstruct(x), full.reconstruct(x), rtol=0.05, atol=0.02)
+
+
+def test_tf32_is_float32_on_a_cpu(build: Build, waves: Waves) -> None:
+    models = [build("beta_vaegan", precision=precision) for precision in ("float32", "tf32")]
+    for model in models:
+        model.train_epoch(waves(), torch.arange(20))
+    plain, rounded = (model.weights() for model in models)
+    assert all(torch.equal(plain[name], rounded[name]) for name in plain)

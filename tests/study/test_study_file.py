@@ -76,7 +76,7 @@ trainings = st.fixed_dictionaries(
         "epochs": st.integers(1, 10**9),
         "batch_size": st.integers(2, 10**6),
         "discriminator_updates": st.integers(1, 100),
-        "precision": st.sampled_from(["float32", "bfloat16"]),
+        "precision": st.sampled_from(["float32", "tf32", "bfloat16"]),
         "validation_interval": st.integers(1, 1000),
         "optimizer": optimizers,
     },
