@@ -22,6 +22,7 @@ from torch.nn.grad import conv2d_weight
 
 KERNEL = 4
 _ROWS_AT_ONCE = 16
+_HAS_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
 
 def time_first(x: Tensor) -> Tensor:
@@ -187,7 +188,7 @@ def _goes_to_onednn(rows: Tensor) -> bool:
         and rows.dtype == torch.float32
         and rows.shape[0] % _ROWS_AT_ONCE == 0
         and rows.shape[1] > 1
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and _HAS_ONEDNN
     )
 
 
