@@ -9,14 +9,12 @@ was meant for another attempt at the same trial.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from study.fold_report import FoldReport
 from study.ledger import fold_name
-
-if TYPE_CHECKING:
-    from study.fold import FoldReport
 
 ATTEMPTS = 4
 CLOSED = -1
@@ -47,7 +45,7 @@ class _Progress:
 
     assignment: Assignment
     attempts: dict[int, int] = field(default_factory=dict)
-    reports: dict[int, "FoldReport"] = field(default_factory=dict)
+    reports: dict[int, FoldReport] = field(default_factory=dict)
     epoch: int = 0
     failed: bool = False
     merged: list[dict[str, Any]] = field(default_factory=list)
@@ -99,7 +97,7 @@ class Desk:
             self._changed.notify_all()
             return progress.assignment
 
-    async def report(self, group: str, token: int, fold: int, report: "FoldReport") -> bool:
+    async def report(self, group: str, token: int, fold: int, report: FoldReport) -> bool:
         """Hear of a fold's validation epoch; tell whether the fold shall train on.
 
         Returns when all folds have said the same epoch and, at a milestone, when the
@@ -129,7 +127,7 @@ class Desk:
         progress.reports.clear()
         self._changed.notify_all()
 
-    def _answered(self, group: str, token: int, report: "FoldReport") -> bool:
+    def _answered(self, group: str, token: int, report: FoldReport) -> bool:
         progress = self._groups[group]
         if progress.assignment.token != token or progress.failed:
             return True
@@ -165,7 +163,7 @@ class Desk:
         raise LostTrialError(f"workers of trial {progress.assignment.number} died {ATTEMPTS} times")
 
 
-def mean_over_folds(reports: "Sequence[FoldReport]") -> dict[str, Any]:
+def mean_over_folds(reports: Sequence[FoldReport]) -> dict[str, Any]:
     """Return what Tune hears of a trial from what its folds say of the same epoch.
 
     If a fold failed, so has the trial, and there is no `value`.

@@ -10,7 +10,7 @@ import math
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from study.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
 from study.data.samples import Samples
 from study.definition import Study
 from study.fold_files import Evaluation
+from study.fold_report import FoldReport
 from study.fold_setup import build_model, device_name, fit_scaling, scale, shared_tensor
 from study.ledger import FoldManifest, Ledger, State
 from study.outcome import stage_name
@@ -53,25 +54,6 @@ class FoldTask:
     fold: int
     milestones: frozenset[int] = frozenset()
     device: str = "cpu"
-
-
-@dataclass(frozen=True)
-class FoldReport:
-    """What a fold says after a validation epoch.
-
-    Attributes:
-        epoch: the epoch.
-        state: "running", "completed" or "failed".
-        reason: why it failed.
-        value: the study's metric on validation; nan if the fold failed.
-        scores: validation scores and mean losses of the epoch, by name.
-    """
-
-    epoch: int
-    state: str
-    reason: str = ""
-    value: float = math.nan
-    scores: dict[str, float] = field(default_factory=dict)
 
 
 class NonFiniteError(ArithmeticError):

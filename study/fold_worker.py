@@ -18,7 +18,7 @@ from study.storage import open_folder
 
 if TYPE_CHECKING:
     from study.data.samples import Samples
-    from study.fold import FoldReport
+    from study.fold_report import FoldReport
     from study.splits import Fold
 
 # Numbers of glibc's malloc.h, and what `man mallopt` allows at most for the second.

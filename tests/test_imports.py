@@ -102,3 +102,8 @@ def test_a_report_needs_no_cluster_and_its_help_no_libraries() -> None:
     loaded = modules_after("import study.report.__main__; import study.report.build")
     assert not loaded & {"ray", "torch", "optuna", "matplotlib"}
     assert not modules_after("import study.report.__main__") & {"numpy", "pyarrow", "pydantic"}
+
+
+def test_the_desk_and_what_it_hears_need_no_pytorch() -> None:
+    program = "import sys, study.desk, study.fold_report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from study.desk import ATTEMPTS, CLOSED, Desk, LostTrialError, mean_over_folds
-from study.fold import FoldReport
+from study.fold_report import FoldReport
 
 
 def said(value: float, epoch: int = 4, **kept: Any) -> FoldReport:
