@@ -13,7 +13,8 @@ from models import MODELS
 from study import fold_files
 from study.data.samples import Samples
 from study.errors import RequestError
-from study.fold_report import FoldReport, FoldTask, train_fold
+from study.fold import FoldTask, train_fold
+from study.fold_report import FoldReport
 from study.fold_setup import build_model
 from study.ledger import Ledger, TrialRecord
 from study.report.fold_scores import ScoreTask, score_fold

@@ -14,7 +14,8 @@ import torch
 from study import fold_files
 from study.data.samples import Samples
 from study.definition import Study
-from study.fold_report import FoldReport, FoldTask, train_fold, validation_epochs
+from study.fold import FoldTask, train_fold, validation_epochs
+from study.fold_report import FoldReport
 from study.ledger import FoldManifest, Ledger
 from study.outcome import stage_name
 from study.splits import make_splits
