@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from models.encoder_decoder import EncoderDecoder, Encoding
+from models.interface import Latents
 from models.networks import Encoder
 
 
@@ -16,6 +17,11 @@ class Autoencoder(EncoderDecoder):
     def encode(self, x: Tensor) -> Encoding:
         """Return enc(x) without further losses."""
         return Encoding(z=self.latent(x), losses={})
+
+    def batch_latents(self, x: Tensor) -> Latents:
+        """Return enc(x), which nothing is drawn from."""
+        z = self.latent(x)
+        return Latents(z=z, drawn=z, kl=None)
 
     def latent(self, x: Tensor) -> Tensor:
         """Return enc(x)."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models import AUTOENCODER_ERRORS
 from models.gradient import GradientModel
-from models.interface import Seeds, Shape
+from models.interface import Latents, Seeds, Shape
 from models.losses import binary_cross_entropy, mean_squared_error
 from models.networks import Decoder
 from models.settings import DecoderSettings, EncoderDecoderSettings, TrainingSettings
@@ -74,6 +74,10 @@ class DecoderModel(GradientModel):
         """x̂ = G(z); see `GradientModel.batch_reconstruction`."""
         return self._generate(self.latent(x))
 
+    def generate(self, z: Tensor) -> Tensor:
+        """Decode in batches; see `Model.generate`."""
+        return torch.cat(self.in_batches(self._generate, z))
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -115,6 +119,20 @@ class EncoderDecoder(DecoderModel):
     @abstractmethod
     def encode(self, x: Tensor) -> Encoding:
         """Encode a batch for training."""
+
+    @abstractmethod
+    def batch_latents(self, x: Tensor) -> Latents:
+        """Return what the encoder says of a batch; networks are in evaluation mode."""
+
+    def latents(self, samples: Tensor) -> Latents:
+        """Encode in batches; see `Model.latents`."""
+        parts = self.in_batches(self.batch_latents, samples)
+        kl = [part.kl for part in parts if part.kl is not None]
+        return Latents(
+            z=torch.cat([part.z for part in parts]),
+            drawn=torch.cat([part.drawn for part in parts]),
+            kl=torch.cat(kl) if kl else None,
+        )
 
     def training_step(self, x: Tensor) -> dict[str, Tensor]:
         """Update encoder and decoder; see `GradientModel.training_step`."""

@@ -3,8 +3,8 @@
 import contextlib
 import copy
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from models.interface import Model, Seeds, Shape
 from models.settings import OptimizerSettings, TrainingSettings
 
 SCORING_BATCH = 1024
+
+Result = TypeVar("Result")
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerSettings) -> Optimizer:
@@ -141,21 +143,35 @@ class GradientModel(Model):
             batches.pop()
         return batches
 
-    @torch.inference_mode()
     def errors(self, samples: Tensor) -> dict[str, Tensor]:
         """Score in batches; see `Model.errors`."""
-        with self._scoring():
-            batches = [self.batch_errors(x) for x in torch.split(samples, SCORING_BATCH)]
+        return self._joined_errors(self.in_batches(self.batch_errors, samples))
+
+    def error_variances(self, samples: Tensor, draws: int) -> dict[str, Tensor]:
+        """Score each batch `draws` times if z is drawn; see `Model.error_variances`."""
+        if getattr(self.settings, "latent", "mean") != "sampled":
+            return {}
+
+        def variances(x: Tensor) -> dict[str, Tensor]:
+            drawn = [self.batch_errors(x) for _ in range(draws)]
+            return {name: torch.stack([e[name] for e in drawn]).var(dim=0) for name in drawn[0]}
+
+        return self._joined_errors(self.in_batches(variances, samples))
+
+    def _joined_errors(self, batches: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         return {
             name: torch.cat([batch[name] for batch in batches]).float() for name in self.components
         }
 
-    @torch.inference_mode()
     def reconstruct(self, samples: Tensor) -> Tensor:
         """Reconstruct in batches; see `Model.reconstruct`."""
+        return torch.cat(self.in_batches(self.batch_reconstruction, samples)).float()
+
+    @torch.inference_mode()
+    def in_batches(self, function: Callable[[Tensor], Result], rows: Tensor) -> list[Result]:
+        """Return what `function` says of each batch of `rows`, in evaluation mode."""
         with self._scoring():
-            batches = torch.split(samples, SCORING_BATCH)
-            return torch.cat([self.batch_reconstruction(x).float() for x in batches])
+            return [function(batch) for batch in torch.split(rows, SCORING_BATCH)]
 
     @contextlib.contextmanager
     def _scoring(self) -> Iterator[None]:

@@ -38,6 +38,23 @@ class Seeds:
     noise: int
 
 
+@dataclass(frozen=True)
+class Latents:
+    """Where an encoder puts samples.
+
+    Attributes:
+        z: `(n, latent)` float32, what samples are decoded from: enc(x), the posterior
+            mean, or a draw where `latent` is "sampled".
+        drawn: `(n, latent)`, a draw from the posterior of each; z where there is none.
+        kl: `(n, latent)`, divergence of the posterior from the prior by dimension, in
+            nats; None where there is no posterior.
+    """
+
+    z: Tensor
+    drawn: Tensor
+    kl: Tensor | None
+
+
 class Model(ABC):
     """A one-class model.
 
@@ -79,6 +96,21 @@ class Model(ABC):
     @abstractmethod
     def reconstruct(self, samples: Tensor) -> Tensor | None:
         """Return x̂ in the shape of `samples`; None if the model reconstructs nothing."""
+
+    def latents(self, samples: Tensor) -> Latents | None:
+        """Return what the encoder says of samples; None if the model has no encoder."""
+        return None
+
+    def generate(self, z: Tensor) -> Tensor | None:
+        """Return G(z) of `(n, latent)`, in the shape of samples; None without a decoder."""
+        return None
+
+    def error_variances(self, samples: Tensor, draws: int) -> dict[str, Tensor]:
+        """Return the variance of each error component over `draws` scorings, `(n,)` float32.
+
+        Empty where scoring draws nothing; `errors` is one of the scorings.
+        """
+        return {}
 
     @abstractmethod
     def freeze(self) -> None:

@@ -14,9 +14,13 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
         mean: `(batch, latent)`.
         log_variance: `(batch, latent)`.
     """
+    return kl_by_dimension(mean, log_variance).sum(dim=1).mean()
+
+
+def kl_by_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """The same divergence of each sample and latent dimension, `(batch, latent)` float32."""
     mean, log_variance = mean.float(), log_variance.float()
-    per_dimension = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
-    return per_dimension.sum(dim=1).mean()
+    return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

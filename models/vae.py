@@ -3,7 +3,8 @@
 from torch import Tensor, nn
 
 from models.encoder_decoder import EncoderDecoder, Encoding
-from models.losses import kl_divergence
+from models.interface import Latents
+from models.losses import kl_by_dimension, kl_divergence
 from models.networks import GaussianEncoder
 from models.settings import VariationalSettings
 
@@ -28,6 +29,13 @@ class VariationalAutoencoder(EncoderDecoder):
             z=self._draw(mean, log_variance),
             losses={"kl_divergence": (self.settings.beta, kl_divergence(mean, log_variance))},
         )
+
+    def batch_latents(self, x: Tensor) -> Latents:
+        """Return the posterior's mean, a draw from it and its divergence from the prior."""
+        mean, log_variance = self._posterior(x)
+        drawn = self._draw(mean, log_variance)
+        z = drawn if self.settings.latent == "sampled" else mean
+        return Latents(z=z, drawn=drawn, kl=kl_by_dimension(mean, log_variance))
 
     def latent(self, x: Tensor) -> Tensor:
         """Return the posterior mean, or a draw from the posterior if `latent` is "sampled"."""

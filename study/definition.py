@@ -7,7 +7,7 @@ the other and writes it back.
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from models.settings import ModelSettings, TrainingSettings
 from study.data.settings import DatasetSettings
@@ -17,6 +17,14 @@ from study.settings import Settings
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
+Protocol = Literal["paper", "kfold", "inter_patient"]
+
+
+def _plain_name(name: str) -> str:
+    if not NAME_PATTERN.fullmatch(name):
+        raise ValueError(f"must be 1 to 64 of a-z, 0-9, _ and -, found {name!r}")
+    return name
+
 
 def _whole_above_one(amount: float) -> float:
     if amount > 1 and amount != int(amount):
@@ -24,6 +32,7 @@ def _whole_above_one(amount: float) -> float:
     return amount
 
 
+Name = Annotated[str, AfterValidator(_plain_name)]
 CPUs = Annotated[float, Field(gt=0, le=1024)]
 GPUs = Annotated[float, Field(ge=0, le=1024), AfterValidator(_whole_above_one)]
 
@@ -31,16 +40,26 @@ GPUs = Annotated[float, Field(ge=0, le=1024), AfterValidator(_whole_above_one)]
 class SplitSettings(Settings):
     """How samples are divided; see `study.splits`."""
 
-    protocol: Literal["paper", "kfold", "inter_patient"] = Field(
+    protocol: Protocol = Field(
         "paper", description="how training, validation and test samples are drawn"
+    )
+    beside: Protocol | None = Field(
+        None, description="a second protocol, under which every system is trained as well"
     )
     folds: int = Field(5, ge=1, le=100, description="folds of every trial")
 
     @model_validator(mode="after")
-    def _kfold_needs_two(self) -> Self:
-        if self.protocol == "kfold" and self.folds < 2:
+    def _protocols_can_be_drawn(self) -> Self:
+        if self.beside == self.protocol:
+            raise ValueError(f"beside must be another protocol than {self.protocol}")
+        if "kfold" in self.protocols and self.folds < 2:
             raise ValueError("protocol kfold needs folds >= 2")
         return self
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocol, and the one beside it if there is one."""
+        return (self.protocol, self.beside) if self.beside else (self.protocol,)
 
 
 class MetricSettings(Settings):
@@ -77,6 +96,32 @@ class SearchSettings(Settings):
     stopping: StoppingSettings | None = Field(None, description="early stopping; null for none")
 
 
+class MeasureSettings(Settings):
+    """What is measured of a model besides its scores, at every validation."""
+
+    tracked: tuple[CompositionName, ...] = Field(
+        ("reconstruction", "discrimination", "lambda_grid"),
+        description="compositions whose validation F1 and lambda are followed over epochs, "
+        "as far as the model has their errors",
+    )
+    tstr_interval: int | None = Field(
+        None,
+        ge=1,
+        description="validations from one measurement of TSTR to the next; null for none",
+    )
+    draws: int = Field(
+        10, ge=2, le=1000, description="scorings for the variance of errors that are drawn"
+    )
+
+
+class SystemSettings(Settings):
+    """A fixed configuration that a study trains, in place of a search."""
+
+    model: ModelSettings
+    training: TrainingSettings
+    metric: MetricSettings
+
+
 class FoldResources(Settings):
     """What each fold's worker gets."""
 
@@ -96,22 +141,32 @@ class ResourceSettings(Settings):
 class Study(Settings):
     """A study: everything that decides its results, and where it may run."""
 
-    name: str = Field(description="names the results folder")
+    name: Name = Field(description="names the results folder")
     dataset: DatasetSettings
     split: SplitSettings = SplitSettings()
     model: ModelSettings
     training: TrainingSettings = TrainingSettings()
     scores: ScoreSettings = ScoreSettings()
+    measures: MeasureSettings = MeasureSettings()
     search: SearchSettings = SearchSettings()
+    systems: dict[Name, SystemSettings] = Field(
+        {},
+        description="configurations by name, a trial of each in place of a search; what one does "
+        "not say of its training and metric is said by the study",
+    )
+    system: str = Field("", description="in what a trial stores: the system that it is")
     resources: ResourceSettings = ResourceSettings()
     seed: int = Field(0, ge=0, lt=2**63, description="decides everything that is random")
     provenance: dict[str, Any] | None = Field(
         None, description="versions and hashes of a stored study; not part of the request"
     )
 
-    @field_validator("name")
-    @classmethod
-    def _name_is_a_folder(cls, name: str) -> str:
-        if not NAME_PATTERN.fullmatch(name):
-            raise ValueError(f"must be 1 to 64 of a-z, 0-9, _ and -, found {name!r}")
-        return name
+    def epochs(self, number: int) -> int:
+        """Return the epochs of trial `number`."""
+        return (self.system_of(number) or self).training.epochs
+
+    def system_of(self, number: int) -> SystemSettings | None:
+        """Return the system that trial `number` trains; None in a study that searches."""
+        if not self.systems:
+            return None
+        return list(self.systems.values())[number // len(self.split.protocols)]

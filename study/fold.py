@@ -9,11 +9,10 @@ their settings alone.
 import math
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import safetensors.torch
 import torch
 
@@ -21,20 +20,17 @@ from study import fold_files
 from study.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
 from study.data.samples import Samples
 from study.definition import Study
+from study.fold_evaluation import REPORTED_SCORES, FoldEvaluator, NonFiniteError
 from study.fold_files import Evaluation
 from study.fold_report import FoldReport
-from study.fold_setup import build_model, device_name, fit_scaling, scale, shared_tensor
+from study.fold_setup import build_model, device_name, fit_scaling, scale
+from study.leakage import count_leakage
 from study.ledger import FoldManifest, Ledger, State
 from study.outcome import stage_name
-from study.scores.components import FitErrors, SplitErrors
-from study.scores.evaluation import needs_training, validation_metrics
 from study.splits import Fold
 from study.storage import Folder
 from study.study_file import dump_study
 from study.tensorboard import FoldWriter
-
-EVALUATED_AT_ONCE = 8192
-REPORTED_SCORES = ("f1_weighted", "phi", "auroc")
 
 
 @dataclass(frozen=True)
@@ -54,10 +50,6 @@ class FoldTask:
     fold: int
     milestones: frozenset[int] = frozenset()
     device: str = "cpu"
-
-
-class NonFiniteError(ArithmeticError):
-    """A loss or an error component is infinite or not a number."""
 
 
 def validation_epochs(study: Study, milestones: frozenset[int]) -> list[int]:
@@ -109,7 +101,7 @@ def train_fold(
 
 
 def _repeat_reports(
-    task: FoldTask, history: list[dict[str, float]], watch: Callable[[FoldReport], None]
+    task: FoldTask, history: list[dict[str, Any]], watch: Callable[[FoldReport], None]
 ) -> int:
     """Report what was validated before; return the last epoch that was reported."""
     reported = 0
@@ -120,14 +112,25 @@ def _repeat_reports(
     return reported
 
 
-def _report(row: dict[str, float], epochs: int) -> FoldReport:
+def _report(row: dict[str, Any], epochs: int) -> FoldReport:
     epoch = int(row["epoch"])
     return FoldReport(
         epoch=epoch,
         state="completed" if epoch == epochs else "running",
         value=row["value"],
-        scores={name: score for name, score in row.items() if name not in ("epoch", "value")},
+        scores=_numbers(row),
     )
+
+
+def _numbers(row: Mapping[str, Any], *, grouped: bool = False) -> dict[str, float]:
+    """Return the numbers of an epoch's row; of those with a group, `group/name`, only them."""
+    return {
+        name: float(value)
+        for name, value in row.items()
+        if name not in ("epoch", "value")
+        and not isinstance(value, Sequence)
+        and (not grouped or "/" in name)
+    }
 
 
 class _Training:
@@ -148,7 +151,7 @@ class _Training:
         self.checkpoints, self.watch, self.writer = checkpoints, watch, writer
         self.device = torch.device(task.device)
         self.model = build_model(task.study, samples, task.fold, self.device)
-        self.values = shared_tensor(self.samples.values).to(self.device)
+        self.evaluator = FoldEvaluator.of(task.study, task.fold, self.model, self.samples, fold)
         self.members = torch.from_numpy(fold.training).to(self.device)
         self.progress = load_checkpoint(checkpoints) or FoldProgress()
         self.reported = 0
@@ -181,10 +184,10 @@ class _Training:
             self._tell(self.progress.history[-1])
         return committed
 
-    def _train_epoch(self) -> dict[str, float]:
-        losses = self.model.train_epoch(self.values, self.members)
+    def _train_epoch(self) -> dict[str, Any]:
+        losses = self.model.train_epoch(self.evaluator.values, self.members)
         self.progress.epoch += 1
-        row = {"epoch": self.progress.epoch, **losses}
+        row: dict[str, Any] = {"epoch": self.progress.epoch, **losses}
         self.progress.history.append(row)
         for name, loss in losses.items():
             if not math.isfinite(loss):
@@ -193,36 +196,31 @@ class _Training:
             self.writer.scalars(self.progress.epoch, "loss", losses)
         return row
 
-    def _validate(self, row: dict[str, float]) -> None:
+    def _validate(self, row: dict[str, Any]) -> None:
         """Score the validation samples; keep the weights if none before were better."""
-        study, metric = self.task.study, self.task.study.search.metric
-        training = (
-            self._split_errors(self.fold.training)
-            if needs_training(metric.composition, metric.latent_form)
-            else None
-        )
-        errors = FitErrors(
-            self._split_errors(self.fold.validation), training, self.model.latent_size
-        )
-        metrics = validation_metrics(errors, metric.composition, study.scores, metric.latent_form)
-        row["value"] = getattr(metrics, metric.score)
-        row.update({name: getattr(metrics, name) for name in REPORTED_SCORES})
-        if not math.isfinite(row["value"]):
-            raise NonFiniteError(
-                f"validation {metric.score} of {metric.composition} is {row['value']}"
-                f" in epoch {self.progress.epoch}"
-            )
+        try:
+            row |= self.evaluator.validate(self.progress.epoch, with_tstr=self._tstr_is_due())
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{error} in epoch {self.progress.epoch}") from None
         if row["value"] > self.progress.best_value:
             self.progress.best_value = row["value"]
             self.progress.best_epoch = self.progress.epoch
             self.progress.best_weights = self.model.weights()
 
-    def _keep(self, row: dict[str, float]) -> None:
+    def _tstr_is_due(self) -> bool:
+        interval, epoch = self.task.study.measures.tstr_interval, self.progress.epoch
+        if interval is None:
+            return False
+        validated = validation_epochs(self.task.study, self.task.milestones)
+        return (validated.index(epoch) + 1) % interval == 0 or epoch == validated[-1]
+
+    def _keep(self, row: dict[str, Any]) -> None:
         """Write down where training stands, then say so."""
         epoch = self.progress.epoch
         if self.writer:
             self.writer.scalars(epoch, "validation", {n: row[n] for n in REPORTED_SCORES})
-            self.writer.reconstructions(epoch, self.samples, self.fold, self._reconstruct)
+            self.writer.scalars(epoch, "", _numbers(row, grouped=True))
+            self.writer.reconstructions(epoch, self.samples, self.fold, self.evaluator.reconstruct)
         if epoch == self.task.study.training.epochs:
             return
         if epoch in self.task.milestones:
@@ -231,7 +229,7 @@ class _Training:
         save_checkpoint(self.checkpoints, self.progress)
         self._tell(row)
 
-    def _tell(self, row: dict[str, float]) -> None:
+    def _tell(self, row: dict[str, Any]) -> None:
         self.reported = int(row["epoch"])
         self.watch(_report(row, self.task.study.training.epochs))
 
@@ -243,7 +241,7 @@ class _Training:
 
     def _result(self, state: State) -> tuple[FoldManifest, dict[str, bytes]]:
         started = time.perf_counter()
-        evaluations = self._evaluations()
+        evaluations, pictures = self._evaluations()
         study = self.task.study
         described = {
             "study": dump_study(study),
@@ -255,8 +253,9 @@ class _Training:
             "latent_size": self.model.latent_size,
             "best_epoch": self.progress.best_epoch,
             "samples_hash": self.samples.content_hash,
+            "leakage": vars(count_leakage(self.samples, self.fold)),
         }
-        files = {
+        files = pictures | {
             fold_files.COMPONENTS: fold_files.components_file(self.samples, self.fold, evaluations),
             fold_files.TRAINING_COMPONENTS: fold_files.training_components_file(
                 self.fold, evaluations
@@ -300,40 +299,17 @@ class _Training:
             }
         )
 
-    def _evaluations(self) -> dict[str, Evaluation]:
-        """Score all samples with the last weights and with the best, and stay at the last."""
-        last = self._evaluation()
+    def _evaluations(self) -> tuple[dict[str, Evaluation], dict[str, bytes]]:
+        """Score all samples with the last weights and with the best, and stay at the last.
+
+        Returns:
+            Errors by epoch rule, and the files of pictures, with the best weights.
+        """
+        last = self.evaluator.evaluation()
         if self.progress.best_epoch == self.progress.epoch:
-            return {"best_validation": last, "last": last}
+            return {"best_validation": last, "last": last}, self.evaluator.pictures()
         weights = self.model.weights()
         self.model.load_weights(self.progress.best_weights)
-        best = self._evaluation()
+        best, pictures = self.evaluator.evaluation(), self.evaluator.pictures()
         self.model.load_weights(weights)
-        return {"best_validation": best, "last": last}
-
-    def _evaluation(self) -> Evaluation:
-        fold = self.fold
-        return Evaluation(*(self._errors(m) for m in (fold.training, fold.validation, fold.test)))
-
-    def _errors(self, members: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float32]]:
-        """Return the model's error components of `members`, in their order."""
-        parts = [
-            self.model.errors(self.values[index])
-            for index in torch.split(torch.from_numpy(members).to(self.device), EVALUATED_AT_ONCE)
-        ]
-        errors = {
-            name: torch.cat([part[name] for part in parts]).cpu().numpy()
-            for name in self.model.components
-        }
-        for name, values in errors.items():
-            if not np.isfinite(values).all():
-                raise NonFiniteError(f"{name} is not finite in epoch {self.progress.epoch}")
-        return errors
-
-    def _split_errors(self, members: npt.NDArray[np.int64]) -> SplitErrors:
-        return SplitErrors(label=self.samples.label[members], values=self._errors(members))
-
-    def _reconstruct(self, members: npt.NDArray[np.int64]) -> npt.NDArray[np.float32] | None:
-        x = self.values[torch.from_numpy(members).to(self.device)]
-        reconstructed = self.model.reconstruct(x)
-        return None if reconstructed is None else reconstructed.cpu().numpy()
+        return {"best_validation": best, "last": last}, pictures

@@ -23,6 +23,8 @@ HISTORY = "history.parquet"
 MODEL = "model.json"
 WEIGHTS = "model.safetensors"
 TIMINGS = "timings.json"
+RECONSTRUCTIONS = "reconstructions.parquet"
+INTERPOLATION = "interpolation.parquet"
 
 Errors = Mapping[str, npt.NDArray[np.float32]]
 
@@ -51,6 +53,7 @@ def components_file(samples: Samples, fold: Fold, evaluations: Mapping[str, Eval
             known = {
                 "sample": members,
                 "record": samples.record[members].tolist(),
+                "patient": samples.patient[members].tolist(),
                 "label": samples.label[members],
                 "kind": samples.kind[members].tolist(),
                 "symbol": samples.symbol[members].tolist(),
@@ -76,7 +79,55 @@ def training_components_file(fold: Fold, evaluations: Mapping[str, Evaluation]) 
     return to_parquet(pa.concat_tables(tables))
 
 
-def history_file(history: Sequence[Mapping[str, float]]) -> bytes:
+@dataclass(frozen=True)
+class LatentSteps:
+    """Moves away from one z, each along one latent dimension.
+
+    Attributes:
+        dimension: `(n,)`, which is moved along.
+        step: `(n,)`, how many steps; 0 stays.
+        offset: `(n, latent)`, what is added to z.
+    """
+
+    dimension: npt.NDArray[np.int64]
+    step: npt.NDArray[np.int64]
+    offset: npt.NDArray[np.float64]
+
+
+def reconstructions_file(
+    samples: Samples, members: npt.NDArray[np.int64], reconstructed: npt.NDArray[np.float32]
+) -> bytes:
+    """Return `reconstructions.parquet`: some samples with x̂, channels one after the other."""
+    count = len(members)
+    return to_parquet(
+        pa.table(
+            {
+                "sample": members,
+                "label": samples.label[members],
+                "kind": samples.kind[members].tolist(),
+                "values": list(samples.values[members].reshape(count, -1)),
+                "reconstruction": list(reconstructed.reshape(count, -1)),
+            }
+        )
+    )
+
+
+def interpolation_file(steps: LatentSteps, generated: npt.NDArray[np.float32]) -> bytes:
+    """Return `interpolation.parquet`: G(z) of one sample's z, moved step by step."""
+    moved = steps.offset[np.arange(len(steps.step)), steps.dimension]
+    return to_parquet(
+        pa.table(
+            {
+                "dimension": steps.dimension,
+                "step": steps.step,
+                "offset": moved,
+                "values": list(generated.reshape(len(generated), -1)),
+            }
+        )
+    )
+
+
+def history_file(history: Sequence[Mapping[str, Any]]) -> bytes:
     """Return `history.parquet`: a row per epoch; null where an epoch was not validated."""
     columns = {name: None for row in history for name in row}
     table = {name: [row.get(name) for row in history] for name in columns}
@@ -88,7 +139,7 @@ def json_file(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, indent=1).encode()
 
 
-def read_history(ledger: Ledger, manifest: FoldManifest) -> list[dict[str, float]]:
+def read_history(ledger: Ledger, manifest: FoldManifest) -> list[dict[str, Any]]:
     """Return the rows of a fold's history, without nulls."""
     rows = pq.read_table(io.BytesIO(ledger.read(manifest, HISTORY))).to_pylist()
     return [{name: v for name, v in row.items() if v is not None} for row in rows]
@@ -111,6 +162,15 @@ def read_errors(
         )
         for rule in EPOCH_RULES
     }
+
+
+def read_test_samples(ledger: Ledger, manifest: FoldManifest) -> dict[str, npt.NDArray[np.str_]]:
+    """Return kind, symbol and patient of a fold's test samples, in the order of their errors."""
+    names = ("kind", "symbol", "patient")
+    table = _read_columns(ledger, manifest, COMPONENTS, ("split", *names))
+    rule, split = (table[name].to_numpy(zero_copy_only=False) for name in ("epoch_rule", "split"))
+    chosen = (rule == EPOCH_RULES[0]) & (split == "test")
+    return {n: table[n].to_numpy(zero_copy_only=False)[chosen].astype(np.str_) for n in names}
 
 
 def read_json(ledger: Ledger, manifest: FoldManifest, name: str) -> dict[str, Any]:

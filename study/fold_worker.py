@@ -36,7 +36,7 @@ class TrialJob:
         results: path or URI of the study's results folder.
         milestones: epochs at which the search may stop a trial.
         samples: the dataset, one copy on each node.
-        folds: the folds' sample indices.
+        folds: the folds' sample indices, by protocol.
         desk: hands out trials and hears of them; see `study.desk`.
     """
 
@@ -65,7 +65,7 @@ def run_folds(config: dict[str, Any]) -> None:
     group, fold = config["group"], train.get_context().get_world_rank()
     torch.set_num_threads(job.plan.threads)
     _keep_freed_memory()
-    samples, members = ray.get(job.samples), ray.get(job.folds)[fold]
+    samples, folds = ray.get(job.samples), ray.get(job.folds)
     token = 0
     while True:
         assignment = ray.get(job.desk.take.remote(group, fold, token))
@@ -73,7 +73,7 @@ def run_folds(config: dict[str, Any]) -> None:
         if token == CLOSED:
             return
         try:
-            _train(job, group, fold, assignment, samples, members)
+            _train(job, group, fold, assignment, samples, folds)
         except _StoppedError:
             continue
 
@@ -92,7 +92,7 @@ def _train(
     fold: int,
     assignment: Assignment,
     samples: "Samples",
-    members: "Fold",
+    folds: "dict[str, tuple[Fold, ...]]",
 ) -> None:
     """Train one fold of one trial.
 
@@ -104,6 +104,7 @@ def _train(
     from study.tensorboard import FoldWriter
 
     results = open_folder(job.results)
+    study = configure(job.study, assignment.parameters)
     place = f"{trial_name(assignment.number)}/{fold_name(fold)}"
 
     def watch(report: "FoldReport") -> None:
@@ -114,14 +115,14 @@ def _train(
     try:
         train_fold(
             FoldTask(
-                study=configure(job.study, assignment.parameters),
+                study=study,
                 trial=trial_name(assignment.number),
                 fold=fold,
                 milestones=job.milestones,
                 device="cuda" if job.plan.gpu else "cpu",
             ),
             samples,
-            members,
+            folds[study.split.protocol][fold],
             Ledger(results.folder("ledger")),
             results.folder(f"checkpoints/{place}"),
             watch,

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from rich.table import Table
 from study.definition import Study
 from study.ledger import TrialRecord, fold_name, trial_name
 from study.plan import Plan
+from study.proposal import system_parameters
 
 
 class Display:
@@ -31,7 +32,6 @@ class Display:
 
     def __init__(self, study: Study, console: Console) -> None:
         self._study, self._console = study, console
-        self._epochs = study.training.epochs
         self._ended: set[int] = set()
         self._reached: dict[int, int] = {}
         self._tasks: dict[int, TaskID] = {}
@@ -52,12 +52,15 @@ class Display:
 
     @property
     def _total(self) -> int:
-        return self._study.search.trials * self._epochs
+        return self._epochs_of(range(self._study.search.trials))
+
+    def _epochs_of(self, numbers: Iterable[int]) -> int:
+        return sum(self._study.epochs(number) for number in numbers)
 
     def start(self, ended: Sequence[TrialRecord]) -> None:
         """Begin, with the trials that have ended before."""
         self._ended = {record.number for record in ended}
-        self._before = len(self._ended) * self._epochs
+        self._before = self._epochs_of(self._ended)
         self._started = time.monotonic()
         self._progress.start()
 
@@ -69,16 +72,15 @@ class Display:
         """Show what a trial's folds say after an epoch."""
         epoch = int(result["epoch"])
         self._reached[number] = epoch
-        said = self._values(result)
+        said = self._values(number, result)
+        name, epochs = described_trial(self._study, number), self._study.epochs(number)
         if number not in self._tasks:
-            self._tasks[number] = self._progress.add_task(
-                f"  {trial_name(number)}", total=self._epochs, said=said
-            )
+            self._tasks[number] = self._progress.add_task(f"  {name}", total=epochs, said=said)
         self._progress.update(self._tasks[number], completed=epoch, said=said)
         left = self._update_all()
         if not self._console.is_terminal:
             self._console.print(
-                f"{trial_name(number)}: epoch {epoch} of {self._epochs}, {said};"
+                f"{name}: epoch {epoch} of {epochs}, {said};"
                 f" {len(self._ended)} of {self._study.search.trials} trials ended, {left}",
                 highlight=False,
                 soft_wrap=True,
@@ -91,25 +93,24 @@ class Display:
         if record.number in self._tasks:
             self._progress.remove_task(self._tasks.pop(record.number))
         self._update_all()
-        outcome = record.reason or f"best {self._metric} {record.best_value:.4f}"
-        self._console.print(
-            f"{record.name} {record.state}: {outcome}", highlight=False, soft_wrap=True
-        )
+        name = described_trial(self._study, record.number)
+        outcome = record.reason or f"best {self._metric(record.number)} {record.best_value:.4f}"
+        self._console.print(f"{name} {record.state}: {outcome}", highlight=False, soft_wrap=True)
 
-    @property
-    def _metric(self) -> str:
-        metric = self._study.search.metric
+    def _metric(self, number: int) -> str:
+        system = self._study.system_of(number)
+        metric = system.metric if system else self._study.search.metric
         return f"{metric.composition} {metric.score}"
 
-    def _values(self, result: Mapping[str, Any]) -> str:
+    def _values(self, number: int, result: Mapping[str, Any]) -> str:
         if result["state"] == "failed":
             return f"failed: {result['reason']}"
         folds = range(self._study.split.folds)
         each = " ".join(f"{result[f'{fold_name(fold)}/value']:.3f}" for fold in folds)
-        return f"{self._metric} {result['value']:.4f} (folds {each})"
+        return f"{self._metric(number)} {result['value']:.4f} (folds {each})"
 
     def _update_all(self) -> str:
-        done = len(self._ended) * self._epochs + sum(self._reached.values())
+        done = self._epochs_of(self._ended) + sum(self._reached.values())
         left = self._time_left(done)
         self._progress.update(self._all, completed=done, said=left)
         return left
@@ -126,15 +127,27 @@ class Display:
         return f"about {seconds / 3600:.1f} h left"
 
 
+def described_trial(study: Study, number: int) -> str:
+    """Return a trial's name, with the system that it is and the protocol if there are several."""
+    if not study.systems:
+        return trial_name(number)
+    said = system_parameters(study, number).values()
+    return f"{trial_name(number)} ({', '.join(said)})"
+
+
 def show_plan(console: Console, study: Study, plan: Plan, ended: Sequence[TrialRecord]) -> None:
     """Print what will run."""
     left = study.search.trials - len(ended)
     stopping = study.search.stopping
+    epochs = max(study.epochs(number) for number in range(study.search.trials))
     lines = {
-        "study": f"{study.name}: {study.model.name} on {study.dataset.name}",
+        "study": f"{study.name}: {'systems' if study.systems else study.model.name} on"
+        f" {study.dataset.name}",
         "trials": f"{study.search.trials} x {study.split.folds} folds x"
-        f" {study.training.epochs} epochs, {left} trials to run"
+        f" {epochs} epochs, {left} trials to run"
         + (f", {len(ended)} ended before" if ended else ""),
+        "systems": ", ".join(study.systems),
+        "protocols": ", ".join(study.split.protocols),
         "searched": ", ".join(study.search.space) or "nothing",
         "early stops": f"ASHA from epoch {stopping.grace_epochs}, one in {stopping.reduction}"
         " goes on"
@@ -144,7 +157,34 @@ def show_plan(console: Console, study: Study, plan: Plan, ended: Sequence[TrialR
         "at a time": f"{plan.trials_at_a_time} trial(s), each with all its folds",
     }
     for name, said in lines.items():
-        console.print(f"{name:>12}  {said}", highlight=False, soft_wrap=True)
+        if said:
+            console.print(f"{name:>12}  {said}", highlight=False, soft_wrap=True)
+
+
+def show_systems(console: Console, study: Study, summary: pa.Table) -> None:
+    """Print each system's metric's composition on test, mean and deviation over folds."""
+    console.print(
+        f"\n{study.name}: on test, weights of the best validation epoch, mean ± deviation over"
+        f" {study.split.folds} fold(s)",
+        highlight=False,
+    )
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in ("system", "protocol", "composition", "labels"):
+        table.add_column(name, no_wrap=True)
+    for name in ("F1 weighted", "phi", "AUROC"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in summary.to_pylist():
+        metric = study.systems[row["system"]].metric
+        form = row["latent_form"] or metric.latent_form
+        chosen = (row["composition"], form) == (metric.composition, metric.latent_form)
+        if chosen and row["epoch_rule"] == "best_validation":
+            names = (row[n] for n in ("system", "protocol", "composition", "supervision"))
+            table.add_row(*names, *_scores(row))
+    console.print(table)
+
+
+def _scores(row: Mapping[str, Any]) -> Iterator[str]:
+    return (_mean_and_deviation(row, metric) for metric in ("f1_weighted", "phi", "auroc"))
 
 
 def show_summary(console: Console, study: Study, summary: pa.Table, best: TrialRecord) -> None:
@@ -167,7 +207,7 @@ def show_summary(console: Console, study: Study, summary: pa.Table, best: TrialR
             table.add_row(
                 f"{row['composition']}{form}",
                 row["supervision"],
-                *(_mean_and_deviation(row, metric) for metric in ("f1_weighted", "phi", "auroc")),
+                *_scores(row),
             )
     console.print(table)
     console.print(

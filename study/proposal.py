@@ -22,6 +22,8 @@ def propose(study: Study, number: int, ended: Sequence[TrialRecord]) -> dict[str
         ended: records of the trials 0 to `number - search.parallel`; stopped trials
             count with the value they had reached, failed ones as failed.
     """
+    if study.systems:
+        return system_parameters(study, number)
     if not study.search.space:
         return {}
     import optuna
@@ -35,6 +37,15 @@ def propose(study: Study, number: int, ended: Sequence[TrialRecord]) -> dict[str
     history = optuna.create_study(direction="maximize", sampler=sampler)
     history.add_trials([_frozen(record, space) for record in ended])
     parameters: dict[str, Any] = history.ask(space).params
+    return parameters
+
+
+def system_parameters(study: Study, number: int) -> dict[str, str]:
+    """Return what sets trial `number` apart: each system in turn, under every protocol."""
+    protocols = study.split.protocols
+    parameters = {"system": list(study.systems)[number // len(protocols)]}
+    if len(protocols) > 1:
+        parameters["split.protocol"] = protocols[number % len(protocols)]
     return parameters
 
 

@@ -39,7 +39,9 @@ def read_study(results: Folder) -> Study:
     return check_study(content, where)
 
 
-def refuse_other_study(results: Folder, study: Study, samples: Samples, splits: Splits) -> None:
+def refuse_other_study(
+    results: Folder, study: Study, samples: Samples, splits: Mapping[str, Splits]
+) -> None:
     """Raise RequestError if the folder belongs to a study with other results than `study`."""
     if not results.exists(STUDY):
         return
@@ -60,7 +62,9 @@ def refuse_other_study(results: Folder, study: Study, samples: Samples, splits: 
             )
 
 
-def write_study(results: Folder, study: Study, samples: Samples, splits: Splits) -> None:
+def write_study(
+    results: Folder, study: Study, samples: Samples, splits: Mapping[str, Splits]
+) -> None:
     """Write `study.yaml`, with versions and hashes, and `splits.parquet`."""
     provenance = {
         "python": platform.python_version(),
@@ -108,8 +112,9 @@ def sole_driver(output: Folder, name: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _hashes(samples: Samples, splits: Splits) -> dict[str, str]:
-    return {"samples_hash": samples.content_hash, "split_hash": splits.split_hash}
+def _hashes(samples: Samples, splits: Mapping[str, Splits]) -> dict[str, Any]:
+    split_hash = {protocol: divided.split_hash for protocol, divided in splits.items()}
+    return {"samples_hash": samples.content_hash, "split_hash": split_hash}
 
 
 def _said(flat: Mapping[str, Any], key: str) -> str:

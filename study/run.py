@@ -86,11 +86,15 @@ def _run(
             show_plan(console, study, fitted, [] if fresh else _ended(results))
             return
     from study.data import data_folder, load
+    from study.leakage import refuse_leakage
     from study.results import put_aside, refuse_other_study, sole_driver, write_study
-    from study.splits import make_splits
+    from study.splits import splits_of
 
     samples = load(study.dataset, data_folder(data), study.seed)
-    splits = make_splits(samples, study.split, study.seed)
+    splits = splits_of(samples, study)
+    for divided in splits.values():
+        refuse_leakage(samples, divided)
+    split_hash = {protocol: divided.split_hash for protocol, divided in splits.items()}
     if not fresh:
         refuse_other_study(results, study, samples, splits)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -112,9 +116,9 @@ def _run(
                     console, study, samples, splits, results, make_plan(study, capacity())
                 )
                 # The cluster that trained fits the compositions too.
-                _report(console, study, splits.split_hash, results)
+                _report(console, study, split_hash, results)
         else:
-            _report(console, study, splits.split_hash, results)
+            _report(console, study, split_hash, results)
     if unfinished:
         raise StudyFailedError(f"{len(unfinished)} trial(s) are not finished")
 
@@ -129,7 +133,7 @@ def _search(
     console: "Console",
     study: "Study",
     samples: "Samples",
-    splits: "Splits",
+    splits: "dict[str, Splits]",
     results: "Folder",
     plan: "Plan",
 ) -> set[int]:
@@ -152,8 +156,10 @@ def _search(
         display.stop()
 
 
-def _report(console: "Console", study: "Study", split_hash: str, results: "Folder") -> None:
-    from study.progress import show_summary
+def _report(
+    console: "Console", study: "Study", split_hash: dict[str, str], results: "Folder"
+) -> None:
+    from study.progress import show_summary, show_systems
     from study.report.build import build_report
 
     report = build_report(study, split_hash, results)
@@ -165,7 +171,10 @@ def _report(console: "Console", study: "Study", split_hash: str, results: "Folde
     if report is None or not completed:
         raise StudyFailedError("no trial completed" + (f": {failed[0].reason}" if failed else ""))
     best = max(completed, key=lambda record: (record.best_value, -record.number))
-    show_summary(console, study, _of_trial(report.summary, best), best)
+    if study.systems:
+        show_systems(console, study, report.summary)
+    else:
+        show_summary(console, study, _of_trial(report.summary, best), best)
     _write_hparams(study, ended, results, report.summary)
     console.print(f"      scores  {results.locate('scores.parquet')}", soft_wrap=True)
     console.print(f"     summary  {results.locate('summary.parquet')}", soft_wrap=True)

@@ -6,7 +6,7 @@ of no use to it.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -102,7 +102,7 @@ class LedgerSearch(Searcher):
         state, search = self._state, self._state.study.search
         while self._next < search.trials:
             number = self._next
-            needed = range(number - search.parallel + 1)
+            needed = range(0 if state.study.systems else number - search.parallel + 1)
             if any(earlier in state.lost for earlier in needed):
                 break
             if any(earlier not in state.ended for earlier in needed):
@@ -147,7 +147,7 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
 
     def __init__(self, state: SearchState, epochs: frozenset[int], desk: Any) -> None:
         study, stopping = state.study, state.study.search.stopping
-        last = study.training.epochs
+        last = max(study.epochs(number) for number in range(study.search.trials))
         super().__init__(
             time_attr="epoch",
             metric="value",
@@ -212,7 +212,7 @@ def run_search(
     study: Study,
     plan: Plan,
     samples: Samples,
-    splits: Splits,
+    splits: Mapping[str, Splits],
     results: Folder,
     on_result: Callable[[int, dict[str, Any]], None],
     on_ended: Callable[[TrialRecord], None],
@@ -223,7 +223,7 @@ def run_search(
         study: the study.
         plan: resources of each fold, and trials at a time.
         samples: the dataset.
-        splits: the folds.
+        splits: the folds, by protocol.
         results: the study's results folder.
         on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
@@ -244,7 +244,7 @@ def run_search(
         results=results.locate(),
         milestones=epochs,
         samples=ray.put(samples),
-        folds=ray.put(splits.folds),
+        folds=ray.put({protocol: divided.folds for protocol, divided in splits.items()}),
         desk=desk,
     )
     results.remove("tune")

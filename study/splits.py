@@ -6,7 +6,7 @@ its appendix "Experimental setup", of its reference code, and of de Chazal et al
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from study.data.samples import Samples
-from study.definition import SplitSettings
+from study.definition import SplitSettings, Study
 from study.errors import RequestError
 from study.randomness import stream_seed
 
@@ -62,36 +62,33 @@ def make_splits(samples: Samples, settings: SplitSettings, study_seed: int) -> S
     folds = tuple(draw(samples, settings.folds, stream_seed(study_seed, "splits")))
     for number, fold in enumerate(folds):
         _check(samples, fold, number)
-        if settings.protocol == "inter_patient":
-            check_patients_apart(samples, fold, number)
     return Splits(settings.protocol, folds, _hash(settings.protocol, folds))
 
 
-def check_patients_apart(samples: Samples, fold: Fold, number: int) -> None:
-    """Raise RequestError if a record or a patient is in two parts of `fold`."""
-    for what in ("record", "patient"):
-        names = getattr(samples, what)
-        parts = {part: set(names[getattr(fold, part)].tolist()) for part in PARTS}
-        for first, second in (PARTS[:2], PARTS[1:], PARTS[::2]):
-            shared = sorted(parts[first] & parts[second])
-            if shared:
-                raise RequestError(
-                    f"split.protocol inter_patient: fold {number}: {what} {shared[0]!r} is in"
-                    f" {first} and in {second}"
-                )
+def splits_of(samples: Samples, study: Study) -> dict[str, Splits]:
+    """Return the folds of every protocol of a study, by protocol."""
+    return {
+        protocol: make_splits(
+            samples, study.split.model_copy(update={"protocol": protocol}), study.seed
+        )
+        for protocol in study.split.protocols
+    }
 
 
-def splits_table(samples: Samples, splits: Splits) -> "pa.Table":
-    """Return `splits.parquet`: fold, split, sample index and record, a row per member."""
+def splits_table(samples: Samples, splits: Mapping[str, Splits]) -> "pa.Table":
+    """Return `splits.parquet`, a row per member: fold, split, sample index, record, protocol."""
     import pyarrow as pa
 
+    protocols: list[str] = []
     fold, part, index = [], [], []
-    for number, members in enumerate(splits.folds):
-        for name in PARTS:
-            found = getattr(members, name)
-            fold.append(np.full(len(found), number, dtype=np.int32))
-            part += [name] * len(found)
-            index.append(found)
+    for protocol, divided in splits.items():
+        for number, members in enumerate(divided.folds):
+            for name in PARTS:
+                found = getattr(members, name)
+                fold.append(np.full(len(found), number, dtype=np.int32))
+                protocols += [protocol] * len(found)
+                part += [name] * len(found)
+                index.append(found)
     sample = np.concatenate(index)
     return pa.table(
         {
@@ -99,6 +96,7 @@ def splits_table(samples: Samples, splits: Splits) -> "pa.Table":
             "split": part,
             "sample": sample,
             "record": samples.record[sample].tolist(),
+            "protocol": protocols,
         }
     )
 

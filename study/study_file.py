@@ -17,6 +17,7 @@ from study.definition import Study
 from study.errors import RequestError
 from study.scores.compositions import applicable, find_composition
 from study.search_space import Distribution
+from study.systems import resolve_systems, with_model_defaults
 
 SPACE = "search.space."
 
@@ -84,7 +85,10 @@ def check_study(
 ) -> Study:
     """Return the checked study of `content`; errors name `source` or the assignment."""
     assignments = assignments or {}
-    content = _with_model_defaults(content)
+    content = resolve_systems(content, source)
+    training = with_model_defaults(content.get("model"), content.get("training"))
+    if training is not None:
+        content["training"] = training
     try:
         study = Study.model_validate(content)
     except ValidationError as error:
@@ -97,6 +101,12 @@ def check_study(
 def configure(study: Study, parameters: Mapping[str, Any]) -> Study:
     """Return `study` with searched settings replaced, `parameters` by dotted key."""
     content = study.model_dump(mode="json", by_alias=True)
+    if "system" in parameters:
+        chosen = content["systems"][parameters["system"]]
+        content |= {"model": chosen["model"], "training": chosen["training"]}
+        content["search"] |= {"metric": chosen["metric"], "trials": 1}
+    content["systems"] = {}
+    content["split"]["beside"] = None
     for key, value in parameters.items():
         _assign(content, key, value)
     return check_study(content, "trial")
@@ -112,6 +122,8 @@ def dump_study(study: Study) -> dict[str, Any]:
     content["search"]["space"] = space
     if content["provenance"] is None:
         del content["provenance"]
+    if not content["system"]:
+        del content["system"]
     return content
 
 
@@ -182,27 +194,13 @@ def _assign(content: dict[str, Any], key: str, value: Any) -> None:
         content[path[-1]] = value
 
 
-def _with_model_defaults(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay the file's training settings over the model's own defaults."""
-    content = dict(content)
-    model, training = content.get("model"), content.get("training")
-    entry = MODELS.get(str(model.get("name"))) if isinstance(model, Mapping) else None
-    if entry is None or not isinstance(training, Mapping | None):
-        return content
-    training = dict(training or {})
-    defaults = dict(entry.training_defaults)
-    optimizer = training.get("optimizer")
-    if isinstance(optimizer, Mapping) and optimizer.get("name", "") in (
-        "",
-        defaults.get("optimizer", {}).get("name", "adabelief"),
-    ):
-        training["optimizer"] = {**defaults.get("optimizer", {}), **optimizer}
-    content["training"] = {**defaults, **training}
-    return content
-
-
 def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[str]:
     """Say what is right in itself but not together."""
+    if study.systems:
+        yield from _contradictions_of_systems(study)
+        return
+    if study.split.beside:
+        yield "split.beside: needs systems; a search has one protocol"
     name, entry = study.model.name, MODELS[study.model.name]
     metric = study.search.metric.composition
     missing = set(find_composition(metric).components) - set(entry.components)
@@ -230,6 +228,25 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
         if type(known[key]) is int and not distribution.is_whole:
             yield f"search.space.{key}: needs whole numbers: int, logint or choice"
     yield from _unusable_values(base, study.search.space)
+
+
+def _contradictions_of_systems(study: Study) -> Iterator[str]:
+    """Say the same of each system, and what a study of systems cannot have."""
+    for part in ("space", "stopping"):
+        if getattr(study.search, part):
+            yield f"search.{part}: a study of systems searches nothing; remove it"
+    for name, system in study.systems.items():
+        alone = study.model_copy(
+            update={
+                "systems": {},
+                "model": system.model,
+                "training": system.training,
+                "search": study.search.model_copy(update={"metric": system.metric}),
+                "split": study.split.model_copy(update={"beside": None}),
+            }
+        )
+        for problem in _contradictions(alone, {}):
+            yield f"systems.{name}: {problem}"
 
 
 def _unusable_values(base: dict[str, Any], space: Mapping[str, Distribution]) -> Iterator[str]:

@@ -40,9 +40,9 @@ class FoldWriter:
         return self._opened
 
     def scalars(self, epoch: int, group: str, scalars: Mapping[str, float]) -> None:
-        """Write scalars by name, grouped."""
+        """Write scalars by name, grouped; with no group, a name holds its own."""
         for name, value in scalars.items():
-            self._writer.add_scalar(f"{group}/{name}", value, epoch)
+            self._writer.add_scalar(f"{group}/{name}" if group else name, value, epoch)
 
     def reconstructions(
         self, epoch: int, samples: Samples, fold: Fold, reconstruct: Reconstruct

@@ -31,12 +31,15 @@ class Dataset:
         description: one line.
         module: module with `sources`, `prepare`, `check` and `fetch`, imported on use.
         seeded: whether its samples depend on the study's seed.
+        left_out: kinds of samples that are often left out of evaluations; metrics are
+            given with and without each.
     """
 
     settings: type[MitbihSettings | UcrSettings | WaferSettings | SyntheticSettings]
     description: str
     module: str
     seeded: bool = False
+    left_out: tuple[str, ...] = ()
 
     def function(self, name: str) -> Callable[..., Any]:
         """Return the function `name` of the dataset's module."""
@@ -46,7 +49,10 @@ class Dataset:
 
 DATASETS = {
     "mitbih": Dataset(
-        MitbihSettings, "109,446 heartbeats of 47 people, AAMI classes", "study.data.mitbih"
+        MitbihSettings,
+        "109,446 heartbeats of 47 people, AAMI classes",
+        "study.data.mitbih",
+        left_out=("Q",),  # paced and unclassifiable beats
     ),
     "wafer": Dataset(WaferSettings, "7,164 process signals of silicon wafers", "study.data.wafer"),
     "ucr": Dataset(

@@ -22,12 +22,12 @@ def report(
 
     folder = open_folder(results)
     study = read_study(folder)
-    split_hash = str((study.provenance or {}).get("split_hash", ""))
+    split_hash = (study.provenance or {}).get("split_hash", {})
     written = build_report(study, split_hash, folder)
     if written is None:
         raise StudyFailedError(f"{folder.locate('ledger')}: no trial has scores yet")
-    for name in ("scores", "summary", "timings"):
-        sys.stdout.write(folder.locate(f"{name}.parquet") + "\n")
+    for name in written.files:
+        sys.stdout.write(folder.locate(name) + "\n")
 
 
 if __name__ == "__main__":

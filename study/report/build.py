@@ -1,7 +1,7 @@
 """Building a study's tables from its ledger."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -11,12 +11,16 @@ import pyarrow as pa
 
 from models import MODELS
 from study import fold_files
+from study.data import DATASETS
 from study.definition import Study
 from study.errors import StudyFailedError
 from study.ledger import DamagedError, FoldManifest, Ledger, TrialRecord
-from study.report.cache import ScoreCache, fold_key
-from study.report.fold_scores import READ_FILES, ScoreTask, score_fold
+from study.report.cache import FoldCache, fold_key
+from study.report.details import DETAIL_TABLES, detail_tables, detailed
+from study.report.epochs import FoldHistory
+from study.report.fold_scores import READ_FILES, FoldScores, ScoreTask, score_fold
 from study.report.parallel import Means, best_means, in_order
+from study.report.strata import FoldDetails
 from study.report.summary import summary_table
 from study.report.tables import TrialScores, scores_table, timing, timings_table
 from study.storage import Folder
@@ -28,15 +32,17 @@ ROWS_WORTH_PROCESSES = 400_000
 
 @dataclass(frozen=True)
 class Report:
-    """The tables that were written.
+    """What was written.
 
     Attributes:
         scores: `scores.parquet`.
         summary: `summary.parquet`.
+        files: paths in the results folder.
     """
 
     scores: pa.Table
     summary: pa.Table
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -47,23 +53,27 @@ class _Trial:
         record: how it ended.
         study: the study with the trial's settings.
         manifests: the commits of its folds, by fold.
+        is_detailed: whether its decisions are told by stratum and prevalence.
         keys: `fold_key` by fold.
-        kept: scores that were fitted before, by fold.
+        kept: what was made of folds before, by fold.
         timings: the folds' rows of `timings.parquet`.
     """
 
     record: TrialRecord
     study: Study
     manifests: list[FoldManifest]
+    is_detailed: bool
     keys: dict[int, str]
-    kept: dict[int, pa.Table]
+    kept: dict[int, FoldScores]
     timings: list[dict[str, Any]]
 
 
 def build_report(
-    study: Study, split_hash: str, results: Folder, means: Means | None = None
+    study: Study, split_hash: Mapping[str, str], results: Folder, means: Means | None = None
 ) -> Report | None:
-    """Write `scores.parquet`, `summary.parquet` and `timings.parquet` from the ledger.
+    """Write the study's tables from the ledger: scores, summary, timings, and `details`.
+
+    A study of systems gets the paper's tables and figures as well, as far as it has them.
 
     Compositions are fitted on the stored errors of folds that were not fitted before, or
     whose settings or code have changed since; see `study.report.cache`. Every file that
@@ -71,7 +81,7 @@ def build_report(
 
     Args:
         study: the study.
-        split_hash: of its folds.
+        split_hash: of its folds, by protocol.
         results: the study's results folder.
         means: where to fit; None for the cluster that is connected, else processes on
             this machine's cores, and for little work no process but this.
@@ -82,30 +92,60 @@ def build_report(
     Raises:
         StudyFailedError: a file of the ledger is not what was committed.
     """
-    ledger, cache = Ledger(results.folder("ledger")), ScoreCache(results)
+    ledger, cache = Ledger(results.folder("ledger")), FoldCache(results)
     try:
-        with ThreadPoolExecutor() as readers:
-            read = partial(_read_trial, _without_space(study), ledger, cache)
-            ended = (record for record in ledger.trials() if record.state != "failed")
-            trials = list(readers.map(read, ended))
-        if not trials:
+        ended = [record for record in ledger.trials() if record.state != "failed"]
+        if not ended:
             return None
-        scored = list(_scored(ledger, cache, trials, means))
+        with ThreadPoolExecutor() as readers:
+            told = detailed(study, ended)
+            read = partial(_read_trial, _without_space(study), ledger, cache, told)
+            trials = list(readers.map(read, ended))
+        details = _Details([], [], [])
+        scored = list(_scored(ledger, cache, trials, means, details))
     except DamagedError as error:
         raise StudyFailedError(
             f"{error}; delete the folder of that trial and run the study again"
         ) from None
-    timings = timings_table([row for trial in trials for row in trial.timings])
     scores = scores_table(split_hash, scored)
+    timings = timings_table([row for trial in trials for row in trial.timings])
     del scored, trials
     summary = summary_table(scores)
-    results.write("scores.parquet", fold_files.to_parquet(scores))
-    results.write("summary.parquet", fold_files.to_parquet(summary))
-    results.write("timings.parquet", fold_files.to_parquet(timings))
-    return Report(scores, summary)
+    tables = {"scores": scores, "summary": summary, "timings": timings}
+    tables |= detail_tables(study, details.histories, scores, summary, **details.tables())
+    for name, table in tables.items():
+        results.write(f"{name}.parquet", fold_files.to_parquet(table))
+    for name in DETAIL_TABLES - tables.keys():
+        results.remove(f"{name}.parquet")
+    files = [f"{name}.parquet" for name in tables]
+    if study.systems:
+        from study.report.paper.build import Tables, write_paper_report
+
+        given = Tables(scores, summary, tables["epochs"], tables["measures"])
+        files += write_paper_report(study, results, given)
+    return Report(scores, summary, tuple(files))
 
 
-def _read_trial(study: Study, ledger: Ledger, cache: ScoreCache, record: TrialRecord) -> _Trial:
+@dataclass(frozen=True)
+class _Details:
+    """What is kept of the folds of trials in detail, in their order."""
+
+    histories: list[FoldHistory]
+    strata: list[pa.Table]
+    prevalence: list[pa.Table]
+
+    def add(self, history: FoldHistory, found: FoldDetails) -> None:
+        self.histories.append(history)
+        self.strata.append(found.strata)
+        self.prevalence.append(found.prevalence)
+
+    def tables(self) -> dict[str, list[pa.Table]]:
+        return {"strata": self.strata, "prevalence": self.prevalence}
+
+
+def _read_trial(
+    study: Study, ledger: Ledger, cache: FoldCache, told: Set[str], record: TrialRecord
+) -> _Trial:
     """Return what is known of a trial; what its kept scores were made from is sound."""
     manifests = []
     for fold in range(study.split.folds):
@@ -115,8 +155,11 @@ def _read_trial(study: Study, ledger: Ledger, cache: ScoreCache, record: TrialRe
         manifests.append(manifest)
     trial_study = configure(study, record.parameters)
     components = _components(trial_study)
-    keys = {m.fold: fold_key(m, components, trial_study.scores) for m in manifests}
-    kept = cache.read(record.name, keys)
+    keys = {
+        m.fold: fold_key(m, components, trial_study.scores, _left_out(study)) for m in manifests
+    }
+    is_detailed = record.name in told
+    kept = cache.read(record.name, keys, detailed=is_detailed)
     for manifest in manifests:
         for name in READ_FILES if manifest.fold in kept else ():
             ledger.read(manifest, name)
@@ -124,15 +167,26 @@ def _read_trial(study: Study, ledger: Ledger, cache: ScoreCache, record: TrialRe
         timing(manifest, fold_files.read_json(ledger, manifest, fold_files.TIMINGS))
         for manifest in manifests
     ]
-    return _Trial(record, trial_study, manifests, keys, kept, timings)
+    return _Trial(record, trial_study, manifests, is_detailed, keys, kept, timings)
 
 
 def _scored(
-    ledger: Ledger, cache: ScoreCache, trials: Sequence[_Trial], means: Means | None
+    ledger: Ledger,
+    cache: FoldCache,
+    trials: Sequence[_Trial],
+    means: Means | None,
+    details: _Details,
 ) -> Iterator[TrialScores]:
-    """Yield the scores of each trial; those of a trial are kept as soon as it is fitted."""
+    """Yield the scores of each trial, which are kept as soon as it is fitted; add to `details`."""
     tasks = [
-        ScoreTask(ledger, manifest, _components(trial.study), trial.study.scores)
+        ScoreTask(
+            ledger,
+            manifest,
+            _components(trial.study),
+            trial.study.scores,
+            left_out=_left_out(trial.study),
+            detailed=trial.is_detailed,
+        )
         for trial in trials
         for manifest in trial.manifests
         if manifest.fold not in trial.kept
@@ -145,7 +199,11 @@ def _scored(
         }
         if folds.keys() != trial.kept.keys():
             cache.write(trial.record.name, trial.keys, folds)
-        scores = pa.concat_tables([folds[m.fold] for m in trial.manifests]).combine_chunks()
+        for m in trial.manifests if trial.is_detailed else ():
+            found = folds[m.fold].details
+            assert found is not None
+            details.add(FoldHistory.read(trial.study, ledger, m), found)
+        scores = pa.concat_tables([folds[m.fold].scores for m in trial.manifests]).combine_chunks()
         yield TrialScores(trial.record, trial.study, trial.manifests, scores)
     next(fitted, None)  # lets go of what computed
 
@@ -158,6 +216,10 @@ def _without_space(study: Study) -> Study:
 
 def _components(study: Study) -> tuple[str, ...]:
     return MODELS[study.model.name].components
+
+
+def _left_out(study: Study) -> tuple[str, ...]:
+    return DATASETS[study.dataset.name].left_out
 
 
 def _work(tasks: Sequence[ScoreTask]) -> float:

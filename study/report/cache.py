@@ -1,6 +1,6 @@
 """Scores of folds that were fitted before, kept beside a study's tables.
 
-`score_cache/<trial>` holds the scores of a trial's folds: the sha256 of what follows,
+`score_cache/<kind>/<trial>` holds tables of a trial's folds: the sha256 of what follows,
 then an Arrow stream with the key of each fold in its metadata. A key stands for all
 that decides a fold's scores. A file that is damaged, of another study or of other code
 has no key that is asked for: its folds are fitted anew and it is replaced as a whole.
@@ -18,24 +18,31 @@ from pathlib import Path
 import pyarrow as pa
 
 from study.ledger import FoldManifest, canonical_hash
-from study.report.fold_scores import SCHEMA
+from study.report.fold_scores import SCHEMA, FoldScores
+from study.report.strata import PREVALENCE_SCHEMA, STRATA_SCHEMA, FoldDetails
 from study.scores.settings import ScoreSettings
 from study.storage import Folder
 
 FOLDER = "score_cache"
 LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "scipy")
 _STUDY = Path(__file__).parents[1]
-_CODE = ("fold_files.py", "report/cache.py", "report/fold_scores.py", "scores/*.py")
+_CODE = (
+    "fold_files.py",
+    "report/cache.py",
+    "report/fold_scores.py",
+    "report/strata.py",
+    "scores/*.py",
+)
 _KEYS = b"keys"
 _SEAL_LENGTH = 64
 _ONE_THREAD = pa.ipc.IpcReadOptions(use_threads=False)  # trials are read side by side
 
 
 class ScoreCache:
-    """Reads and keeps scores in a study's results folder."""
+    """Reads and keeps tables of one kind in a study's results folder."""
 
-    def __init__(self, results: Folder) -> None:
-        self._folder = results.folder(FOLDER)
+    def __init__(self, results: Folder, kind: str, schema: pa.Schema) -> None:
+        self._folder, self._schema = results.folder(f"{FOLDER}/{kind}"), schema
 
     def read(self, trial: str, keys: Mapping[int, str]) -> dict[int, pa.Table]:
         """Return the kept scores of a trial's folds, by fold, as far as there are any.
@@ -71,11 +78,11 @@ class ScoreCache:
         Args:
             trial: its name.
             keys: `fold_key` by fold.
-            scores: a table of `SCHEMA` by fold, for the same folds.
+            scores: a table of the schema by fold, for the same folds.
         """
         kept = [(fold, keys[fold], scores[fold].num_rows) for fold in sorted(scores)]
         table = pa.concat_tables([scores[fold] for fold, _, _ in kept]).combine_chunks()
-        schema = SCHEMA.with_metadata({_KEYS: json.dumps(kept).encode()})
+        schema = self._schema.with_metadata({_KEYS: json.dumps(kept).encode()})
         sink = pa.BufferOutputStream()
         options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
         with pa.ipc.new_stream(sink, schema, options=options) as writer:
@@ -84,16 +91,50 @@ class ScoreCache:
         self._folder.write(trial, _seal(body) + body)
 
 
-def fold_key(manifest: FoldManifest, components: Sequence[str], settings: ScoreSettings) -> str:
+class FoldCache:
+    """Reads and keeps what is made of folds: scores, and details where they were asked for."""
+
+    def __init__(self, results: Folder) -> None:
+        self._scores = ScoreCache(results, "scores", SCHEMA)
+        self._strata = ScoreCache(results, "strata", STRATA_SCHEMA)
+        self._prevalence = ScoreCache(results, "prevalence", PREVALENCE_SCHEMA)
+
+    def read(self, trial: str, keys: Mapping[int, str], *, detailed: bool) -> dict[int, FoldScores]:
+        """Return what is kept of a trial's folds, by fold; with details only if all is there."""
+        scores = self._scores.read(trial, keys)
+        if not detailed:
+            return {fold: FoldScores(table, None) for fold, table in scores.items()}
+        strata, prevalence = self._strata.read(trial, keys), self._prevalence.read(trial, keys)
+        return {
+            fold: FoldScores(scores[fold], FoldDetails(strata[fold], prevalence[fold]))
+            for fold in scores.keys() & strata.keys() & prevalence.keys()
+        }
+
+    def write(self, trial: str, keys: Mapping[int, str], folds: Mapping[int, FoldScores]) -> None:
+        """Keep what is made of a trial's folds, durably, in place of what was kept of it."""
+        details = {fold: each.details for fold, each in folds.items() if each.details}
+        if details:
+            self._strata.write(trial, keys, {f: each.strata for f, each in details.items()})
+            self._prevalence.write(trial, keys, {f: each.prevalence for f, each in details.items()})
+        self._scores.write(trial, keys, {f: each.scores for f, each in folds.items()})
+
+
+def fold_key(
+    manifest: FoldManifest,
+    components: Sequence[str],
+    settings: ScoreSettings,
+    left_out: Sequence[str],
+) -> str:
     """Return the sha256 (hex) of what decides a fold's scores.
 
     Args:
         manifest: holds the sha256 of the fold's errors.
         components: names of the model's error components.
         settings: how compositions are fitted.
+        left_out: kinds of samples that details leave out.
     """
     asked = settings.model_dump(mode="json")
-    return canonical_hash([scoring(), vars(manifest), list(components), asked])
+    return canonical_hash([scoring(), vars(manifest), list(components), asked, list(left_out)])
 
 
 @cache

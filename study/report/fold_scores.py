@@ -1,5 +1,6 @@
 """The scores of one fold as a table: every composition, fitted on its stored errors."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import get_type_hints
@@ -8,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from study import fold_files
+from study.leakage import Leakage
 from study.ledger import FoldManifest, Ledger
+from study.report.strata import FoldDecisions, FoldDetails, TestSamples, fold_details
 from study.scores.components import FoldErrors, SplitErrors
-from study.scores.evaluation import ScoreRow, evaluate_fold
+from study.scores.evaluation import Evaluated, ScoreRow, evaluate_compositions
 from study.scores.settings import ScoreSettings
 
 READ_FILES = (fold_files.COMPONENTS, fold_files.TRAINING_COMPONENTS, fold_files.MODEL)
@@ -31,13 +34,15 @@ def _schema() -> pa.Schema:
             ),
             ("num_training", pa.int64()),
             ("beta_unscaled", pa.float64()),
+            *((f"test_{field.name}", pa.int64()) for field in fields(Leakage)),
         ]
     )
 
 
 SCHEMA = _schema()
 """Columns of a fold's scores: its number, the epoch rule, all of `ScoreRow`, the number
-of training samples, and beta times length times channels (null where there is no beta)."""
+of training samples, beta times length times channels (null where there is no beta), and
+how many test samples share something with training."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +54,35 @@ class ScoreTask:
         manifest: its commit.
         components: names of the model's error components.
         settings: how compositions are fitted.
+        left_out: kinds of samples to leave out of further metrics, one at a time.
+        detailed: whether decisions are to be told by stratum and prevalence.
     """
 
     ledger: Ledger
     manifest: FoldManifest
     components: tuple[str, ...]
     settings: ScoreSettings
+    left_out: tuple[str, ...]
+    detailed: bool
 
 
-def score_fold(task: ScoreTask) -> pa.Table:
+@dataclass(frozen=True)
+class FoldScores:
+    """What is made of a fold's errors.
+
+    Attributes:
+        scores: a table of `SCHEMA`, a row per epoch rule, composition and latent form.
+        details: decisions by stratum and prevalence; None if they were not asked for.
+    """
+
+    scores: pa.Table
+    details: FoldDetails | None
+
+
+def score_fold(task: ScoreTask) -> FoldScores:
     """Fit every composition on a fold's stored errors.
 
-    Returns:
-        A table of `SCHEMA`, a row per epoch rule, composition and latent form, in this
-        order. Where both epoch rules hold the same errors, they are fitted once.
+    Where both epoch rules hold the same errors, they are fitted once.
 
     Raises:
         DamagedError: a file of the fold is not what was committed.
@@ -73,17 +93,31 @@ def score_fold(task: ScoreTask) -> pa.Table:
     beta, shape = described["study"]["model"].get("beta"), described["shape"]
     unscaled = None if beta is None else beta * shape["length"] * shape["channels"]
     values = attrgetter(*(field.name for field in fields(ScoreRow)))
+    leaks = tuple(described["leakage"][field.name] for field in fields(Leakage))
     rows: list[tuple[object, ...]] = []
-    fitted: list[tuple[FoldErrors, list[ScoreRow]]] = []
+    fitted: dict[str, list[Evaluated]] = {}
     for rule in fold_files.EPOCH_RULES:
-        found = next((old for same, old in fitted if _equal(same, errors[rule])), None)
-        scores = evaluate_fold(errors[rule], task.settings) if found is None else found
-        fitted.append((errors[rule], scores))
-        end = (len(errors[rule].training), unscaled)
-        rows += [(manifest.fold, rule, *values(score), *end) for score in scores]
+        same = next((old for old in fitted if _equal(errors[old], errors[rule])), None)
+        fitted[rule] = fitted[same] if same else evaluate_compositions(errors[rule], task.settings)
+        end = (len(errors[rule].training), unscaled, *leaks)
+        rows += [(manifest.fold, rule, *values(found.row), *end) for found in fitted[rule]]
     columns = zip(*rows, strict=True) if rows else [()] * len(SCHEMA)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+    scores = pa.Table.from_arrays(arrays, schema=SCHEMA)
+    return FoldScores(scores, _details(task, fitted) if task.detailed else None)
+
+
+def _details(task: ScoreTask, fitted: Mapping[str, Sequence[Evaluated]]) -> FoldDetails:
+    known = fold_files.read_test_samples(task.ledger, task.manifest)
+    decisions: dict[str, FoldDecisions] = {
+        rule: {
+            (each.row.composition, each.row.latent_form): each.decisions
+            for each in found
+            if each.decisions is not None
+        }
+        for rule, found in fitted.items()
+    }
+    return fold_details(decisions, TestSamples(**known), task.manifest.fold, task.left_out)
 
 
 def _equal(one: FoldErrors, other: FoldErrors) -> bool:

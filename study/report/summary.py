@@ -14,6 +14,7 @@ SUMMARY_KEYS = (
     "dataset",
     "protocol",
     "model",
+    "system",
     "trial",
     "config_hash",
     "state",

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from study.definition import Study
+from study.leakage import Leakage
 from study.ledger import FoldManifest, TrialRecord, canonical_hash
 from study.report.fold_scores import SCHEMA
 from study.scores.evaluation import ScoreRow
@@ -46,11 +47,11 @@ class TrialScores:
     scores: pa.Table
 
 
-def scores_table(split_hash: str, trials: Sequence[TrialScores]) -> pa.Table:
+def scores_table(split_hash: Mapping[str, str], trials: Sequence[TrialScores]) -> pa.Table:
     """Return `scores.parquet`.
 
     Args:
-        split_hash: of the study's folds.
+        split_hash: of the study's folds, by protocol.
         trials: by number; at least one.
 
     Returns:
@@ -84,7 +85,7 @@ def timing(manifest: FoldManifest, timings: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _of_trials(
-    split_hash: str, trials: Sequence[TrialScores], trial_of_row: Any
+    split_hash: Mapping[str, str], trials: Sequence[TrialScores], trial_of_row: Any
 ) -> dict[str, pa.Array]:
     """Return the columns that say the same of all rows of a trial."""
     rows = [_trial_row(trial.study, split_hash, trial.record) for trial in trials]
@@ -93,14 +94,15 @@ def _of_trials(
     return {name: column([row.get(name) for row in rows]).take(taken) for name in names}
 
 
-def _trial_row(study: Study, split_hash: str, record: TrialRecord) -> dict[str, Any]:
+def _trial_row(study: Study, split_hash: Mapping[str, str], record: TrialRecord) -> dict[str, Any]:
     config = dump_study(study)
     return {
         "study": study.name,
         "dataset": study.dataset.name,
         "protocol": study.split.protocol,
-        "split_hash": split_hash,
+        "split_hash": split_hash[study.split.protocol],
         "model": study.model.name,
+        "system": study.system,
         "trial": record.name,
         "config_hash": canonical_hash({part: config[part] for part in DECIDING}),
         "state": record.state,
@@ -123,10 +125,11 @@ def _epochs(trials: Sequence[TrialScores], scores: pa.Table, trial_of_row: Any) 
 
 
 def _fixed_columns() -> Iterator[str]:
-    yield from ("study", "dataset", "protocol", "split_hash", "model", "trial", "config_hash")
-    yield from ("state", "fold", "seed", "epoch_rule", "epoch")
+    yield from ("study", "dataset", "protocol", "split_hash", "model", "system")
+    yield from ("trial", "config_hash", "state", "fold", "seed", "epoch_rule", "epoch")
     yield from (field.name for field in fields(ScoreRow))
     yield from ("num_training", "beta_unscaled")
+    yield from (f"test_{field.name}" for field in fields(Leakage))
 
 
 def column(values: list[Any]) -> pa.Array:

@@ -25,6 +25,7 @@ from study.scores.settings import (
     Supervision,
     SvmSolver,
 )
+from study.scores.strata import Decisions
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,29 @@ class ScoreRow(Metrics, FitResult):
     note: str
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """A composition, fitted and applied to test.
+
+    Attributes:
+        row: what was fitted, and its metrics.
+        decisions: on each test sample; None where there are no numbers.
+    """
+
+    row: ScoreRow
+    decisions: Decisions | None
+
+
 def evaluate_fold(
     errors: FoldErrors, settings: ScoreSettings, compositions: Sequence[str] | None = None
 ) -> list[ScoreRow]:
+    """Return the rows of `evaluate_compositions`."""
+    return [each.row for each in evaluate_compositions(errors, settings, compositions)]
+
+
+def evaluate_compositions(
+    errors: FoldErrors, settings: ScoreSettings, compositions: Sequence[str] | None = None
+) -> list[Evaluated]:
     """Fit compositions on validation and measure them on test.
 
     Args:
@@ -76,8 +97,8 @@ def evaluate_fold(
             validation components allow, in table order.
 
     Returns:
-        A row per composition, three (one per latent form) where L is used. A
-        composition that these errors do not allow has a row with a `note`.
+        One per composition, three (one per latent form) where L is used. A composition
+        that these errors do not allow has a row with a `note`.
 
     Raises:
         RequestError: an unknown composition.
@@ -85,7 +106,7 @@ def evaluate_fold(
     names = applicable(errors.validation.values) if compositions is None else compositions
     entries = [(name, find_composition(name)) for name in names]
     return [
-        _row(name, entry, form, errors, settings)
+        _evaluated(name, entry, form, errors, settings)
         for name, entry in entries
         for form in _forms(entry)
     ]
@@ -125,7 +146,7 @@ def validation_metrics(
     if not errors.validation.has_both_classes:
         return Metrics.undefined(errors.validation.label)
     try:
-        return _measure(entry.fit(errors, settings, form), errors.validation)
+        return _measured(_decide(entry.fit(errors, settings, form), errors.validation))
     except CompositionError:
         return Metrics.undefined(errors.validation.label)
 
@@ -134,11 +155,15 @@ def _forms(entry: Composition) -> tuple[LatentForm | Literal[""], ...]:
     return LATENT_FORMS if entry.uses_latent else ("",)
 
 
-def _measure(fitted: FittedComposition, split: SplitErrors) -> Metrics:
+def _decide(fitted: FittedComposition, split: SplitErrors) -> Decisions:
     if not len(split):
         raise CompositionError("metrics need at least one sample, found none")
     score = fitted.score(split)
-    return compute_metrics(split.label, score, fitted.predict(score))
+    return Decisions(split.label, score, fitted.predict(score))
+
+
+def _measured(decisions: Decisions) -> Metrics:
+    return compute_metrics(decisions.label, decisions.score, decisions.prediction)
 
 
 def _validation_f1(fitted: FittedComposition, validation: SplitErrors) -> float:
@@ -152,13 +177,13 @@ def _validation_f1(fitted: FittedComposition, validation: SplitErrors) -> float:
     return predicted_f1(validation.label, prediction)
 
 
-def _row(
+def _evaluated(
     name: str,
     entry: Composition,
     form: LatentForm | Literal[""],
     errors: FoldErrors,
     settings: ScoreSettings,
-) -> ScoreRow:
+) -> Evaluated:
     nan = float("nan")
     undefined = Metrics.undefined(errors.test.label)
     solver: SvmSolver | Literal[""] = settings.svm_solver if entry.supervision == "svm" else ""
@@ -166,7 +191,7 @@ def _row(
     try:
         fitted = entry.fit(errors.for_fitting(), settings, form)
     except CompositionError as error:
-        return _joined(result, undefined, f"fit: {error}")
+        return Evaluated(_joined(result, undefined, f"fit: {error}"), None)
     result = replace(
         result,
         lambda_=fitted.lambda_,
@@ -175,9 +200,10 @@ def _row(
         validation_f1_weighted=_validation_f1(fitted, errors.validation),
     )
     try:
-        return _joined(result, _measure(fitted, errors.test), "")
+        decisions = _decide(fitted, errors.test)
     except CompositionError as error:
-        return _joined(result, undefined, f"test: {error}")
+        return Evaluated(_joined(result, undefined, f"test: {error}"), None)
+    return Evaluated(_joined(result, _measured(decisions), ""), decisions)
 
 
 def _joined(result: FitResult, metrics: Metrics, note: str) -> ScoreRow:

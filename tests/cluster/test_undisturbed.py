@@ -112,7 +112,7 @@ def test_the_stored_study_runs_again_as_it_is(undisturbed, study_file):
 
 def test_splits_are_stored_as_lists_and_hold_normals_in_training(undisturbed):
     splits = pd.read_parquet(undisturbed[0] / "splits.parquet")
-    assert list(splits.columns) == ["fold", "split", "sample", "record"]
+    assert list(splits.columns) == ["fold", "split", "sample", "record", "protocol"]
     errors = pd.read_parquet(undisturbed[0] / "ledger/trial-00000/fold-1/components.parquet")
     abnormal = set(errors.loc[errors["label"] == 1, "sample"])
     trained = set(splits.query("fold == 1 and split == 'training'")["sample"])

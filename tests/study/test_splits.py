@@ -11,7 +11,7 @@ from study.data.assembly import build_samples
 from study.data.samples import Samples
 from study.definition import SplitSettings
 from study.errors import RequestError
-from study.splits import PARTS, Fold, Splits, check_patients_apart, make_splits, splits_table
+from study.splits import PARTS, Fold, Splits, make_splits, splits_table
 
 KINDS = ("S", "V", "F")
 
@@ -184,7 +184,7 @@ def test_the_hash_is_of_every_index(tiny_samples: Callable[..., Samples]) -> Non
     samples = tiny_samples(60, 20)
     splits = divided(samples, "paper", 2)
     assert splits is not None
-    table = splits_table(samples, splits).to_pandas()
+    table = splits_table(samples, {"paper": splits}).to_pandas()
 
     def hashed(frame: Any) -> str:
         digest = hashlib.sha256(b"paper")
@@ -202,23 +202,8 @@ def test_the_hash_is_of_every_index(tiny_samples: Callable[..., Samples]) -> Non
         moved.loc[row, "sample"] += 1
         seen.add(hashed(moved))
     assert len(seen) == 4
+    assert set(table["protocol"]) == {"paper"}
     assert (samples.record[table["sample"]] == table["record"]).all()
-
-
-@pytest.mark.parametrize("what", ["record", "patient"])
-def test_a_record_or_patient_in_two_parts_is_refused(
-    what: str, tiny_samples: Callable[..., Samples]
-) -> None:
-    samples = tiny_samples(6, 3)
-    unique = np.array([f"u{i}" for i in range(9)])
-    apart = replace(samples, record=unique, patient=unique)
-    fold = Fold(np.array([0, 1]), np.array([2, 6]), np.array([3, 7]))
-    check_patients_apart(apart, fold, 0)
-    for first, second in ((0, 2), (6, 7), (1, 3)):
-        names = unique.copy()
-        names[second] = names[first]
-        with pytest.raises(RequestError, match=f"{what} 'u{first}'"):
-            check_patients_apart(replace(apart, **{what: names}), fold, 0)
 
 
 @pytest.mark.parametrize(

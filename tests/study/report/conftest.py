@@ -9,6 +9,7 @@ from study import fold_files
 from study.data.samples import Samples
 from study.definition import Study
 from study.fold_files import Evaluation
+from study.leakage import count_leakage
 from study.ledger import FoldManifest, Ledger, State, TrialRecord, trial_name
 from study.splits import make_splits
 from study.storage import Folder
@@ -16,6 +17,7 @@ from study.study_file import check_study, dump_study, to_yaml
 
 FOLDS = 2
 LAST_EPOCH = 6
+SPLIT_HASHES = {"paper": "hash"}
 
 
 class DrawnLedger:
@@ -72,6 +74,7 @@ class DrawnLedger:
                 "study": {"model": {"beta": parameters["model.beta"]}},
                 "shape": {"length": 32, "channels": 1},
                 "latent_size": 3,
+                "leakage": vars(count_leakage(self.samples, splits.folds[fold])),
             }
             timings = {"train_seconds": 1.5, "evaluate_seconds": 0.5}
             timings |= {"host": "node", "device": "cpu", "threads": 1}
@@ -82,6 +85,9 @@ class DrawnLedger:
                 ),
                 fold_files.TRAINING_COMPONENTS: fold_files.training_components_file(
                     splits_fold, evaluations
+                ),
+                fold_files.HISTORY: fold_files.history_file(
+                    [{"epoch": e, "value": 0.5} for e in range(1, LAST_EPOCH + 1)]
                 ),
                 fold_files.MODEL: fold_files.json_file(model),
                 fold_files.TIMINGS: fold_files.json_file(timings),

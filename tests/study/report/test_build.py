@@ -19,7 +19,7 @@ from study.report.fold_scores import ScoreTask, score_fold
 from study.report.parallel import Means
 from study.storage import LocalFolder
 from study.study_file import check_study, dump_study
-from tests.study.report.conftest import FOLDS, LAST_EPOCH, DrawnLedger
+from tests.study.report.conftest import FOLDS, LAST_EPOCH, SPLIT_HASHES, DrawnLedger
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
 
 def report(drawn: DrawnLedger, means: Means = "serial") -> dict[str, bytes]:
-    assert build_report(drawn.study, "hash", drawn.results, means) is not None
+    assert build_report(drawn.study, SPLIT_HASHES, drawn.results, means) is not None
     return drawn.tables()
 
 
@@ -56,7 +56,7 @@ def flip(drawn: DrawnLedger, path: str, place: int) -> None:
 
 
 def test_a_study_without_scores_has_no_tables(drawn: DrawnLedger) -> None:
-    assert build_report(drawn.study, "hash", drawn.results) is None
+    assert build_report(drawn.study, SPLIT_HASHES, drawn.results) is None
     assert not drawn.results.exists("scores.parquet")
 
 
@@ -91,7 +91,7 @@ def test_tables_are_the_same_bytes_with_and_without_kept_scores(drawn: DrawnLedg
     cold = report(drawn)
     assert report(drawn) == cold
     assert without_cache(drawn) == cold
-    drawn.results.remove(f"{FOLDER}/trial-00000")
+    drawn.results.remove(f"{FOLDER}/scores/trial-00000")
     assert report(drawn) == cold
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_cache_is_noticed_and_replaced(
     tiny_samples: Callable[..., Samples],
 ) -> None:
     drawn, expected = flippable(tiny_samples)
-    path = f"{FOLDER}/trial-00001"
+    path = f"{FOLDER}/scores/trial-00001"
     sound = drawn.results.read(path)
     if cut:
         drawn.results.write(path, sound[: place % len(sound)])
@@ -152,16 +152,16 @@ def test_kept_scores_of_another_trial_or_study_are_not_used(
         ledger.commit(1)
         report(ledger)
     expected = drawn.tables()
-    own = drawn.results.read(f"{FOLDER}/trial-00001")
+    own = drawn.results.read(f"{FOLDER}/scores/trial-00001")
     for foreign in (
-        other.results.read(f"{FOLDER}/trial-00001"),
-        drawn.results.read(f"{FOLDER}/trial-00000"),
+        other.results.read(f"{FOLDER}/scores/trial-00001"),
+        drawn.results.read(f"{FOLDER}/scores/trial-00000"),
     ):
         fitted.clear()
-        drawn.results.write(f"{FOLDER}/trial-00001", foreign)
+        drawn.results.write(f"{FOLDER}/scores/trial-00001", foreign)
         assert report(drawn) == expected
         assert fitted == folds_of(1)
-        assert drawn.results.read(f"{FOLDER}/trial-00001") == own
+        assert drawn.results.read(f"{FOLDER}/scores/trial-00001") == own
 
 
 def test_other_settings_code_or_libraries_fit_anew(
@@ -189,7 +189,7 @@ def test_damage_to_the_ledger_is_named_whether_scores_were_kept_or_not(
 ) -> None:
     drawn.commit(0)
     before = report(drawn)
-    for name in (*fold_scores.READ_FILES, fold_files.TIMINGS):
+    for name in (*fold_scores.READ_FILES, fold_files.TIMINGS, fold_files.HISTORY):
         path = f"ledger/{trial_name(0)}/{fold_name(1)}/{name}"
         for kept in (True, False):
             flip(drawn, path, 1001)
@@ -223,7 +223,7 @@ def test_trials_that_were_fitted_before_an_interruption_are_kept(
         patch.setattr(build, "score_fold", interrupted)
         with pytest.raises(KeyboardInterrupt):
             report(drawn)
-    assert drawn.results.names(FOLDER) == ["trial-00000", "trial-00001"]
+    assert drawn.results.names(f"{FOLDER}/scores") == ["trial-00000", "trial-00001"]
     after = report(drawn)
     assert fitted == folds_of(2)
     assert after == without_cache(drawn)
@@ -233,14 +233,14 @@ def test_equal_errors_under_both_epoch_rules_are_fitted_once(
     drawn: DrawnLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn.commit(0, (LAST_EPOCH, 2))
-    evaluate = fold_scores.evaluate_fold
+    evaluate = fold_scores.evaluate_compositions
     fits: list[float] = []
 
     def counted(errors, settings):  # type: ignore[no-untyped-def]
         fits.append(errors.test.values["reconstruction_error"].sum())
         return evaluate(errors, settings)
 
-    monkeypatch.setattr(fold_scores, "evaluate_fold", counted)
+    monkeypatch.setattr(fold_scores, "evaluate_compositions", counted)
     scores = pd.read_parquet(io.BytesIO(report(drawn)["scores"]))
     assert len(fits) == len(set(fits)) == 3
     for fold, equal in ((0, True), (1, False)):
@@ -260,7 +260,9 @@ def test_little_work_stays_in_this_process_and_much_does_not(drawn: DrawnLedger)
     drawn.commit(0)
     ledger = drawn.ledger
     manifests = [ledger.fold("trial-00000", fold) for fold in range(FOLDS)]
-    tasks = [ScoreTask(ledger, m, (), drawn.study.scores) for m in manifests if m is not None]
+    tasks = [
+        ScoreTask(ledger, m, (), drawn.study.scores, (), False) for m in manifests if m is not None
+    ]
     rows = pd.read_parquet(io.BytesIO(ledger.read(tasks[0].manifest, fold_files.COMPONENTS)))
     assert build._work(tasks) == 2 * len(rows) / build.ROWS_WORTH_PROCESSES
     assert build._work([]) == 0

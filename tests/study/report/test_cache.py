@@ -31,7 +31,7 @@ def bits(table: pa.Table) -> list[list[str]]:
 
 
 def test_kept_scores_are_read_as_they_were(folder: Folder) -> None:
-    kept = ScoreCache(folder)
+    kept = ScoreCache(folder, "scores", SCHEMA)
     tables = {0: scores(0, 3), 1: scores(1, 2), 2: scores(2, 0)}
     keys = {0: "a", 1: "b", 2: "c"}
     kept.write("trial-00000", keys, tables)
@@ -43,7 +43,7 @@ def test_kept_scores_are_read_as_they_were(folder: Folder) -> None:
 
 
 def test_scores_under_another_key_are_not_found(folder: Folder) -> None:
-    kept = ScoreCache(folder)
+    kept = ScoreCache(folder, "scores", SCHEMA)
     kept.write("trial-00000", {0: "a", 1: "b"}, {0: scores(0, 3), 1: scores(1, 2)})
     read = kept.read("trial-00000", {0: "other", 1: "b"})
     assert list(read) == [1]
@@ -53,17 +53,17 @@ def test_scores_under_another_key_are_not_found(folder: Folder) -> None:
 
 
 def test_what_is_written_replaces_all_that_was_kept(folder: Folder) -> None:
-    kept = ScoreCache(folder)
+    kept = ScoreCache(folder, "scores", SCHEMA)
     kept.write("trial-00000", {0: "a", 1: "b"}, {0: scores(0, 3), 1: scores(1, 2)})
     kept.write("trial-00000", {0: "z"}, {0: scores(0, 1)})
     assert list(kept.read("trial-00000", {0: "z", 1: "b"})) == [0]
-    assert folder.names(cache.FOLDER) == ["trial-00000"]
+    assert folder.names(f"{cache.FOLDER}/scores") == ["trial-00000"]
 
 
 def test_every_bit_of_a_file_counts(folder: Folder) -> None:
-    kept = ScoreCache(folder)
+    kept = ScoreCache(folder, "scores", SCHEMA)
     kept.write("trial-00000", {0: "a"}, {0: scores(0, 1)})
-    path = f"{cache.FOLDER}/trial-00000"
+    path = f"{cache.FOLDER}/scores/trial-00000"
     sound = folder.read(path)
     for place in range(len(sound)):
         changed = bytearray(sound)
@@ -80,24 +80,27 @@ def test_a_sound_file_of_another_form_is_not_used(folder: Folder) -> None:
     with pa.ipc.new_stream(sink, SCHEMA) as writer:
         writer.write_table(scores(0, 2))
     for body in (b"", b"not a table", sink.getvalue().to_pybytes()):
-        folder.write(f"{cache.FOLDER}/trial-00000", cache._seal(body) + body)
-        assert ScoreCache(folder).read("trial-00000", {0: "a"}) == {}
+        folder.write(f"{cache.FOLDER}/scores/trial-00000", cache._seal(body) + body)
+        assert ScoreCache(folder, "scores", SCHEMA).read("trial-00000", {0: "a"}) == {}
 
 
-def other_inputs() -> Iterator[tuple[FoldManifest, tuple[str, ...], ScoreSettings]]:
-    plain = ("a", "b"), ScoreSettings()
+def other_inputs() -> Iterator[
+    tuple[FoldManifest, tuple[str, ...], ScoreSettings, tuple[str, ...]]
+]:
+    plain = ("a", "b"), ScoreSettings(), ()
     yield MANIFEST, *plain
     yield replace(MANIFEST, fold=1), *plain
     yield replace(MANIFEST, trial="trial-00001"), *plain
     yield replace(MANIFEST, files={"components.parquet": "ac"}), *plain
-    yield MANIFEST, ("a", "c"), ScoreSettings()
+    yield MANIFEST, ("a", "c"), ScoreSettings(), ()
+    yield MANIFEST, ("a", "b"), ScoreSettings(), ("Q",)
     for settings in (
         ScoreSettings(quantile=0.9),
         ScoreSettings(lambda_steps=99),
         ScoreSettings(svm_gamma="auto"),
         ScoreSettings(latent_distance="signed"),
     ):
-        yield MANIFEST, ("a", "b"), settings
+        yield MANIFEST, ("a", "b"), settings, ()
 
 
 def test_a_key_stands_for_all_that_decides_scores() -> None:
@@ -114,7 +117,7 @@ def test_other_code_is_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         for text in ("1", "2"):
             (tmp_path / name).write_text(text)
             cache.scoring.cache_clear()
-            found.add(fold_key(MANIFEST, (), ScoreSettings()))
+            found.add(fold_key(MANIFEST, (), ScoreSettings(), ()))
     cache.scoring.cache_clear()
     assert len(found) == 6
 

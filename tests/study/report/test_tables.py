@@ -22,7 +22,17 @@ from study.storage import LocalFolder
 from study.study_file import configure
 
 PROMISED = [
-    *("study", "dataset", "protocol", "split_hash", "model", "trial", "config_hash", "state"),
+    *(
+        "study",
+        "dataset",
+        "protocol",
+        "split_hash",
+        "model",
+        "system",
+        "trial",
+        "config_hash",
+        "state",
+    ),
     *("fold", "seed", "epoch_rule", "epoch", "composition", "latent_form", "supervision"),
     *("lambda_", "gamma", "tau", "f1_weighted", "f1_anomaly", "f1_macro", "precision", "recall"),
     *("phi", "auroc", "auroc_labels", "auprc", "prevalence", "num_samples"),
@@ -61,13 +71,15 @@ class Scored:
     def trial(self) -> TrialScores:
         study = configure(self.study, self.record.parameters)
         scores = [
-            score_fold(ScoreTask(self.ledger, manifest, ENCODER_ERRORS, study.scores))
+            score_fold(
+                ScoreTask(self.ledger, manifest, ENCODER_ERRORS, study.scores, (), False)
+            ).scores
             for manifest in self.manifests
         ]
         return TrialScores(self.record, study, self.manifests, pa.concat_tables(scores))
 
     def table(self) -> pa.Table:
-        return scores_table(self.splits.split_hash, [self.trial()])
+        return scores_table({"paper": self.splits.split_hash}, [self.trial()])
 
 
 @pytest.fixture

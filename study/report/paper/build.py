@@ -1,0 +1,58 @@
+"""Writing a study's form of the paper's tables and figures into its results folder."""
+
+import pyarrow as pa
+
+from study.definition import Study
+from study.fold_files import to_parquet
+from study.ledger import Ledger
+from study.report.paper.pages import Page, pages
+from study.report.paper.pictures import rendered
+from study.report.paper.source import FoldFiles, Source, Tables, trials_by_system
+from study.storage import Folder
+
+__all__ = ["Tables", "write_paper_report"]
+
+FOLDER = "report"
+
+
+def write_paper_report(study: Study, results: Folder, tables: Tables) -> list[str]:
+    """Write `report/<name>.parquet`, `.png` and `.svg` for every table and figure there is.
+
+    Names are `table_1` to `table_4`, `figure_1` and `figure_3` to `figure_11`; where the
+    protocol is not the paper's, it follows the name (`table_2_inter_patient`). What the
+    study has no system, file or column for is left out.
+
+    Args:
+        study: the study.
+        results: its results folder, whose ledger holds the samples and norms that are drawn.
+        tables: the study's tables.
+
+    Returns:
+        The files' paths in the results folder, in the order written; none for a study
+        without systems.
+
+    Raises:
+        DamagedError: a file of the ledger is not what was committed.
+    """
+    ledger, written = Ledger(results.folder("ledger")), list[str]()
+    for protocol in tables.protocols():
+        of_protocol = tables.of_protocol(protocol)
+        files = FoldFiles(ledger, trials_by_system(of_protocol.scores))
+        dataset = study.dataset
+        source = Source(of_protocol, files, protocol, dataset.name, dataset.length)
+        for page in pages(source):
+            name = page.name if protocol == "paper" else f"{page.name}_{protocol}"
+            for ending, content in _files(page, source).items():
+                written.append(f"{FOLDER}/{name}.{ending}")
+                results.write(written[-1], content)
+    return written
+
+
+def _files(page: Page, source: Source) -> dict[str, bytes]:
+    """Return a page's files by ending; its table says of which dataset and protocol it is."""
+    data = page.data
+    for column in ("protocol", "dataset"):
+        if column not in data.column_names:
+            same = pa.array([getattr(source, column)] * data.num_rows, pa.string())
+            data = data.add_column(0, column, same)
+    return {"parquet": to_parquet(data), **rendered(page.figure)}

@@ -1,0 +1,68 @@
+"""The paper's own numbers: `published.csv`, means and deviations over its folds.
+
+Tables I and IV (TSTR), II (compositions) and III (systems), and the chi fit of figure 4.
+"""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+EPOCHS = 500
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number of the paper.
+
+    Attributes:
+        mean: over the paper's folds.
+        deviation: over its folds; None where it gives none.
+    """
+
+    mean: float
+    deviation: float | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a number stands in the paper.
+
+    Attributes:
+        table: `I` to `IV`, or `Fig. 4`.
+        dataset: `mitbih` or `wafer`.
+        system: as studies name it, e.g. `vaegan_2`.
+        composition: of the scores; "" for TSTR and the chi fit.
+        metric: as the study's tables name it, e.g. `f1_weighted`.
+    """
+
+    table: str
+    dataset: str
+    system: str
+    composition: str
+    metric: str
+
+
+@cache
+def published_numbers() -> dict[Place, Published]:
+    """Return all numbers of the paper that a study is compared with, by place."""
+    text = files(__package__).joinpath("published.csv").read_text(encoding="utf-8")
+    return {
+        Place(row["table"], row["dataset"], row["system"], row["composition"], row["metric"]): (
+            Published(float(row["mean"]), float(row["deviation"]) if row["deviation"] else None)
+        )
+        for row in csv.DictReader(text.splitlines())
+    }
+
+
+def best_composition_published(dataset: str, system: str) -> str | None:
+    """Return the composition behind a system's row of table III; None if it has no row."""
+    return next(
+        (
+            place.composition
+            for place in published_numbers()
+            if (place.table, place.dataset, place.system) == ("III", dataset, system)
+        ),
+        None,
+    )

@@ -1,0 +1,148 @@
+"""The tables I to IV as pictures: ours, the paper's and the difference in every cell."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from study.report.paper.basis import BEST, WEIGHTS, Basis, footer, only_the_papers
+from study.report.paper.names import (
+    BLACK,
+    GREY,
+    METRICS,
+    VERMILION,
+    composition_label,
+    system_label,
+)
+from study.report.paper.pictures import SMALL, framed
+from study.report.paper.tables import OURS, PAPERS
+
+TITLES = {
+    "I": "Table I: TSTR",
+    "II": "Table II: weighted F₁ by composition",
+    "III": "Table III: systems, by weighted F₁, φ and AUROC",
+    "IV": "Table IV: TSTR",
+}
+HOW_TO_READ = (
+    "each cell: this study, mean ± deviation over folds; the paper's; the difference."
+    " Shaded: more than two of the paper's deviations above (▲) or below (▼)"
+)
+CHOSEN = {PAPERS: "the paper's choice", OURS: "best on validation", "": ""}
+
+_COLUMN, _ROW, _LINE, _LETTER = 1.3, 0.66, 0.18, 0.07  # inches
+_SHADE = "#FBE3D6"
+_MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table picture.
+
+    Attributes:
+        row: what the row is called, one or two lines.
+        column: what the column is called.
+        ours: this study's number.
+        published: the paper's number, "" if it has none.
+        difference: ours - published, "" if there is none.
+        beyond: whether that is more than two of the paper's deviations.
+    """
+
+    row: str
+    column: str
+    ours: str
+    published: str
+    difference: str
+    beyond: bool
+
+
+def draw_table(table: pa.Table, basis: Basis) -> Figure:
+    """Draw one of the paper's tables.
+
+    Args:
+        table: rows of `tables.SCHEMA` of one table and one protocol, at least one.
+        basis: what it rests on.
+    """
+    cells = list(_cells(table))
+    rows = list(dict.fromkeys(cell.row for cell in cells))
+    columns = list(dict.fromkeys(cell.column for cell in cells))
+    note = footer(basis, WEIGHTS[BEST], _running_mean(table), only_the_papers(basis), HOW_TO_READ)
+    head = 0.2 + _LETTER * max(len(line) for name in rows for line in name.splitlines())
+    width, height = head + _COLUMN * len(columns), _ROW * len(rows) + 2 * _LINE
+    figure = framed(TITLES[table["table"][0].as_py()], note, width + 0.2, height)
+    axes = figure.add_subplot()
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    for number, name in enumerate(columns):
+        axes.text(
+            _middle(head, number), _LINE, name, ha="center", va="center", weight="bold", size=9
+        )
+    for number, name in enumerate(rows):
+        top = 2 * _LINE + _ROW * number
+        axes.hlines(top, 0, width, color=GREY, linewidth=0.5)
+        axes.text(0.02, top + _ROW / 2, name, va="center", size=9)
+    for cell in cells:
+        _draw_cell(axes, cell, _middle(head, columns.index(cell.column)), rows.index(cell.row))
+    return figure
+
+
+def _draw_cell(axes: Axes, cell: Cell, middle: float, row: int) -> None:
+    top = 2 * _LINE + _ROW * row
+    if cell.beyond:
+        corner = (middle - _COLUMN / 2 + 0.03, top + 0.03)
+        axes.add_patch(Rectangle(corner, _COLUMN - 0.06, _ROW - 0.06, color=_SHADE, linewidth=0))
+    lines = [(cell.ours, BLACK, 9), (cell.published, GREY, SMALL)]
+    lines.append((cell.difference, VERMILION if cell.beyond else GREY, SMALL))
+    written = [line for line in lines if line[0]]
+    first = top + _ROW / 2 - _LINE * (len(written) - 1) / 2
+    for number, (text, colour, size) in enumerate(written):
+        place = first + _LINE * number
+        axes.text(middle, place, text, ha="center", va="center", color=colour, size=size)
+
+
+def _middle(head: float, column: int) -> float:
+    return head + _COLUMN * (column + 0.5)
+
+
+def _cells(table: pa.Table) -> Iterator[Cell]:
+    for row in table.to_pylist():
+        composition = composition_label(row["composition"], row["latent_form"])
+        system, column = system_label(row["system"]), METRICS[row["metric"]]
+        name = system
+        if row["table"] == "II":
+            name, column = composition.replace("), ", "),\n"), system
+        elif row["table"] == "III":
+            name = f"{system}\n{composition}\n{CHOSEN[row['variant']]}"
+        published = _with_deviation(row["published"], row["published_std"])
+        yield Cell(
+            name,
+            column,
+            ours=_with_deviation(row["ours"], row["ours_std"]) or "–",
+            published=published,
+            difference=_difference(row["difference"], bool(row["beyond_two_deviations"])),
+            beyond=bool(row["beyond_two_deviations"]),
+        )
+
+
+def _with_deviation(mean: float | None, deviation: float | None) -> str:
+    if mean is None:
+        return ""
+    number = f"{mean:.3f}".replace("-", _MINUS)
+    return number if deviation is None else f"{number} ± {deviation:.3f}"
+
+
+def _difference(value: float | None, beyond: bool) -> str:
+    if value is None:
+        return ""
+    mark = "" if not beyond else "▲ " if value > 0 else "▼ "
+    return mark + f"{value:+.3f}".replace("-", _MINUS)
+
+
+def _running_mean(table: pa.Table) -> str:
+    """Say how many measurements stand behind TSTR."""
+    counts = {count for count in table["measurements"].to_pylist() if count is not None}
+    if not counts:
+        return ""
+    return f"running means of at least {min(counts)} measurements (the paper: 5)"
