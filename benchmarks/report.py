@@ -25,6 +25,7 @@ from study.data.assembly import build_samples
 from study.data.samples import Samples
 from study.definition import Study
 from study.fold_files import Errors, Evaluation
+from study.leakage import count_leakage
 from study.ledger import FoldManifest, Ledger, TrialRecord, canonical_hash, trial_name
 from study.report.cache import FOLDER
 from study.splits import Fold
@@ -85,7 +86,9 @@ def make_results(
     study = _study(trials, folds)
     name = f"{study.name}-{trials}x{folds}x{training}-{validation}-{test}"
     results = LocalFolder(root / name)
-    results.write("study.yaml", to_yaml(dump_study(study)).encode())
+    hashes = {"split_hash": {study.split.protocol: canonical_hash(name)}}
+    stored = study.model_copy(update={"provenance": hashes})
+    results.write("study.yaml", to_yaml(dump_study(stored)).encode())
     ledger = Ledger(results.folder("ledger"))
     sizes = {"training": training, "validation": validation, "test": test}
     samples, splits = _samples_and_splits(sizes, folds, seed)
@@ -211,6 +214,7 @@ def _files(
         "components": list(ENCODER_ERRORS),
         "latent_size": latent_size,
         "samples_hash": canonical_hash(len(samples)),
+        "leakage": vars(count_leakage(samples, fold)),
     }
     timings: dict[str, Any] = {"train_seconds": 60.0, "evaluate_seconds": 1.0}
     timings |= {"host": "node", "device": "cpu", "threads": 1}

@@ -30,7 +30,7 @@ RECONSTRUCTION_ERROR = "reconstruction_error"
 OUTLIER_SCORE = "outlier_score"
 AUTOENCODER_ERRORS = (RECONSTRUCTION_ERROR, "latent_norm")
 ENCODER_ERRORS = (RECONSTRUCTION_ERROR, "discrimination_error", "latent_norm")
-REFINED_ERRORS = (*ENCODER_ERRORS, "latent_distance", "start_norm", "end_norm")
+REFINEMENT_ERRORS = ("latent_distance", "start_norm", "end_norm")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class ModelEntry:
     Attributes:
         settings: the class of the model's settings.
         location: `module:class` of its implementation.
-        components: the error components it gives each sample, as columns.
+        components: the error components it gives each sample, as columns; a model that
+            trains another gives those of that one first, see `components_of`.
         training_defaults: training settings that differ from the common defaults.
         description: one line for listings.
         fitted_once: whether it is fitted in one epoch, and no training setting moves it.
@@ -105,8 +106,8 @@ MODELS: dict[str, ModelEntry] = {
     "latent_refinement": ModelEntry(
         settings=LatentRefinementSettings,
         location="models.latent_refinement:LatentRefinement",
-        components=REFINED_ERRORS,
-        description="beta-VAEGAN, scored after a search for z that starts at the encoder's",
+        components=REFINEMENT_ERRORS,
+        description="an encoder model, scored after a search for z that starts at the encoder's",
         training_defaults={"validation_interval": 100},
     ),
     "pca": ModelEntry(
@@ -142,6 +143,25 @@ MODELS: dict[str, ModelEntry] = {
         fitted_once=True,
     ),
 }
+
+
+def components_of(settings: Any) -> tuple[str, ...]:
+    """Return the error components of a model with these settings, in order."""
+    trained = getattr(settings, "encoder", None)
+    return (*(components_of(trained) if trained else ()), *MODELS[settings.name].components)
+
+
+def training_defaults_of(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the training settings by which a model, in a study file's form, differs.
+
+    They are those of the model that it trains and its own. An unknown name has none.
+    """
+    trained = model.get("encoder")
+    entry = MODELS.get(str(model.get("name")))
+    return {
+        **(training_defaults_of(trained) if isinstance(trained, Mapping) else {}),
+        **(entry.training_defaults if entry else {}),
+    }
 
 
 def implementation(name: str) -> "type[Model]":

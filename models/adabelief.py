@@ -2,21 +2,22 @@
 
 The update is that of the authors' package `adabelief-pytorch` without weight decay. It
 is here since each of its steps goes over all weights in one call (PyTorch's `foreach`),
-which costs a third of a loop over parameters on a CPU and one launch on a GPU.
+which costs a third of a loop over parameters on a CPU and one launch on a GPU. It is no
+`torch.optim.Optimizer`: building one imports PyTorch's compiler, which takes a fresh
+process as long as importing all the rest of PyTorch.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 _RECTIFIABLE = 5
 
 
-class AdaBelief(Optimizer):
+class AdaBelief:
     """Steps are large where the gradient is what its moving average believed.
 
     Args:
@@ -37,48 +38,72 @@ class AdaBelief(Optimizer):
         *,
         rectify: bool,
     ) -> None:
-        defaults = {"lr": learning_rate, "betas": betas, "eps": epsilon, "rectify": rectify}
-        super().__init__(parameters, defaults)
+        self.parameters = list(parameters)
+        self._learning_rate, self._betas = learning_rate, betas
+        self._epsilon, self._rectify = epsilon, rectify
+        self._state: dict[int, dict[str, Any]] = {}
+
+    def zero_grad(self, *, set_to_none: bool = True) -> None:
+        """Forget the gradients; they are never kept as zeros."""
+        assert set_to_none
+        for parameter in self.parameters:
+            parameter.grad = None
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """Move all parameters that have a gradient."""
-        assert closure is None
-        for group in self.param_groups:
-            by_step: dict[int, list[Tensor]] = {}
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                if not self.state[p]:
-                    self.state[p] = {
-                        "step": 0,
-                        "average": torch.zeros_like(p),
-                        "deviation": torch.zeros_like(p),
-                    }
-                self.state[p]["step"] += 1
-                by_step.setdefault(self.state[p]["step"], []).append(p)
-            for step, moved in by_step.items():
-                self._move(moved, step, group)
+        by_step: dict[int, list[int]] = {}
+        for index, parameter in enumerate(self.parameters):
+            if parameter.grad is None:
+                continue
+            if index not in self._state:
+                self._state[index] = {
+                    "step": 0,
+                    "average": torch.zeros_like(parameter),
+                    "deviation": torch.zeros_like(parameter),
+                }
+            self._state[index]["step"] += 1
+            by_step.setdefault(self._state[index]["step"], []).append(index)
+        for step, moved in by_step.items():
+            self._move(moved, step)
 
-    def _move(self, moved: list[Tensor], step: int, group: dict[str, Any]) -> None:
-        beta1, beta2 = group["betas"]
-        gradients = [p.grad for p in moved if p.grad is not None]
-        averages: list[Tensor] = [self.state[p]["average"] for p in moved]
-        deviations: list[Tensor] = [self.state[p]["deviation"] for p in moved]
+    def state_dict(self) -> dict[str, Any]:
+        """Return what further steps depend on: `step`, `average`, `deviation` by parameter."""
+        return {"state": {index: dict(kept) for index, kept in self._state.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over copies of what `state_dict` returned."""
+        self._state = {
+            index: {
+                "step": kept["step"],
+                **{n: kept[n].to(self.parameters[index], copy=True) for n in _MOMENTS},
+            }
+            for index, kept in state["state"].items()
+        }
+
+    def _move(self, moved: list[int], step: int) -> None:
+        beta1, beta2 = self._betas
+        parameters: list[Tensor] = [self.parameters[index] for index in moved]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        averages: list[Tensor] = [self._state[index]["average"] for index in moved]
+        deviations: list[Tensor] = [self._state[index]["deviation"] for index in moved]
         torch._foreach_lerp_(averages, gradients, 1 - beta1)
         surprises = torch._foreach_sub(gradients, averages)
         torch._foreach_mul_(deviations, beta2)
         torch._foreach_addcmul_(deviations, surprises, surprises, 1 - beta2)
-        torch._foreach_add_(deviations, group["eps"])
-        scale, root_scale = step_scales(step, beta1, beta2, rectify=group["rectify"])
+        torch._foreach_add_(deviations, self._epsilon)
+        scale, root_scale = step_scales(step, beta1, beta2, rectify=self._rectify)
         if root_scale is None:
-            torch._foreach_add_(moved, averages, alpha=-group["lr"] * scale)
+            torch._foreach_add_(parameters, averages, alpha=-self._learning_rate * scale)
             return
         roots = torch._foreach_sqrt(deviations)
         if root_scale != 1:
             torch._foreach_mul_(roots, root_scale)
-        torch._foreach_add_(roots, group["eps"])
-        torch._foreach_addcdiv_(moved, averages, roots, -group["lr"] * scale)
+        torch._foreach_add_(roots, self._epsilon)
+        torch._foreach_addcdiv_(parameters, averages, roots, -self._learning_rate * scale)
+
+
+_MOMENTS = ("average", "deviation")
 
 
 def step_scales(

@@ -24,7 +24,7 @@ from models.settings import AdversarialSettings, DiscriminatorSettings
 class AdversarialModel(DecoderModel):
     """A decoder whose output a discriminator compares with real samples."""
 
-    components: ClassVar[tuple[str, ...]] = ENCODER_ERRORS
+    components: tuple[str, ...] = ENCODER_ERRORS
     settings: DiscriminatorSettings
 
     def build_networks(self) -> dict[str, nn.Module]:
@@ -48,14 +48,14 @@ class AdversarialModel(DecoderModel):
         self._step("discriminator", loss)
         return loss
 
-    def _compare(self, x: Tensor, reconstructed: Tensor, z: Tensor) -> dict[str, Tensor]:
+    def compare(self, x: Tensor, reconstructed: Tensor, z: Tensor) -> dict[str, Tensor]:
         """Return R(x), D(x) and ||z|| (section III-B), `(batch,)` each."""
         both = torch.cat([x, reconstructed]).to(self.dtype)
         discriminator = self.networks["discriminator"]
         assert isinstance(discriminator, Discriminator | FrozenDiscriminator)
         real, fake = discriminator.features(both).float().chunk(2, dim=1)
         return {
-            **super()._compare(x, reconstructed, z),
+            **super().compare(x, reconstructed, z),
             "discrimination_error": (real - fake).square().mean(dim=(0, 2)),
         }
 

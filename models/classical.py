@@ -156,7 +156,7 @@ class PrincipalComponents(ClassicalModel):
     x in this range; a sample outside of it (`scaling: training`) is the more abnormal.
     """
 
-    components: ClassVar[tuple[str, ...]] = (RECONSTRUCTION_ERROR,)
+    components: tuple[str, ...] = (RECONSTRUCTION_ERROR,)
     parameters: ClassVar[tuple[str, ...]] = ("mean", "components")
     settings: PCASettings
 
@@ -189,7 +189,7 @@ class NearestNeighbours(ClassicalModel):
     been left out, or a threshold from their scores would be too low for new normals.
     """
 
-    components: ClassVar[tuple[str, ...]] = (OUTLIER_SCORE,)
+    components: tuple[str, ...] = (OUTLIER_SCORE,)
     parameters: ClassVar[tuple[str, ...]] = ("points",)
     settings: KNNSettings
 
@@ -221,7 +221,7 @@ class OneClassSVM(ClassicalModel):
     decision function of Schölkopf et al. (2001) with its sign turned: above 0 is outside.
     """
 
-    components: ClassVar[tuple[str, ...]] = (OUTLIER_SCORE,)
+    components: tuple[str, ...] = (OUTLIER_SCORE,)
     parameters: ClassVar[tuple[str, ...]] = (
         "mean",
         "components",

@@ -23,7 +23,7 @@ from models.settings import DecoderSettings, EncoderDecoderSettings, TrainingSet
 class DecoderModel(GradientModel):
     """A model that finds a z for every sample and decodes it."""
 
-    components: ClassVar[tuple[str, ...]] = AUTOENCODER_ERRORS
+    components: tuple[str, ...] = AUTOENCODER_ERRORS
     settings: DecoderSettings
 
     def __init__(
@@ -54,11 +54,11 @@ class DecoderModel(GradientModel):
     def _output(self, logits: Tensor) -> Tensor:
         return logits.sigmoid() if self.settings.output_layer == "sigmoid" else logits.tanh()
 
-    def _generate(self, z: Tensor) -> Tensor:
+    def batch_generation(self, z: Tensor) -> Tensor:
         """Return x̂ = G(z), `(batch, channels, length)` float32."""
         return self._output(self._decode(z))
 
-    def _compare(self, x: Tensor, reconstructed: Tensor, z: Tensor) -> dict[str, Tensor]:
+    def compare(self, x: Tensor, reconstructed: Tensor, z: Tensor) -> dict[str, Tensor]:
         """Return R(x) and ||z|| (section III-B), `(batch,)` each."""
         return {
             "reconstruction_error": (x - reconstructed).square().mean(dim=(1, 2)),
@@ -68,15 +68,15 @@ class DecoderModel(GradientModel):
     def batch_errors(self, x: Tensor) -> dict[str, Tensor]:
         """Compare x with G(z) of its z; see `GradientModel.batch_errors`."""
         z = self.latent(x)
-        return self._compare(x, self._generate(z), z)
+        return self.compare(x, self.batch_generation(z), z)
 
     def batch_reconstruction(self, x: Tensor) -> Tensor:
         """x̂ = G(z); see `GradientModel.batch_reconstruction`."""
-        return self._generate(self.latent(x))
+        return self.batch_generation(self.latent(x))
 
     def generate(self, z: Tensor) -> Tensor:
         """Decode in batches; see `Model.generate`."""
-        return torch.cat(self.in_batches(self._generate, z))
+        return torch.cat(self.in_batches(self.batch_generation, z))
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 import contextlib
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Adam
 
 from models.adabelief import AdaBelief
 from models.frozen import frozen_network
@@ -18,9 +19,12 @@ from models.settings import OptimizerSettings, TrainingSettings
 SCORING_BATCH = 1024
 
 Result = TypeVar("Result")
+Errors = dict[str, Tensor]
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerSettings) -> Optimizer:
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], settings: OptimizerSettings
+) -> AdaBelief | Adam:
     """Return the optimiser that `settings` names, over `parameters`."""
     if settings.name == "adam":
         return Adam(
@@ -50,6 +54,17 @@ def frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
+
+
+def joined(batches: Sequence[Errors], components: Iterable[str]) -> Errors:
+    """Return the errors of batches as those of all their samples, `(n,)` float32 each."""
+    return {name: torch.cat([batch[name] for batch in batches]).float() for name in components}
+
+
+def variances_over(score: Callable[[Tensor], Errors], draws: int, x: Tensor) -> Errors:
+    """Return the variance of each error of a batch over `draws` scorings."""
+    drawn = [score(x) for _ in range(draws)]
+    return {name: torch.stack([errors[name] for errors in drawn]).var(dim=0) for name in drawn[0]}
 
 
 class GradientModel(Model):
@@ -145,23 +160,19 @@ class GradientModel(Model):
 
     def errors(self, samples: Tensor) -> dict[str, Tensor]:
         """Score in batches; see `Model.errors`."""
-        return self._joined_errors(self.in_batches(self.batch_errors, samples))
+        return joined(self.in_batches(self.batch_errors, samples), self.components)
 
     def error_variances(self, samples: Tensor, draws: int) -> dict[str, Tensor]:
         """Score each batch `draws` times if z is drawn; see `Model.error_variances`."""
-        if getattr(self.settings, "latent", "mean") != "sampled":
+        if not self.draws_scores:
             return {}
+        variances = partial(variances_over, self.batch_errors, draws)
+        return joined(self.in_batches(variances, samples), self.components)
 
-        def variances(x: Tensor) -> dict[str, Tensor]:
-            drawn = [self.batch_errors(x) for _ in range(draws)]
-            return {name: torch.stack([e[name] for e in drawn]).var(dim=0) for name in drawn[0]}
-
-        return self._joined_errors(self.in_batches(variances, samples))
-
-    def _joined_errors(self, batches: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        return {
-            name: torch.cat([batch[name] for batch in batches]).float() for name in self.components
-        }
+    @property
+    def draws_scores(self) -> bool:
+        """Whether z is drawn anew each time that a sample is scored."""
+        return getattr(self.settings, "latent", "mean") == "sampled"
 
     def reconstruct(self, samples: Tensor) -> Tensor:
         """Reconstruct in batches; see `Model.reconstruct`."""

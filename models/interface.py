@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,7 +64,7 @@ class Model(ABC):
     it was.
     """
 
-    components: ClassVar[tuple[str, ...]]
+    components: tuple[str, ...]
     latent_size: int | None
     shape: Shape
     device: torch.device

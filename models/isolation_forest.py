@@ -23,7 +23,7 @@ class IsolationForest(ClassicalModel):
     - `roots`: `(trees,)` int64.
     """
 
-    components: ClassVar[tuple[str, ...]] = (OUTLIER_SCORE,)
+    components: tuple[str, ...] = (OUTLIER_SCORE,)
     parameters: ClassVar[tuple[str, ...]] = (
         "left",
         "right",

@@ -1,40 +1,99 @@
 """Latent refinement (appendix I): the encoder's z is where AnoGAN's search starts.
 
-Trained, it is beta-VAEGAN. Only the errors differ: they are those of the z that the
-search finds, with how far it went. Scoring costs up to `max_steps` passes of the
-decoder, there and back.
+Trained, it is the encoder model that its settings name. Only the errors differ: they are
+those of the z that the search finds, with how far it went. Scoring costs up to
+`max_steps` passes of the decoder, there and back.
 """
 
-from typing import ClassVar
+from functools import partial
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from models import REFINED_ERRORS
-from models.beta_vaegan import BetaVAEGAN
-from models.gradient import frozen
+from models import components_of, implementation
+from models.encoder_decoder import EncoderDecoder
+from models.gradient import frozen, joined, variances_over
+from models.interface import Latents, Model, Seeds, Shape
 from models.latent_search import Found, search_latent
-from models.settings import LatentRefinementSettings
+from models.settings import LatentRefinementSettings, TrainingSettings
 
 
-class LatentRefinement(BetaVAEGAN):
-    """beta-VAEGAN, scored at the best z of a search that starts at the encoder's."""
+class LatentRefinement(Model):
+    """An encoder model, scored at the best z of a search that starts at the encoder's."""
 
-    components: ClassVar[tuple[str, ...]] = REFINED_ERRORS
-    settings: LatentRefinementSettings
+    def __init__(
+        self,
+        settings: LatentRefinementSettings,
+        training: TrainingSettings,
+        shape: Shape,
+        seeds: Seeds,
+        device: torch.device,
+    ) -> None:
+        build = implementation(settings.encoder.name)
+        refined = build(settings.encoder, training, shape, seeds, device)
+        assert isinstance(refined, EncoderDecoder)
+        self.refined = refined
+        self.settings = settings
+        self.components = components_of(settings)
+        self.latent_size, self.shape, self.device = refined.latent_size, shape, device
 
-    def latent(self, x: Tensor) -> Tensor:
-        """Return the refined z."""
-        return self._refine(x, super().latent(x)).z
+    def train_epoch(self, samples: Tensor, members: Tensor) -> dict[str, float]:
+        """Train the encoder model; see `Model.train_epoch`."""
+        return self.refined.train_epoch(samples, members)
 
-    def batch_errors(self, x: Tensor) -> dict[str, Tensor]:
-        """Return R, D and ||z|| of the refined z, and where the search came from.
+    def errors(self, samples: Tensor) -> dict[str, Tensor]:
+        """Score at the refined z, in batches; see `Model.errors`."""
+        return joined(self.refined.in_batches(self._batch_errors, samples), self.components)
+
+    def error_variances(self, samples: Tensor, draws: int) -> dict[str, Tensor]:
+        """Refine from `draws` draws, if z is drawn; see `Model.error_variances`."""
+        if not self.refined.draws_scores:
+            return {}
+        variances = partial(variances_over, self._batch_errors, draws)
+        return joined(self.refined.in_batches(variances, samples), self.components)
+
+    def reconstruct(self, samples: Tensor) -> Tensor:
+        """Return G(z) of the refined z; see `Model.reconstruct`."""
+        return torch.cat(self.refined.in_batches(self._batch_reconstruction, samples))
+
+    def latents(self, samples: Tensor) -> Latents:
+        """Return what the encoder says, where searches start; see `Model.latents`."""
+        return self.refined.latents(samples)
+
+    def generate(self, z: Tensor) -> Tensor:
+        """See `Model.generate`."""
+        return self.refined.generate(z)
+
+    def freeze(self) -> None:
+        """Freeze the networks, through which gradients still reach z; see `Model.freeze`."""
+        self.refined.freeze()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return those of the encoder model; see `Model.weights`."""
+        return self.refined.weights()
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """See `Model.load_weights`."""
+        self.refined.load_weights(weights)
+
+    def state(self) -> dict[str, Any]:
+        """See `Model.state`."""
+        return self.refined.state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """See `Model.load_state`."""
+        self.refined.load_state(state)
+
+    def _batch_errors(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the model's errors at the refined z, and where the search came from.
 
         `latent_distance` is the length of the search's path, `start_norm` the norm of the
         encoder's z and `end_norm` that of the refined z, which is `latent_norm` as well.
         """
-        start = super().latent(x)
+        start = self.refined.latent(x)
         found = self._refine(x, start)
-        errors = self._compare(x, self._generate(found.z), found.z)
+        errors = self.refined.compare(x, self.refined.batch_generation(found.z), found.z)
         return {
             **errors,
             "latent_distance": found.distance,
@@ -42,6 +101,11 @@ class LatentRefinement(BetaVAEGAN):
             "end_norm": errors["latent_norm"],
         }
 
+    def _batch_reconstruction(self, x: Tensor) -> Tensor:
+        return self.refined.batch_generation(self._refine(x, self.refined.latent(x)).z)
+
     def _refine(self, x: Tensor, start: Tensor) -> Found:
-        with frozen(self.networks["decoder"]):
-            return search_latent(self._generate, x, start.unsqueeze(1), self.settings)
+        with frozen(self.refined.networks["decoder"]):
+            return search_latent(
+                self.refined.batch_generation, x, start.unsqueeze(1), self.settings
+            )

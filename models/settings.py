@@ -130,12 +130,6 @@ class BetaVAEGANSettings(VariationalAdversarialSettings):
     name: Literal["beta_vaegan"] = "beta_vaegan"
 
 
-class LatentRefinementSettings(LatentSearchSettings, VariationalAdversarialSettings):
-    """The paper's model, scored after a search from the encoder's z (appendix I)."""
-
-    name: Literal["latent_refinement"] = "latent_refinement"
-
-
 class BeatGANSettings(AdversarialSettings):
     """BeatGAN (Zhou et al. 2019) as it was published."""
 
@@ -154,6 +148,21 @@ class BeatGANPlusSettings(AdversarialSettings):
     """The paper's BeatGAN+ (appendix "Experimental setup")."""
 
     name: Literal["beatgan_plus"] = "beatgan_plus"
+
+
+EncoderSettings = Annotated[
+    BetaVAEGANSettings | BeatGANSettings | BeatGANPlusSettings | AutoencoderSettings | VAESettings,
+    Field(discriminator="name"),
+]
+
+
+class LatentRefinementSettings(LatentSearchSettings):
+    """An encoder model, scored after a search from the encoder's z (appendix I)."""
+
+    name: Literal["latent_refinement"] = "latent_refinement"
+    encoder: EncoderSettings = Field(
+        BetaVAEGANSettings(), description="the model that is trained, and whose z is refined"
+    )
 
 
 class AnoGANSettings(LatentSearchSettings, DiscriminatorSettings):

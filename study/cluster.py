@@ -13,6 +13,12 @@ from study.plan import NodeCapacity
 
 LOOPBACK = "127.0.0.1"
 
+PRIVATE_ENVIRONMENT = {
+    # Ray otherwise listens on all interfaces, as other nodes need.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # Its one node is not taken away while the driver, which it belongs to, lives.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+}
 ENVIRONMENT = {
     # The study has its own display, its own handling of Ctrl-C and its own logs.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -38,9 +44,8 @@ def connected(address: str | None) -> Iterator[None]:
     """
     before = dict(os.environ)
     if not address:
-        # Ray otherwise listens on all interfaces, as other nodes need. It reads this
-        # when it is imported, so that happens below and nowhere earlier.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        # Ray reads these when it is imported: that happens below and nowhere earlier.
+        os.environ.update(PRIVATE_ENVIRONMENT)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import ray
@@ -92,8 +97,7 @@ def _start(address: str | None, folder: str | None) -> None:
     os.environ["RAY_ADDRESS"] = f"{LOOPBACK}:{port}"
     ray.init(
         address="local",
-        include_dashboard=True,  # its State API cleans up after stopped trials
-        dashboard_host=LOOPBACK,
+        include_dashboard=False,  # a dozen processes, which nobody here asks anything
         _node_ip_address=LOOPBACK,
         _temp_dir=folder,
         **common,

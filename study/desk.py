@@ -41,11 +41,20 @@ class LostTrialError(RuntimeError):
 
 @dataclass
 class _Progress:
-    """What the folds of one assignment have said."""
+    """What the folds of one assignment have said.
+
+    Attributes:
+        assignment: what they train.
+        attempts: how often each fold's worker has taken it.
+        reports: by epoch and fold, what not all folds have said yet.
+        epoch: the last that all have said.
+        failed: whether a fold had failed by then.
+        merged: what all have said, in order.
+    """
 
     assignment: Assignment
     attempts: dict[int, int] = field(default_factory=dict)
-    reports: dict[int, FoldReport] = field(default_factory=dict)
+    reports: dict[int, dict[int, FoldReport]] = field(default_factory=dict)
     epoch: int = 0
     failed: bool = False
     merged: list[dict[str, Any]] = field(default_factory=list)
@@ -100,40 +109,36 @@ class Desk:
     async def report(self, group: str, token: int, fold: int, report: FoldReport) -> bool:
         """Hear of a fold's validation epoch; tell whether the fold shall train on.
 
-        Returns when all folds have said the same epoch and, at a milestone, when the
-        search has decided. What was heard of all folds before is answered at once.
+        Folds do not wait for each other, but at a milestone: there the answer comes when
+        all have said that epoch and the search has decided.
         """
         async with self._changed:
             progress = self._groups[group]
             if progress.assignment.token != token:
                 return False
             if report.epoch > progress.epoch:
-                progress.reports[fold] = report
-                if all(
-                    f in progress.reports and progress.reports[f].epoch == report.epoch
-                    for f in range(self._folds)
-                ):
-                    self._merge(progress)
+                said = progress.reports.setdefault(report.epoch, {})
+                said[fold] = report
+                if len(said) == self._folds:
+                    self._merge(progress, report.epoch)
             await self._changed.wait_for(lambda: self._answered(group, token, report))
             current = self._groups[group]
             return current.assignment.token == token and not current.failed
 
-    def _merge(self, progress: _Progress) -> None:
-        said = [progress.reports[fold] for fold in range(self._folds)]
-        merged = mean_over_folds(said)
-        progress.epoch = merged["epoch"]
+    def _merge(self, progress: _Progress, epoch: int) -> None:
+        """Tell of an epoch that all folds have said; each says its epochs in order."""
+        said = progress.reports.pop(epoch)
+        merged = mean_over_folds([said[fold] for fold in range(self._folds)])
+        progress.epoch = epoch
         progress.failed = merged["state"] == "failed"
         progress.merged.append(merged)
-        progress.reports.clear()
         self._changed.notify_all()
 
     def _answered(self, group: str, token: int, report: FoldReport) -> bool:
         progress = self._groups[group]
         if progress.assignment.token != token or progress.failed:
             return True
-        if progress.epoch < report.epoch:
-            return False
-        if report.epoch not in self._milestones or report.state == "completed":
+        if report.epoch not in self._milestones or report.state != "running":
             return True
         return self._passed.get(progress.assignment.number, 0) >= report.epoch
 

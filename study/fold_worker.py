@@ -38,6 +38,7 @@ class TrialJob:
         samples: the dataset, one copy on each node.
         folds: the folds' sample indices, by protocol.
         desk: hands out trials and hears of them; see `study.desk`.
+        is_private: whether the cluster is the driver's own, and ends with it.
     """
 
     study: Study
@@ -47,6 +48,7 @@ class TrialJob:
     samples: "ray.ObjectRef"
     folds: "ray.ObjectRef"
     desk: "ray.actor.ActorHandle"
+    is_private: bool
 
 
 class _StoppedError(Exception):

@@ -168,19 +168,27 @@ def show_systems(console: Console, study: Study, summary: pa.Table) -> None:
         f" {study.split.folds} fold(s)",
         highlight=False,
     )
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    for name in ("system", "protocol", "composition", "labels"):
-        table.add_column(name, no_wrap=True)
-    for name in ("F1 weighted", "phi", "AUROC"):
-        table.add_column(name, justify="right", no_wrap=True)
+    names = ["system", "protocol", "composition", "supervision"]
+    if len(study.split.protocols) == 1:
+        names.remove("protocol")
+    table = _scores_table(names)
     for row in summary.to_pylist():
         metric = study.systems[row["system"]].metric
         form = row["latent_form"] or metric.latent_form
         chosen = (row["composition"], form) == (metric.composition, metric.latent_form)
         if chosen and row["epoch_rule"] == "best_validation":
-            names = (row[n] for n in ("system", "protocol", "composition", "supervision"))
-            table.add_row(*names, *_scores(row))
+            table.add_row(*(row[name] for name in names), *_scores(row))
     console.print(table)
+
+
+def _scores_table(names: Sequence[str]) -> Table:
+    """Return an empty table of `names` and scores; numbers keep their lines, names may fold."""
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for name in ("F1 weighted", "phi", "AUROC"):
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
 def _scores(row: Mapping[str, Any]) -> Iterator[str]:
@@ -196,11 +204,7 @@ def show_summary(console: Console, study: Study, summary: pa.Table, best: TrialR
         f" epoch, mean ± deviation over {study.split.folds} fold(s)",
         highlight=False,
     )
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("composition (form of L)", no_wrap=True)
-    table.add_column("labels", no_wrap=True)
-    for column in ("F1 weighted", "phi", "AUROC"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = _scores_table(["composition (form of L)", "supervision"])
     for row in summary.to_pylist():
         if row["trial"] == best.name and row["epoch_rule"] == "best_validation":
             form = f" ({row['latent_form']})" if row["latent_form"] else ""
@@ -211,7 +215,7 @@ def show_summary(console: Console, study: Study, summary: pa.Table, best: TrialR
             )
     console.print(table)
     console.print(
-        "labels: what the decision saw of validation labels; none, its threshold, or an SVM",
+        "supervision: what saw validation labels; nothing, the threshold, or an SVM",
         highlight=False,
     )
 

@@ -39,6 +39,23 @@ def read_study(results: Folder) -> Study:
     return check_study(content, where)
 
 
+def stored_split_hash(results: Folder, study: Study) -> dict[str, str]:
+    """Return the hash of a stored study's folds by protocol.
+
+    Raises:
+        RequestError: one is not there: the folder is of an older form.
+    """
+    found = (study.provenance or {}).get("split_hash")
+    known = found if isinstance(found, Mapping) else {}
+    for protocol in study.split.protocols:
+        if not isinstance(known.get(protocol), str):
+            raise RequestError(
+                f"{results.locate(STUDY)}: provenance.split_hash.{protocol} is missing; run the"
+                " study anew with --fresh"
+            )
+    return dict(known)
+
+
 def refuse_other_study(
     results: Folder, study: Study, samples: Samples, splits: Mapping[str, Splits]
 ) -> None:

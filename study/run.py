@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from study.storage import Folder
 
 PROGRAM = "python -m study.run"
+LOG_WIDTH = 120
 
 app = Command(
     "Run a study, or continue it where it stopped.",
@@ -77,7 +78,7 @@ def _run(
     from study.progress import show_plan
     from study.storage import open_folder
 
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
     outputs = open_folder(output)
     results = outputs.folder(study.name)
     if not address:
@@ -113,7 +114,13 @@ def _run(
         if len(_ended(results)) < study.search.trials:
             with connected(address):
                 unfinished = _search(
-                    console, study, samples, splits, results, make_plan(study, capacity())
+                    console,
+                    study,
+                    samples,
+                    splits,
+                    results,
+                    make_plan(study, capacity()),
+                    is_private=not address,
                 )
                 # The cluster that trained fits the compositions too.
                 _report(console, study, split_hash, results)
@@ -136,6 +143,8 @@ def _search(
     splits: "dict[str, Splits]",
     results: "Folder",
     plan: "Plan",
+    *,
+    is_private: bool,
 ) -> set[int]:
     from study.progress import Display, show_plan
     from study.search import run_search
@@ -151,7 +160,16 @@ def _search(
 
     display.start(ended)
     try:
-        return run_search(study, plan, samples, splits, results, display.result, on_ended)
+        return run_search(
+            study,
+            plan,
+            samples,
+            splits,
+            results,
+            display.result,
+            on_ended,
+            is_private=is_private,
+        )
     finally:
         display.stop()
 

@@ -216,6 +216,8 @@ def run_search(
     results: Folder,
     on_result: Callable[[int, dict[str, Any]], None],
     on_ended: Callable[[TrialRecord], None],
+    *,
+    is_private: bool,
 ) -> set[int]:
     """Run all trials of a study that have not ended, on the connected cluster.
 
@@ -227,6 +229,7 @@ def run_search(
         results: the study's results folder.
         on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
+        is_private: whether the cluster ends with this driver.
 
     Returns:
         Numbers of the trials that could not be finished.
@@ -246,6 +249,7 @@ def run_search(
         samples=ray.put(samples),
         folds=ray.put({protocol: divided.folds for protocol, divided in splits.items()}),
         desk=desk,
+        is_private=is_private,
     )
     results.remove("tune")
     # The trial itself only waits for its folds: it takes no CPU from them, and stays

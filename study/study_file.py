@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from models import MODELS
+from models import MODELS, components_of
 from study.complaints import first_problem, nearest, shown
 from study.definition import Study
 from study.errors import RequestError
@@ -203,11 +203,12 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
         yield "split.beside: needs systems; a search has one protocol"
     name, entry = study.model.name, MODELS[study.model.name]
     metric = study.search.metric.composition
-    missing = set(find_composition(metric).components) - set(entry.components)
+    components = components_of(study.model)
+    missing = set(find_composition(metric).components) - set(components)
     if missing:
         yield (
             f"search.metric.composition: {metric} needs {', '.join(sorted(missing))},"
-            f" which {name} does not give; it allows {', '.join(applicable(entry.components))}"
+            f" which {name} does not give; it allows {', '.join(applicable(components))}"
         )
     if entry.fitted_once and study.training.epochs != 1:
         yield (

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from models import MODELS
+from models import MODELS, training_defaults_of
 from study.complaints import shown
 from study.errors import RequestError
 
@@ -54,11 +54,9 @@ def resolve_systems(content: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 def with_model_defaults(model: Any, training: Any) -> Any:
     """Return training settings laid over the defaults of the model that they are for."""
-    entry = MODELS.get(str(model.get("name"))) if isinstance(model, Mapping) else None
-    if entry is None or not isinstance(training, Mapping | None):
+    if not isinstance(model, Mapping) or not isinstance(training, Mapping | None):
         return training
-    training = dict(training or {})
-    defaults = dict(entry.training_defaults)
+    training, defaults = dict(training or {}), training_defaults_of(model)
     optimizer = training.get("optimizer")
     if isinstance(optimizer, Mapping) and optimizer.get("name", "") in (
         "",

@@ -15,6 +15,7 @@ from ray import tune
 from ray.exceptions import RayError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from study.definition import Study
@@ -29,9 +30,20 @@ LEAVE_SECONDS = 5.0
 class FoldGroup(DataParallelTrainer):
     """A group of fold workers without Ray Data, which each of them would import otherwise."""
 
+    left_out: tuple[type, ...] = (DatasetsCallback,)
+
     def _create_default_callbacks(self) -> list[Any]:
         callbacks = super()._create_default_callbacks()
-        return [each for each in callbacks if not isinstance(each, DatasetsCallback)]
+        return [each for each in callbacks if not isinstance(each, self.left_out)]
+
+
+class PrivateFoldGroup(FoldGroup):
+    """The same on a private cluster, where nothing outlives the driver that could be cleaned up.
+
+    Ray's cleaner is a process of its own, and needs the dashboard's.
+    """
+
+    left_out = (*FoldGroup.left_out, PlacementGroupCleanerCallback)
 
 
 class TrialRunner(tune.Trainable):
@@ -81,7 +93,7 @@ class TrialRunner(tune.Trainable):
     def _run_workers(self) -> None:
         plan = self._job.plan
         resources = {"CPU": plan.cpu} | ({"GPU": plan.gpu} if plan.gpu else {})
-        trainer = FoldGroup(
+        trainer = (PrivateFoldGroup if self._job.is_private else FoldGroup)(
             run_folds,
             train_loop_config={"job": self._job, "group": self._group},
             scaling_config=ScalingConfig(

@@ -17,13 +17,12 @@ def report(
 ) -> None:
     """Make the tables of RESULTS again from its ledger."""
     from study.report.build import build_report
-    from study.results import read_study
+    from study.results import read_study, stored_split_hash
     from study.storage import open_folder
 
     folder = open_folder(results)
     study = read_study(folder)
-    split_hash = (study.provenance or {}).get("split_hash", {})
-    written = build_report(study, split_hash, folder)
+    written = build_report(study, stored_split_hash(folder, study), folder)
     if written is None:
         raise StudyFailedError(f"{folder.locate('ledger')}: no trial has scores yet")
     for name in written.files:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from models import MODELS
+from models import components_of
 from study import fold_files
 from study.data import DATASETS
 from study.definition import Study
@@ -154,7 +154,7 @@ def _read_trial(
             raise DamagedError(f"{ledger.folder.locate(record.name)}: fold {fold} is missing")
         manifests.append(manifest)
     trial_study = configure(study, record.parameters)
-    components = _components(trial_study)
+    components = components_of(trial_study.model)
     keys = {
         m.fold: fold_key(m, components, trial_study.scores, _left_out(study)) for m in manifests
     }
@@ -182,7 +182,7 @@ def _scored(
         ScoreTask(
             ledger,
             manifest,
-            _components(trial.study),
+            components_of(trial.study.model),
             trial.study.scores,
             left_out=_left_out(trial.study),
             detailed=trial.is_detailed,
@@ -212,10 +212,6 @@ def _without_space(study: Study) -> Study:
     """Return a study that searches nothing: ends of a space take long to check each time."""
     search = study.search.model_copy(update={"space": {}})
     return study.model_copy(update={"search": search})
-
-
-def _components(study: Study) -> tuple[str, ...]:
-    return MODELS[study.model.name].components
 
 
 def _left_out(study: Study) -> tuple[str, ...]:

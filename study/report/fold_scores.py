@@ -90,7 +90,8 @@ def score_fold(task: ScoreTask) -> FoldScores:
     ledger, manifest = task.ledger, task.manifest
     described = fold_files.read_json(ledger, manifest, fold_files.MODEL)
     errors = fold_files.read_errors(ledger, manifest, task.components, described["latent_size"])
-    beta, shape = described["study"]["model"].get("beta"), described["shape"]
+    model, shape = described["study"]["model"], described["shape"]
+    beta = model.get("encoder", model).get("beta")
     unscaled = None if beta is None else beta * shape["length"] * shape["channels"]
     values = attrgetter(*(field.name for field in fields(ScoreRow)))
     leaks = tuple(described["leakage"][field.name] for field in fields(Leakage))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models.interface import Model
 from models.losses import binary_cross_entropy, kl_divergence, mean_squared_error
+from tests.models.moved import moved_by
 
 Build = Callable[..., Model]
 Waves = Callable[..., Tensor]
@@ -37,8 +38,7 @@ def test_every_weight_belongs_to_exactly_one_optimizer(name: str, build: Build) 
     moved = [
         id(parameter)
         for optimizer in model.optimizers.values()
-        for group in optimizer.param_groups
-        for parameter in group["params"]
+        for parameter in moved_by(optimizer)
     ]
     assert sorted(moved) == sorted(id(p) for p in model.networks.parameters())
 

@@ -39,7 +39,7 @@ def test_there_is_no_discriminator(name: str, build: Build) -> None:
 @pytest.mark.parametrize("name", PLAIN)
 def test_every_weight_belongs_to_the_optimizer(name: str, build: Build) -> None:
     model: Any = build(name)
-    moved = [id(p) for group in model.optimizers["generator"].param_groups for p in group["params"]]
+    moved = [id(p) for p in model.optimizers["generator"].parameters]
     assert sorted(moved) == sorted(id(p) for p in model.networks.parameters())
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import MODELS, OUTLIER_SCORE, RECONSTRUCTION_ERROR, implementation
+from models import MODELS, OUTLIER_SCORE, RECONSTRUCTION_ERROR, components_of
 from models.interface import Model
 from models.settings import LatentSearchSettings
 
@@ -82,7 +82,7 @@ def test_every_sample_gets_each_component(
     x = waves(10, channels, length)
     model = trained(build, name, x)
     errors = model.errors(x)
-    assert tuple(errors) == MODELS[name].components == implementation(name).components
+    assert tuple(errors) == model.components == components_of(MODELS[name].settings())
     for component, values in errors.items():
         assert values.shape == (10,)
         assert values.dtype == torch.float32
@@ -126,9 +126,10 @@ def test_a_reconstruction_has_the_shape_and_range_of_its_sample(
     name: str, build: Build, waves: Waves
 ) -> None:
     x = waves(5, 2, 64)
-    reconstructed = trained(build, name, x).reconstruct(x)
+    model = trained(build, name, x)
+    reconstructed = model.reconstruct(x)
     if reconstructed is None:
-        assert RECONSTRUCTION_ERROR not in MODELS[name].components
+        assert RECONSTRUCTION_ERROR not in model.components
         return
     assert reconstructed.shape == x.shape
     assert reconstructed.dtype == torch.float32
@@ -303,7 +304,8 @@ def test_a_frozen_model_scores_twice_alike(name: str, build: Build, waves: Waves
 def test_defaults_are_those_of_the_paper(name: str, build: Build) -> None:
     skip_without_networks(name)
     model: Any = build(name, batch_size=MODELS[name].training_defaults.get("batch_size", 256))
-    settings, training = model.settings, model.training
+    trained_one = getattr(model, "refined", model)
+    settings, training = trained_one.settings, trained_one.training
     common = {
         "latent_size": settings.latent_size,
         "output_layer": settings.output_layer,

@@ -10,14 +10,17 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
-from models import MODELS
+from models import MODELS, REFINEMENT_ERRORS, components_of, training_defaults_of
 from models.interface import Model
 from models.losses import non_saturating_loss
+from tests.models.moved import moved_by
 
 Build = Callable[..., Model]
 Waves = Callable[..., Tensor]
 
 SEARCHING = ["anogan", "latent_refinement"]
+ENCODERS = ["ae", "vae", "beatgan", "beatgan_plus", "beta_vaegan"]
+SAME_TRAINING = {"batch_size": 8, "discriminator_updates": 2, "optimizer": {"name": "adam"}}
 
 
 def trained(build: Build, name: str, x: Tensor, epochs: int = 1, **options: Any) -> Any:
@@ -61,15 +64,16 @@ def test_the_search_moves_no_weight_and_leaves_no_gradient(
     model = trained(build, name, x)
     if frozen:
         model.freeze()
-    for parameter in model.networks.parameters():
+    networks = getattr(model, "refined", model).networks
+    for parameter in networks.parameters():
         parameter.grad = None
-    needed = [parameter.requires_grad for parameter in model.networks.parameters()]
-    kept = copy.deepcopy(model.networks.state_dict())
+    needed = [parameter.requires_grad for parameter in networks.parameters()]
+    kept = copy.deepcopy(networks.state_dict())
     model.errors(x)
-    for key, value in model.networks.state_dict().items():
+    for key, value in networks.state_dict().items():
         assert torch.equal(value, kept[key]), key
-    assert all(parameter.grad is None for parameter in model.networks.parameters())
-    assert needed == [parameter.requires_grad for parameter in model.networks.parameters()]
+    assert all(parameter.grad is None for parameter in networks.parameters())
+    assert needed == [parameter.requires_grad for parameter in networks.parameters()]
     assert all(needed) == (not frozen)
 
 
@@ -139,8 +143,7 @@ def test_anogan_has_no_encoder_and_no_weight_without_optimizer(build: Build) -> 
     moved = [
         id(parameter)
         for optimizer in model.optimizers.values()
-        for group in optimizer.param_groups
-        for parameter in group["params"]
+        for parameter in moved_by(optimizer)
     ]
     assert sorted(moved) == sorted(id(p) for p in model.networks.parameters())
 
@@ -193,31 +196,42 @@ def test_the_non_saturating_loss_is_minus_the_log_of_the_judgement() -> None:
     assert torch.isfinite(non_saturating_loss(torch.tensor([-1e4])))
 
 
-def test_refinement_trains_as_beta_vaegan(build: Build, waves: Waves) -> None:
+def refined(build: Build, encoder: str, x: Tensor, epochs: int = 1, **settings: Any) -> Any:
+    encoding = {"encoder": {"name": encoder, **settings.pop("of_encoder", {})}}
+    return trained(build, "latent_refinement", x, epochs, settings=encoding | settings)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_refinement_trains_as_its_encoder_model(encoder: str, build: Build, waves: Waves) -> None:
     x = waves()
-    plain = trained(build, "beta_vaegan", x)
-    refined = trained(build, "latent_refinement", x)
-    expected = plain.weights()
-    assert refined.weights().keys() == expected.keys()
-    for key, value in refined.weights().items():
+    expected = trained(build, encoder, x, **SAME_TRAINING).weights()
+    found = trained(
+        build, "latent_refinement", x, settings={"encoder": {"name": encoder}}, **SAME_TRAINING
+    ).weights()
+    assert found.keys() == expected.keys()
+    for key, value in found.items():
         assert torch.equal(value, expected[key]), key
 
 
-def test_refinement_without_steps_scores_as_beta_vaegan(build: Build, waves: Waves) -> None:
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_refinement_without_steps_scores_as_its_encoder_model(
+    encoder: str, build: Build, waves: Waves
+) -> None:
     x = waves()
-    expected = trained(build, "beta_vaegan", x).errors(x)
-    found = trained(build, "latent_refinement", x, settings={"max_steps": 0}).errors(x)
-    for component, values in expected.items():
-        torch.testing.assert_close(found[component], values, rtol=1e-5, atol=1e-9)
-    assert torch.equal(found["start_norm"], found["latent_norm"])
-    assert torch.equal(found["latent_distance"], torch.zeros(len(x)))
+    found = refined(build, encoder, x, max_steps=0)
+    errors = found.errors(x)
+    assert tuple(errors) == (*MODELS[encoder].components, *REFINEMENT_ERRORS)
+    for component, values in found.refined.errors(x).items():
+        torch.testing.assert_close(errors[component], values, rtol=1e-5, atol=1e-9)
+    assert torch.equal(errors["start_norm"], errors["latent_norm"])
+    assert torch.equal(errors["latent_distance"], torch.zeros(len(x)))
 
 
-def test_refinement_says_where_the_search_went(build: Build, waves: Waves) -> None:
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_refinement_says_where_the_search_went(encoder: str, build: Build, waves: Waves) -> None:
     x = waves(10)
-    settings = {"max_steps": 8, "epsilon": 0.0}
-    found = trained(build, "latent_refinement", x, epochs=3, settings=settings).errors(x)
-    start = trained(build, "beta_vaegan", x, epochs=3).errors(x)
+    model = refined(build, encoder, x, epochs=3, max_steps=8, epsilon=0.0)
+    found, start = model.errors(x), model.refined.errors(x)
     torch.testing.assert_close(found["start_norm"], start["latent_norm"], rtol=1e-5, atol=1e-7)
     assert torch.equal(found["end_norm"], found["latent_norm"])
     difference = (found["end_norm"] - found["start_norm"]).abs()
@@ -228,14 +242,25 @@ def test_refinement_says_where_the_search_went(build: Build, waves: Waves) -> No
 
 def test_refinement_starts_from_the_draw_if_scores_are_sampled(build: Build, waves: Waves) -> None:
     x = waves()
-    settings = {"latent": "sampled"}
-    refined = trained(build, "latent_refinement", x, settings=settings).errors(x)
-    drawn = trained(build, "beta_vaegan", x, settings=settings).errors(x)
-    torch.testing.assert_close(refined["start_norm"], drawn["latent_norm"], rtol=1e-5, atol=1e-7)
+    model = refined(build, "beta_vaegan", x, of_encoder={"latent": "sampled"})
+    drawn = model.refined.errors(x)
+    torch.testing.assert_close(
+        model.errors(x)["start_norm"], drawn["latent_norm"], rtol=1e-5, atol=1e-7
+    )
+    variances = model.error_variances(x, 5)
+    assert tuple(variances) == model.components
+    assert (variances["start_norm"] > 0).all()
+    assert refined(build, "beta_vaegan", x).error_variances(x, 5) == {}
+
+
+def test_training_that_an_encoder_model_is_made_for_is_taken_over() -> None:
+    found = training_defaults_of({"name": "latent_refinement", "encoder": {"name": "beatgan"}})
+    own = MODELS["latent_refinement"].training_defaults
+    assert found == {**MODELS["beatgan"].training_defaults, **own}
 
 
 @pytest.mark.parametrize("name", SEARCHING)
 def test_components_that_compositions_use_are_there(name: str) -> None:
     assert {"reconstruction_error", "discrimination_error", "latent_norm"} <= set(
-        MODELS[name].components
+        components_of(MODELS[name].settings())
     )

@@ -76,18 +76,21 @@ def test_workers_take_a_trial_once_and_wait_for_the_next() -> None:
     asyncio.run(play())
 
 
-def test_folds_go_on_together_and_the_trial_hears_of_all_at_once() -> None:
+def test_folds_do_not_wait_for_each_other_and_the_trial_hears_of_all_at_once() -> None:
     async def play() -> None:
         desk = Desk(2, frozenset())
         token = await desk.assign("a", 0, {})
         heard = task(desk.result("a", token, 0))
-        first = task(desk.report("a", token, 0, said(0.2, epoch=2)))
-        assert await waits(first)
+        for epoch in (2, 4):
+            assert await desk.report("a", token, 0, said(0.2, epoch=epoch))
         assert await waits(heard)
         assert await desk.report("a", token, 1, said(0.4, epoch=2))
-        assert await first
         assert (await heard)["value"] == pytest.approx(0.3)
-        assert await waits(task(desk.result("a", token, 1)))
+        following = task(desk.result("a", token, 1))
+        assert await waits(following)
+        assert await desk.report("a", token, 1, said(0.6, epoch=4))
+        found = await following
+        assert (found["epoch"], found["value"]) == (4, pytest.approx(0.4))
 
     asyncio.run(play())
 
@@ -124,10 +127,11 @@ def test_a_failed_fold_stops_the_others() -> None:
     async def play() -> None:
         desk = Desk(2, frozenset())
         token = await desk.assign("a", 0, {})
-        well = task(desk.report("a", token, 0, said(0.5, epoch=2)))
+        for epoch in (2, 4):
+            assert await desk.report("a", token, 0, said(0.5, epoch=epoch))
         ill = said(math.nan, epoch=2, state="failed", reason="loss is nan")
         assert not await desk.report("a", token, 1, ill)
-        assert not await well
+        assert not await desk.report("a", token, 0, said(0.5, epoch=6))
         assert (await desk.result("a", token, 0))["state"] == "failed"
 
     asyncio.run(play())
@@ -141,8 +145,7 @@ def test_replaced_workers_repeat_what_was_heard_and_nobody_hears_it_twice() -> N
         for epoch in (2, 4):
             folds = [task(desk.report("a", token, f, said(0.5, epoch=epoch))) for f in (0, 1)]
             assert await asyncio.gather(*folds) == [True, True]
-        lonely = task(desk.report("a", token, 0, said(0.1, epoch=6)))
-        assert await waits(lonely)
+        assert await desk.report("a", token, 0, said(0.1, epoch=6))
         for fold in (0, 1):
             assert (await desk.take("a", fold, 0)).token == token
             for epoch in (2, 4):

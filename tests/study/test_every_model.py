@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from models import MODELS
+from models import MODELS, components_of
 from models.settings import LatentSearchSettings
 from study import fold_files
 from study.data.samples import Samples
@@ -25,7 +25,8 @@ from study.study_file import check_study
 def parts(name: str) -> dict[str, Any]:
     """The study file's parts for one model, as quick as it can be."""
     model: dict[str, Any] = {"name": name}
-    if issubclass(MODELS[name].settings, LatentSearchSettings):
+    settings = MODELS[name].settings
+    if issubclass(settings, LatentSearchSettings):
         model["max_steps"] = 3
     epochs = 1 if MODELS[name].fitted_once else 2
     return {
@@ -34,7 +35,7 @@ def parts(name: str) -> dict[str, Any]:
         "split": {"protocol": "paper", "folds": 2},
         "model": model,
         "training": {"epochs": epochs, "batch_size": 16},
-        "search": {"metric": {"composition": applicable(MODELS[name].components)[0]}},
+        "search": {"metric": {"composition": applicable(components_of(settings()))[0]}},
         "scores": {"lambda_steps": 5, "gamma_steps": 4},
     }
 
@@ -51,15 +52,12 @@ def test_its_errors_are_stored_and_every_composition_it_allows_has_numbers(
     manifest = train_fold(task, samples, fold, ledger, LocalFolder(tmp_path / "checkpoints"))
     assert manifest.state == "completed"
     stored = pd.read_parquet(io.BytesIO(ledger.read(manifest, fold_files.COMPONENTS)))
-    assert set(MODELS[name].components) <= set(stored.columns)
+    components = components_of(study.model)
+    assert set(components) <= set(stored.columns)
     described = fold_files.read_json(ledger, manifest, fold_files.MODEL)
-    errors = fold_files.read_errors(
-        ledger, manifest, MODELS[name].components, described["latent_size"]
-    )
+    errors = fold_files.read_errors(ledger, manifest, components, described["latent_size"])
     for rule in fold_files.EPOCH_RULES:
         rows = evaluate_fold(errors[rule], study.scores)
-        assert list(dict.fromkeys(row.composition for row in rows)) == list(
-            applicable(MODELS[name].components)
-        )
+        assert list(dict.fromkeys(row.composition for row in rows)) == list(applicable(components))
         assert {row.note for row in rows} == {""}
         assert "none" in {row.supervision for row in rows}

@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from models import MODELS
+from models import MODELS, components_of
 from study import fold_files
 from study.data.samples import Samples
 from study.errors import RequestError
@@ -35,7 +35,9 @@ def content(name: str, **parts: Any) -> dict[str, Any]:
         "dataset": {"name": "synthetic", "length": 32},
         "split": {"protocol": "paper", "folds": 1},
         "model": {"name": name},
-        "search": {"metric": {"composition": applicable(MODELS[name].components)[0]}},
+        "search": {
+            "metric": {"composition": applicable(components_of(MODELS[name].settings()))[0]}
+        },
     } | parts
 
 
@@ -61,11 +63,13 @@ def test_a_fold_becomes_rows_of_the_table(
         found = stored["best_validation"].test.values[component]
         np.testing.assert_array_equal(found, values.double().numpy())
 
-    scores = score_fold(ScoreTask(ledger, manifest, components, study.scores))
+    scores = score_fold(ScoreTask(ledger, manifest, components, study.scores, (), False)).scores
     record = TrialRecord(
         number=0, parameters={}, state="completed", reason="", values=[], arrival=0
     )
-    rows = scores_table("hash", [TrialScores(record, study, [manifest], scores)]).to_pandas()
+    rows = scores_table(
+        {"paper": "hash"}, [TrialScores(record, study, [manifest], scores)]
+    ).to_pandas()
     assert list(dict.fromkeys(rows["composition"])) == list(applicable(components))
     assert set(rows["supervision"]) == {"none", "threshold"}
     assert (rows["note"] == "").all()
@@ -77,7 +81,7 @@ def test_a_fold_becomes_rows_of_the_table(
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_metric_that_a_model_does_not_allow_is_refused_with_those_it_does(name: str) -> None:
-    allowed = applicable(MODELS[name].components)
+    allowed = applicable(components_of(MODELS[name].settings()))
     unfit = "svm_lambda" if "outlier_score" in allowed else "outlier_score"
     wrong = content(name, search={"metric": {"composition": unfit}})
     with pytest.raises(RequestError) as raised:

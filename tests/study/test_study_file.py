@@ -7,7 +7,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from models import MODELS
+from models import MODELS, components_of
 from study.data import DATASETS
 from study.errors import RequestError
 from study.scores.compositions import applicable
@@ -244,7 +244,7 @@ def test_the_file_wins_over_the_models_defaults(
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_the_defaults_of_every_model_are_valid_training(name: str) -> None:
-    metric = {"composition": applicable(MODELS[name].components)[0]}
+    metric = {"composition": applicable(components_of(MODELS[name].settings()))[0]}
     study = check_study({**LEAST, "model": {"name": name}, "search": {"metric": metric}}, "f")
     assert again(study) == study
 

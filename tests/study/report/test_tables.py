@@ -158,7 +158,7 @@ def test_trials_stand_below_each_other_with_their_own_settings(scored: Scored) -
     # A trial of one fold: rows and folds of trials need not be as many.
     one_fold = first.scores.filter(pa.compute.equal(first.scores["fold"], 0))
     second = TrialScores(record, study, manifests[:1], one_fold)
-    frame = scores_table("h", [first, second]).to_pandas()
+    frame = scores_table({"paper": "h"}, [first, second]).to_pandas()
     assert len(frame) == len(first.scores) + len(one_fold)
     top, bottom = frame[: len(first.scores)], frame[len(first.scores) :]
     assert set(top["trial"]) == {"trial-00000"}
