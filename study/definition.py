@@ -44,7 +44,9 @@ class SplitSettings(Settings):
         "paper", description="how training, validation and test samples are drawn"
     )
     beside: Protocol | None = Field(
-        None, description="a second protocol, under which every system is trained as well"
+        None,
+        description="a second protocol, under which every system is trained as well, or the "
+        "best trial of a search",
     )
     folds: int = Field(5, ge=1, le=100, description="folds of every trial")
 

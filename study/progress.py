@@ -20,7 +20,7 @@ from rich.table import Table
 from study.definition import Study
 from study.ledger import TrialRecord, fold_name, trial_name
 from study.plan import Plan
-from study.proposal import system_parameters
+from study.proposal import TWIN, has_twin, missing_trials, system_parameters
 
 
 class Display:
@@ -52,7 +52,8 @@ class Display:
 
     @property
     def _total(self) -> int:
-        return self._epochs_of(range(self._study.search.trials))
+        epochs = self._epochs_of(range(self._study.search.trials))
+        return epochs + (self._study.training.epochs if has_twin(self._study) else 0)
 
     def _epochs_of(self, numbers: Iterable[int]) -> int:
         return sum(self._study.epochs(number) for number in numbers)
@@ -129,6 +130,8 @@ class Display:
 
 def described_trial(study: Study, number: int) -> str:
     """Return a trial's name, with the system that it is and the protocol if there are several."""
+    if number >= TWIN:
+        return f"{trial_name(number)} ({trial_name(number - TWIN)}, {study.split.beside})"
     if not study.systems:
         return trial_name(number)
     said = system_parameters(study, number).values()
@@ -137,7 +140,7 @@ def described_trial(study: Study, number: int) -> str:
 
 def show_plan(console: Console, study: Study, plan: Plan, ended: Sequence[TrialRecord]) -> None:
     """Print what will run."""
-    left = study.search.trials - len(ended)
+    left = len(missing_trials(study, {record.number: record for record in ended}))
     stopping = study.search.stopping
     epochs = max(study.epochs(number) for number in range(study.search.trials))
     lines = {
@@ -147,7 +150,9 @@ def show_plan(console: Console, study: Study, plan: Plan, ended: Sequence[TrialR
         f" {epochs} epochs, {left} trials to run"
         + (f", {len(ended)} ended before" if ended else ""),
         "systems": ", ".join(study.systems),
-        "protocols": ", ".join(study.split.protocols),
+        "protocols": study.split.protocol
+        + (f"; then the best trial under {study.split.beside}" if has_twin(study) else "")
+        + (f", {study.split.beside}" if study.systems and study.split.beside else ""),
         "searched": ", ".join(study.search.space) or "nothing",
         "early stops": f"ASHA from epoch {stopping.grace_epochs}, one in {stopping.reduction}"
         " goes on"
@@ -205,11 +210,13 @@ def show_summary(console: Console, study: Study, summary: pa.Table, best: TrialR
         highlight=False,
     )
     table = _scores_table(["composition (form of L)", "supervision"])
+    twin = trial_name(best.number + TWIN)
     for row in summary.to_pylist():
-        if row["trial"] == best.name and row["epoch_rule"] == "best_validation":
+        if row["trial"] in (best.name, twin) and row["epoch_rule"] == "best_validation":
             form = f" ({row['latent_form']})" if row["latent_form"] else ""
+            under = f", {row['protocol']}" if row["trial"] == twin else ""
             table.add_row(
-                f"{row['composition']}{form}",
+                f"{row['composition']}{form}{under}",
                 row["supervision"],
                 *_scores(row),
             )

@@ -3,14 +3,20 @@
 A trial is proposed from those that come at least `search.parallel` before it, and
 the sampler is seeded by the trial's number. So which trials exist depends neither on
 how many run at a time nor on interruptions, and the ledger alone continues a search.
+
+With a second protocol (`split.beside`) the best trial of a search gets a twin: its
+settings, trained under that protocol when all others have ended.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from study.definition import Study
 from study.ledger import TrialRecord
 from study.randomness import stream_seed
+
+TWIN = 1_000_000
+"""What a twin's number is above that of its trial; no search has as many trials."""
 
 
 def propose(study: Study, number: int, ended: Sequence[TrialRecord]) -> dict[str, Any]:
@@ -19,11 +25,14 @@ def propose(study: Study, number: int, ended: Sequence[TrialRecord]) -> dict[str
     Args:
         study: the study.
         number: the trial's number.
-        ended: records of the trials 0 to `number - search.parallel`; stopped trials
-            count with the value they had reached, failed ones as failed.
+        ended: records of the trials 0 to `number - search.parallel`, for a twin of all;
+            stopped trials count with the value they had reached, failed ones as failed.
     """
     if study.systems:
         return system_parameters(study, number)
+    if number >= TWIN:
+        (trial,) = (record for record in ended if record.number == number - TWIN)
+        return {**trial.parameters, "split.protocol": study.split.beside}
     if not study.search.space:
         return {}
     import optuna
@@ -38,6 +47,26 @@ def propose(study: Study, number: int, ended: Sequence[TrialRecord]) -> dict[str
     history.add_trials([_frozen(record, space) for record in ended])
     parameters: dict[str, Any] = history.ask(space).params
     return parameters
+
+
+def best_trial(ended: Iterable[TrialRecord]) -> TrialRecord | None:
+    """Return the completed trial with the largest value, the first of equals; never a twin."""
+    completed = [r for r in ended if r.state == "completed" and r.number < TWIN]
+    return max(completed, key=lambda r: (r.best_value, -r.number), default=None)
+
+
+def missing_trials(study: Study, ended: Mapping[int, TrialRecord]) -> set[int]:
+    """Return the numbers of the trials that are still to run: at last, the best one's twin."""
+    missing = set(range(study.search.trials)) - ended.keys()
+    best = best_trial(ended.values())
+    if missing or best is None or not has_twin(study):
+        return missing
+    return {best.number + TWIN} - ended.keys()
+
+
+def has_twin(study: Study) -> bool:
+    """Tell whether the best trial gets a twin: in a search with a second protocol."""
+    return study.split.beside is not None and not study.systems
 
 
 def system_parameters(study: Study, number: int) -> dict[str, str]:

@@ -88,6 +88,7 @@ def _run(
             return
     from study.data import data_folder, load
     from study.leakage import refuse_leakage
+    from study.proposal import missing_trials
     from study.results import put_aside, refuse_other_study, sole_driver, write_study
     from study.splits import splits_of
 
@@ -111,7 +112,7 @@ def _run(
             console.print(f"the results until now are in {aside}", soft_wrap=True)
         write_study(results, study, samples, splits)
         unfinished: set[int] = set()
-        if len(_ended(results)) < study.search.trials:
+        if missing_trials(study, {record.number: record for record in _ended(results)}):
             with connected(address):
                 unfinished = _search(
                     console,
@@ -178,6 +179,7 @@ def _report(
     console: "Console", study: "Study", split_hash: dict[str, str], results: "Folder"
 ) -> None:
     from study.progress import show_summary, show_systems
+    from study.proposal import best_trial
     from study.report.build import build_report
 
     report = build_report(study, split_hash, results)
@@ -188,11 +190,12 @@ def _report(
         console.print(f"{record.name} failed: {record.reason}", soft_wrap=True)
     if report is None or not completed:
         raise StudyFailedError("no trial completed" + (f": {failed[0].reason}" if failed else ""))
-    best = max(completed, key=lambda record: (record.best_value, -record.number))
+    best = best_trial(completed)
+    assert best is not None
     if study.systems:
         show_systems(console, study, report.summary)
     else:
-        show_summary(console, study, _of_trial(report.summary, best), best)
+        show_summary(console, study, report.summary, best)
     _write_hparams(study, ended, results, report.summary)
     console.print(f"      scores  {results.locate('scores.parquet')}", soft_wrap=True)
     console.print(f"     summary  {results.locate('summary.parquet')}", soft_wrap=True)

@@ -24,7 +24,7 @@ from study.fold_worker import TrialJob
 from study.ledger import Ledger, TrialRecord, trial_name
 from study.outcome import conclude, interrupted_stop
 from study.plan import Plan
-from study.proposal import propose
+from study.proposal import TWIN, has_twin, missing_trials, propose
 from study.splits import Splits
 from study.storage import Folder
 from study.trial import TrialRunner, milestones
@@ -104,7 +104,7 @@ class LedgerSearch(Searcher):
             number = self._next
             needed = range(0 if state.study.systems else number - search.parallel + 1)
             if any(earlier in state.lost for earlier in needed):
-                break
+                return str(Searcher.FINISHED)
             if any(earlier not in state.ended for earlier in needed):
                 return None
             self._next += 1
@@ -118,9 +118,25 @@ class LedgerSearch(Searcher):
                 state.stopped[number] = epoch
                 state.conclude(number)
                 continue
-            state.numbers[trial_id] = number
-            return {"number": number, "parameters": state.parameters[number]}
-        return str(Searcher.FINISHED)
+            return self._given(trial_id, number)
+        return self._suggest_twin(trial_id)
+
+    def _suggest_twin(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the best trial's twin, if there is to be one; None while others still run."""
+        state = self._state
+        number = min(missing_trials(state.study, state.ended), default=None)
+        if not has_twin(state.study) or state.lost or number is None:
+            return str(Searcher.FINISHED)
+        if number >= TWIN and number in state.parameters:
+            return str(Searcher.FINISHED)
+        if number < TWIN:
+            return None
+        state.parameters[number] = propose(state.study, number, list(state.ended.values()))
+        return self._given(trial_id, number)
+
+    def _given(self, trial_id: str, number: int) -> dict[str, Any]:
+        self._state.numbers[trial_id] = number
+        return {"number": number, "parameters": self._state.parameters[number]}
 
     def set_search_properties(self, *_: Any, **__: Any) -> bool:
         """Metric and mode are this class's own."""
@@ -158,7 +174,8 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
         )
         self._state, self._milestones, self._desk = state, epochs, desk
         for record in sorted(state.ended.values(), key=lambda record: record.arrival):
-            self._enter_rungs(record)
+            if record.number < TWIN:
+                self._enter_rungs(record)
 
     def _enter_rungs(self, record: TrialRecord) -> None:
         trial = SimpleNamespace(trial_id=record.name)
@@ -170,8 +187,11 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
         """See `TrialScheduler.on_trial_result`."""
         if not math.isfinite(result.get("value", math.nan)):
             return str(TrialScheduler.STOP)
-        decision = str(super().on_trial_result(tune_controller, trial, result))
         number, epoch = self._state.numbers[trial.trial_id], result["epoch"]
+        if number >= TWIN:  # its values are of other samples: it is compared with nothing
+            self._desk.pass_milestone.remote(number, epoch)
+            return str(TrialScheduler.CONTINUE)
+        decision = str(super().on_trial_result(tune_controller, trial, result))
         if result["state"] == "completed":  # it ends by itself; a stop would only cut it off
             return str(TrialScheduler.CONTINUE)
         if epoch in self._milestones:
@@ -262,7 +282,7 @@ def run_search(
         tune_config=tune.TuneConfig(
             search_alg=LedgerSearch(state),
             scheduler=MilestoneScheduler(state, epochs, desk),
-            num_samples=study.search.trials,
+            num_samples=study.search.trials + 1,  # with a twin, if there is to be one
             reuse_actors=True,
             max_concurrent_trials=plan.trials_at_a_time,
             trial_name_creator=lambda trial: trial_name(state.numbers[trial.trial_id]),
@@ -281,7 +301,7 @@ def run_search(
     tuner.fit()
     if state.errors:
         raise state.errors[0]
-    unfinished = set(range(study.search.trials)) - state.ended.keys()
+    unfinished = missing_trials(study, state.ended)
     if not unfinished:
         results.remove("checkpoints")
     return unfinished

@@ -199,8 +199,6 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
     if study.systems:
         yield from _contradictions_of_systems(study)
         return
-    if study.split.beside:
-        yield "split.beside: needs systems; a search has one protocol"
     name, entry = study.model.name, MODELS[study.model.name]
     metric = study.search.metric.composition
     components = components_of(study.model)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from study.definition import Study
 from study.ledger import TrialRecord
+from study.proposal import TWIN
 from study.randomness import stream_seed
 from study.report.comparisons import comparisons_table
 from study.report.epochs import KEYS, FoldHistory, epochs_table, measures_table
@@ -28,13 +29,15 @@ _OF_TRIAL = tuple(name for name in KEYS if name != "fold")
 def detailed(study: Study, records: Iterable[TrialRecord]) -> set[str]:
     """Return the names of the trials that are told in detail.
 
-    All of a study of systems; of a search the best completed ones, by validation.
+    All of a study of systems; of a search the best completed ones, by validation, and twins.
     """
     if study.systems:
         return {record.name for record in records}
     completed = [record for record in records if record.state == "completed"]
     best = sorted(completed, key=lambda record: (-record.best_value, record.number))
-    return {record.name for record in best[:BEST_TRIALS]}
+    twins = {record.name for record in completed if record.number >= TWIN}
+    searched = [record.name for record in best if record.number < TWIN]
+    return {*searched[:BEST_TRIALS], *twins}
 
 
 def detail_tables(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from study.definition import Study
 from study.ledger import State, TrialRecord
-from study.proposal import propose
+from study.proposal import TWIN, best_trial, missing_trials, propose
 from study.study_file import check_study, configure
 
 SPACE = {
@@ -129,3 +129,50 @@ def test_higher_is_better() -> None:
     ]
     proposed = [propose(study, number, records)["model.beta"] for number in range(20, 40)]
     assert np.median(proposed) > 0.7
+
+
+def beside(trials: int, **parts: Any) -> Study:
+    content = {
+        "name": "s",
+        "dataset": {"name": "synthetic"},
+        "model": {"name": "beta_vaegan"},
+        "split": {"protocol": "paper", "beside": "inter_patient"},
+        "search": {"trials": trials, "space": {"model.beta": SPACE["model.beta"]}},
+    }
+    return check_study(content | parts, "s")
+
+
+def test_the_best_trial_is_run_under_the_second_protocol_when_all_have_ended() -> None:
+    study = beside(3)
+    records = {
+        1: TrialRecord(1, {"model.beta": 1e-1}, "completed", "", [(1, 0.7)]),
+        2: TrialRecord(2, {"model.beta": 1e-2}, "pruned", "", [(1, 0.9)]),
+    }
+    assert missing_trials(study, {}) == {0, 1, 2}
+    assert missing_trials(study, records) == {0}
+    records[0] = TrialRecord(0, {"model.beta": 1e-3}, "completed", "", [(1, 0.7)])
+    assert best_trial(records.values()) == records[0]  # the first of equals
+    (number,) = missing_trials(study, records)
+    assert number == TWIN
+    parameters = propose(study, number, list(records.values()))
+    assert parameters == {"model.beta": 1e-3, "split.protocol": "inter_patient"}
+    trial = configure(study, parameters)
+    assert trial.split.protocols == ("inter_patient",)
+    assert trial.model.beta == 1e-3  # type: ignore[union-attr]
+    # Whatever it scores, it is no trial of the search.
+    records[number] = TrialRecord(number, parameters, "completed", "", [(1, 0.99)])
+    assert missing_trials(study, records) == set()
+    assert best_trial(records.values()) == records[0]
+
+
+def test_another_best_trial_gets_a_twin_of_its_own() -> None:
+    study = beside(2)
+    records = {n: TrialRecord(n, {}, "completed", "", [(1, 0.1 * n)]) for n in (0, 1, TWIN)}
+    assert missing_trials(study, records) == {TWIN + 1}
+
+
+def test_without_a_second_protocol_or_a_completed_trial_there_is_no_twin() -> None:
+    failed = {0: TrialRecord(0, {}, "failed", "nan")}
+    assert missing_trials(beside(1), failed) == set()
+    completed = {0: TrialRecord(0, {}, "completed", "", [(1, 0.5)])}
+    assert missing_trials(beside(1, split={"protocol": "paper"}), completed) == set()

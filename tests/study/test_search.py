@@ -2,7 +2,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from study.definition import Study
-from study.search import SearchState
+from study.ledger import TrialRecord
+from study.proposal import TWIN
+from study.search import LedgerSearch, SearchState
 from study.storage import LocalFolder
 
 
@@ -19,3 +21,54 @@ def test_what_goes_wrong_while_a_trial_is_written_down_is_kept_for_the_end(
     assert [type(error) for error in state.errors] == [NotADirectoryError]
     assert not ended
     assert not state.ended
+
+
+def state_of(study: Study, results: Path) -> SearchState:
+    return SearchState(study, LocalFolder(results), {}, lambda *_: None, lambda *_: None)
+
+
+def end(state: SearchState, number: int, value: float) -> None:
+    parameters = state.parameters[number]
+    state.ended[number] = TrialRecord(number, parameters, "completed", "", [(1, value)])
+
+
+def test_the_twin_of_the_best_trial_comes_last_and_once(
+    tmp_path: Path, tiny_study: Callable[..., Study]
+) -> None:
+    study = tiny_study(
+        split={"protocol": "paper", "beside": "inter_patient", "folds": 2},
+        search={"trials": 2, "parallel": 2},
+    )
+    state = state_of(study, tmp_path)
+    search = LedgerSearch(state)
+    given = [search.suggest(name) for name in ("a", "b")]
+    assert [each["number"] for each in given] == [0, 1]  # type: ignore[index]
+    assert search.suggest("c") is None
+    end(state, 0, 0.4)
+    assert search.suggest("c") is None
+    end(state, 1, 0.6)
+    twin = search.suggest("c")
+    assert twin == {
+        "number": TWIN + 1,
+        "parameters": {**state.parameters[1], "split.protocol": "inter_patient"},
+    }
+    assert state.numbers["c"] == TWIN + 1
+    assert search.suggest("d") == LedgerSearch.FINISHED
+    end(state, TWIN + 1, 0.9)
+    assert search.suggest("d") == LedgerSearch.FINISHED
+
+
+def test_a_search_that_lost_a_trial_has_no_twin_yet(
+    tmp_path: Path, tiny_study: Callable[..., Study]
+) -> None:
+    study = tiny_study(
+        split={"protocol": "paper", "beside": "inter_patient", "folds": 2},
+        search={"trials": 2, "parallel": 2},
+    )
+    state = state_of(study, tmp_path)
+    search = LedgerSearch(state)
+    for name in ("a", "b"):
+        search.suggest(name)
+    end(state, 0, 0.4)
+    state.lost.add(1)
+    assert search.suggest("c") == LedgerSearch.FINISHED
