@@ -9,7 +9,7 @@ matrix products each as well. Libraries of linear algebra come close to a proces
 peak on these, in bfloat16 too, where strided convolutions of one dimension do not.
 
 Layers compute in the type of their input; weights, and the gradients they get, are
-float32 whatever that is.
+float32 whatever that is. Under `torch.compile` they are what `models.traceable` says.
 """
 
 from typing import Any
@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.grad import conv2d_weight
+
+from models import traceable
 
 KERNEL = 4
 _ROWS_AT_ONCE = 16
@@ -56,6 +58,8 @@ class Halving(nn.Module):
         Returns:
             `(length / 2, batch, channels_out)`.
         """
+        if torch.compiler.is_compiling():
+            return traceable.halve(pairs, self.weight)
         halved: Tensor = _Halve.apply(pairs, self.weight)  # type: ignore[no-untyped-call]
         return halved
 
@@ -74,6 +78,8 @@ class Doubling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve `(length, batch, channels_in)` to `(2 * length, batch, channels_out)`."""
+        if torch.compiler.is_compiling():
+            return traceable.double(x, self.weight)
         doubled: Tensor = _Double.apply(x, self.weight)  # type: ignore[no-untyped-call]
         return doubled
 
@@ -129,6 +135,8 @@ def paired(x: Tensor, leakage: float = 1.0) -> Tensor:
         `(length / 2 + 1, batch, 2 * channels)`: at p, the values of time 2p - 1 and 2p;
         0 before the first and after the last.
     """
+    if torch.compiler.is_compiling():
+        return traceable.paired(x, leakage)
     pairs: Tensor = _Pair.apply(x, leakage)  # type: ignore[no-untyped-call]
     return pairs
 

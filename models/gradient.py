@@ -14,6 +14,7 @@ from torch.optim import Adam
 from models.adabelief import AdaBelief
 from models.frozen import frozen_network
 from models.interface import Model, Seeds, Shape
+from models.networks import Decoder, Trunk
 from models.settings import OptimizerSettings, TrainingSettings
 
 SCORING_BATCH = 1024
@@ -95,6 +96,10 @@ class GradientModel(Model):
             torch.manual_seed(seeds.weights)
             self.networks = nn.ModuleDict(self.build_networks())
         self.networks.to(device)
+        if training.compile:
+            for module in self.networks.modules():
+                if isinstance(module, Trunk | Decoder):
+                    module.compile()
         self.optimizers = {
             name: make_optimizer(
                 [p for network in networks for p in self.networks[network].parameters()],

@@ -38,6 +38,11 @@ class TrainingSettings(_Settings):
         description="arithmetic of the networks; weights, losses and optimisers stay float32; "
         "tf32 rounds what GPUs multiply and is float32 on CPUs",
     )
+    compile: bool = Field(
+        False,
+        description="torch.compile of the networks, for GPUs: the first steps take a minute or "
+        "more, and on a CPU the others are slower, too",
+    )
     validation_interval: int = Field(5, ge=1, description="epochs from one validation to the next")
     optimizer: OptimizerSettings = OptimizerSettings()
 
