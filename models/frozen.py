@@ -123,7 +123,9 @@ class _PosteriorHead(nn.Module):
         return result.float()
 
 
-class _GaussianEncoder(nn.Module):
+class FrozenGaussianEncoder(nn.Module):
+    """`GaussianEncoder`."""
+
     def __init__(self, encoder: GaussianEncoder) -> None:
         super().__init__()
         self.trunk = _Trunk(encoder.trunk)
@@ -131,8 +133,14 @@ class _GaussianEncoder(nn.Module):
         self.log_variance = _PosteriorHead(encoder.log_variance)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance, `(batch, latent)` float32 each."""
         hidden = self.trunk(x)
         return self.mean(hidden), self.log_variance(hidden)
+
+    def locate(self, x: Tensor) -> Tensor:
+        """Return the mean alone."""
+        mean: Tensor = self.mean(self.trunk(x))
+        return mean
 
 
 class _Decoder(nn.Module):
@@ -181,7 +189,7 @@ class FrozenDiscriminator(nn.Module):
 
 _FROZEN: dict[type[nn.Module], type[nn.Module]] = {
     Encoder: _Encoder,
-    GaussianEncoder: _GaussianEncoder,
+    GaussianEncoder: FrozenGaussianEncoder,
     Decoder: _Decoder,
     Discriminator: FrozenDiscriminator,
 }

@@ -107,6 +107,11 @@ class GaussianEncoder(nn.Module):
         hidden = self.trunk(x)
         return self.mean(hidden), self.log_variance(hidden)
 
+    def locate(self, x: Tensor) -> Tensor:
+        """Return the mean alone, which is all that scores need."""
+        mean: Tensor = self.mean(self.trunk(x))
+        return mean
+
 
 class Decoder(nn.Module):
     """z `(batch, latent)` to x̂ before its output layer, `(batch, channels, length)`."""

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from models.encoder_decoder import EncoderDecoder, Encoding
+from models.frozen import FrozenGaussianEncoder
 from models.interface import Latents
 from models.losses import kl_by_dimension, kl_divergence
 from models.networks import GaussianEncoder
@@ -39,8 +40,11 @@ class VariationalAutoencoder(EncoderDecoder):
 
     def latent(self, x: Tensor) -> Tensor:
         """Return the posterior mean, or a draw from the posterior if `latent` is "sampled"."""
-        mean, log_variance = self._posterior(x)
-        return self._draw(mean, log_variance) if self.settings.latent == "sampled" else mean
+        if self.settings.latent == "sampled":
+            return self._draw(*self._posterior(x))
+        encoder = self.networks["encoder"]
+        assert isinstance(encoder, GaussianEncoder | FrozenGaussianEncoder)
+        return encoder.locate(x.to(self.dtype))
 
     def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_variance = self.networks["encoder"](x.to(self.dtype))
