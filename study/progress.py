@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from study.definition import Study
+from study.definition import MetricSettings, Study
 from study.ledger import TrialRecord, fold_name, trial_name
 from study.plan import Plan
 from study.proposal import TWIN, has_twin, missing_trials, system_parameters
@@ -178,12 +178,16 @@ def show_systems(console: Console, study: Study, summary: pa.Table) -> None:
         names.remove("protocol")
     table = _scores_table(names)
     for row in summary.to_pylist():
-        metric = study.systems[row["system"]].metric
-        form = row["latent_form"] or metric.latent_form
-        chosen = (row["composition"], form) == (metric.composition, metric.latent_form)
+        chosen = _is_measured(row, study.systems[row["system"]].metric)
         if chosen and row["epoch_rule"] == "best_validation":
             table.add_row(*(row[name] for name in names), *_scores(row))
     console.print(table)
+
+
+def _is_measured(row: Mapping[str, Any], metric: MetricSettings) -> bool:
+    """Tell whether a row of the summary is of the composition that a metric is of."""
+    form = row["latent_form"] or metric.latent_form
+    return (row["composition"], form) == (metric.composition, metric.latent_form)
 
 
 def _scores_table(names: Sequence[str]) -> Table:
@@ -212,14 +216,11 @@ def show_summary(console: Console, study: Study, summary: pa.Table, best: TrialR
     table = _scores_table(["composition (form of L)", "supervision"])
     twin = trial_name(best.number + TWIN)
     for row in summary.to_pylist():
-        if row["trial"] in (best.name, twin) and row["epoch_rule"] == "best_validation":
+        of_twin = row["trial"] == twin and _is_measured(row, study.search.metric)
+        if (row["trial"] == best.name or of_twin) and row["epoch_rule"] == "best_validation":
             form = f" ({row['latent_form']})" if row["latent_form"] else ""
-            under = f", {row['protocol']}" if row["trial"] == twin else ""
-            table.add_row(
-                f"{row['composition']}{form}{under}",
-                row["supervision"],
-                *_scores(row),
-            )
+            under = f", {row['protocol']}" if of_twin else ""
+            table.add_row(f"{row['composition']}{form}{under}", row["supervision"], *_scores(row))
     console.print(table)
     console.print(
         "supervision: what saw validation labels; nothing, the threshold, or an SVM",
