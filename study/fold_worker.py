@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray.exceptions import RayError
 
 from study.definition import Study
 from study.desk import CLOSED, Assignment
+from study.errors import StudyFailedError
 from study.ledger import Ledger, fold_name, trial_name
 from study.plan import Plan
 from study.storage import open_folder
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 # Numbers of glibc's malloc.h, and what `man mallopt` allows at most for the second.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT_BYTES, MAPPED_BYTES = 2**30, 2**25
+
+BLOCKING = (OSError, StudyFailedError)
+"""What keeps every trial from going on: a full disk, say, or a damaged file."""
+REASON_LENGTH = 300
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,21 @@ def run_folds(config: dict[str, Any]) -> None:
             _train(job, group, fold, assignment, samples, folds)
         except _StoppedError:
             continue
+        except RayError:
+            raise  # the cluster's own trouble, which it mends
+        except Exception as error:
+            # A fresh process tries again, a few times: this one may be broken.
+            complaint = job.desk.complain.remote(
+                group, token, fold, reason_of(error), blocked=isinstance(error, BLOCKING)
+            )
+            ray.get(complaint)
+            raise
+
+
+def reason_of(error: Exception) -> str:
+    """Return what went wrong in one line, short enough for a table."""
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said}"[:REASON_LENGTH] if said else type(error).__name__
 
 
 def _keep_freed_memory() -> None:

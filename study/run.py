@@ -83,10 +83,11 @@ def _run(
     if not address:
         fitted = make_plan(study, this_machine())
         if only_plan:
-            show_plan(console, study, fitted, [] if fresh else _ended(results))
+            show_plan(console, study, fitted, [] if fresh else _ended(results, study))
             return
     from study.data import data_folder, load
     from study.leakage import refuse_leakage
+    from study.recovery import recover
     from study.results import put_aside, refuse_other_study, sole_driver, write_study
     from study.splits import splits_of
 
@@ -103,14 +104,16 @@ def _run(
 
     if only_plan:
         with connected(address):
-            show_plan(console, study, make_plan(study, capacity()), _ended(results))
+            show_plan(console, study, make_plan(study, capacity()), _ended(results, study))
         return
     with sole_driver(outputs, study.name):
         if fresh and (aside := put_aside(outputs, study.name)):
             console.print(f"the results until now are in {aside}", soft_wrap=True)
+        for line in recover(results):
+            console.print(line, soft_wrap=True, highlight=False)
         write_study(results, study, samples, splits)
         unfinished: set[int] = set()
-        if len(_ended(results)) < study.search.trials:
+        if len(_ended(results, study)) < study.search.trials:
             with connected(address):
                 unfinished = _search(
                     console, study, samples, splits, results, make_plan(study, capacity())
@@ -123,10 +126,11 @@ def _run(
         raise StudyFailedError(f"{len(unfinished)} trial(s) are not finished")
 
 
-def _ended(results: "Folder") -> "list[TrialRecord]":
+def _ended(results: "Folder", study: "Study") -> "list[TrialRecord]":
     from study.ledger import Ledger
+    from study.outcome import split_by_wholeness
 
-    return Ledger(results.folder("ledger")).trials()
+    return split_by_wholeness(Ledger(results.folder("ledger")), study)[0]
 
 
 def _search(
@@ -140,7 +144,7 @@ def _search(
     from study.progress import Display, show_plan
     from study.search import run_search
 
-    ended = _ended(results)
+    ended = _ended(results, study)
     show_plan(console, study, plan, ended)
     console.print(f" TensorBoard  tensorboard --logdir {results.locate()}", soft_wrap=True)
     display = Display(study, console)
@@ -163,7 +167,7 @@ def _report(
     from study.report.build import build_report
 
     report = build_report(study, split_hash, results)
-    ended = _ended(results)
+    ended = _ended(results, study)
     completed = [record for record in ended if record.state == "completed"]
     failed = [record for record in ended if record.state == "failed"]
     for record in failed:

@@ -20,9 +20,10 @@ from ray.tune.search import Searcher
 from study.data.samples import Samples
 from study.definition import Study
 from study.desk import Desk
+from study.errors import StudyFailedError
 from study.fold_worker import TrialJob
 from study.ledger import Ledger, TrialRecord, trial_name
-from study.outcome import conclude, interrupted_stop
+from study.outcome import conclude, interrupted_stop, split_by_wholeness
 from study.plan import Plan
 from study.proposal import propose
 from study.splits import Splits
@@ -41,11 +42,14 @@ class SearchState:
         study: the study.
         results: its results folder.
         ended: records of ended trials by number.
+        repaired: records, by number, of ended trials of which folds are lost: they end as
+            they had.
         numbers: trial number by Tune's own trial id.
         parameters: searched settings by trial number.
         stopped: epoch of an early stop by trial number.
+        failed: why a trial was given up, by number.
         lost: numbers of trials that this run could not finish.
-        errors: what went wrong while trials were written down.
+        errors: what keeps the study from going on.
         on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
     """
@@ -53,11 +57,13 @@ class SearchState:
     study: Study
     results: Folder
     ended: dict[int, TrialRecord]
+    repaired: dict[int, TrialRecord]
     on_result: Callable[[int, dict[str, Any]], None]
     on_ended: Callable[[TrialRecord], None]
     numbers: dict[str, int] = field(default_factory=dict)
     parameters: dict[int, dict[str, Any]] = field(default_factory=dict)
     stopped: dict[int, int] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
     errors: list[Exception] = field(default_factory=list)
 
@@ -79,6 +85,7 @@ class SearchState:
                 number,
                 self.parameters[number],
                 self.stopped.get(number),
+                self.failed.get(number, ""),
             )
         except Exception as error:
             self.errors.append(error)
@@ -100,7 +107,7 @@ class LedgerSearch(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """See `Searcher.suggest`; None while trials that the next one needs still run."""
         state, search = self._state, self._state.study.search
-        while self._next < search.trials:
+        while self._next < search.trials and not state.errors:
             number = self._next
             needed = range(0 if state.study.systems else number - search.parallel + 1)
             if any(earlier in state.lost for earlier in needed):
@@ -110,17 +117,30 @@ class LedgerSearch(Searcher):
             self._next += 1
             if number in state.ended:
                 continue
-            state.parameters[number] = propose(
-                state.study, number, [state.ended[earlier] for earlier in needed]
-            )
-            epoch = interrupted_stop(Ledger(state.results.folder("ledger")), state.study, number)
-            if epoch is not None:
-                state.stopped[number] = epoch
-                state.conclude(number)
+            state.parameters[number] = self._parameters(number)
+            if self._finish_stop(number):
                 continue
             state.numbers[trial_id] = number
             return {"number": number, "parameters": state.parameters[number]}
         return str(Searcher.FINISHED)
+
+    def _parameters(self, number: int) -> dict[str, Any]:
+        state, study = self._state, self._state.study
+        if number in state.repaired:
+            return state.repaired[number].parameters
+        needed = range(0 if study.systems else number - study.search.parallel + 1)
+        return propose(study, number, [state.ended[earlier] for earlier in needed])
+
+    def _finish_stop(self, number: int) -> bool:
+        """Commit a stop that was being committed when the driver died; tell whether it was."""
+        state = self._state
+        if number in state.repaired:
+            return False
+        epoch = interrupted_stop(Ledger(state.results.folder("ledger")), state.study, number)
+        if epoch is not None:
+            state.stopped[number] = epoch
+            state.conclude(number)
+        return epoch is not None
 
     def set_search_properties(self, *_: Any, **__: Any) -> bool:
         """Metric and mode are this class's own."""
@@ -157,7 +177,8 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
             reduction_factor=stopping.reduction if stopping else 2,
         )
         self._state, self._milestones, self._desk = state, epochs, desk
-        for record in sorted(state.ended.values(), key=lambda record: record.arrival):
+        known = [*state.ended.values(), *state.repaired.values()]
+        for record in sorted(known, key=lambda record: record.arrival):
             self._enter_rungs(record)
 
     def _enter_rungs(self, record: TrialRecord) -> None:
@@ -168,10 +189,13 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """See `TrialScheduler.on_trial_result`."""
+        number, epoch = self._state.numbers[trial.trial_id], result["epoch"]
         if not math.isfinite(result.get("value", math.nan)):
             return str(TrialScheduler.STOP)
-        decision = str(super().on_trial_result(tune_controller, trial, result))
-        number, epoch = self._state.numbers[trial.trial_id], result["epoch"]
+        if number in self._state.repaired:
+            decision = self._as_before(number, epoch)
+        else:
+            decision = str(super().on_trial_result(tune_controller, trial, result))
         if result["state"] == "completed":  # it ends by itself; a stop would only cut it off
             return str(TrialScheduler.CONTINUE)
         if epoch in self._milestones:
@@ -181,9 +205,30 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
                 self._desk.pass_milestone.remote(number, epoch)
         return decision
 
+    def _as_before(self, number: int, epoch: int) -> str:
+        """Decide on a trial that has ended once as it was decided then."""
+        record = self._state.repaired[number]
+        is_end = record.state == "pruned" and epoch >= record.values[-1][0]
+        return str(TrialScheduler.STOP if is_end else TrialScheduler.CONTINUE)
+
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """See `TrialScheduler.on_trial_complete`; every rung was entered on the way."""
         self._trial_info.pop(trial.trial_id, None)
+
+
+class StopOnError(tune.Stopper):
+    """Ends all trials when the study cannot go on."""
+
+    def __init__(self, state: SearchState) -> None:
+        self._state = state
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """See `Stopper.__call__`."""
+        return False
+
+    def stop_all(self) -> bool:
+        """See `Stopper.stop_all`."""
+        return bool(self._state.errors)
 
 
 class Conclusions(tune.Callback):
@@ -196,8 +241,16 @@ class Conclusions(tune.Callback):
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **_: Any
     ) -> None:
         """See `tune.Callback.on_trial_result`."""
-        if "epoch" in result:
-            self._state.on_result(self._state.numbers[trial.trial_id], result)
+        if "epoch" not in result:
+            return
+        number = self._state.numbers[trial.trial_id]
+        if result["state"] == "blocked":
+            reason = f"{trial_name(number)}: {result['reason']}"
+            self._state.errors.append(StudyFailedError(reason))
+            return
+        if result["state"] == "failed":
+            self._state.failed[number] = result["reason"]
+        self._state.on_result(number, result)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         """See `tune.Callback.on_trial_complete`."""
@@ -232,8 +285,11 @@ def run_search(
         Numbers of the trials that could not be finished.
     """
     ledger = Ledger(results.folder("ledger"))
-    ended = {record.number: record for record in ledger.trials()}
-    state = SearchState(study, results, ended, on_result, on_ended)
+    whole, broken = (
+        {record.number: record for record in records}
+        for records in split_by_wholeness(ledger, study)
+    )
+    state = SearchState(study, results, whole, broken, on_result, on_ended)
     epochs = milestones(study)
     desk = ray.remote(num_cpus=0, resources={HEAD_NODE: 0.001})(Desk).remote(
         study.split.folds, epochs
@@ -268,6 +324,7 @@ def run_search(
             name="tune",
             storage_path=results.locate(),
             verbose=0,
+            stop=StopOnError(state),
             callbacks=[JsonLoggerCallback(), Conclusions(state)],
             # Folds keep checkpoints of their own; a trial has nothing to keep.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -275,6 +332,7 @@ def run_search(
         ),
     )
     tuner.fit()
+    results.remove("tune")
     if state.errors:
         raise state.errors[0]
     unfinished = set(range(study.search.trials)) - state.ended.keys()
