@@ -103,11 +103,7 @@ class Desk:
 
     def _has_work(self, group: str, after: int) -> bool:
         progress = self._groups.get(group)
-        return (
-            progress is not None
-            and progress.assignment.token != after
-            and not progress.failed
-        )
+        return progress is not None and progress.assignment.token != after and not progress.failed
 
     def _give_up(self, progress: _Progress) -> None:
         """Let the trial hear why its folds cannot be trained."""

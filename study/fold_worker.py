@@ -15,8 +15,9 @@ from study.definition import Study
 from study.desk import CLOSED, Assignment
 from study.errors import StudyFailedError
 from study.ledger import Ledger, fold_name, trial_name
+from study.locks import fold_of_run
 from study.plan import Plan
-from study.storage import open_folder
+from study.storage import Folder, open_folder
 
 if TYPE_CHECKING:
     from study.data.samples import Samples
@@ -39,7 +40,8 @@ class TrialJob:
     Attributes:
         study: the study.
         plan: resources of each fold.
-        results: path or URI of the study's results folder.
+        outputs: path or URI of the folder of all results.
+        run: names the run that this is part of; see `study.locks`.
         milestones: epochs at which the search may stop a trial.
         samples: the dataset, one copy on each node.
         folds: the folds' sample indices, by protocol.
@@ -48,11 +50,17 @@ class TrialJob:
 
     study: Study
     plan: Plan
-    results: str
+    outputs: str
+    run: str
     milestones: frozenset[int]
     samples: "ray.ObjectRef"
     folds: "ray.ObjectRef"
     desk: "ray.actor.ActorHandle"
+
+    @property
+    def results(self) -> Folder:
+        """The study's results folder."""
+        return open_folder(self.outputs).folder(self.study.name)
 
 
 class _StoppedError(Exception):
@@ -78,8 +86,10 @@ def run_folds(config: dict[str, Any]) -> None:
         token = assignment.token
         if token == CLOSED:
             return
+        place = f"{trial_name(assignment.number)}/{fold_name(fold)}"
         try:
-            _train(job, group, fold, assignment, samples, folds)
+            with fold_of_run(open_folder(job.outputs), job.study.name, job.run, place):
+                _train(job, group, fold, assignment, samples, folds)
         except _StoppedError:
             continue
         except RayError:
@@ -124,7 +134,7 @@ def _train(
     from study.study_file import configure
     from study.tensorboard import FoldWriter
 
-    results = open_folder(job.results)
+    results = job.results
     study = configure(job.study, assignment.parameters)
     place = f"{trial_name(assignment.number)}/{fold_name(fold)}"
 

@@ -67,15 +67,14 @@ def conclude(
     return record
 
 
-def split_by_wholeness(
-    ledger: Ledger, study: Study
-) -> tuple[list[TrialRecord], list[TrialRecord]]:
+def split_by_wholeness(ledger: Ledger, study: Study) -> tuple[list[TrialRecord], list[TrialRecord]]:
     """Return the records of ended trials whose folds are all there, and of the others.
 
     A fold of the others was damaged and put aside, or is lost: it is trained again, and
     the trial ends as it had.
     """
-    whole, broken = [], []
+    whole: list[TrialRecord] = []
+    broken: list[TrialRecord] = []
     for record in ledger.trials():
         there = set(ledger.committed(record.name))
         is_whole = record.state == "failed" or there >= set(range(study.split.folds))

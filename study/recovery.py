@@ -20,6 +20,7 @@ def recover(results: Folder) -> list[str]:
     Every file of the ledger and every checkpoint is read. Nobody else may use the folder.
     """
     results.sweep()
+    results.remove("tune")
     ledger = Ledger(results.folder("ledger"))
     return [
         *_damaged_trials(results, ledger),

@@ -4,11 +4,12 @@ import os
 import shlex
 import signal
 import sys
+import uuid
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from study.command import Command
+from study.command import Command, give_up
 from study.errors import StudyFailedError
 
 if TYPE_CHECKING:
@@ -87,8 +88,9 @@ def _run(
             return
     from study.data import data_folder, load
     from study.leakage import refuse_leakage
+    from study.locks import begin_run, sole_driver
     from study.recovery import recover
-    from study.results import put_aside, refuse_other_study, sole_driver, write_study
+    from study.results import put_aside, refuse_other_study, write_study
     from study.splits import splits_of
 
     samples = load(study.dataset, data_folder(data), study.seed)
@@ -107,6 +109,8 @@ def _run(
             show_plan(console, study, make_plan(study, capacity()), _ended(results, study))
         return
     with sole_driver(outputs, study.name):
+        run = uuid.uuid4().hex
+        begin_run(outputs, study.name, run)
         if fresh and (aside := put_aside(outputs, study.name)):
             console.print(f"the results until now are in {aside}", soft_wrap=True)
         for line in recover(results):
@@ -114,12 +118,13 @@ def _run(
         write_study(results, study, samples, splits)
         unfinished: set[int] = set()
         if len(_ended(results, study)) < study.search.trials:
-            with connected(address):
+            with connected(address, _lost):
                 unfinished = _search(
-                    console, study, samples, splits, results, make_plan(study, capacity())
+                    console, study, samples, splits, outputs, run, make_plan(study, capacity())
                 )
                 # The cluster that trained fits the compositions too.
                 _report(console, study, split_hash, results)
+            results.remove("tune")
         else:
             _report(console, study, split_hash, results)
     if unfinished:
@@ -138,12 +143,14 @@ def _search(
     study: "Study",
     samples: "Samples",
     splits: "dict[str, Splits]",
-    results: "Folder",
+    outputs: "Folder",
+    run: str,
     plan: "Plan",
 ) -> set[int]:
     from study.progress import Display, show_plan
     from study.search import run_search
 
+    results = outputs.folder(study.name)
     ended = _ended(results, study)
     show_plan(console, study, plan, ended)
     console.print(f" TensorBoard  tensorboard --logdir {results.locate()}", soft_wrap=True)
@@ -155,7 +162,8 @@ def _search(
 
     display.start(ended)
     try:
-        return run_search(study, plan, samples, splits, results, display.result, on_ended)
+        told = (display.result, on_ended)
+        return run_search(study, plan, samples, splits, outputs, run, *told)
     finally:
         display.stop()
 
@@ -211,6 +219,10 @@ def _of_trial(summary: "pa.Table", record: "TrialRecord") -> "pa.Table":
     import pyarrow.compute as pc
 
     return summary.filter(pc.equal(summary["trial"], record.name))
+
+
+def _lost(what: str) -> None:
+    give_up(what, continuing_command(sys.argv[1:]))
 
 
 def continuing_command(arguments: list[str]) -> str:

@@ -266,7 +266,8 @@ def run_search(
     plan: Plan,
     samples: Samples,
     splits: Mapping[str, Splits],
-    results: Folder,
+    outputs: Folder,
+    run: str,
     on_result: Callable[[int, dict[str, Any]], None],
     on_ended: Callable[[TrialRecord], None],
 ) -> set[int]:
@@ -277,13 +278,15 @@ def run_search(
         plan: resources of each fold, and trials at a time.
         samples: the dataset.
         splits: the folds, by protocol.
-        results: the study's results folder.
+        outputs: the folder of all results.
+        run: names this run; see `study.locks`.
         on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
 
     Returns:
         Numbers of the trials that could not be finished.
     """
+    results = outputs.folder(study.name)
     ledger = Ledger(results.folder("ledger"))
     whole, broken = (
         {record.number: record for record in records}
@@ -297,13 +300,13 @@ def run_search(
     job = TrialJob(
         study=study,
         plan=plan,
-        results=results.locate(),
+        outputs=outputs.locate(),
+        run=run,
         milestones=epochs,
         samples=ray.put(samples),
         folds=ray.put({protocol: divided.folds for protocol, divided in splits.items()}),
         desk=desk,
     )
-    results.remove("tune")
     # The trial itself only waits for its folds: it takes no CPU from them, and stays
     # with the driver on the head node.
     trainable = tune.with_resources(
@@ -332,7 +335,6 @@ def run_search(
         ),
     )
     tuner.fit()
-    results.remove("tune")
     if state.errors:
         raise state.errors[0]
     unfinished = set(range(study.search.trials)) - state.ended.keys()

@@ -101,9 +101,9 @@ class FaultyDisk:
 
     def _path(self, target: Any, folder: int | None = None) -> Path | None:
         if isinstance(target, int):
-            target = os.readlink(f"/proc/self/fd/{target}")
+            target = Path(f"/proc/self/fd/{target}").readlink()
         elif folder is not None:
-            target = Path(os.readlink(f"/proc/self/fd/{folder}")) / os.fsdecode(target)
+            target = Path(f"/proc/self/fd/{folder}").readlink() / os.fsdecode(target)
         path = Path(os.fsdecode(os.fspath(target)))
         return path if path.is_relative_to(self.root) else None
 

@@ -35,8 +35,6 @@ def _unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
-
-
 @dataclass(frozen=True)
 class Deed:
     """What is done below a folder, and what a reader sees of it."""
