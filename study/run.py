@@ -84,7 +84,8 @@ def _run(
     if not address:
         fitted = make_plan(study, this_machine())
         if only_plan:
-            show_plan(console, study, fitted, [] if fresh else _ended(results, study))
+            ended = [] if fresh else _ended(results, study)
+            show_plan(console, study, fitted, ended, _trial_bytes(results, ended))
             return
     from study.data import data_folder, load
     from study.leakage import refuse_leakage
@@ -106,7 +107,9 @@ def _run(
 
     if only_plan:
         with connected(address):
-            show_plan(console, study, make_plan(study, capacity()), _ended(results, study))
+            ended = _ended(results, study)
+            fitted = make_plan(study, capacity())
+            show_plan(console, study, fitted, ended, _trial_bytes(results, ended))
         return
     with sole_driver(outputs, study.name):
         run = uuid.uuid4().hex
@@ -138,6 +141,10 @@ def _ended(results: "Folder", study: "Study") -> "list[TrialRecord]":
     return split_by_wholeness(Ledger(results.folder("ledger")), study)[0]
 
 
+def _trial_bytes(results: "Folder", ended: "list[TrialRecord]") -> float:
+    return results.size("ledger") / len(ended) if ended else 0.0
+
+
 def _search(
     console: "Console",
     study: "Study",
@@ -152,7 +159,7 @@ def _search(
 
     results = outputs.folder(study.name)
     ended = _ended(results, study)
-    show_plan(console, study, plan, ended)
+    show_plan(console, study, plan, ended, _trial_bytes(results, ended))
     console.print(f" TensorBoard  tensorboard --logdir {results.locate()}", soft_wrap=True)
     display = Display(study, console)
 

@@ -244,7 +244,8 @@ class Conclusions(tune.Callback):
         if "epoch" not in result:
             return
         number = self._state.numbers[trial.trial_id]
-        if result["state"] == "blocked":
+        lost_again = result["state"] == "failed" and number in self._state.repaired
+        if result["state"] == "blocked" or lost_again:
             reason = f"{trial_name(number)}: {result['reason']}"
             self._state.errors.append(StudyFailedError(reason))
             return

@@ -42,6 +42,10 @@ class Folder(Protocol):
         """Delete a file or a folder with all it holds, if it is there."""
         ...
 
+    def size(self, path: str = "") -> int:
+        """Return the bytes of all files in a folder and those below; 0 if there is none."""
+        ...
+
     def sweep(self) -> None:
         """Delete what writers that were killed left unfinished, in all folders below."""
         ...
@@ -115,6 +119,11 @@ class LocalFolder:
             return
         sync_folder(target.parent)
 
+    def size(self, path: str = "") -> int:
+        """See `Folder.size`."""
+        files = (entry for entry in (self._root / path).rglob("*") if entry.is_file())
+        return sum(file.stat().st_size for file in files)
+
     def sweep(self) -> None:
         """See `Folder.sweep`."""
         for place, folders, files in os.walk(self._root):
@@ -175,6 +184,13 @@ class RemoteFolder:
         """See `Folder.write_all`; a store has no step that replaces several files."""
         for path, content in files.items():
             self.write(path, content)
+
+    def size(self, path: str = "") -> int:
+        """See `Folder.size`."""
+        from pyarrow.fs import FileSelector
+
+        below = FileSelector(self._path(path), allow_not_found=True, recursive=True)
+        return sum(entry.size or 0 for entry in self._filesystem.get_file_info(below))
 
     def sweep(self) -> None:
         """See `Folder.sweep`: a store shows no unfinished file."""
@@ -249,10 +265,14 @@ def sync_folder(folder: Path) -> None:
 
 def _write_new(path: Path, content: bytes) -> None:
     """Write a file that nobody looks at yet, and wait until the disk has it."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = error.filename or str(path)  # which a full disk does not say
+        raise
 
 
 def _draft_of(target: Path) -> Path:
