@@ -7,26 +7,28 @@ it had. What is missing then is trained again: the ledger says what that is.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from study.definition import Study
 from study.ledger import TRIAL, DamagedError, Ledger, fold_name, trial_name
-from study.outcome import STAGE_PREFIX
+from study.outcome import STAGE_PREFIX, split_by_wholeness
 from study.storage import Folder
 
 DAMAGED = "damaged"
 
 
-def recover(results: Folder) -> list[str]:
+def recover(results: Folder, study: Study) -> list[str]:
     """Put aside what is damaged in a study's results folder; return a line on each.
 
-    Every file of the ledger and every checkpoint is read. Nobody else may use the folder.
+    Every file of the ledger and every checkpoint is read. What is of no more use is
+    deleted: Ray's state, halves of files, checkpoints of trials that have ended. Nobody
+    else may use the folder.
     """
     results.sweep()
     results.remove("tune")
     ledger = Ledger(results.folder("ledger"))
-    return [
-        *_damaged_trials(results, ledger),
-        *_damaged_folds(results, ledger),
-        *_damaged_checkpoints(results),
-    ]
+    lines = [*_damaged_trials(results, ledger), *_damaged_folds(results, ledger)]
+    for record in split_by_wholeness(ledger, study)[0]:
+        results.remove(f"checkpoints/{record.name}")
+    return [*lines, *_damaged_checkpoints(results)]
 
 
 def _damaged_trials(results: Folder, ledger: Ledger) -> Iterator[str]:

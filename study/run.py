@@ -116,7 +116,7 @@ def _run(
         begin_run(outputs, study.name, run)
         if fresh and (aside := put_aside(outputs, study.name)):
             console.print(f"the results until now are in {aside}", soft_wrap=True)
-        for line in recover(results):
+        for line in recover(results, study):
             console.print(line, soft_wrap=True, highlight=False)
         write_study(results, study, samples, splits)
         unfinished: set[int] = set()

@@ -121,8 +121,7 @@ class LocalFolder:
 
     def size(self, path: str = "") -> int:
         """See `Folder.size`."""
-        files = (entry for entry in (self._root / path).rglob("*") if entry.is_file())
-        return sum(file.stat().st_size for file in files)
+        return sum(map(_size, (self._root / path).rglob("*")))
 
     def sweep(self) -> None:
         """See `Folder.sweep`."""
@@ -273,6 +272,14 @@ def _write_new(path: Path, content: bytes) -> None:
     except OSError as error:
         error.filename = error.filename or str(path)  # which a full disk does not say
         raise
+
+
+def _size(path: Path) -> int:
+    """Return a file's bytes; 0 of a folder, and of what a writer has just renamed."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
 
 
 def _draft_of(target: Path) -> Path:

@@ -15,20 +15,22 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from study.ledger import Ledger
+from study.checkpoint import NAME
+from study.ledger import Ledger, fold_name
 from study.storage import LocalFolder
 from tests.chaos.processes import Run, seconds_until
 
 KINDS = ("worker", "trial", "driver", "raylet", "head")
 ENDS_THE_DRIVER = ("driver", "raylet", "head")
 HEARD = re.compile(r"^(trial-\d+): epoch (\d+) of", re.MULTILINE)
+FOLDS = 2
 PATIENCE_SECONDS = 900.0
 WORKERS_LEAVE_SECONDS = 10.0
 ALL_LEAVE_SECONDS = 90.0
 STUDY = """
 name: chaos
 dataset: {name: synthetic, length: 32, patients: 4, beats_per_patient: 60, abnormal_fraction: 0.3}
-split: {folds: 2}
+split: {folds: FOLDS}
 model: {name: beta_vaegan, latent_size: 3}
 training: {epochs: EPOCHS, batch_size: 32, discriminator_updates: 1, validation_interval: 1}
 scores: {gamma_steps: 5, lambda_steps: 10}
@@ -52,9 +54,9 @@ class Kill:
         kind: what was killed.
         trial: the trial that was in training.
         epoch: the last epoch that all of its folds had reported.
-        seconds: from the kill to the next epoch that was heard of, in the same run or in
-            the one that continued it.
-        redone: epochs that were heard of again.
+        seconds: from the kill until an epoch was heard of that had not been, in the same
+            run or in the one that continued it.
+        redone: epochs that had been reported and are not in a checkpoint of every fold.
         exit_code: the driver's, if the kill ended it.
         end_seconds: from the kill to the driver's end.
         left_seconds: from then until no process of the run was left.
@@ -85,6 +87,7 @@ class Chaos:
         self.chance = random.Random(self.seed)
         self.study = self.folder / "chaos.yaml"
         text = STUDY.replace("TRIALS", str(self.trials)).replace("EPOCHS", str(self.epochs))
+        text = text.replace("FOLDS", str(FOLDS))
         self.study.write_text(text)
         self._run: Run | None = None
 
@@ -102,6 +105,29 @@ class Chaos:
                 self.problems.append(f"undisturbed: {run.said()}")
         finally:
             run.stop()
+
+    def repeated(self, runs: int) -> None:
+        """Run the study in other folders, orders of hashing, and one or two trials at a time."""
+        tables = set()
+        for number in range(runs):
+            output = self.folder / f"repeated {number}"
+            at_a_time = number % 2 + 1
+            overrides = ("search.parallel=2", f"resources.max_concurrent_trials={at_a_time}")
+            arguments = [str(self.study), "--output", str(output)]
+            for override in (*overrides, "resources.per_fold.cpu=0.5"):
+                arguments += ["--set", override]
+            cache = self.folder / f"cache {number % 3}"
+            run = Run(self.folder, arguments, cache, PYTHONHASHSEED=str(number))
+            try:
+                run.wait(lambda: False, PATIENCE_SECONDS)
+                if run.driver.wait() != 0:
+                    self.problems.append(f"{output}: {run.said()}")
+                    continue
+            finally:
+                run.stop()
+            tables.add((output / "chaos" / "scores.parquet").read_bytes())
+        if len(tables) != 1:
+            self.problems.append(f"{runs} runs of one seed made {len(tables)} tables")
 
     def disturbed(self, kinds: list[str]) -> None:
         """Run the study, killing one process of each of `kinds` on the way."""
@@ -131,15 +157,18 @@ class Chaos:
             end_seconds = time.monotonic() - killed_at
             left_seconds = self._check_end(kind, exit_code)
             self._run = self.start("disturbed")
-        reached = dict(heard).get(heard[-1][0], 0)
+        trial, epoch = heard[-1]
+        redone = max(0, epoch - self._kept(trial))
         since = 0 if kind in ENDS_THE_DRIVER else len(heard)
-        self._run.wait(lambda: len(self._heard()) > since, PATIENCE_SECONDS)
-        again = self._heard()[since:]
-        redone = sum(trial == heard[-1][0] and epoch <= reached for trial, epoch in again)
+
+        def goes_on() -> bool:
+            return any(t != trial or e > epoch for t, e in self._heard()[since:])
+
+        self._run.wait(goes_on, PATIENCE_SECONDS)
         kill = Kill(
             kind,
-            heard[-1][0],
-            reached,
+            trial,
+            epoch,
             time.monotonic() - killed_at,
             redone,
             exit_code,
@@ -149,6 +178,17 @@ class Chaos:
         self.kills.append(kill)
         print(json.dumps(vars(kill)), flush=True)  # noqa: T201
         return self._go_on()
+
+    def _kept(self, trial: str) -> int:
+        """Return the epoch that no fold of a trial falls behind, whatever is killed."""
+        results = LocalFolder(self.folder / "disturbed" / "chaos")
+        committed = Ledger(results.folder("ledger")).committed(trial)
+        reached = []
+        for fold in set(range(FOLDS)) - set(committed):
+            names = results.names(f"checkpoints/{trial}/{fold_name(fold)}")
+            found = [match for match in map(NAME.fullmatch, names) if match]
+            reached.append(max((int(match[1]) for match in found), default=0))
+        return min(reached, default=self.epochs)
 
     def _is_training(self, heard_before: int) -> bool:
         return len(self._heard()) > heard_before and bool(self._run and self._run.find("worker"))
@@ -216,7 +256,7 @@ class Chaos:
         if left:
             self.problems.append(f"left behind: {left}")
         self.problems += [
-            f"{kill.kind} at {kill.trial} epoch {kill.epoch}: {kill.redone} epochs heard again"
+            f"{kill.kind} at {kill.trial} epoch {kill.epoch}: {kill.redone} epochs lost"
             for kill in self.kills
             if kill.redone > 1
         ]

@@ -13,7 +13,7 @@ from pathlib import Path
 MARK = "STUDY_TEST_RUN"
 VICTIMS = {
     "worker": "RayTrainWorker",
-    "trial": "TrialRunner",
+    "trial": "ray::ResourceTrainable",
     "raylet": "raylet/raylet",
     "head": "gcs/gcs_server",
 }
@@ -23,7 +23,7 @@ VICTIMS = {
 class Run:
     """One `python -m study.run` and all that it starts."""
 
-    def __init__(self, folder: Path, arguments: list[str], cache: Path) -> None:
+    def __init__(self, folder: Path, arguments: list[str], cache: Path, **environment: str) -> None:
         self.mark = uuid.uuid4().hex
         self.log = folder / f"run-{self.mark}.log"
         with self.log.open("w") as log:
@@ -31,7 +31,12 @@ class Run:
                 [sys.executable, "-m", "study.run", *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, MARK: self.mark, "STUDY_CACHE_DIR": str(cache)},
+                env={
+                    **os.environ,
+                    MARK: self.mark,
+                    "STUDY_CACHE_DIR": str(cache),
+                    **environment,
+                },
                 start_new_session=True,
             )
 

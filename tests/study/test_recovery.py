@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -32,6 +31,11 @@ def results(tmp_path: Path) -> LocalFolder:
     return folder
 
 
+@pytest.fixture
+def tiny(tiny_study: Callable[..., Study]) -> Study:
+    return tiny_study()
+
+
 def committed(trial: str, fold: int) -> tuple[FoldManifest, dict[str, bytes]]:
     history = history_file([{"epoch": 1}, {"epoch": 2, "value": 0.5}])
     manifest = FoldManifest(trial, fold, "completed", "", 2, 2, {})
@@ -44,45 +48,47 @@ def flip(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def test_nothing_is_said_of_a_sound_study(results: LocalFolder, tiny_study: Any) -> None:
-    assert recover(results) == []
+def test_nothing_is_said_of_a_sound_study(results: LocalFolder, tiny: Study) -> None:
+    assert recover(results, tiny) == []
     assert not results.exists("damaged")
-    whole, broken = split_by_wholeness(Ledger(results.folder("ledger")), tiny_study())
+    whole, broken = split_by_wholeness(Ledger(results.folder("ledger")), tiny)
     assert [record.number for record in whole] == [0, 1]
     assert broken == []
 
 
 @pytest.mark.parametrize("name", ["components.parquet", "manifest.json"])
 def test_a_damaged_fold_is_named_kept_and_asked_for_again(
-    name: str, results: LocalFolder, tmp_path: Path, tiny_study: Callable[..., Study]
+    name: str, results: LocalFolder, tmp_path: Path, tiny: Study
 ) -> None:
     path = tmp_path / "ledger/trial-00001/fold-1" / name
     damaged = flip(path)
-    (line,) = recover(results)
+    (line,) = recover(results, tiny)
     assert str(path) in line
     assert "trained again" in line
     assert (tmp_path / "damaged/trial-00001/fold-1" / name).read_bytes() == damaged
     ledger = Ledger(results.folder("ledger"))
     assert ledger.fold("trial-00001", 1) is None
     assert ledger.fold("trial-00001", 0) is not None
-    whole, broken = split_by_wholeness(ledger, tiny_study())
+    whole, broken = split_by_wholeness(ledger, tiny)
     assert [[record.number for record in records] for records in (whole, broken)] == [[0], [1]]
-    assert recover(results) == []
+    assert recover(results, tiny) == []
 
 
-def test_what_is_damaged_twice_is_kept_twice(results: LocalFolder, tmp_path: Path) -> None:
+def test_what_is_damaged_twice_is_kept_twice(
+    results: LocalFolder, tmp_path: Path, tiny: Study
+) -> None:
     for _ in range(2):
         flip(tmp_path / "ledger/trial-00001/fold-1/manifest.json")
-        recover(results)
+        recover(results, tiny)
         Ledger(results.folder("ledger")).commit_fold(*committed("trial-00001", 1))
     assert results.names("damaged/trial-00001") == ["fold-1", "fold-1.2"]
 
 
 def test_a_damaged_record_of_a_trial_is_told_anew_from_its_folds(
-    results: LocalFolder, tmp_path: Path
+    results: LocalFolder, tmp_path: Path, tiny: Study
 ) -> None:
     flip(tmp_path / "ledger/trial-00001/trial.json")
-    (line,) = recover(results)
+    (line,) = recover(results, tiny)
     assert "trial.json" in line
     ledger = Ledger(results.folder("ledger"))
     assert ledger.trial(1) is None
@@ -90,11 +96,11 @@ def test_a_damaged_record_of_a_trial_is_told_anew_from_its_folds(
 
 
 def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(
-    results: LocalFolder, tmp_path: Path
+    results: LocalFolder, tmp_path: Path, tiny: Study
 ) -> None:
     path = tmp_path / "checkpoints/trial-00002/fold-0/checkpoint-000004.state"
     flip(path)
-    (line,) = recover(results)
+    (line,) = recover(results, tiny)
     assert str(path) in line
     loaded = load_checkpoint(results.folder("checkpoints/trial-00002/fold-0"))
     assert loaded is not None
@@ -102,22 +108,34 @@ def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(
 
 
 def test_a_damaged_stage_takes_the_checkpoints_along_that_it_belongs_to(
-    results: LocalFolder, tmp_path: Path
+    results: LocalFolder, tmp_path: Path, tiny: Study
 ) -> None:
     place = f"checkpoints/trial-00002/fold-0/{stage_name(4)}/trial-00002/fold-0"
     flip(tmp_path / place / "components.parquet")
-    (line,) = recover(results)
+    (line,) = recover(results, tiny)
     assert stage_name(4) in line
     assert load_checkpoint(results.folder("checkpoints/trial-00002/fold-0")) is None
     assert results.exists("damaged/trial-00002/fold-0")
 
 
-def test_drafts_of_killed_writers_are_swept(results: LocalFolder, tmp_path: Path) -> None:
+def test_checkpoints_of_an_ended_trial_go_and_those_of_one_to_be_repaired_stay(
+    results: LocalFolder, tmp_path: Path, tiny: Study
+) -> None:
+    for number in range(2):
+        results.write(f"checkpoints/{trial_name(number)}/fold-1/left", b"1")
+    flip(tmp_path / "ledger/trial-00001/fold-1/manifest.json")
+    recover(results, tiny)
+    assert results.names("checkpoints") == ["trial-00001", "trial-00002"]
+
+
+def test_drafts_of_killed_writers_are_swept(
+    results: LocalFolder, tmp_path: Path, tiny: Study
+) -> None:
     for place in ("ledger/trial-00001/fold-1", "checkpoints/trial-00002", "."):
         (tmp_path / place / ".x.0123.tmp").write_bytes(b"half")
         (tmp_path / place / ".y.0123.tmp").mkdir()
         (tmp_path / place / ".y.0123.tmp" / "inner").write_bytes(b"half")
-    assert recover(results) == []
+    assert recover(results, tiny) == []
     assert not list(tmp_path.rglob(".*.tmp"))
 
 
