@@ -28,8 +28,8 @@ class OptimizerSettings(_Settings):
 class TrainingSettings(_Settings):
     """How a fold is trained."""
 
-    epochs: int = Field(500, ge=1, description="passes over the training normals")
-    batch_size: int = Field(256, ge=2, description="samples of one update")
+    epochs: int = Field(500, ge=1, le=1_000_000, description="passes over the training normals")
+    batch_size: int = Field(256, ge=2, le=1_000_000, description="samples of one update")
     discriminator_updates: int = Field(
         3, ge=1, le=100, description="discriminator updates for one generator update"
     )
@@ -43,7 +43,9 @@ class TrainingSettings(_Settings):
         description="torch.compile of the networks, for GPUs: the first steps take a minute or "
         "more, and on a CPU the others are slower, too",
     )
-    validation_interval: int = Field(5, ge=1, description="epochs from one validation to the next")
+    validation_interval: int = Field(
+        5, ge=1, le=1_000_000, description="epochs from one validation to the next"
+    )
     optimizer: OptimizerSettings = OptimizerSettings()
 
 
@@ -182,7 +184,10 @@ class PCASettings(_Settings):
 
     name: Literal["pca"] = "pca"
     components: int = Field(
-        6, ge=1, description="principal components kept; at most what samples and length allow"
+        6,
+        ge=1,
+        le=65_536,
+        description="principal components kept; at most what samples and length allow",
     )
 
 
@@ -191,14 +196,20 @@ class OneClassSVMSettings(_Settings):
 
     name: Literal["ocsvm"] = "ocsvm"
     components: int = Field(
-        50, ge=1, description="principal components kept; at most what samples and length allow"
+        50,
+        ge=1,
+        le=65_536,
+        description="principal components kept; at most what samples and length allow",
     )
     nu: float = Field(0.05, gt=0, lt=1, description="share of training normals that may be outside")
     gamma: Literal["scale"] | Annotated[float, Field(gt=0)] = Field(
         "scale", description="width of the RBF kernel; scale is 1 / (components * variance)"
     )
     max_training_samples: int = Field(
-        10_000, ge=2, description="normals that are fitted, drawn if there are more: time is square"
+        10_000,
+        ge=2,
+        le=10**9,
+        description="normals that are fitted, drawn if there are more: time is square",
     )
 
 
@@ -206,9 +217,11 @@ class KNNSettings(_Settings):
     """Distance to the nearest training normals."""
 
     name: Literal["knn"] = "knn"
-    neighbours: int = Field(5, ge=1, description="nearest normals whose mean distance counts")
+    neighbours: int = Field(
+        5, ge=1, le=10**9, description="nearest normals whose mean distance counts"
+    )
     max_training_samples: int = Field(
-        10_000, ge=2, description="normals that are kept, drawn if there are more"
+        10_000, ge=2, le=10**9, description="normals that are kept, drawn if there are more"
     )
 
 
@@ -218,7 +231,7 @@ class IsolationForestSettings(_Settings):
     name: Literal["isolation_forest"] = "isolation_forest"
     trees: int = Field(100, ge=1, le=10_000, description="trees of the forest")
     samples_per_tree: int = Field(
-        256, ge=2, description="normals that each tree is grown on; at most all"
+        256, ge=2, le=10**9, description="normals that each tree is grown on; at most all"
     )
 
 

@@ -6,12 +6,24 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 from study.errors import StudyFailedError
+from study.locks import locked
 from study.plan import NodeCapacity
+from study.storage import LocalFolder
 
 LOOPBACK = "127.0.0.1"
+FOLDER_PREFIX = "study-ray-"
+DRIVER_LOCK = "driver.lock"
+VITAL = ("gcs_server", "raylet")
+LOOK_SECONDS = 0.2
+SILENCE_SECONDS = 60.0
+"""How long a given cluster may be silent before it counts as gone."""
 
 PRIVATE_ENVIRONMENT = {
     # Ray otherwise listens on all interfaces, as other nodes need.
@@ -33,11 +45,18 @@ ENVIRONMENT = {
 
 
 @contextlib.contextmanager
-def connected(address: str | None) -> Iterator[None]:
+def connected(
+    address: str | None, on_lost: Callable[[str], object] = lambda what: None
+) -> Iterator[None]:
     """Connect to the cluster at `address`, or start a private one for the time being.
 
     A private cluster listens on loopback only, and is gone with its folder of
-    temporary files when the block is left.
+    temporary files when the block is left. Folders of killed drivers are deleted.
+
+    Args:
+        address: the cluster's; None for a private one.
+        on_lost: called from another thread with what ended, if the cluster ends before
+            the block is left. Ray's calls may then not return: end the process.
 
     Raises:
         StudyFailedError: no cluster answers at `address`, or none can be started.
@@ -50,20 +69,106 @@ def connected(address: str | None) -> Iterator[None]:
         os.environ.setdefault(name, value)
     import ray
 
-    folder = None if address else tempfile.mkdtemp(prefix="study-ray-")
-    try:
+    with contextlib.ExitStack() as held:
+        folder = None if address else held.enter_context(_temporary_folder())
         try:
-            _start(address, folder)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            where = f"no Ray cluster answers at {address}" if address else "Ray did not start"
-            raise StudyFailedError(f"{where}: {' '.join(str(error).split())[:200]}") from None
+            try:
+                _start(address, folder)
+            except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+                where = f"no Ray cluster answers at {address}" if address else "Ray did not start"
+                said = " ".join(str(error).split())[:200]
+                raise StudyFailedError(f"{where}: {said}") from None
+            with _watched(address is None, on_lost):
+                yield
+        finally:
+            ray.shutdown()
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """Return a folder for a private cluster; delete those whose drivers were killed."""
+    base = Path(tempfile.gettempdir())
+    for left in base.glob(f"{FOLDER_PREFIX}*"):
+        if (left / DRIVER_LOCK).is_file() and not left.is_symlink() and _is_mine(left):
+            with contextlib.suppress(TimeoutError), locked(LocalFolder(left), DRIVER_LOCK):
+                if not _in_use(left):
+                    shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
+    try:
+        with locked(LocalFolder(Path(folder)), DRIVER_LOCK):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_mine(folder: Path) -> bool:
+    return folder.stat().st_uid == os.getuid()
+
+
+def _in_use(folder: Path) -> bool:
+    """Tell whether a process of Ray's still names the folder on its command line."""
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(folder) in entry.read_bytes():
+                return True
+    return False
+
+
+@contextlib.contextmanager
+def _watched(is_private: bool, on_lost: Callable[[str], object]) -> Iterator[None]:
+    """Look after the cluster in a thread while the block runs."""
+    import ray
+
+    ended = threading.Event()
+    lost = _private_loss(ray) if is_private else _given_loss(ray)
+
+    def watch() -> None:
+        while not ended.wait(LOOK_SECONDS):
+            what = lost()
+            if what and not ended.is_set():
+                on_lost(what)
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
         yield
     finally:
-        ray.shutdown()
-        os.environ.clear()
-        os.environ.update(before)
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+        ended.set()
+        watcher.join()
+
+
+def _private_loss(ray: Any) -> Callable[[], str]:
+    """Return what tells which process of a private cluster ended; it ends the others too."""
+    node = ray._private.worker._global_node
+
+    def lost() -> str:
+        for name in VITAL:
+            for each in node.all_processes.get(name, ()):
+                if each.process.poll() is not None:
+                    node.kill_all_processes(check_alive=False, allow_graceful=False)
+                    shutil.rmtree(node.get_temp_dir_path(), ignore_errors=True)
+                    return f"Ray's {name} ended"
+        return ""
+
+    return lost
+
+
+def _given_loss(ray: Any) -> Callable[[], str]:
+    """Return what tells that a given cluster's head has not answered for too long."""
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    heard = time.monotonic()
+
+    def lost() -> str:
+        nonlocal heard
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 5):
+            heard = time.monotonic()
+        silent = time.monotonic() - heard
+        return f"the Ray cluster at {host}:{port} is silent" if silent > SILENCE_SECONDS else ""
+
+    return lost
 
 
 def capacity() -> list[NodeCapacity]:

@@ -1,6 +1,8 @@
 """What every command of the program shares: exit codes and one-line errors."""
 
+import os
 import sys
+from typing import NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -37,7 +39,7 @@ class Command(typer.Typer):
         except RequestError as error:
             return _say(str(error), REQUEST_WRONG)
         except TyperException as error:
-            return _say(str(error), REQUEST_WRONG)
+            return _say(error.format_message(), REQUEST_WRONG)
         except typer.Exit as exit_:
             return exit_.exit_code
         except (StudyFailedError, OSError) as error:
@@ -45,6 +47,17 @@ class Command(typer.Typer):
         if result == INTERRUPTED:  # typer's answer to Ctrl-C
             return _say(f"interrupted{_continue(continuing)}", INTERRUPTED)
         return result if isinstance(result, int) else 0
+
+
+def give_up(why: str, continuing: str) -> NoReturn:
+    """End the process at once, as one that could not finish.
+
+    For a thread that sees what the main one, in a call that may not return, does not.
+    """
+    sys.stdout.flush()
+    code = _say(f"{why}{_continue(continuing)}", NOT_FINISHED)
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _continue(command: str) -> str:

@@ -21,8 +21,15 @@ def first_problem(error: ValidationError, source: str, assignments: Mapping[str,
     first = problems[0]
     path, holder = _without_tags([str(part) for part in first["loc"]], first["type"])
     key = ".".join(path)
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    said = f"{_problem(first, key, path, holder)}{more}"
+    further = [p for p in problems if p["loc"][: len(path)] != first["loc"][: len(path)]]
+    alternatives = [
+        p["ctx"]["expected"]
+        for p in problems[1:]
+        if p["type"] == "literal_error" and p not in further
+    ]
+    also = f"; or {' or '.join(alternatives)}" if alternatives else ""
+    more = f" (and {len(further)} more)" if further else ""
+    said = f"{_problem(first, key, path, holder)}{also}{more}"
     is_set = any(_covers(assigned, key) for assigned in assignments)
     return " ".join((f"--set {said}" if is_set else f"{source}: {said}").split())
 

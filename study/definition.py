@@ -77,7 +77,9 @@ class MetricSettings(Settings):
 class StoppingSettings(Settings):
     """Asynchronous successive halving (ASHA) on the metric, in epochs."""
 
-    grace_epochs: int = Field(10, ge=1, description="epochs before a trial can be stopped")
+    grace_epochs: int = Field(
+        10, ge=1, le=1_000_000, description="epochs before a trial can be stopped"
+    )
     reduction: int = Field(3, ge=2, le=16, description="one in this many goes on at each rung")
 
 
@@ -92,7 +94,9 @@ class SearchSettings(Settings):
         description="trials that may run at a time; a trial is proposed from those that come "
         "this many before it, so that how many really run changes nothing",
     )
-    startup_trials: int = Field(10, ge=1, description="trials drawn at random before TPE")
+    startup_trials: int = Field(
+        10, ge=1, le=100_000, description="trials drawn at random before TPE"
+    )
     metric: MetricSettings = MetricSettings()
     space: dict[SpaceKey, Distribution] = Field({}, description="settings that are searched")
     stopping: StoppingSettings | None = Field(None, description="early stopping; null for none")
@@ -109,6 +113,7 @@ class MeasureSettings(Settings):
     tstr_interval: int | None = Field(
         None,
         ge=1,
+        le=1_000_000,
         description="validations from one measurement of TSTR to the next; null for none",
     )
     draws: int = Field(
@@ -135,7 +140,7 @@ class ResourceSettings(Settings):
     """What the study asks of the cluster; changes no result but for CPU thread counts."""
 
     per_fold: FoldResources = FoldResources()
-    max_concurrent_trials: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+    max_concurrent_trials: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = Field(
         "auto", description="trials at a time; auto takes what fits the cluster"
     )
 

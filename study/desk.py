@@ -46,6 +46,8 @@ class _Progress:
     Attributes:
         assignment: what they train.
         attempts: how often each fold's worker has taken it.
+        complaints: why workers died of themselves since the last such epoch, by fold.
+        blocked: whether the last complaint was of what keeps every trial from going on.
         reports: by epoch and fold, what not all folds have said yet.
         epoch: the last that all have said.
         failed: whether a fold had failed by then.
@@ -54,6 +56,8 @@ class _Progress:
 
     assignment: Assignment
     attempts: dict[int, int] = field(default_factory=dict)
+    complaints: dict[int, str] = field(default_factory=dict)
+    blocked: bool = False
     reports: dict[int, dict[int, FoldReport]] = field(default_factory=dict)
     epoch: int = 0
     failed: bool = False
@@ -98,13 +102,44 @@ class Desk:
         A worker that takes the place of a dead one gets the dead one's.
         """
         async with self._changed:
-            await self._changed.wait_for(
-                lambda: group in self._groups and self._groups[group].assignment.token != after
-            )
+            await self._changed.wait_for(lambda: self._has_work(group, after))
             progress = self._groups[group]
             progress.attempts[fold] = progress.attempts.get(fold, 0) + 1
+            if progress.complaints and progress.attempts[fold] > ATTEMPTS:
+                self._give_up(progress)
+                await self._changed.wait_for(lambda: self._has_work(group, after))
+                progress = self._groups[group]
             self._changed.notify_all()
             return progress.assignment
+
+    def _has_work(self, group: str, after: int) -> bool:
+        progress = self._groups.get(group)
+        return progress is not None and progress.assignment.token != after and not progress.failed
+
+    def _give_up(self, progress: _Progress) -> None:
+        """Let the trial hear why its folds cannot be trained."""
+        progress.failed = True
+        said = sorted(progress.complaints.items())
+        progress.merged.append(
+            {
+                "epoch": progress.epoch,
+                "state": "blocked" if progress.blocked else "failed",
+                "reason": "; ".join(f"fold {fold}: {reason}" for fold, reason in said),
+            }
+        )
+        self._changed.notify_all()
+
+    async def complain(
+        self, group: str, token: int, fold: int, reason: str, *, blocked: bool
+    ) -> None:
+        """Hear why a fold's worker dies; the last one's reason is the trial's.
+
+        `blocked` says that the fault is not the trial's: no other would fare better.
+        """
+        progress = self._groups[group]
+        if progress.assignment.token == token:
+            progress.complaints[fold] = reason
+            progress.blocked = blocked
 
     async def report(self, group: str, token: int, fold: int, report: FoldReport) -> bool:
         """Hear of a fold's validation epoch; tell whether the fold shall train on.
@@ -132,6 +167,8 @@ class Desk:
         progress.epoch = epoch
         progress.failed = merged["state"] == "failed"
         progress.merged.append(merged)
+        progress.attempts.clear()  # it gets on
+        progress.complaints.clear()
         self._changed.notify_all()
 
     def _answered(self, group: str, token: int, report: FoldReport) -> bool:
@@ -165,7 +202,9 @@ class Desk:
             )
             if len(progress.merged) > index:
                 return progress.merged[index]
-        raise LostTrialError(f"workers of trial {progress.assignment.number} died {ATTEMPTS} times")
+        raise LostTrialError(
+            f"workers of trial {progress.assignment.number} died {ATTEMPTS} times at one epoch"
+        )
 
 
 def mean_over_folds(reports: Sequence[FoldReport]) -> dict[str, Any]:

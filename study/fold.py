@@ -25,7 +25,7 @@ from study.fold_files import Evaluation
 from study.fold_report import FoldReport
 from study.fold_setup import build_model, device_name, fit_scaling, scale
 from study.leakage import count_leakage
-from study.ledger import FoldManifest, Ledger, State
+from study.ledger import MANIFEST, FoldManifest, Ledger, State, fold_name
 from study.outcome import stage_name
 from study.splits import Fold
 from study.storage import Folder
@@ -236,6 +236,7 @@ class _Training:
     def _stage(self) -> None:
         """Put down what is committed if the trial is stopped at this epoch."""
         stage = self.checkpoints.folder(stage_name(self.progress.epoch))
+        stage.remove(f"{self.task.trial}/{fold_name(self.task.fold)}/{MANIFEST}")
         stage.remove("")
         Ledger(stage).commit_fold(*self._result("pruned"))
 

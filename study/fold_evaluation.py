@@ -44,7 +44,7 @@ Errors = dict[str, npt.NDArray[np.float32]]
 
 
 class NonFiniteError(ArithmeticError):
-    """A loss or an error component is infinite or not a number."""
+    """A loss, an error component or a latent vector is infinite or not a number."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,8 @@ class FoldEvaluator:
         latents = self.model.latents(self._of(self.fold.training))
         if latents is None:
             return {}
+        if not (latents.z.isfinite().all() and latents.drawn.isfinite().all()):
+            raise NonFiniteError("z is not finite")
         kl = None if latents.kl is None else latents.kl.cpu().numpy()
         measured = vars(measure_latents(latents.z.cpu().numpy(), kl))
         if kl is not None:

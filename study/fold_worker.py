@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray.exceptions import RayError
 
 from study.definition import Study
 from study.desk import CLOSED, Assignment
+from study.errors import StudyFailedError
 from study.ledger import Ledger, fold_name, trial_name
+from study.locks import fold_of_run
 from study.plan import Plan
-from study.storage import open_folder
+from study.storage import Folder, open_folder
 
 if TYPE_CHECKING:
     from study.data.samples import Samples
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT_BYTES, MAPPED_BYTES = 2**30, 2**25
 
+BLOCKING = (OSError, StudyFailedError)
+"""What keeps every trial from going on: a full disk, say, or a damaged file."""
+REASON_LENGTH = 300
+
 
 @dataclass(frozen=True)
 class TrialJob:
@@ -33,7 +40,8 @@ class TrialJob:
     Attributes:
         study: the study.
         plan: resources of each fold.
-        results: path or URI of the study's results folder.
+        outputs: path or URI of the folder of all results.
+        run: names the run that this is part of; see `study.locks`.
         milestones: epochs at which the search may stop a trial.
         samples: the dataset, one copy on each node.
         folds: the folds' sample indices, by protocol.
@@ -43,12 +51,18 @@ class TrialJob:
 
     study: Study
     plan: Plan
-    results: str
+    outputs: str
+    run: str
     milestones: frozenset[int]
     samples: "ray.ObjectRef"
     folds: "ray.ObjectRef"
     desk: "ray.actor.ActorHandle"
     is_private: bool
+
+    @property
+    def results(self) -> Folder:
+        """The study's results folder."""
+        return open_folder(self.outputs).folder(self.study.name)
 
 
 class _StoppedError(Exception):
@@ -74,10 +88,27 @@ def run_folds(config: dict[str, Any]) -> None:
         token = assignment.token
         if token == CLOSED:
             return
+        place = f"{trial_name(assignment.number)}/{fold_name(fold)}"
         try:
-            _train(job, group, fold, assignment, samples, folds)
+            with fold_of_run(open_folder(job.outputs), job.study.name, job.run, place):
+                _train(job, group, fold, assignment, samples, folds)
         except _StoppedError:
             continue
+        except RayError:
+            raise  # the cluster's own trouble, which it mends
+        except Exception as error:
+            # A fresh process tries again, a few times: this one may be broken.
+            complaint = job.desk.complain.remote(
+                group, token, fold, reason_of(error), blocked=isinstance(error, BLOCKING)
+            )
+            ray.get(complaint)
+            raise
+
+
+def reason_of(error: Exception) -> str:
+    """Return what went wrong in one line, short enough for a table."""
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said}"[:REASON_LENGTH] if said else type(error).__name__
 
 
 def _keep_freed_memory() -> None:
@@ -105,7 +136,7 @@ def _train(
     from study.study_file import configure
     from study.tensorboard import FoldWriter
 
-    results = open_folder(job.results)
+    results = job.results
     study = configure(job.study, assignment.parameters)
     place = f"{trial_name(assignment.number)}/{fold_name(fold)}"
 

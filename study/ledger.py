@@ -21,6 +21,8 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 TRIAL = "trial.json"
 TRIAL_NAME = re.compile(r"trial-\d{5,}")
+FOLD_NAME = re.compile(r"fold-(\d+)")
+FILE_NAME = re.compile(r"\w[\w.-]*")
 
 State = Literal["completed", "pruned", "failed"]
 
@@ -108,8 +110,7 @@ class Ledger:
         place = _place(manifest.trial, manifest.fold)
         if self.folder.exists(f"{place}/{MANIFEST}"):
             raise ValueError(f"{place} is committed already")
-        for name, content in files.items():
-            self.folder.write(f"{place}/{name}", content)
+        self.folder.write_all({f"{place}/{name}": content for name, content in files.items()})
         digests = {name: _digest(content) for name, content in sorted(files.items())}
         manifest = FoldManifest(**{**asdict(manifest), "files": digests})
         self.folder.write(f"{place}/{MANIFEST}", _sealed(asdict(manifest)))
@@ -121,8 +122,27 @@ class Ledger:
         Raises:
             DamagedError: the manifest is not what was written.
         """
-        content = self._sealed_file(f"{_place(trial, fold)}/{MANIFEST}")
-        return None if content is None else FoldManifest(**content)
+        path = f"{_place(trial, fold)}/{MANIFEST}"
+        content = self._sealed_file(path)
+        if content is None:
+            return None
+        try:
+            manifest = FoldManifest(**content)
+            of_this_place = (manifest.trial, manifest.fold) == (trial, fold)
+            if of_this_place and all(map(FILE_NAME.fullmatch, manifest.files)):
+                return manifest
+        except TypeError:
+            pass
+        raise DamagedError(f"{self.folder.locate(path)} is no manifest of this fold")
+
+    def verify(self, manifest: FoldManifest) -> None:
+        """Read all files of a committed fold.
+
+        Raises:
+            DamagedError: one is missing or not what was committed.
+        """
+        for name in manifest.files:
+            self.read(manifest, name)
 
     def read(self, manifest: FoldManifest, name: str) -> bytes:
         """Return a file of a committed fold.
@@ -149,21 +169,44 @@ class Ledger:
         Raises:
             DamagedError: the record is not what was written.
         """
-        content = self._sealed_file(f"{trial_name(number)}/{TRIAL}")
+        path = f"{trial_name(number)}/{TRIAL}"
+        content = self._sealed_file(path)
         if content is None:
             return None
-        values = [(int(epoch), float(value)) for epoch, value in content.pop("values")]
-        return TrialRecord(**content, values=values)
+        try:
+            values = [(int(epoch), float(value)) for epoch, value in content.pop("values")]
+            record = TrialRecord(**content, values=values)
+            if record.number == number:
+                return record
+        except (KeyError, TypeError, ValueError):
+            pass
+        raise DamagedError(f"{self.folder.locate(path)} is no record of this trial")
 
     def trials(self) -> list[TrialRecord]:
         """Return how every ended trial ended, by number."""
-        numbers = sorted(
+        records = [self.trial(number) for number in self.numbers()]
+        return [record for record in records if record is not None]
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the trials that have a folder, in order."""
+        return sorted(
             int(name.removeprefix("trial-"))
             for name in self.folder.names()
             if TRIAL_NAME.fullmatch(name)
         )
-        records = [self.trial(number) for number in numbers]
-        return [record for record in records if record is not None]
+
+    def folds(self, trial: str) -> list[int]:
+        """Return the numbers of the folds of a trial that have a folder, in order."""
+        found = map(FOLD_NAME.fullmatch, self.folder.names(trial))
+        return sorted(int(match[1]) for match in found if match)
+
+    def committed(self, trial: str) -> list[int]:
+        """Return the numbers of a trial's committed folds, in order."""
+        return [
+            fold
+            for fold in self.folds(trial)
+            if self.folder.exists(f"{_place(trial, fold)}/{MANIFEST}")
+        ]
 
     def _sealed_file(self, path: str) -> dict[str, Any] | None:
         try:
@@ -202,7 +245,7 @@ def _unsealed(raw: bytes, where: str) -> dict[str, Any]:
         content = json.loads(raw)
         seal = content.pop("seal")
         sound = seal == canonical_hash(content) and content.pop("format") == FORMAT
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         sound = False
     if not sound:
         raise DamagedError(f"{where} is not what was written (seal)")

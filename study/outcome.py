@@ -24,6 +24,7 @@ def conclude(
     number: int,
     parameters: dict[str, Any],
     stopped_epoch: int | None,
+    failure: str = "",
 ) -> TrialRecord | None:
     """Write down how trial `number` ended, if it has.
 
@@ -37,6 +38,7 @@ def conclude(
         number: the trial's number.
         parameters: its searched settings.
         stopped_epoch: epoch at which the search stopped it, None if it did not.
+        failure: why it was given up, with folds missing; "" if it was not.
 
     Returns:
         The record, or None if folds are missing: the trial is to be run again.
@@ -45,22 +47,39 @@ def conclude(
     folds = range(study.split.folds)
     manifests = [ledger.fold(trial, fold) for fold in folds]
     failed = [m for m in manifests if m is not None and m.state == "failed"]
-    if not failed and any(manifest is None for manifest in manifests):
+    reason = "; ".join(f"fold {m.fold}: {m.reason}" for m in failed) or failure
+    if not reason and any(manifest is None for manifest in manifests):
         if stopped_epoch is None:
             return None
         _commit_stages(ledger, checkpoints, trial, manifests, stopped_epoch)
         manifests = [ledger.fold(trial, fold) for fold in folds]
+    before = ledger.trial(number)
     record = TrialRecord(
         number=number,
         parameters=parameters,
-        state=_state(manifests),
-        reason="; ".join(f"fold {m.fold}: {m.reason}" for m in failed),
-        values=[] if failed else _mean_values(ledger, manifests),
-        arrival=len(ledger.trials()),
+        state="failed" if reason else _state(manifests),
+        reason=reason,
+        values=[] if reason else _mean_values(ledger, manifests),
+        arrival=before.arrival if before else len(ledger.trials()),
     )
     ledger.record_trial(record)
     checkpoints.remove(trial)
     return record
+
+
+def split_by_wholeness(ledger: Ledger, study: Study) -> tuple[list[TrialRecord], list[TrialRecord]]:
+    """Return the records of ended trials whose folds are all there, and of the others.
+
+    A fold of the others was damaged and put aside, or is lost: it is trained again, and
+    the trial ends as it had.
+    """
+    whole: list[TrialRecord] = []
+    broken: list[TrialRecord] = []
+    for record in ledger.trials():
+        there = set(ledger.committed(record.name))
+        is_whole = record.state == "failed" or there >= set(range(study.split.folds))
+        (whole if is_whole else broken).append(record)
+    return whole, broken
 
 
 def interrupted_stop(ledger: Ledger, study: Study, number: int) -> int | None:
@@ -91,11 +110,8 @@ def _commit_stages(
 
 
 def _state(manifests: list[FoldManifest | None]) -> State:
-    states = {manifest.state for manifest in manifests if manifest is not None}
-    for state in ("failed", "pruned"):
-        if state in states:
-            return state
-    return "completed"
+    pruned = any(manifest is not None and manifest.state == "pruned" for manifest in manifests)
+    return "pruned" if pruned else "completed"
 
 
 def _mean_values(ledger: Ledger, manifests: list[FoldManifest | None]) -> list[tuple[int, float]]:

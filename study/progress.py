@@ -138,8 +138,18 @@ def described_trial(study: Study, number: int) -> str:
     return f"{trial_name(number)} ({', '.join(said)})"
 
 
-def show_plan(console: Console, study: Study, plan: Plan, ended: Sequence[TrialRecord]) -> None:
-    """Print what will run."""
+def show_plan(
+    console: Console, study: Study, plan: Plan, ended: Sequence[TrialRecord], trial_bytes: float
+) -> None:
+    """Print what will run.
+
+    Args:
+        console: where to.
+        study: the study.
+        plan: resources of each fold, and trials at a time.
+        ended: records of the trials that have ended.
+        trial_bytes: what the ledger holds of each of them, on average; 0 if nothing.
+    """
     left = len(missing_trials(study, {record.number: record for record in ended}))
     stopping = study.search.stopping
     epochs = max(study.epochs(number) for number in range(study.search.trials))
@@ -160,6 +170,10 @@ def show_plan(console: Console, study: Study, plan: Plan, ended: Sequence[TrialR
         else "none",
         "each fold": f"{plan.cpu:g} CPU, {plan.gpu:g} GPU, {plan.threads} thread(s)",
         "at a time": f"{plan.trials_at_a_time} trial(s), each with all its folds",
+        "disk": f"{trial_bytes / 1e6:.1f} MB a trial,"
+        f" {trial_bytes * study.search.trials / 1e9:.2f} GB when all have ended"
+        if trial_bytes
+        else "known when a trial has ended",
     }
     for name, said in lines.items():
         if said:

@@ -1,12 +1,8 @@
 """A study's results folder: what it belongs to, who writes to it, and starting anew."""
 
-import contextlib
-import fcntl
-import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from study.data.samples import Samples
@@ -14,7 +10,7 @@ from study.definition import Study
 from study.errors import RequestError
 from study.fold_files import to_parquet
 from study.splits import Splits, splits_table
-from study.storage import Folder, LocalFolder
+from study.storage import Folder
 from study.study_file import check_study, dump_study, flatten, parse_yaml, to_yaml
 
 STUDY = "study.yaml"
@@ -102,31 +98,6 @@ def put_aside(output: Folder, name: str) -> str | None:
         number += 1
     output.move(name, f"{name}.{number}")
     return output.locate(f"{name}.{number}")
-
-
-@contextlib.contextmanager
-def sole_driver(output: Folder, name: str) -> Iterator[None]:
-    """Hold a study of the output folder; a killed holder's lock is gone with it.
-
-    Raises:
-        RequestError: another process holds it.
-    """
-    if not isinstance(output, LocalFolder):
-        yield
-        return
-    path = Path(output.locate(f".{name}.lock"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RequestError(
-                f"{output.locate(name)}: another process runs this study; wait for it or stop it"
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _hashes(samples: Samples, splits: Mapping[str, Splits]) -> dict[str, Any]:

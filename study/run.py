@@ -4,11 +4,12 @@ import os
 import shlex
 import signal
 import sys
+import uuid
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from study.command import Command
+from study.command import Command, give_up
 from study.errors import StudyFailedError
 
 if TYPE_CHECKING:
@@ -84,12 +85,15 @@ def _run(
     if not address:
         fitted = make_plan(study, this_machine())
         if only_plan:
-            show_plan(console, study, fitted, [] if fresh else _ended(results))
+            ended = [] if fresh else _ended(results, study)
+            show_plan(console, study, fitted, ended, _trial_bytes(results, ended))
             return
     from study.data import data_folder, load
     from study.leakage import refuse_leakage
+    from study.locks import begin_run, sole_driver
     from study.proposal import missing_trials
-    from study.results import put_aside, refuse_other_study, sole_driver, write_study
+    from study.recovery import recover
+    from study.results import put_aside, refuse_other_study, write_study
     from study.splits import splits_of
 
     samples = load(study.dataset, data_folder(data), study.seed)
@@ -105,36 +109,49 @@ def _run(
 
     if only_plan:
         with connected(address):
-            show_plan(console, study, make_plan(study, capacity()), _ended(results))
+            ended = _ended(results, study)
+            fitted = make_plan(study, capacity())
+            show_plan(console, study, fitted, ended, _trial_bytes(results, ended))
         return
     with sole_driver(outputs, study.name):
+        run = uuid.uuid4().hex
+        begin_run(outputs, study.name, run)
         if fresh and (aside := put_aside(outputs, study.name)):
             console.print(f"the results until now are in {aside}", soft_wrap=True)
+        for line in recover(results, study):
+            console.print(line, soft_wrap=True, highlight=False)
         write_study(results, study, samples, splits)
         unfinished: set[int] = set()
-        if missing_trials(study, {record.number: record for record in _ended(results)}):
-            with connected(address):
+        if missing_trials(study, {record.number: record for record in _ended(results, study)}):
+            with connected(address, _lost):
                 unfinished = _search(
                     console,
                     study,
                     samples,
                     splits,
-                    results,
+                    outputs,
+                    run,
                     make_plan(study, capacity()),
                     is_private=not address,
                 )
                 # The cluster that trained fits the compositions too.
                 _report(console, study, split_hash, results)
+            results.remove("tune")
         else:
             _report(console, study, split_hash, results)
     if unfinished:
         raise StudyFailedError(f"{len(unfinished)} trial(s) are not finished")
 
 
-def _ended(results: "Folder") -> "list[TrialRecord]":
+def _ended(results: "Folder", study: "Study") -> "list[TrialRecord]":
     from study.ledger import Ledger
+    from study.outcome import split_by_wholeness
 
-    return Ledger(results.folder("ledger")).trials()
+    return split_by_wholeness(Ledger(results.folder("ledger")), study)[0]
+
+
+def _trial_bytes(results: "Folder", ended: "list[TrialRecord]") -> float:
+    return results.size("ledger") / len(ended) if ended else 0.0
 
 
 def _search(
@@ -142,7 +159,8 @@ def _search(
     study: "Study",
     samples: "Samples",
     splits: "dict[str, Splits]",
-    results: "Folder",
+    outputs: "Folder",
+    run: str,
     plan: "Plan",
     *,
     is_private: bool,
@@ -150,8 +168,9 @@ def _search(
     from study.progress import Display, show_plan
     from study.search import run_search
 
-    ended = _ended(results)
-    show_plan(console, study, plan, ended)
+    results = outputs.folder(study.name)
+    ended = _ended(results, study)
+    show_plan(console, study, plan, ended, _trial_bytes(results, ended))
     console.print(f" TensorBoard  tensorboard --logdir {results.locate()}", soft_wrap=True)
     display = Display(study, console)
 
@@ -166,7 +185,8 @@ def _search(
             plan,
             samples,
             splits,
-            results,
+            outputs,
+            run,
             display.result,
             on_ended,
             is_private=is_private,
@@ -183,7 +203,7 @@ def _report(
     from study.report.build import build_report
 
     report = build_report(study, split_hash, results)
-    ended = _ended(results)
+    ended = _ended(results, study)
     completed = [record for record in ended if record.state == "completed"]
     failed = [record for record in ended if record.state == "failed"]
     for record in failed:
@@ -228,6 +248,10 @@ def _of_trial(summary: "pa.Table", record: "TrialRecord") -> "pa.Table":
     import pyarrow.compute as pc
 
     return summary.filter(pc.equal(summary["trial"], record.name))
+
+
+def _lost(what: str) -> None:
+    give_up(what, continuing_command(sys.argv[1:]))
 
 
 def continuing_command(arguments: list[str]) -> str:

@@ -20,9 +20,10 @@ from ray.tune.search import Searcher
 from study.data.samples import Samples
 from study.definition import Study
 from study.desk import Desk
+from study.errors import StudyFailedError
 from study.fold_worker import TrialJob
 from study.ledger import Ledger, TrialRecord, trial_name
-from study.outcome import conclude, interrupted_stop
+from study.outcome import conclude, interrupted_stop, split_by_wholeness
 from study.plan import Plan
 from study.proposal import TWIN, has_twin, missing_trials, propose
 from study.splits import Splits
@@ -41,11 +42,14 @@ class SearchState:
         study: the study.
         results: its results folder.
         ended: records of ended trials by number.
+        repaired: records, by number, of ended trials of which folds are lost: they end as
+            they had.
         numbers: trial number by Tune's own trial id.
         parameters: searched settings by trial number.
         stopped: epoch of an early stop by trial number.
+        failed: why a trial was given up, by number.
         lost: numbers of trials that this run could not finish.
-        errors: what went wrong while trials were written down.
+        errors: what keeps the study from going on.
         on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
     """
@@ -53,11 +57,13 @@ class SearchState:
     study: Study
     results: Folder
     ended: dict[int, TrialRecord]
+    repaired: dict[int, TrialRecord]
     on_result: Callable[[int, dict[str, Any]], None]
     on_ended: Callable[[TrialRecord], None]
     numbers: dict[str, int] = field(default_factory=dict)
     parameters: dict[int, dict[str, Any]] = field(default_factory=dict)
     stopped: dict[int, int] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
     errors: list[Exception] = field(default_factory=list)
 
@@ -79,6 +85,7 @@ class SearchState:
                 number,
                 self.parameters[number],
                 self.stopped.get(number),
+                self.failed.get(number, ""),
             )
         except Exception as error:
             self.errors.append(error)
@@ -100,7 +107,7 @@ class LedgerSearch(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """See `Searcher.suggest`; None while trials that the next one needs still run."""
         state, search = self._state, self._state.study.search
-        while self._next < search.trials:
+        while self._next < search.trials and not state.errors:
             number = self._next
             needed = range(0 if state.study.systems else number - search.parallel + 1)
             if any(earlier in state.lost for earlier in needed):
@@ -110,13 +117,8 @@ class LedgerSearch(Searcher):
             self._next += 1
             if number in state.ended:
                 continue
-            state.parameters[number] = propose(
-                state.study, number, [state.ended[earlier] for earlier in needed]
-            )
-            epoch = interrupted_stop(Ledger(state.results.folder("ledger")), state.study, number)
-            if epoch is not None:
-                state.stopped[number] = epoch
-                state.conclude(number)
+            state.parameters[number] = self._parameters(number)
+            if self._finish_stop(number):
                 continue
             return self._given(trial_id, number)
         return self._suggest_twin(trial_id)
@@ -125,7 +127,7 @@ class LedgerSearch(Searcher):
         """Return the best trial's twin, if there is to be one; None while others still run."""
         state = self._state
         number = min(missing_trials(state.study, state.ended), default=None)
-        if not has_twin(state.study) or state.lost or number is None:
+        if not has_twin(state.study) or state.lost or state.errors or number is None:
             return str(Searcher.FINISHED)
         if number >= TWIN and number in state.parameters:
             return str(Searcher.FINISHED)
@@ -137,6 +139,24 @@ class LedgerSearch(Searcher):
     def _given(self, trial_id: str, number: int) -> dict[str, Any]:
         self._state.numbers[trial_id] = number
         return {"number": number, "parameters": self._state.parameters[number]}
+
+    def _parameters(self, number: int) -> dict[str, Any]:
+        state, study = self._state, self._state.study
+        if number in state.repaired:
+            return state.repaired[number].parameters
+        needed = range(0 if study.systems else number - study.search.parallel + 1)
+        return propose(study, number, [state.ended[earlier] for earlier in needed])
+
+    def _finish_stop(self, number: int) -> bool:
+        """Commit a stop that was being committed when the driver died; tell whether it was."""
+        state = self._state
+        if number in state.repaired:
+            return False
+        epoch = interrupted_stop(Ledger(state.results.folder("ledger")), state.study, number)
+        if epoch is not None:
+            state.stopped[number] = epoch
+            state.conclude(number)
+        return epoch is not None
 
     def set_search_properties(self, *_: Any, **__: Any) -> bool:
         """Metric and mode are this class's own."""
@@ -173,7 +193,8 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
             reduction_factor=stopping.reduction if stopping else 2,
         )
         self._state, self._milestones, self._desk = state, epochs, desk
-        for record in sorted(state.ended.values(), key=lambda record: record.arrival):
+        known = [*state.ended.values(), *state.repaired.values()]
+        for record in sorted(known, key=lambda record: record.arrival):
             if record.number < TWIN:
                 self._enter_rungs(record)
 
@@ -185,13 +206,16 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """See `TrialScheduler.on_trial_result`."""
+        number, epoch = self._state.numbers[trial.trial_id], result["epoch"]
         if not math.isfinite(result.get("value", math.nan)):
             return str(TrialScheduler.STOP)
-        number, epoch = self._state.numbers[trial.trial_id], result["epoch"]
         if number >= TWIN:  # its values are of other samples: it is compared with nothing
             self._desk.pass_milestone.remote(number, epoch)
             return str(TrialScheduler.CONTINUE)
-        decision = str(super().on_trial_result(tune_controller, trial, result))
+        if number in self._state.repaired:
+            decision = self._as_before(number, epoch)
+        else:
+            decision = str(super().on_trial_result(tune_controller, trial, result))
         if result["state"] == "completed":  # it ends by itself; a stop would only cut it off
             return str(TrialScheduler.CONTINUE)
         if epoch in self._milestones:
@@ -201,9 +225,30 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
                 self._desk.pass_milestone.remote(number, epoch)
         return decision
 
+    def _as_before(self, number: int, epoch: int) -> str:
+        """Decide on a trial that has ended once as it was decided then."""
+        record = self._state.repaired[number]
+        is_end = record.state == "pruned" and epoch >= record.values[-1][0]
+        return str(TrialScheduler.STOP if is_end else TrialScheduler.CONTINUE)
+
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """See `TrialScheduler.on_trial_complete`; every rung was entered on the way."""
         self._trial_info.pop(trial.trial_id, None)
+
+
+class StopOnError(tune.Stopper):
+    """Ends all trials when the study cannot go on."""
+
+    def __init__(self, state: SearchState) -> None:
+        self._state = state
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """See `Stopper.__call__`."""
+        return False
+
+    def stop_all(self) -> bool:
+        """See `Stopper.stop_all`."""
+        return bool(self._state.errors)
 
 
 class Conclusions(tune.Callback):
@@ -216,8 +261,17 @@ class Conclusions(tune.Callback):
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **_: Any
     ) -> None:
         """See `tune.Callback.on_trial_result`."""
-        if "epoch" in result:
-            self._state.on_result(self._state.numbers[trial.trial_id], result)
+        if "epoch" not in result:
+            return
+        number = self._state.numbers[trial.trial_id]
+        lost_again = result["state"] == "failed" and number in self._state.repaired
+        if result["state"] == "blocked" or lost_again:
+            reason = f"{trial_name(number)}: {result['reason']}"
+            self._state.errors.append(StudyFailedError(reason))
+            return
+        if result["state"] == "failed":
+            self._state.failed[number] = result["reason"]
+        self._state.on_result(number, result)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         """See `tune.Callback.on_trial_complete`."""
@@ -233,7 +287,8 @@ def run_search(
     plan: Plan,
     samples: Samples,
     splits: Mapping[str, Splits],
-    results: Folder,
+    outputs: Folder,
+    run: str,
     on_result: Callable[[int, dict[str, Any]], None],
     on_ended: Callable[[TrialRecord], None],
     *,
@@ -246,7 +301,8 @@ def run_search(
         plan: resources of each fold, and trials at a time.
         samples: the dataset.
         splits: the folds, by protocol.
-        results: the study's results folder.
+        outputs: the folder of all results.
+        run: names this run; see `study.locks`.
         on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
         is_private: whether the cluster ends with this driver.
@@ -254,9 +310,13 @@ def run_search(
     Returns:
         Numbers of the trials that could not be finished.
     """
+    results = outputs.folder(study.name)
     ledger = Ledger(results.folder("ledger"))
-    ended = {record.number: record for record in ledger.trials()}
-    state = SearchState(study, results, ended, on_result, on_ended)
+    whole, broken = (
+        {record.number: record for record in records}
+        for records in split_by_wholeness(ledger, study)
+    )
+    state = SearchState(study, results, whole, broken, on_result, on_ended)
     epochs = milestones(study)
     desk = ray.remote(num_cpus=0, resources={HEAD_NODE: 0.001})(Desk).remote(
         study.split.folds, epochs
@@ -264,14 +324,14 @@ def run_search(
     job = TrialJob(
         study=study,
         plan=plan,
-        results=results.locate(),
+        outputs=outputs.locate(),
+        run=run,
         milestones=epochs,
         samples=ray.put(samples),
         folds=ray.put({protocol: divided.folds for protocol, divided in splits.items()}),
         desk=desk,
         is_private=is_private,
     )
-    results.remove("tune")
     # The trial itself only waits for its folds: it takes no CPU from them, and stays
     # with the driver on the head node.
     trainable = tune.with_resources(
@@ -292,6 +352,7 @@ def run_search(
             name="tune",
             storage_path=results.locate(),
             verbose=0,
+            stop=StopOnError(state),
             callbacks=[JsonLoggerCallback(), Conclusions(state)],
             # Folds keep checkpoints of their own; a trial has nothing to keep.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

@@ -5,9 +5,11 @@ is synced: a reader sees the old file or the new one. An object store replaces a
 in one step by itself.
 """
 
+import contextlib
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -24,6 +26,10 @@ class Folder(Protocol):
         """Replace a file as a whole, durably."""
         ...
 
+    def write_all(self, files: Mapping[str, bytes]) -> None:
+        """Replace files by path; where one cannot be written, none is replaced."""
+        ...
+
     def names(self, path: str = "") -> list[str]:
         """Return the names directly in a folder, sorted; empty if there is none."""
         ...
@@ -34,6 +40,14 @@ class Folder(Protocol):
 
     def remove(self, path: str) -> None:
         """Delete a file or a folder with all it holds, if it is there."""
+        ...
+
+    def size(self, path: str = "") -> int:
+        """Return the bytes of all files in a folder and those below; 0 if there is none."""
+        ...
+
+    def sweep(self) -> None:
+        """Delete what writers that were killed left unfinished, in all folders below."""
         ...
 
     def move(self, source: str, target: str) -> None:
@@ -61,19 +75,25 @@ class LocalFolder:
 
     def write(self, path: str, content: bytes) -> None:
         """See `Folder.write`."""
-        target = self._root / path
-        _make_folders(target.parent)
-        draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+        self.write_all({path: content})
+
+    def write_all(self, files: Mapping[str, bytes]) -> None:
+        """See `Folder.write_all`: all is on the disk before the first is renamed."""
+        targets = [self._root / path for path in files]
+        drafts = [_draft_of(target) for target in targets]
         try:
-            with draft.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(target)
+            for draft, content in zip(drafts, files.values(), strict=True):
+                _make_folders(draft.parent)
+                _write_new(draft, content)
+            for draft, target in zip(drafts, targets, strict=True):
+                draft.replace(target)
         except BaseException:
-            draft.unlink(missing_ok=True)
+            for draft in drafts:
+                with contextlib.suppress(OSError):
+                    draft.unlink(missing_ok=True)
             raise
-        sync_folder(target.parent)
+        for folder in dict.fromkeys(target.parent for target in targets):
+            sync_folder(folder)
 
     def names(self, path: str = "") -> list[str]:
         """See `Folder.names`; drafts of unfinished writes are not files yet."""
@@ -87,17 +107,36 @@ class LocalFolder:
         return (self._root / path).exists()
 
     def remove(self, path: str) -> None:
-        """See `Folder.remove`."""
+        """See `Folder.remove`; a folder goes as a whole, however far its deletion comes."""
         target = self._root / path
         if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
-        else:
+            draft = _draft_of(target)
+            target.rename(draft)
+            shutil.rmtree(draft)
+        elif target.is_symlink() or target.exists():
             target.unlink(missing_ok=True)
+        else:
+            return
+        sync_folder(target.parent)
+
+    def size(self, path: str = "") -> int:
+        """See `Folder.size`."""
+        return sum(map(_size, (self._root / path).rglob("*")))
+
+    def sweep(self) -> None:
+        """See `Folder.sweep`."""
+        for place, folders, files in os.walk(self._root):
+            for name in filter(_is_draft, [*folders, *files]):
+                LocalFolder(Path(place)).remove(name)
+            folders[:] = [name for name in folders if not _is_draft(name)]
 
     def move(self, source: str, target: str) -> None:
         """See `Folder.move`."""
-        (self._root / source).rename(self._root / target)
-        sync_folder((self._root / target).parent)
+        old, new = self._root / source, self._root / target
+        _make_folders(new.parent)
+        old.rename(new)
+        for folder in dict.fromkeys((new.parent, old.parent)):
+            sync_folder(folder)
 
     def folder(self, path: str) -> "LocalFolder":
         """See `Folder.folder`."""
@@ -119,6 +158,10 @@ class RemoteFolder:
     def _path(self, path: str) -> str:
         return f"{self._root}/{path}".rstrip("/")
 
+    def _make_parent(self, target: str) -> None:
+        if parent := target.rpartition("/")[0]:
+            self._filesystem.create_dir(parent, recursive=True)
+
     def read(self, path: str) -> bytes:
         """See `Folder.read`."""
         with self._filesystem.open_input_file(self._path(path)) as file:
@@ -131,10 +174,25 @@ class RemoteFolder:
         try:
             stream = self._filesystem.open_output_stream(target)
         except FileNotFoundError:  # a store that has real folders
-            self._filesystem.create_dir(target.rpartition("/")[0], recursive=True)
+            self._make_parent(target)
             stream = self._filesystem.open_output_stream(target)
         with stream:
             stream.write(content)
+
+    def write_all(self, files: Mapping[str, bytes]) -> None:
+        """See `Folder.write_all`; a store has no step that replaces several files."""
+        for path, content in files.items():
+            self.write(path, content)
+
+    def size(self, path: str = "") -> int:
+        """See `Folder.size`."""
+        from pyarrow.fs import FileSelector
+
+        below = FileSelector(self._path(path), allow_not_found=True, recursive=True)
+        return sum(entry.size or 0 for entry in self._filesystem.get_file_info(below))
+
+    def sweep(self) -> None:
+        """See `Folder.sweep`: a store shows no unfinished file."""
 
     def names(self, path: str = "") -> list[str]:
         """See `Folder.names`."""
@@ -161,6 +219,7 @@ class RemoteFolder:
 
     def move(self, source: str, target: str) -> None:
         """See `Folder.move`."""
+        self._make_parent(self._path(target))
         self._filesystem.move(self._path(source), self._path(target))
 
     def folder(self, path: str) -> "RemoteFolder":
@@ -201,6 +260,30 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file that nobody looks at yet, and wait until the disk has it."""
+    try:
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = error.filename or str(path)  # which a full disk does not say
+        raise
+
+
+def _size(path: Path) -> int:
+    """Return a file's bytes; 0 of a folder, and of what a writer has just renamed."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
+
+
+def _draft_of(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
 
 
 def _is_draft(name: str) -> bool:

@@ -20,7 +20,6 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from study.definition import Study
 from study.fold_worker import TrialJob, run_folds
-from study.storage import open_folder
 
 CONTROLLER_RESTARTS = 3
 LOOK_SECONDS = 1.0
@@ -103,7 +102,7 @@ class TrialRunner(tune.Trainable):
             ),
             run_config=RunConfig(
                 name=self._group,
-                storage_path=open_folder(self._job.results).locate("tune"),
+                storage_path=self._job.results.locate("tune"),
                 # A worker that dies is replaced; the desk counts how often.
                 failure_config=FailureConfig(
                     max_failures=-1, controller_failure_limit=CONTROLLER_RESTARTS

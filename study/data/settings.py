@@ -28,12 +28,14 @@ class _DatasetSettings(Settings):
     length: int = Field(
         default=160,
         ge=32,
+        le=65_536,
         multiple_of=32,
         description="length of a sample along time, in samples; a multiple of 32, at least 32",
     )
     limit: int | None = Field(
         default=None,
         ge=1,
+        le=10**9,
         description="keep this many samples, a random subset with the kinds' own proportions, "
         "drawn from the study's seed; at least 1; null keeps all",
     )

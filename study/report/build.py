@@ -105,7 +105,7 @@ def build_report(
         scored = list(_scored(ledger, cache, trials, means, details))
     except DamagedError as error:
         raise StudyFailedError(
-            f"{error}; delete the folder of that trial and run the study again"
+            f"{error}; run the study again, which puts it aside and trains the fold again"
         ) from None
     scores = scores_table(split_hash, scored)
     timings = timings_table([row for trial in trials for row in trial.timings])
@@ -113,8 +113,8 @@ def build_report(
     summary = summary_table(scores)
     tables = {"scores": scores, "summary": summary, "timings": timings}
     tables |= detail_tables(study, details.histories, scores, summary, **details.tables())
-    for name, table in tables.items():
-        results.write(f"{name}.parquet", fold_files.to_parquet(table))
+    # All are on the disk before the first of the old ones is replaced.
+    results.write_all({f"{n}.parquet": fold_files.to_parquet(t) for n, t in tables.items()})
     for name in DETAIL_TABLES - tables.keys():
         results.remove(f"{name}.parquet")
     files = [f"{name}.parquet" for name in tables]

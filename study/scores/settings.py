@@ -57,10 +57,10 @@ class ScoreSettings(Settings):
     """Quantile of the training normals' errors that is the threshold of the
     compositions without supervision; at most the share 1 - quantile lies above."""
 
-    lambda_steps: Annotated[int, Field(ge=2)] = 100
+    lambda_steps: Annotated[int, Field(ge=2, le=10_000)] = 100
     """Values of lambda in [0, 1], both ends included."""
 
-    gamma_steps: Annotated[int, Field(ge=2)] = 50
+    gamma_steps: Annotated[int, Field(ge=2, le=10_000)] = 50
     """Values of lambda and of gamma in [0, 1] for equation 7; the pairs with
     lambda + gamma <= 1 are searched, gamma_steps * (gamma_steps + 1) / 2 of them."""
 

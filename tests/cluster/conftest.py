@@ -29,6 +29,8 @@ search:
 seed: 4
 """
 MARK = "STUDY_TEST_RUN"
+SECRET = "planted-5f1c9e"
+"""Stands in the environment and in the home folder's path of every run."""
 PATIENCE_SECONDS = 600
 
 
@@ -38,12 +40,20 @@ class Run:
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.mark = uuid.uuid4().hex
         self.log = folder / f"run-{self.mark}.log"
+        self.home = folder / SECRET
+        self.home.mkdir(exist_ok=True)
         with self.log.open("w") as log:
             self.driver = subprocess.Popen(
                 [sys.executable, "-m", "study.run", *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, MARK: self.mark, "STUDY_CACHE_DIR": str(folder / "cache")},
+                env={
+                    **os.environ,
+                    MARK: self.mark,
+                    "STUDY_CACHE_DIR": str(folder / "cache"),
+                    "HOME": str(self.home),
+                    "STUDY_TEST_PASSWORD": SECRET,
+                },
                 start_new_session=True,
                 # Tests that run in the background of a shell would hand down a deaf ear.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),

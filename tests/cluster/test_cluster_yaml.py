@@ -24,15 +24,102 @@ def test_workers_have_gpus_and_the_head_trains_nothing(cluster):
     assert all(worker["resources"]["GPU"] >= 1 for worker in workers)
 
 
+WORLD = ("0.0.0.0", "::/0")
+TOKEN = "/home/ray/.ray/auth_token"
+
+
+def openings(cluster):
+    """Return what of a cluster lets strangers in, a line each."""
+    text = yaml.safe_dump(cluster)
+    found = [f"{address} stands in it" for address in WORLD if address in text]
+    for name, node in cluster["available_node_types"].items():
+        if not node["node_config"].get("SecurityGroupIds"):
+            found.append(f"{name} is in the group of Ray's own making, with port 22 open to all")
+    for part in ("head", "worker"):
+        commands = cluster[f"{part}_start_ray_commands"]
+        starts = [command for command in commands if "ray start" in command]
+        if not starts:
+            found.append(f"{part}: Ray's own command starts it, without a token")
+        for command in starts:
+            if "RAY_AUTH_MODE=token" not in command or TOKEN not in command:
+                found.append(f"{part}: Ray starts without the token")
+        heads = [command for command in starts if "--head" in command]
+        if any("--dashboard-host=127.0.0.1" not in command for command in heads):
+            found.append(f"{part}: the dashboard listens on all interfaces")
+    if TOKEN not in cluster.get("file_mounts", {}):
+        found.append("the nodes get no token")
+    if not any("chmod 600" in c and TOKEN in c for c in cluster.get("setup_commands", ())):
+        found.append("others on a node may read the token")
+    return found
+
+
 def test_no_port_is_open_to_the_world_and_every_ray_needs_the_token(cluster):
-    assert "0.0.0.0" not in CLUSTER.read_text()
-    for node in cluster["available_node_types"].values():
-        assert node["node_config"]["SecurityGroupIds"], "Ray's own group opens port 22 to the world"
-    commands = [*cluster["head_start_ray_commands"], *cluster["worker_start_ray_commands"]]
-    starts = [command for command in commands if "ray start" in command]
-    assert len(starts) == 2
-    assert all("RAY_AUTH_MODE=token" in command for command in starts)
-    assert "/home/ray/.ray/auth_token" in cluster["file_mounts"]
+    assert openings(cluster) == []
+
+
+def without_group(cluster):
+    del cluster["available_node_types"]["gpu_worker"]["node_config"]["SecurityGroupIds"]
+
+
+def with_rule_for_all(cluster):
+    cluster["provider"]["security_group"] = {"IpPermissions": [{"IpRanges": ["0.0.0.0/0"]}]}
+
+
+def with_rule_for_all_of_ipv6(cluster):
+    cluster["provider"]["security_group"] = {"IpPermissions": [{"Ipv6Ranges": ["::/0"]}]}
+
+
+def with_open_dashboard(cluster):
+    change_starts(cluster, "head", "--dashboard-host=127.0.0.1", "--dashboard-host=0.0.0.0")
+
+
+def with_default_dashboard(cluster):
+    change_starts(cluster, "head", "--dashboard-host=127.0.0.1", "")
+
+
+def with_head_without_token(cluster):
+    change_starts(cluster, "head", "RAY_AUTH_MODE=token", "")
+
+
+def with_worker_without_token(cluster):
+    change_starts(cluster, "worker", "RAY_AUTH_MODE=token", "RAY_AUTH_MODE=disabled")
+
+
+def with_ray_started_by_default(cluster):
+    cluster["worker_start_ray_commands"] = ["ray stop"]
+
+
+def without_token_on_the_nodes(cluster):
+    del cluster["file_mounts"][TOKEN]
+
+
+def with_token_for_all_to_read(cluster):
+    cluster["setup_commands"] = cluster["setup_commands"][1:]
+
+
+def change_starts(cluster, part, old, new):
+    name = f"{part}_start_ray_commands"
+    cluster[name] = [command.replace(old, new) for command in cluster[name]]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        without_group,
+        with_rule_for_all,
+        with_rule_for_all_of_ipv6,
+        with_open_dashboard,
+        with_default_dashboard,
+        with_head_without_token,
+        with_worker_without_token,
+        with_ray_started_by_default,
+        without_token_on_the_nodes,
+        with_token_for_all_to_read,
+    ],
+)
+def test_what_would_let_strangers_in_is_seen(spoil, cluster):
+    spoil(cluster)
+    assert openings(cluster)
 
 
 def test_nodes_install_the_constrained_versions(cluster):

@@ -1,10 +1,15 @@
 import contextlib
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
 
 import pandas as pd
+
+from study.checkpoint import FoldProgress, save_checkpoint
+from study.ledger import Ledger
+from study.storage import LocalFolder
 
 LOOPBACK = "0100007F"
 LISTENING = "0A"
@@ -75,6 +80,29 @@ def test_a_trial_that_fails_is_named_and_disturbs_no_other(study_file, start, tm
     scores = pd.read_parquet(tmp_path / "tiny" / "scores.parquet")
     assert set(scores["state"]) == {"completed"}
     assert set(scores["param.model.beta"]) == {1e-4}
+
+
+def test_a_damaged_fold_is_trained_again_and_a_trial_that_raises_fails_alone(
+    undisturbed, study_file, start, tmp_path
+):
+    """Both leave the table as it was: the fold is the same again, a failed trial has no rows."""
+    results = tmp_path / "results" / "tiny"
+    shutil.copytree(undisturbed[0], results)
+    before = (results / "scores.parquet").read_bytes()
+    damaged = results / "ledger/trial-00000/fold-1/components.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    # A sound checkpoint that no model can take over: loading it raises what nobody foresaw.
+    planted = LocalFolder(results / "checkpoints/trial-00002/fold-0")
+    save_checkpoint(planted, FoldProgress(2, [{"epoch": 2, "value": 0.5}], 2, 0.5))
+    run = start(study_file, "--output", tmp_path / "results", "--set", "search.trials=3")
+    assert run.wait() == 0, run.said()
+    assert f"{damaged} is not what was committed (sha256); the fold is put aside" in run.said()
+    assert (results / "damaged/trial-00000/fold-1").is_dir()
+    failed = Ledger(LocalFolder(results / "ledger")).trial(2)
+    assert (failed.state, failed.reason) == ("failed", "fold 0: KeyError: 'weights'")
+    assert (results / "scores.parquet").read_bytes() == before
+    assert not (results / "checkpoints").exists()
+    assert not (results / "tune").exists()
 
 
 def listening_addresses(run):

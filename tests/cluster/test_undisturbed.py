@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from study.scores.settings import COMPOSITION_NAMES
 from study.study_file import load_study
+from tests.cluster.conftest import SECRET
 
 PROMISED = """
     study dataset protocol split_hash model trial config_hash state fold seed epoch_rule epoch
@@ -182,3 +183,15 @@ def test_a_damaged_ledger_is_named_in_one_line_and_its_tables_stay(undisturbed, 
     assert str(file) in done.stderr
     table = (results / "scores.parquet").read_bytes()
     assert table == (undisturbed[0] / "scores.parquet").read_bytes()
+
+
+def test_no_environment_token_or_home_folder_reaches_results_or_output(undisturbed):
+    results, said = undisturbed
+    home = results.parents[1] / SECRET
+    secrets = [SECRET, *(path.read_text().strip() for path in home.glob(".ray/auth_token"))]
+    assert len(secrets) == 2, "Ray made no token"
+    held = [path.read_bytes() for path in results.rglob("*") if path.is_file()]
+    assert len(held) > 20
+    for secret in secrets:
+        assert secret not in said
+        assert not any(secret.encode() in content for content in held)

@@ -45,7 +45,7 @@ def test_the_last_two_are_kept_and_other_files_too(folder: Folder) -> None:
     folder.write("stage-000001", b"")
     for epoch in (2, 4, 10, 12):
         save_checkpoint(folder, progress(epoch))
-    assert checkpoints(folder) == ["checkpoint-000010.pt", "checkpoint-000012.pt"]
+    assert checkpoints(folder) == ["checkpoint-000010.state", "checkpoint-000012.state"]
     assert folder.exists("stage-000001")
     loaded = load_checkpoint(folder)
     assert loaded is not None
@@ -56,7 +56,7 @@ def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path: Path) -> None:
     folder = LocalFolder(tmp_path)
     for epoch in (2, 4):
         save_checkpoint(folder, progress(epoch))
-    path = tmp_path / "checkpoint-000004.pt"
+    path = tmp_path / "checkpoint-000004.state"
     content = path.read_bytes()
     places = [0, 31, 32, 33, len(content) // 2, len(content) - 1]
     flipped = [content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :] for at in places]
@@ -75,11 +75,11 @@ def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path: Path) -> None:
 def test_only_damaged_checkpoints_are_none(tmp_path: Path) -> None:
     folder = LocalFolder(tmp_path)
     save_checkpoint(folder, progress(2))
-    (tmp_path / "checkpoint-000002.pt").write_bytes(b"")
+    (tmp_path / "checkpoint-000002.state").write_bytes(b"")
     assert load_checkpoint(folder) is None
 
 
-@pytest.mark.parametrize("name", ["checkpoint-2.pt", "checkpoint-000009.pt.tmp", "x"])
+@pytest.mark.parametrize("name", ["checkpoint-2.state", "checkpoint-000009.state.tmp", "x"])
 def test_other_names_are_no_checkpoints(name: str, tmp_path: Path) -> None:
     folder = LocalFolder(tmp_path)
     save_checkpoint(folder, progress(2))

@@ -187,3 +187,49 @@ def test_a_trial_that_another_group_takes_over_ends_for_the_first() -> None:
         assert (await desk.take("alive", 0, 0)).token == new
 
     asyncio.run(play())
+
+
+def test_a_trial_whose_workers_raise_again_and_again_fails_with_their_reason() -> None:
+    async def play() -> None:
+        desk = Desk(2, frozenset())
+        token = await desk.assign("a", 5, {})
+        heard = task(desk.result("a", token, 0))
+        for _ in range(ATTEMPTS):
+            await desk.take("a", 1, 0)
+            await desk.complain("a", token, 1, "ValueError: no", blocked=False)
+        assert await waits(heard)
+        last = task(desk.take("a", 1, 0))
+        result = await heard
+        assert (result["state"], result["reason"]) == ("failed", "fold 1: ValueError: no")
+        assert "value" not in result
+        assert await waits(last), "nobody trains a trial that was given up"
+        await desk.assign("a", 6, {})
+        assert (await last).number == 6
+
+    asyncio.run(play())
+
+
+def test_a_fault_that_is_not_the_trials_is_told_apart() -> None:
+    async def play() -> None:
+        desk = Desk(1, frozenset())
+        token = await desk.assign("a", 5, {})
+        for _ in range(ATTEMPTS):
+            await desk.take("a", 0, 0)
+            await desk.complain("a", token, 0, "OSError: no space", blocked=True)
+        task(desk.take("a", 0, 0))
+        assert (await desk.result("a", token, 0))["state"] == "blocked"
+
+    asyncio.run(play())
+
+
+def test_workers_that_die_now_and_then_are_replaced_as_long_as_the_trial_gets_on() -> None:
+    async def play() -> None:
+        desk = Desk(1, frozenset())
+        token = await desk.assign("a", 0, {})
+        for epoch in range(1, 2 * ATTEMPTS):
+            await desk.take("a", 0, 0)
+            await desk.take("a", 0, 0)
+            assert await desk.report("a", token, 0, said(0.5, epoch=epoch))
+            assert (await desk.result("a", token, epoch - 1))["epoch"] == epoch
+
+    asyncio.run(play())

@@ -210,7 +210,7 @@ def test_a_damaged_checkpoint_costs_epochs_and_changes_nothing(
     run = bench("damaged")
     with pytest.raises(StopHere):
         run.run(stop_at=4)
-    (run.place / "checkpoints" / "checkpoint-000004.pt").write_bytes(b"junk")
+    (run.place / "checkpoints" / "checkpoint-000004.state").write_bytes(b"junk")
     manifest = run.run()
     assert run.reports == whole.reports
     assert run.files(manifest) == expected

@@ -61,8 +61,8 @@ def assert_values(found: list[tuple[int, float]], expected: list[tuple[int, floa
 def test_all_folds_completed_is_a_completed_trial(place: Place) -> None:
     for fold, values in enumerate(VALUES):
         place.commit(fold, values)
-    place.checkpoints.write(f"{TRIAL}/fold-0/checkpoint-000002.pt", b"1")
-    place.checkpoints.write("trial-00004/fold-0/checkpoint-000002.pt", b"1")
+    place.checkpoints.write(f"{TRIAL}/fold-0/checkpoint-000002.state", b"1")
+    place.checkpoints.write("trial-00004/fold-0/checkpoint-000002.state", b"1")
     record = place.conclude()
     assert (record.number, record.name, record.state) == (3, TRIAL, "completed")
     assert (record.reason, record.parameters, record.arrival) == ("", PARAMETERS, 0)
@@ -77,10 +77,10 @@ def test_a_missing_fold_is_no_end(missing: int, place: Place) -> None:
     for fold, values in enumerate(VALUES):
         if fold != missing:
             place.commit(fold, values)
-    place.checkpoints.write(f"{TRIAL}/fold-{missing}/checkpoint-000002.pt", b"1")
+    place.checkpoints.write(f"{TRIAL}/fold-{missing}/checkpoint-000002.state", b"1")
     assert place.conclude() is None
     assert place.ledger.trials() == []
-    assert place.checkpoints.exists(f"{TRIAL}/fold-{missing}/checkpoint-000002.pt")
+    assert place.checkpoints.exists(f"{TRIAL}/fold-{missing}/checkpoint-000002.state")
 
 
 def test_one_failed_fold_is_a_failed_trial_even_if_others_are_missing(place: Place) -> None:

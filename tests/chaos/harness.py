@@ -1,0 +1,278 @@
+"""Kills processes of a study while it works, continues it, and checks what is left.
+
+Kinds are killed in turn, each at a moment that a seed decides, while folds are in
+training: after a validation was heard of, a little later. A run that ends with 1 is
+continued by the same command. At the end the ledger must hold every trial once, and the
+table must be, byte for byte, that of a study that nobody disturbed.
+"""
+
+import json
+import random
+import re
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from study.checkpoint import NAME
+from study.ledger import Ledger, fold_name
+from study.storage import LocalFolder
+from tests.chaos.processes import Run, seconds_until
+
+KINDS = ("worker", "trial", "driver", "raylet", "head")
+ENDS_THE_DRIVER = ("driver", "raylet", "head")
+HEARD = re.compile(r"^(trial-\d+): epoch (\d+) of", re.MULTILINE)
+FOLDS = 2
+PATIENCE_SECONDS = 900.0
+WORKERS_LEAVE_SECONDS = 10.0
+ALL_LEAVE_SECONDS = 90.0
+STUDY = """
+name: chaos
+dataset: {name: synthetic, length: 32, patients: 4, beats_per_patient: 60, abnormal_fraction: 0.3}
+split: {folds: FOLDS}
+model: {name: beta_vaegan, latent_size: 3}
+training: {epochs: EPOCHS, batch_size: 32, discriminator_updates: 1, validation_interval: 1}
+scores: {gamma_steps: 5, lambda_steps: 10}
+search:
+  trials: TRIALS
+  parallel: 1
+  startup_trials: 2
+  metric: {composition: reconstruction, score: auroc}
+  space:
+    model.beta: {loguniform: [1.0e-6, 1.0]}
+    training.optimizer.learning_rate: {loguniform: [1.0e-5, 1.0e-2]}
+seed: 4
+"""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One kill -9 and what came of it.
+
+    Attributes:
+        kind: what was killed.
+        trial: the trial that was in training.
+        epoch: the last epoch that all of its folds had reported.
+        seconds: from the kill until an epoch was heard of that had not been, in the same
+            run or in the one that continued it.
+        redone: epochs that had been reported and are not in a checkpoint of every fold.
+        exit_code: the driver's, if the kill ended it.
+        end_seconds: from the kill to the driver's end.
+        left_seconds: from then until no process of the run was left.
+    """
+
+    kind: str
+    trial: str
+    epoch: int
+    seconds: float
+    redone: int
+    exit_code: int | None = None
+    end_seconds: float = 0.0
+    left_seconds: float = 0.0
+
+
+@dataclass
+class Chaos:
+    """One study and the kills that it lived through."""
+
+    folder: Path
+    trials: int
+    epochs: int
+    seed: int
+    kills: list[Kill] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)
+        self.study = self.folder / "chaos.yaml"
+        text = STUDY.replace("TRIALS", str(self.trials)).replace("EPOCHS", str(self.epochs))
+        text = text.replace("FOLDS", str(FOLDS))
+        self.study.write_text(text)
+        self._run: Run | None = None
+
+    def start(self, output: str) -> Run:
+        """Start the study, or continue it."""
+        arguments = [str(self.study), "--output", str(self.folder / output)]
+        return Run(self.folder, arguments, self.folder / "cache")
+
+    def undisturbed(self) -> None:
+        """Run the study in a folder of its own, with nobody in the way."""
+        run = self.start("undisturbed")
+        try:
+            run.wait(lambda: False, PATIENCE_SECONDS)
+            if run.driver.wait() != 0:
+                self.problems.append(f"undisturbed: {run.said()}")
+        finally:
+            run.stop()
+
+    def repeated(self, runs: int) -> None:
+        """Run the study in other folders, orders of hashing, and one or two trials at a time."""
+        tables = set()
+        for number in range(runs):
+            output = self.folder / f"repeated {number}"
+            at_a_time = number % 2 + 1
+            overrides = ("search.parallel=2", f"resources.max_concurrent_trials={at_a_time}")
+            arguments = [str(self.study), "--output", str(output)]
+            for override in (*overrides, "resources.per_fold.cpu=0.5"):
+                arguments += ["--set", override]
+            cache = self.folder / f"cache {number % 3}"
+            run = Run(self.folder, arguments, cache, PYTHONHASHSEED=str(number))
+            try:
+                run.wait(lambda: False, PATIENCE_SECONDS)
+                if run.driver.wait() != 0:
+                    self.problems.append(f"{output}: {run.said()}")
+                    continue
+            finally:
+                run.stop()
+            tables.add((output / "chaos" / "scores.parquet").read_bytes())
+        if len(tables) != 1:
+            self.problems.append(f"{runs} runs of one seed made {len(tables)} tables")
+
+    def disturbed(self, kinds: list[str]) -> None:
+        """Run the study, killing one process of each of `kinds` on the way."""
+        self._run = self.start("disturbed")
+        try:
+            for kind in kinds:
+                if not self._disturb(kind):
+                    break
+            self._finish()
+        finally:
+            self._run.stop()
+
+    def _disturb(self, kind: str) -> bool:
+        """Kill one process in training; tell whether the study is still to be finished."""
+        assert self._run is not None
+        before = self._heard()
+        if not self._run.wait(lambda: self._is_training(len(before)), PATIENCE_SECONDS):
+            return self._go_on()
+        time.sleep(self.chance.random() * 0.5)
+        heard = self._heard()
+        killed_at = time.monotonic()
+        if self._run.kill_one(kind, self.chance) is None:
+            return self._go_on()
+        exit_code, end_seconds, left_seconds = None, 0.0, 0.0
+        if kind in ENDS_THE_DRIVER:
+            exit_code = self._run.driver.wait(PATIENCE_SECONDS)
+            end_seconds = time.monotonic() - killed_at
+            left_seconds = self._check_end(kind, exit_code)
+            self._run = self.start("disturbed")
+        trial, epoch = heard[-1]
+        redone = max(0, epoch - self._kept(trial))
+        since = 0 if kind in ENDS_THE_DRIVER else len(heard)
+
+        def goes_on() -> bool:
+            return any(t != trial or e > epoch for t, e in self._heard()[since:])
+
+        self._run.wait(goes_on, PATIENCE_SECONDS)
+        kill = Kill(
+            kind,
+            trial,
+            epoch,
+            time.monotonic() - killed_at,
+            redone,
+            exit_code,
+            end_seconds,
+            left_seconds,
+        )
+        self.kills.append(kill)
+        print(json.dumps(vars(kill)), flush=True)  # noqa: T201
+        return self._go_on()
+
+    def _kept(self, trial: str) -> int:
+        """Return the epoch that no fold of a trial falls behind, whatever is killed."""
+        results = LocalFolder(self.folder / "disturbed" / "chaos")
+        committed = Ledger(results.folder("ledger")).committed(trial)
+        reached = []
+        for fold in set(range(FOLDS)) - set(committed):
+            names = results.names(f"checkpoints/{trial}/{fold_name(fold)}")
+            found = [match for match in map(NAME.fullmatch, names) if match]
+            reached.append(max((int(match[1]) for match in found), default=0))
+        return min(reached, default=self.epochs)
+
+    def _is_training(self, heard_before: int) -> bool:
+        return len(self._heard()) > heard_before and bool(self._run and self._run.find("worker"))
+
+    def _heard(self) -> list[tuple[str, int]]:
+        assert self._run is not None
+        return [(trial, int(epoch)) for trial, epoch in HEARD.findall(self._run.said())]
+
+    def _check_end(self, kind: str, exit_code: int) -> float:
+        """Check how a driver ended that lost its cluster or its life."""
+        run = self._run
+        assert run is not None
+        said = run.said()
+        if kind != "driver":
+            last = said.splitlines()[-1]
+            if exit_code != 1 or "continue with: python -m study.run" not in last:
+                self.problems.append(f"{kind}: exit {exit_code}, said {last!r}")
+            if "Traceback" in said:
+                self.problems.append(f"{kind}: a traceback: {said}")
+        gone = seconds_until(lambda: not run.find("worker"), WORKERS_LEAVE_SECONDS + 1)
+        if gone > WORKERS_LEAVE_SECONDS:
+            self.problems.append(f"{kind}: fold workers are still there after {gone:.0f} s")
+        return gone
+
+    def _go_on(self) -> bool:
+        """Continue a study whose driver has ended; tell whether there is more to do."""
+        run = self._run
+        assert run is not None
+        exit_code = run.driver.poll()
+        if exit_code == 1:
+            self._run = self.start("disturbed")
+        elif exit_code not in (None, 0):
+            self.problems.append(f"exit {exit_code}: {run.said()[-2000:]}")
+        return exit_code in (None, 1)
+
+    def _finish(self) -> None:
+        run = self._run
+        assert run is not None
+        run.wait(lambda: False, PATIENCE_SECONDS)
+        while run.driver.poll() == 1 and len(self.problems) < 5:
+            run.stop()
+            self._run = run = self.start("disturbed")
+            run.wait(lambda: False, PATIENCE_SECONDS)
+        if run.driver.poll() != 0:
+            self.problems.append(f"never finished: {run.said()[-2000:]}")
+        left = seconds_until(lambda: not run.others(), ALL_LEAVE_SECONDS)
+        if left >= ALL_LEAVE_SECONDS:
+            self.problems.append(f"processes are left: {run.others()}")
+
+    def check_results(self) -> None:
+        """Check that nothing is lost, twice, damaged or left over, and the table the same."""
+        one, other = (self.folder / name / "chaos" for name in ("undisturbed", "disturbed"))
+        ledgers = [Ledger(LocalFolder(place / "ledger")) for place in (one, other)]
+        numbers = [[record.number for record in ledger.trials()] for ledger in ledgers]
+        if numbers != [list(range(self.trials))] * 2:
+            self.problems.append(f"trials ended: {numbers}")
+        for record in ledgers[1].trials():
+            for fold in ledgers[1].committed(record.name):
+                manifest = ledgers[1].fold(record.name, fold)
+                assert manifest is not None
+                ledgers[1].verify(manifest)
+        if (one / "scores.parquet").read_bytes() != (other / "scores.parquet").read_bytes():
+            self.problems.append("scores.parquet has other bytes than the undisturbed run's")
+        left = [name for name in ("tune", "checkpoints", "damaged") if (other / name).exists()]
+        if left:
+            self.problems.append(f"left behind: {left}")
+        self.problems += [
+            f"{kill.kind} at {kill.trial} epoch {kill.epoch}: {kill.redone} epochs lost"
+            for kill in self.kills
+            if kill.redone > 1
+        ]
+
+    def summary(self) -> str:
+        """Return a Markdown table: kills by kind, and how long the study took to go on."""
+        lines = [
+            "| killed | times | median s | worst s | driver ended within s |",
+            "|" + " --- |" * 5,
+        ]
+        for kind, count in Counter(kill.kind for kill in self.kills).items():
+            kills = [kill for kill in self.kills if kill.kind == kind]
+            seconds = [kill.seconds for kill in kills]
+            ends = max(kill.end_seconds for kill in kills) if kind in ENDS_THE_DRIVER else None
+            lines.append(
+                f"| {kind} | {count} | {statistics.median(seconds):.1f} | {max(seconds):.1f} |"
+                f" {'' if ends is None else f'{ends:.1f}'} |"
+            )
+        return "\n".join(lines)

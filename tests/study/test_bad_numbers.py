@@ -1,0 +1,194 @@
+"""Whatever numbers a model gives, its fold ends in a named state and disturbs nobody."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models.encoder_decoder import EncoderDecoder
+from models.gradient import GradientModel
+from models.interface import Latents
+from study.data.samples import Samples
+from study.definition import Study
+from study.fold import FoldTask, train_fold
+from study.fold_report import FoldReport
+from study.ledger import FoldManifest, Ledger, TrialRecord
+from study.outcome import conclude
+from study.proposal import propose
+from study.splits import make_splits
+from study.storage import LocalFolder
+
+Train = Callable[..., tuple[FoldManifest, list[FoldReport]]]
+BAD = [math.nan, math.inf, -math.inf]
+
+
+@pytest.fixture
+def train(
+    tmp_path: Path, tiny_samples: Callable[..., Samples], tiny_study: Callable[..., Study]
+) -> Train:
+    """Trains one fold as the study says."""
+
+    def train(**parts: Any) -> tuple[FoldManifest, list[FoldReport]]:
+        parts["training"] = {"epochs": 2, "validation_interval": 1} | parts.get("training", {})
+        study, samples = tiny_study(**parts), tiny_samples()
+        reports: list[FoldReport] = []
+        manifest = train_fold(
+            FoldTask(study, "trial-00000", 0),
+            samples,
+            make_splits(samples, study.split, 0).folds[0],
+            Ledger(LocalFolder(tmp_path / "ledger")),
+            LocalFolder(tmp_path / "checkpoints"),
+            reports.append,
+        )
+        return manifest, reports
+
+    return train
+
+
+def assert_failed(manifest: FoldManifest, reports: list[FoldReport], reason: str) -> None:
+    assert manifest.state == "failed"
+    assert reason in manifest.reason
+    assert reports[-1].state == "failed"
+    assert reports[-1].reason == manifest.reason
+    assert math.isnan(reports[-1].value)
+    assert all(math.isfinite(report.value) for report in reports if report.state == "running")
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_loss_that_is_not_finite_fails_the_fold_by_name(
+    bad: float, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = GradientModel.train_epoch
+
+    def broken(self: Any, samples: Tensor, members: Tensor) -> dict[str, float]:
+        return whole(self, samples, members) | {"generator_loss": bad}
+
+    monkeypatch.setattr(GradientModel, "train_epoch", broken)
+    assert_failed(*train(), f"generator_loss is {bad} in epoch 1")
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("name", ["reconstruction_error", "latent_norm"])
+def test_one_error_that_is_not_finite_fails_the_fold_by_name(
+    name: str, bad: float, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = GradientModel.errors
+
+    def broken(self: Any, samples: Tensor) -> dict[str, Tensor]:
+        errors = whole(self, samples)
+        errors[name][-1] = bad
+        return errors
+
+    monkeypatch.setattr(GradientModel, "errors", broken)
+    assert_failed(*train(), f"{name} is not finite in epoch 1")
+
+
+def test_weights_that_became_nan_fail_the_fold(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = GradientModel.train_epoch
+
+    def broken(self: Any, samples: Tensor, members: Tensor) -> dict[str, float]:
+        losses = whole(self, samples, members)
+        with torch.no_grad():
+            next(self.networks.parameters()).fill_(math.nan)
+        return losses
+
+    monkeypatch.setattr(GradientModel, "train_epoch", broken)
+    assert_failed(*train(), "is not finite in epoch 1")
+
+
+def test_a_latent_vector_that_overflows_fails_the_fold(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = EncoderDecoder.latents
+
+    def broken(self: Any, samples: Tensor) -> Any:
+        latents = whole(self, samples)
+        latents.drawn[0, 0] = math.inf
+        return latents
+
+    monkeypatch.setattr(EncoderDecoder, "latents", broken)
+    assert_failed(*train(), "z is not finite in epoch 1")
+
+
+@pytest.mark.parametrize("composition", ["reconstruction", "lambda_grid", "svm_lambda"])
+def test_scores_that_are_all_the_same_are_scored_as_what_they_are(
+    composition: str, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = GradientModel.errors
+
+    def constant(self: Any, samples: Tensor) -> dict[str, Tensor]:
+        return {name: torch.ones_like(values) for name, values in whole(self, samples).items()}
+
+    monkeypatch.setattr(GradientModel, "errors", constant)
+    manifest, reports = train(search={"metric": {"composition": composition}})
+    assert manifest.state == "completed"
+    assert all(0 <= report.value < 1 for report in reports)
+
+
+def test_a_collapsed_posterior_is_scored_by_its_other_errors(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors, latents = GradientModel.errors, EncoderDecoder.latents
+
+    def without_norm(self: Any, samples: Tensor) -> dict[str, Tensor]:
+        found = errors(self, samples)
+        return found | {"latent_norm": torch.zeros_like(found["latent_norm"])}
+
+    def at_the_mean(self: Any, samples: Tensor) -> Latents:
+        z = torch.zeros_like(latents(self, samples).z)
+        return Latents(z, z, z)
+
+    monkeypatch.setattr(GradientModel, "errors", without_norm)
+    monkeypatch.setattr(EncoderDecoder, "latents", at_the_mean)
+    manifest, reports = train(search={"metric": {"composition": "svm_gamma"}})
+    assert manifest.state == "completed"
+    assert math.isfinite(reports[-1].value)
+    assert reports[-1].scores["latent/collapsed_dimensions"] == 3
+
+
+def test_a_support_vector_machine_that_does_not_converge_fails_the_fold(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sklearn.svm
+
+    whole = sklearn.svm.SVC.fit
+
+    def stopped_short(self: Any, *arguments: Any, **options: Any) -> Any:
+        self.max_iter = 1
+        return whole(self, *arguments, **options)
+
+    monkeypatch.setattr(sklearn.svm.SVC, "fit", stopped_short)
+    with pytest.warns(UserWarning, match="terminated early"):
+        ended = train(search={"metric": {"composition": "svm_lambda"}})
+    assert_failed(*ended, "validation f1_weighted of svm_lambda is nan in epoch 1")
+
+
+@pytest.mark.parametrize("batch_size", [19, 4, 10])
+def test_a_last_batch_of_one_or_few_trains(batch_size: int, train: Train) -> None:
+    manifest, reports = train(training={"batch_size": batch_size})
+    assert manifest.state == "completed"
+    assert math.isfinite(reports[-1].value)
+
+
+def test_a_failed_trial_is_never_best_and_the_search_hears_that_it_failed(
+    tmp_path: Path, tiny_study: Callable[..., Study]
+) -> None:
+    space = {"model.beta": {"loguniform": [1e-6, 1e-1]}}
+    study = tiny_study(search={"trials": 3, "space": space, "startup_trials": 1})
+    ledger, checkpoints = Ledger(LocalFolder(tmp_path / "l")), LocalFolder(tmp_path / "c")
+    tried = {"model.beta": 0.05}
+    record = conclude(ledger, checkpoints, study, 0, tried, None, "fold 0: ValueError")
+    assert record is not None
+    assert (record.state, record.reason, record.values) == ("failed", "fold 0: ValueError", [])
+    assert ledger.trial(0) == record
+    assert math.isnan(record.best_value)
+    good = TrialRecord(1, {"model.beta": 0.01}, "completed", "", [(2, 0.5)])
+    found = propose(study, 2, [record, good])
+    assert np.isfinite(found["model.beta"])
