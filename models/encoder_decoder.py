@@ -46,7 +46,7 @@ class DecoderModel(GradientModel):
     def latent(self, x: Tensor) -> Tensor:
         """Return the z that x is scored with, `(batch, latent)` float32."""
 
-    def _decode(self, z: Tensor) -> Tensor:
+    def _logits(self, z: Tensor) -> Tensor:
         """Return x̂ before its output layer, float32."""
         logits: Tensor = self.networks["decoder"](z.to(self.dtype))
         return logits.float()
@@ -54,11 +54,11 @@ class DecoderModel(GradientModel):
     def _output(self, logits: Tensor) -> Tensor:
         return logits.sigmoid() if self.settings.output_layer == "sigmoid" else logits.tanh()
 
-    def _generate(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor) -> Tensor:
         """Return x̂ = G(z), `(batch, channels, length)` float32."""
-        return self._output(self._decode(z))
+        return self._output(self._logits(z))
 
-    def _compare(self, x: Tensor, reconstructed: Tensor, z: Tensor) -> dict[str, Tensor]:
+    def compare(self, x: Tensor, reconstructed: Tensor, z: Tensor) -> dict[str, Tensor]:
         """Return R(x) and ||z|| (section III-B), `(batch,)` each."""
         return {
             "reconstruction_error": (x - reconstructed).square().mean(dim=(1, 2)),
@@ -68,15 +68,15 @@ class DecoderModel(GradientModel):
     def batch_errors(self, x: Tensor) -> dict[str, Tensor]:
         """Compare x with G(z) of its z; see `GradientModel.batch_errors`."""
         z = self.latent(x)
-        return self._compare(x, self._generate(z), z)
+        return self.compare(x, self.decode(z), z)
 
     def batch_reconstruction(self, x: Tensor) -> Tensor:
         """x̂ = G(z); see `GradientModel.batch_reconstruction`."""
-        return self._generate(self.latent(x))
+        return self.decode(self.latent(x))
 
     def generate(self, z: Tensor) -> Tensor:
         """Decode in batches; see `Model.generate`."""
-        return torch.cat(self.in_batches(self._generate, z))
+        return torch.cat(self.in_batches(self.decode, z))
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class EncoderDecoder(DecoderModel):
     def training_step(self, x: Tensor) -> dict[str, Tensor]:
         """Update encoder and decoder; see `GradientModel.training_step`."""
         encoding = self.encode(x)
-        logits = self._decode(encoding.z)
+        logits = self._logits(encoding.z)
         reconstruction = self._reconstruction_loss(x, logits, self._output(logits))
         generator = encoding.added_to(reconstruction)
         self._step("generator", generator)

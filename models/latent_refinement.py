@@ -34,7 +34,7 @@ class LatentRefinement(BetaVAEGAN):
         """
         start = super().latent(x)
         found = self._refine(x, start)
-        errors = self._compare(x, self._generate(found.z), found.z)
+        errors = self.compare(x, self.decode(found.z), found.z)
         return {
             **errors,
             "latent_distance": found.distance,
@@ -44,4 +44,4 @@ class LatentRefinement(BetaVAEGAN):
 
     def _refine(self, x: Tensor, start: Tensor) -> Found:
         with frozen(self.networks["decoder"]):
-            return search_latent(self._generate, x, start.unsqueeze(1), self.settings)
+            return search_latent(self.decode, x, start.unsqueeze(1), self.settings)

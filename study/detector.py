@@ -145,7 +145,8 @@ class Detector:
 
 
 def _mean(parts: list[Values]) -> Values:
-    return np.stack(parts).mean(axis=0, dtype=np.float64).astype(np.float32)
+    mean: Values = np.stack(parts).mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean
 
 
 def load_detector(
