@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from models.settings import (
     AnoGANSettings,
     AutoencoderSettings,
@@ -47,7 +49,7 @@ class ModelEntry:
         fitted_once: whether it is fitted in one epoch, and no training setting moves it.
     """
 
-    settings: type
+    settings: type[BaseModel]
     location: str
     components: tuple[str, ...]
     description: str

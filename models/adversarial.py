@@ -53,7 +53,8 @@ class AdversarialModel(DecoderModel):
         both = torch.cat([x, reconstructed]).to(self.dtype)
         discriminator = self.networks["discriminator"]
         assert isinstance(discriminator, Discriminator | FrozenDiscriminator)
-        real, fake = discriminator.features(both).float().chunk(2, dim=1)
+        features = discriminator.features(both).float()
+        real, fake = features.view(features.shape[0], 2, -1, features.shape[2]).unbind(1)
         return {
             **super().compare(x, reconstructed, z),
             "discrimination_error": (real - fake).square().mean(dim=(0, 2)),
@@ -72,7 +73,7 @@ class AdversarialAutoencoder(AdversarialModel, EncoderDecoder):
     def training_step(self, x: Tensor) -> dict[str, Tensor]:
         """Update the discriminator, then the generator; see `GradientModel.training_step`."""
         encoding = self.encode(x)
-        logits = self._decode(encoding.z)
+        logits = self._logits(encoding.z)
         reconstructed = self._output(logits)
         for _ in range(self.training.discriminator_updates):
             discriminator = self._update_discriminator(x, reconstructed.detach())

@@ -51,9 +51,9 @@ class AnoGAN(AdversarialModel):
         """Update D on new samples of G each time, then G; see `GradientModel.training_step`."""
         for _ in range(self.training.discriminator_updates):
             with torch.no_grad():
-                generated = self.batch_generation(self._draw_prior(len(x)))
+                generated = self.decode(self._draw_prior(len(x)))
             discriminator = self._update_discriminator(x, generated)
-        generated = self.batch_generation(self._draw_prior(len(x)))
+        generated = self.decode(self._draw_prior(len(x)))
         with frozen(self._discriminator), parametrize.cached():
             judged = self._discriminator(generated.to(self.dtype))
         generator = non_saturating_loss(judged)
@@ -72,9 +72,7 @@ class AnoGAN(AdversarialModel):
         starts = self.networks["starts"].z
         assert isinstance(starts, Tensor)
         with frozen(self.networks["decoder"]):
-            found = search_latent(
-                self.batch_generation, x, starts.expand(len(x), -1, -1), self.settings
-            )
+            found = search_latent(self.decode, x, starts.expand(len(x), -1, -1), self.settings)
         return found.z
 
     def freeze(self) -> None:

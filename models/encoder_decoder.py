@@ -46,7 +46,7 @@ class DecoderModel(GradientModel):
     def latent(self, x: Tensor) -> Tensor:
         """Return the z that x is scored with, `(batch, latent)` float32."""
 
-    def _decode(self, z: Tensor) -> Tensor:
+    def _logits(self, z: Tensor) -> Tensor:
         """Return x̂ before its output layer, float32."""
         logits: Tensor = self.networks["decoder"](z.to(self.dtype))
         return logits.float()
@@ -54,9 +54,9 @@ class DecoderModel(GradientModel):
     def _output(self, logits: Tensor) -> Tensor:
         return logits.sigmoid() if self.settings.output_layer == "sigmoid" else logits.tanh()
 
-    def batch_generation(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor) -> Tensor:
         """Return x̂ = G(z), `(batch, channels, length)` float32."""
-        return self._output(self._decode(z))
+        return self._output(self._logits(z))
 
     def compare(self, x: Tensor, reconstructed: Tensor, z: Tensor) -> dict[str, Tensor]:
         """Return R(x) and ||z|| (section III-B), `(batch,)` each."""
@@ -68,15 +68,15 @@ class DecoderModel(GradientModel):
     def batch_errors(self, x: Tensor) -> dict[str, Tensor]:
         """Compare x with G(z) of its z; see `GradientModel.batch_errors`."""
         z = self.latent(x)
-        return self.compare(x, self.batch_generation(z), z)
+        return self.compare(x, self.decode(z), z)
 
     def batch_reconstruction(self, x: Tensor) -> Tensor:
         """x̂ = G(z); see `GradientModel.batch_reconstruction`."""
-        return self.batch_generation(self.latent(x))
+        return self.decode(self.latent(x))
 
     def generate(self, z: Tensor) -> Tensor:
         """Decode in batches; see `Model.generate`."""
-        return torch.cat(self.in_batches(self.batch_generation, z))
+        return torch.cat(self.in_batches(self.decode, z))
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class EncoderDecoder(DecoderModel):
     def training_step(self, x: Tensor) -> dict[str, Tensor]:
         """Update encoder and decoder; see `GradientModel.training_step`."""
         encoding = self.encode(x)
-        logits = self._decode(encoding.z)
+        logits = self._logits(encoding.z)
         reconstruction = self._reconstruction_loss(x, logits, self._output(logits))
         generator = encoding.added_to(reconstruction)
         self._step("generator", generator)

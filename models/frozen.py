@@ -162,7 +162,7 @@ class _Decoder(nn.Module):
             self.offsets.append(_fixed(bias))
 
     def forward(self, z: Tensor) -> Tensor:
-        x: Tensor = self.expand(z).view(len(z), self.length, -1)
+        x: Tensor = self.expand(z).unflatten(1, (self.length, -1))
         for layer, offset in zip(self.layers, self.offsets, strict=True):
             x = functional.relu_(x)
             batch, length, _ = x.shape

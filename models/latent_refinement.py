@@ -93,7 +93,7 @@ class LatentRefinement(Model):
         """
         start = self.refined.latent(x)
         found = self._refine(x, start)
-        errors = self.refined.compare(x, self.refined.batch_generation(found.z), found.z)
+        errors = self.refined.compare(x, self.refined.decode(found.z), found.z)
         return {
             **errors,
             "latent_distance": found.distance,
@@ -102,10 +102,8 @@ class LatentRefinement(Model):
         }
 
     def _batch_reconstruction(self, x: Tensor) -> Tensor:
-        return self.refined.batch_generation(self._refine(x, self.refined.latent(x)).z)
+        return self.refined.decode(self._refine(x, self.refined.latent(x)).z)
 
     def _refine(self, x: Tensor, start: Tensor) -> Found:
         with frozen(self.refined.networks["decoder"]):
-            return search_latent(
-                self.refined.batch_generation, x, start.unsqueeze(1), self.settings
-            )
+            return search_latent(self.refined.decode, x, start.unsqueeze(1), self.settings)

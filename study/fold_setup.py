@@ -18,14 +18,21 @@ from study.scores.components import Limits
 from study.splits import Fold
 
 
-def build_model(study: Study, samples: Samples, fold: int, device: torch.device) -> Model:
-    """Return the untrained model of a fold, its streams of randomness derived from the seed."""
+def build_model(study: Study, like: Samples | Shape, fold: int, device: torch.device) -> Model:
+    """Return the untrained model of a fold, its streams of randomness derived from the seed.
+
+    Args:
+        study: the study with the trial's settings.
+        like: has the channels and the length of the samples that the model is for.
+        fold: the fold's number.
+        device: where the model is.
+    """
     seeds = Seeds(
         weights=stream_seed(study.seed, "weights", fold),
         batches=stream_seed(study.seed, "batches", fold),
         noise=stream_seed(study.seed, "noise", fold),
     )
-    shape = Shape(samples.channels, samples.length)
+    shape = Shape(like.channels, like.length)
     build = implementation(study.model.name)
     return build(study.model, study.training, shape, seeds, device)
 
@@ -39,9 +46,13 @@ def fit_scaling(study: Study, samples: Samples, fold: Fold) -> Limits | None:
 
 def scale(samples: Samples, limits: Limits) -> Samples:
     """Return `samples` scaled so that `limits` become 0 and 1."""
-    scaled = limits.apply(samples.values.astype(np.float64).ravel())
-    values = scaled.astype(np.float32).reshape(samples.values.shape)
-    return replace(samples, values=values)
+    return replace(samples, values=scale_values(samples.values, limits))
+
+
+def scale_values(values: npt.NDArray[np.float32], limits: Limits) -> npt.NDArray[np.float32]:
+    """Return values of any shape scaled so that `limits` become 0 and 1."""
+    scaled = limits.apply(values.astype(np.float64).ravel())
+    return scaled.astype(np.float32).reshape(values.shape)
 
 
 def shared_tensor(values: npt.NDArray[np.float32]) -> Tensor:

@@ -35,7 +35,7 @@ class Beats:
     extent: IntArray
 
 
-def peak_positions(position: IntArray, rate_hz: int) -> IntArray:
+def peak_positions(position: IntArray, rate_hz: float) -> IntArray:
     """Return the sample of 125 Hz nearest to each `position` `(n,)` counted in `rate_hz`."""
     return np.asarray(np.floor(position * (BEAT_RATE_HZ / rate_hz) + 0.5), dtype=np.int64)
 
@@ -48,11 +48,11 @@ def median_intervals(peaks: IntArray) -> FloatArray:
     """
     intervals = np.diff(peaks).astype(np.float64)
     window = peaks // (WINDOW_SECONDS * BEAT_RATE_HZ)
-    within = window[1:] == window[:-1]
     periods = np.full(len(peaks), np.median(intervals) if len(intervals) else np.nan)
-    for number in np.unique(window[1:][within]):
-        inside = intervals[within & (window[1:] == number)]
-        periods[window == number] = np.median(inside)
+    ends = np.flatnonzero(np.diff(window)) + 1
+    for members in np.split(np.arange(len(peaks)), ends):
+        if len(members) > 1:
+            periods[members] = np.median(intervals[members[:-1]])
     return periods
 
 
@@ -67,13 +67,26 @@ def cut_beats(signal: FloatArray, peaks: IntArray) -> Beats:
         signal: `(n,)` at 125 Hz.
         peaks: `(m,)` ascending positions of the R peaks in `signal`.
     """
-    start = peaks[:-1]
+    start, extent = peaks[:-1], beat_extents(peaks, len(signal))
+    return Beats(values=cut_windows(signal, start, extent), start=start, extent=extent)
+
+
+def beat_extents(peaks: IntArray, length: int) -> IntArray:
+    """Return the samples of each beat but the last one, `(m - 1,)`, 1 to 187.
+
+    Args:
+        peaks: `(m,)` as in `cut_beats`.
+        length: of the signal.
+    """
     wanted = np.floor(PERIODS_PER_BEAT * median_intervals(peaks)[:-1] + 0.5)
-    longest = np.minimum(len(signal) - start, BEAT_LENGTH)
-    extent = np.clip(wanted, 1, longest).astype(np.int64)
+    longest = np.minimum(length - peaks[:-1], BEAT_LENGTH)
+    return np.clip(wanted, 1, longest).astype(np.int64)
+
+
+def cut_windows(signal: FloatArray, start: IntArray, extent: IntArray) -> FloatArray:
+    """Return beats `(n, 187)` of `signal`, each scaled by its own limits, zeros after `extent`."""
     offset = np.arange(BEAT_LENGTH)
     inside = offset < extent[:, np.newaxis]
     index = np.where(inside, start[:, np.newaxis] + offset, start[:, np.newaxis])
     # Positions after the extent repeat the first value, which changes no limit.
-    values = np.where(inside, scale_rows(signal[index]), 0.0)
-    return Beats(values=values, start=start, extent=extent)
+    return np.where(inside, scale_rows(signal[index]), 0.0)

@@ -34,6 +34,9 @@ AAMI_CLASSES = {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F", "Q": "/fQ"}
 
 CLASS_OF_SYMBOL = {symbol: aami for aami, symbols in AAMI_CLASSES.items() for symbol in symbols}
 
+RATE_HZ = 360
+"""Sampling rate of all records."""
+
 PACED_RECORDS = ("102", "104", "107", "217")
 # fmt: off
 DS2 = (
@@ -149,23 +152,42 @@ def read_record(path: Path) -> Record:
 
     try:
         stored = wfdb.rdrecord(str(path), channels=[0])
-        annotation = wfdb.rdann(str(path), "atr")
         signal = np.asarray(stored.p_signal[:, 0], dtype=np.float64)
-        position = np.asarray(annotation.sample, dtype=np.int64)
-        symbol = np.asarray(annotation.symbol, dtype=np.str_)
         rate_hz = int(stored.fs)
     # wfdb has no error class of its own: a damaged file surfaces as almost any.
     except Exception as error:
-        raise _damaged(path, f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+        raise damaged(path, said(error)) from error
     if len(signal) == 0 or not np.isfinite(signal).all():
-        raise _damaged(path, "an empty signal or values that are not finite")
+        raise damaged(path, "an empty signal or values that are not finite")
+    position, symbol = read_annotation(path, len(signal))
+    return Record(signal=signal, rate_hz=rate_hz, position=position, symbol=symbol)
+
+
+def read_annotation(path: Path, length: int) -> tuple[IntArray, npt.NDArray[np.str_]]:
+    """Return positions and symbols of the annotated beats of a record, `(m,)` each, m >= 1.
+
+    Args:
+        path: the record without extension; `.atr` is read.
+        length: of the record's signal.
+
+    Raises:
+        RequestError: the file is damaged, or its beats are not in order or in the signal.
+    """
+    import wfdb
+
+    try:
+        annotation = wfdb.rdann(str(path), "atr")
+        position = np.asarray(annotation.sample, dtype=np.int64)
+        symbol = np.asarray(annotation.symbol, dtype=np.str_)
+    except Exception as error:
+        raise damaged(path, said(error)) from error
     beat = np.isin(symbol, list(CLASS_OF_SYMBOL))
     position, symbol = position[beat], symbol[beat]
     if len(position) == 0:
-        raise _damaged(path, "no annotated beat")
-    if (np.diff(position) <= 0).any() or position[-1] >= len(signal):
-        raise _damaged(path, "beats out of order or past the signal's end")
-    return Record(signal=signal, rate_hz=rate_hz, position=position, symbol=symbol)
+        raise damaged(path, "no annotated beat")
+    if (np.diff(position) <= 0).any() or position[-1] >= length:
+        raise damaged(path, "beats out of order or past the signal's end")
+    return position, symbol
 
 
 def beats_of(record: Record) -> Beats:
@@ -231,7 +253,13 @@ def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]
     return [f"{folder}: {fetched} files fetched, {len(wanted) - fetched} were there and right"]
 
 
-def _damaged(path: Path, found: str) -> RequestError:
+def said(error: Exception) -> str:
+    """Return an error of wfdb in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def damaged(path: Path, found: str) -> RequestError:
+    """Return the error of a record whose files are not whole."""
     return RequestError(
         f"{path}: expected a whole WFDB record (.hea, .dat, .atr), found {found}: replace its files"
     )

@@ -3,7 +3,7 @@
 Source: Dau et al., The UCR time series archive (2019).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,21 +55,44 @@ def read_table(path: Path, width: int | None = None) -> Table:
         RequestError: the file is unreadable or empty, a row has another width, or a
             value is missing or not a finite number.
     """
-    lines = _read_lines(path)
-    separator = next((mark for mark in "\t," if mark in lines[0][1]), None)
     symbols: list[str] = []
     rows: list[list[float]] = []
-    for number, line in lines:
-        symbol, *fields = line.strip("\r\n ").split(separator)
+    for symbol, row in read_rows(path, width):
+        symbols.append(symbol)
+        rows.append(row)
+    return Table(values=np.array(rows), symbol=np.array(symbols, dtype=np.str_))
+
+
+def read_rows(
+    path: Path, width: int | None = None, *, labelled: bool = True
+) -> Iterator[tuple[str, list[float]]]:
+    """Yield label and values of each row of a file, one line in memory at a time.
+
+    Args:
+        path: the file; blank lines are passed over, and, where rows have no labels, a first
+            line without any number, which names columns.
+        width: values each row must have; None takes the first row's.
+        labelled: whether rows start with a label; it is "" where they do not.
+
+    Raises:
+        RequestError: as `read_table`.
+    """
+    separator: str | None = None
+    what = "a label and" if labelled else "a row of"
+    for place, (number, line) in enumerate(_read_lines(path)):
+        if place == 0:
+            separator = next((mark for mark in "\t," if mark in line), None)
+            if not labelled and not any(_is_number(each) for each in line.split(separator)):
+                continue
+        fields = line.strip("\r\n ").split(separator)
+        symbol = fields.pop(0).strip() if labelled else ""
         width = len(fields) if width is None else width
         if len(fields) != width or width == 0:
             raise RequestError(
-                f"{path}, line {number}: expected a label and {width or 'some'} values, found "
+                f"{path}, line {number}: expected {what} {width or 'some'} values, found "
                 f"{len(fields)} values: replace the file, all rows are equally long"
             )
-        symbols.append(symbol.strip())
-        rows.append(_numbers(fields, path, number))
-    return Table(values=np.array(rows), symbol=np.array(symbols, dtype=np.str_))
+        yield symbol, _numbers(fields, path, number)
 
 
 def locate(path: str, data_folder: Path) -> Path:
@@ -176,10 +199,15 @@ def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]
     return ["ucr: nothing to fetch, it reads the files that dataset.path names"]
 
 
-def _read_lines(path: Path) -> list[tuple[int, str]]:
-    """Return the lines that are not blank with their numbers from 1."""
+def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are not blank with their numbers from 1; at least one."""
+    found = False
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    found = True
+                    yield number, line
     except OSError as error:
         raise RequestError(
             f"{path}: expected a readable file, found {error.strerror or error}: check the path"
@@ -188,12 +216,18 @@ def _read_lines(path: Path) -> list[tuple[int, str]]:
         raise RequestError(
             f"{path}: expected rows of text, found bytes that are not UTF-8: replace the file"
         ) from error
-    lines = [(n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    if not lines:
+    if not found:
         raise RequestError(
             f"{path}: expected a row per sample, found an empty file: replace the file"
         )
-    return lines
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _numbers(fields: Sequence[str], path: Path, line: int) -> list[float]:
@@ -206,7 +240,7 @@ def _numbers(fields: Sequence[str], path: Path, line: int) -> list[float]:
         values = []
     if found is not None:
         raise RequestError(
-            f"{path}, line {line}: expected finite numbers after the label, found "
+            f"{path}, line {line}: expected finite numbers, found "
             f"{found[:40]!r}: replace the file or fill in missing values"
         )
     return values

@@ -19,6 +19,7 @@ from study.report.cache import FoldCache, fold_key
 from study.report.details import DETAIL_TABLES, detail_tables, detailed
 from study.report.epochs import FoldHistory
 from study.report.fold_scores import READ_FILES, FoldScores, ScoreTask, score_fold
+from study.report.model_card import write_model_cards
 from study.report.parallel import Means, best_means, in_order
 from study.report.strata import FoldDetails
 from study.report.summary import summary_table
@@ -123,6 +124,7 @@ def build_report(
 
         given = Tables(scores, summary, tables["epochs"], tables["measures"])
         files += write_paper_report(study, results, given)
+    files += write_model_cards(study, results, scores, summary)
     return Report(scores, summary, tuple(files))
 
 

@@ -1,17 +1,57 @@
+import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+import wfdb
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from study.data.assembly import build_samples
+from study.data.mitbih import prepare_records
 from study.data.samples import Samples
+from study.data.settings import UcrSettings
+from study.data.ucr import Table, samples_of
 from study.definition import Study
+from study.fold import FoldTask, train_fold
+from study.ledger import Ledger, trial_name
+from study.splits import Fold, make_splits
 from study.storage import Folder, LocalFolder, RemoteFolder
 from study.study_file import check_study
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def _real_folder() -> Path | None:
+    named = os.environ.get("STUDY_DATA_DIR")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    folder = _real_folder()
+    if folder is None:
+        pytest.skip("no real data: set STUDY_DATA_DIR to a folder with mitdb/ and wafer/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_mitdb(real_data: Path) -> Path:
+    if not (real_data / "mitdb").is_dir():
+        pytest.skip(f"no mitdb/ in {real_data}")
+    return real_data / "mitdb"
+
+
+@pytest.fixture(scope="session")
+def real_wafer(real_data: Path) -> Path:
+    if not (real_data / "wafer").is_dir():
+        pytest.skip(f"no wafer/ in {real_data}")
+    return real_data
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +119,109 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     if request.param == "local":
         return LocalFolder(root)
     return RemoteFolder(SubTreeFileSystem(str(root), LocalFileSystem()), "", "store://root")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trial whose folds are in a ledger, and what they were trained on."""
+
+    place: Path
+    study: Study
+    samples: Samples
+    folds: tuple[Fold, ...]
+
+    def fold(self, number: int = 0) -> Path:
+        return self.place / f"fold-{number}"
+
+    def stored(self, number: int = 0) -> pd.DataFrame:
+        """Stored errors of the weights that are stored, all samples of a fold, by index."""
+        names = ("components.parquet", "training_components.parquet")
+        tables = [pd.read_parquet(self.fold(number) / name) for name in names]
+        both = pd.concat(tables)
+        return both[both["epoch_rule"] == "best_validation"].set_index("sample").sort_index()
+
+
+def train_trial(study: Study, samples: Samples, folder: Path) -> Trained:
+    """Train every fold of a study's first trial, without a cluster."""
+    ledger = Ledger(LocalFolder(folder / "ledger"))
+    folds = make_splits(samples, study.split, study.seed).folds
+    for number, fold in enumerate(folds):
+        checkpoints = LocalFolder(folder / "checkpoints")
+        train_fold(FoldTask(study, trial_name(0), number), samples, fold, ledger, checkpoints)
+    return Trained(folder / "ledger" / trial_name(0), study, samples, folds)
+
+
+def write_heartbeats(folder: Path, name: str, seconds: int = 170, seed: int = 0) -> Path:
+    """Write a WFDB record of narrow (N) and wide, inverted (V) beats at 360 Hz."""
+    random = np.random.default_rng(seed)
+    intervals = np.round(360 * random.uniform(0.7, 0.95, 2 * seconds)).astype(int)
+    position = 200 + np.cumsum(intervals)
+    position = position[position < 360 * seconds - 100]
+    symbol = np.where(random.random(len(position)) < 0.25, "V", "N")
+    time = np.arange(360 * seconds)
+    signal = 0.1 * np.sin(time / 700) + 0.02 * random.standard_normal(len(time))
+    for place, kind in zip(position, symbol, strict=True):
+        height, width = (1.2, 5) if kind == "N" else (-0.8, 18)
+        near = slice(max(place - 150, 0), place + 150)
+        signal[near] += height * np.exp(-(((time[near] - place) / width) ** 2) / 2)
+    wfdb.wrsamp(
+        name,
+        fs=360,
+        units=["mV"],
+        sig_name=["MLII"],
+        p_signal=signal[:, None],
+        fmt=["212"],
+        adc_gain=[200.0],
+        baseline=[0],
+        write_dir=str(folder),
+    )
+    wfdb.wrann(name, "atr", position, symbol=symbol, write_dir=str(folder))
+    return folder / name
+
+
+@pytest.fixture(scope="session")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A record of about 200 beats, its path without extension."""
+    return write_heartbeats(tmp_path_factory.mktemp("records"), "b1")
+
+
+@pytest.fixture(scope="session")
+def trained_beats(record: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Two folds of beta-VAEGAN, trained on the beats of `record`."""
+    samples = prepare_records([record.name], record.parent, 96)
+    study = check_study(
+        {
+            "name": "beats",
+            "dataset": {"name": "mitbih", "length": 96},
+            "split": {"folds": 2},
+            "model": {"name": "beta_vaegan", "latent_size": 3},
+            "training": {"epochs": 2, "batch_size": 32, "discriminator_updates": 1},
+            "search": {"metric": {"composition": "lambda_grid"}},
+            "scores": {"lambda_steps": 5, "gamma_steps": 4},
+        },
+        "beats.yaml",
+    )
+    return train_trial(study, samples, tmp_path_factory.mktemp("beats"))
+
+
+@pytest.fixture(scope="session")
+def trained_rows(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Two folds of PCA on rows in units of their own, scaled by each fold."""
+    random = np.random.default_rng(0)
+    phase = random.random((80, 1))
+    waves = 40 + 7 * np.sin(2 * np.pi * (np.linspace(0, 1, 40) + 0.1 * phase))
+    waves[60:] += 5 * random.random((20, 40))
+    study = check_study(
+        {
+            "name": "rows",
+            "dataset": {"name": "ucr", "length": 32, "path": "r.tsv", "normal_labels": [1]},
+            "split": {"folds": 2},
+            "model": {"name": "pca", "components": 2},
+            "search": {"metric": {"composition": "reconstruction"}},
+        },
+        "rows.yaml",
+    )
+    table = Table(waves, np.array(["1"] * 60 + ["-1"] * 20))
+    assert isinstance(study.dataset, UcrSettings)
+    samples = samples_of(table, study.dataset)
+    return train_trial(study, samples, tmp_path_factory.mktemp("rows"))

@@ -1,5 +1,4 @@
 import http.server
-import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,36 +11,6 @@ import wfdb
 from study.data import load
 from study.data.samples import Samples
 from study.data.settings import MitbihSettings
-
-REPOSITORY = Path(__file__).parents[3]
-
-
-def _real_folder() -> Path | None:
-    named = os.environ.get("STUDY_DATA_DIR")
-    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
-    return folder if folder.is_dir() else None
-
-
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    folder = _real_folder()
-    if folder is None:
-        pytest.skip("no real data: set STUDY_DATA_DIR to a folder with mitdb/ and wafer/")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def real_mitdb(real_data: Path) -> Path:
-    if not (real_data / "mitdb").is_dir():
-        pytest.skip(f"no mitdb/ in {real_data}")
-    return real_data / "mitdb"
-
-
-@pytest.fixture(scope="session")
-def real_wafer(real_data: Path) -> Path:
-    if not (real_data / "wafer").is_dir():
-        pytest.skip(f"no wafer/ in {real_data}")
-    return real_data
 
 
 @pytest.fixture(scope="session")

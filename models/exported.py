@@ -1,0 +1,71 @@
+"""A trained model as one network, from samples to error components, for other runtimes.
+
+It is made of frozen networks: no norms, no training state, no custom gradients, and so
+only operations that `torch.export` and ONNX know.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from models.encoder_decoder import EncoderDecoder
+from models.interface import Model, Shape
+
+RECONSTRUCTION = "reconstruction"
+
+
+class ScoringNetwork(nn.Module):
+    """Error components and x̂ of samples, in the order of `outputs`.
+
+    Args:
+        model: an encoder model; it is frozen, and from then on only scores.
+        limits: values that become 0 and 1 before the model sees them; None for none.
+
+    Raises:
+        TypeError: a model whose scores are no fixed function of the sample's values.
+    """
+
+    def __init__(self, model: Model, limits: tuple[float, float] | None) -> None:
+        super().__init__()
+        if not isinstance(model, EncoderDecoder):
+            raise TypeError("only models whose encoder gives z can be exported")
+        if getattr(model.settings, "latent", "mean") != "mean":
+            raise TypeError(
+                "a model that is scored with draws (latent: sampled) cannot be exported"
+            )
+        model.freeze()
+        self.networks = model.networks
+        self.outputs = (*model.components, RECONSTRUCTION)
+        self._model = model
+        self._limits = limits
+
+    @property
+    def shape(self) -> Shape:
+        """Channels and length of a sample."""
+        return self._model.shape
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return error components, `(n,)` float32 each, and x̂ in the units of x.
+
+        Args:
+            x: `(n, channels, length)` float32, in the dataset's units.
+        """
+        scaled = x if self._limits is None else self._scaled(x)
+        z = self._model.latent(scaled)
+        reconstructed = self._model.decode(z)
+        errors = self._model.compare(scaled, reconstructed, z)
+        found = (errors[name].float() for name in self.outputs[:-1])
+        return (*found, self._restored(reconstructed))
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        assert self._limits is not None
+        low, high = self._limits
+        if low == high:
+            return torch.zeros_like(x)
+        # float64, as samples are scaled for training.
+        return ((x.double() - low) / (high - low)).float()
+
+    def _restored(self, x: Tensor) -> Tensor:
+        if self._limits is None:
+            return x
+        low, high = self._limits
+        return (low + x.double() * (high - low)).float()

@@ -1,0 +1,258 @@
+"""The models as scikit-learn outlier detectors, an estimator for each row of the table.
+
+They are fitted on normal samples without a study, a file or a cluster, and follow the
+conventions of scikit-learn: `predict` gives 1 for inliers and -1 for outliers, and
+`decision_function` is `score_samples` minus `offset_`, 0 or more for inliers. Labels are
+never read. Parameters are the model's own settings and those of its training, by their
+names in a study file, with the table's defaults.
+
+    from study.estimators import BetaVAEGANDetector
+
+    detector = BetaVAEGANDetector(epochs=50, random_state=0).fit(normals)
+    outliers = detector.predict(samples) == -1
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ValidationError
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from models import MODELS, ModelEntry, components_of, implementation
+from models.interface import Model, Seeds, Shape
+from models.settings import TrainingSettings
+from study.data.resampling import interpolate_rows, scale_rows
+from study.fold_setup import scale_values, shared_tensor
+from study.randomness import stream_seed
+from study.scores.components import Limits
+from study.systems import with_model_defaults
+
+BLOCK = 32
+"""Networks take lengths that are a multiple of it."""
+
+CLASS_NAMES = {
+    "beta_vaegan": "BetaVAEGANDetector",
+    "beatgan": "BeatGANDetector",
+    "beatgan_plus": "BeatGANPlusDetector",
+    "ae": "AutoencoderDetector",
+    "vae": "VAEDetector",
+    "anogan": "AnoGANDetector",
+    "latent_refinement": "LatentRefinementDetector",
+    "pca": "PCADetector",
+    "knn": "KNNDetector",
+    "ocsvm": "OneClassSVMDetector",
+    "isolation_forest": "IsolationForestDetector",
+}
+
+__all__ = ["ModelDetector", *CLASS_NAMES.values()]
+
+_OWN = {"component": None, "scaling": "training", "contamination": 0.05, "random_state": None}
+
+Float = npt.NDArray[np.float64]
+
+
+class ModelDetector(OutlierMixin, BaseEstimator):
+    """A model of the table as an outlier detector.
+
+    Rows of X are samples of one channel over time. They are scaled, and, where a network
+    asks for it, interpolated linearly to the next length that is a multiple of 32.
+
+    Besides the settings of the model and of its training, parameters are:
+
+    - `component`: error component that is the score; None takes the model's first.
+    - `scaling`: to [0, 1] by the limits of the training samples (`training`), by each
+      sample's own (`sample`), or not at all (`none`).
+    - `contamination`: share of the training samples that is outside, in (0, 0.5]; the
+      threshold is a quantile of their scores.
+    - `random_state`: seed, generator or None; decides weights, batches and draws.
+
+    Attributes:
+        n_features_in_: values of a row.
+        offset_: `decision_function` is `score_samples` minus it.
+        weights_: the fitted arrays by name; what a pickle holds of the model.
+        limits_: smallest and largest training value; None if `scaling` is not `training`.
+    """
+
+    model_name: ClassVar[str]
+
+    def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:  # noqa: N803
+        """Train on normal samples.
+
+        Args:
+            X: `(n, features)`, n >= 2, normals.
+            y: not read.
+
+        Raises:
+            ValueError: a parameter is not allowed, X has another form, or training diverged.
+        """
+        del y
+        settings = self._checked_settings()
+        rows = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        values = rows.astype(np.float32)
+        self.limits_ = _limits(values) if self.scaling == "training" else None
+        self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        self._model = self._build(*settings)
+        self._train(self._samples(rows))
+        self.weights_ = {name: each.numpy() for name, each in self._model.weights().items()}
+        # As scikit-learn's own: at most this share of the training samples is below.
+        self.offset_ = float(np.percentile(self.score_samples(rows), 100 * self.contamination))
+        return self
+
+    def score_samples(self, X: npt.ArrayLike) -> Float:  # noqa: N803
+        """Return `(n,)` the score component with its sign turned: larger is more normal."""
+        errors = self._errors(X)
+        return -errors[self.component or self._model.components[0]]
+
+    def decision_function(self, X: npt.ArrayLike) -> Float:  # noqa: N803
+        """Return `(n,)` distances to the threshold; 0 or more is an inlier."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.int64]:  # noqa: N803
+        """Return `(n,)` 1 for inliers and -1 for outliers."""
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def error_components(self, X: npt.ArrayLike) -> dict[str, Float]:  # noqa: N803
+        """Return all error components of the model, `(n,)` each; larger is more abnormal."""
+        return self._errors(X)
+
+    @property
+    def _entry(self) -> ModelEntry:
+        return MODELS[self.model_name]
+
+    def _errors(self, X: npt.ArrayLike) -> dict[str, Float]:  # noqa: N803
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=np.float64, reset=False)
+        found = self._model.errors(shared_tensor(self._samples(rows)))
+        return {name: each.numpy().astype(np.float64) for name, each in found.items()}
+
+    def _checked_settings(self) -> tuple[BaseModel, TrainingSettings]:
+        """Return the model's settings and the training's; ValueError names what is wrong."""
+        entry, given = self._entry, self.get_params(deep=False)
+        of_training = {name: given[name] for name in _training_names(entry) if name in given}
+        of_model = {name: given[name] for name in given if name in entry.settings.model_fields}
+        if of_training.get("optimizer", "") is None:
+            del of_training["optimizer"]
+        whole = with_model_defaults({"name": self.model_name, **of_model}, of_training)
+        try:
+            settings = entry.settings.model_validate(of_model)
+            training = TrainingSettings.model_validate(whole)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise ValueError(f"{key}: {first['msg']}, found {first['input']!r}") from None
+        if not 0 < self.contamination <= 0.5:
+            raise ValueError(f"contamination must be in (0, 0.5], found {self.contamination!r}")
+        if self.scaling not in ("training", "sample", "none"):
+            raise ValueError(f"scaling must be training, sample or none, found {self.scaling!r}")
+        components = components_of(settings)
+        if self.component not in (None, *components):
+            allowed = ", ".join(components)
+            raise ValueError(f"component must be one of {allowed}, found {self.component!r}")
+        return settings, training
+
+    def _build(self, settings: BaseModel, training: TrainingSettings) -> Model:
+        import torch
+
+        seeds = Seeds(**{n: stream_seed(self._seed, n) for n in ("weights", "batches", "noise")})
+        build = implementation(self.model_name)
+        return build(settings, training, Shape(1, self._length), seeds, torch.device("cpu"))
+
+    @property
+    def _length(self) -> int:
+        width = int(self.n_features_in_)
+        return width if self._entry.fitted_once else -(-width // BLOCK) * BLOCK
+
+    def _samples(self, rows: Float) -> npt.NDArray[np.float32]:
+        """Return rows as the model takes them, `(n, 1, length)`."""
+        scaled = scale_rows(rows) if self.scaling == "sample" else rows
+        long = interpolate_rows(scaled, self._length)
+        values = long[:, np.newaxis, :].astype(np.float32)
+        return values if self.limits_ is None else scale_values(values, self.limits_)
+
+    def _train(self, samples: npt.NDArray[np.float32]) -> None:
+        import torch
+
+        given, members = shared_tensor(samples), torch.arange(len(samples))
+        for epoch in range(1, getattr(self, "epochs", 1) + 1):
+            for name, loss in self._model.train_epoch(given, members).items():
+                if not np.isfinite(loss):
+                    raise ValueError(f"{name} is {loss} in epoch {epoch}: training diverged")
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_model"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        import torch
+
+        super().__setstate__(state)
+        if "weights_" in state:
+            self._model = self._build(*self._checked_settings())
+            weights = {n: torch.from_numpy(np.array(each)) for n, each in self.weights_.items()}
+            self._model.load_weights(weights)
+
+
+def _limits(values: npt.NDArray[np.float32]) -> Limits:
+    return Limits.fit(values.astype(np.float64).ravel())
+
+
+def _training_names(entry: ModelEntry) -> tuple[str, ...]:
+    """Return the training settings that change something of a model."""
+    if entry.fitted_once:
+        return ()
+    unused = {"validation_interval"}  # nothing is validated without labels
+    if "discrimination_error" not in components_of(entry.settings()):
+        unused.add("discriminator_updates")
+    return tuple(name for name in TrainingSettings.model_fields if name not in unused)
+
+
+def _parameters(entry: ModelEntry) -> dict[str, Any]:
+    """Return the parameters of an estimator with their defaults."""
+    training = with_model_defaults({"name": _name_of(entry)}, {})
+    of_model = entry.settings().model_dump(exclude={"name"})
+    defaults = TrainingSettings().model_dump() | training | {"optimizer": None}
+    of_training = {name: defaults[name] for name in _training_names(entry)}
+    return {**of_model, **of_training, **_OWN}
+
+
+def _name_of(entry: ModelEntry) -> str:
+    return next(name for name, known in MODELS.items() if known is entry)
+
+
+def _estimator(name: str) -> type[ModelDetector]:
+    """Return the estimator of a model, its parameters in the signature of `__init__`.
+
+    scikit-learn reads an estimator's parameters from there; a setting stays written once.
+    """
+    parameters = _parameters(MODELS[name])
+
+    def __init__(self: ModelDetector, **given: Any) -> None:  # noqa: N807
+        for unknown in given.keys() - parameters.keys():
+            raise TypeError(f"{type(self).__name__} has no parameter {unknown!r}")
+        for parameter, default in parameters.items():
+            setattr(self, parameter, given.get(parameter, default))
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    __init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+            *(inspect.Parameter(p, keyword, default=d) for p, d in parameters.items()),
+        ]
+    )
+    settings = MODELS[name].settings.model_fields
+    described = [f"- `{p}`: {settings[p].description}" for p in parameters if p in settings]
+    body = {
+        "__init__": __init__,
+        "__doc__": "\n".join([f"{MODELS[name].description}; see `ModelDetector`.", "", *described]),
+        "__module__": __name__,
+        "model_name": name,
+    }
+    return type(CLASS_NAMES[name], (ModelDetector,), body)
+
+
+globals().update({CLASS_NAMES[name]: _estimator(name) for name in MODELS})

@@ -1,0 +1,129 @@
+"""`python -m study.export FOLD FILE`: a trained fold as a network for other runtimes."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from study.command import Command
+from study.errors import RequestError
+
+if TYPE_CHECKING:
+    from models.exported import ScoringNetwork
+    from study.trained import TrainedFold
+
+INPUT = "x"
+SAMPLES = "samples"
+
+app = Command(
+    "Write a trained fold as a network for other runtimes: ONNX (.onnx) or torch.export (.pt2).",
+    epilog="Input x: (samples, channels, length) float32 in the dataset's units, any number of"
+    " samples. Outputs: reconstruction_error, and as far as the model has them"
+    " discrimination_error and latent_norm, (samples,) float32 each; then reconstruction, in the"
+    " shape and units of x.",
+)
+
+
+@app.command()
+def export(
+    fold: Annotated[
+        str, typer.Argument(metavar="FOLD", help="results/<study>/ledger/<trial>/fold-<k>")
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a file ending in .onnx or .pt2")],
+) -> None:
+    """Write FOLD to FILE."""
+    write = _WRITERS.get(file.suffix.lower())
+    if write is None:
+        raise RequestError(f"{file}: expected a file ending in {' or '.join(_WRITERS)}")
+    if not file.absolute().parent.is_dir():
+        raise RequestError(f"{file}: expected a file in a folder that exists, found none")
+    from study.trained import locate, read_fold
+
+    place = locate(fold)
+    if place.fold is None:
+        raise RequestError(f"{fold}: expected one fold, found a trial: add /fold-0 to it")
+    trained = read_fold(place, place.fold)
+    network = scoring_network(trained)
+    write(network, trained, file)
+    sys.stdout.write(f"{INPUT} -> {', '.join(network.outputs)}; network in {file}\n")
+
+
+def scoring_network(fold: "TrainedFold") -> "ScoringNetwork":
+    """Return the network of a fold, its scaling included; the fold's model is frozen by it.
+
+    Raises:
+        RequestError: the model's errors are found by a search, by draws, or without a network.
+    """
+    from models.exported import ScoringNetwork
+
+    scaling = fold.scaling
+    limits = None if scaling is None else (scaling.minimum, scaling.maximum)
+    try:
+        return ScoringNetwork(fold.model, limits)
+    except TypeError as error:
+        raise RequestError(f"{fold.place}: {fold.study.model.name}: {error}") from None
+
+
+def _example(network: "ScoringNetwork") -> Any:
+    import torch
+
+    shape = network.shape
+    # Two samples: one would be taken for a number that never changes.
+    return torch.zeros(2, shape.channels, shape.length)
+
+
+def _write_onnx(network: "ScoringNetwork", fold: "TrainedFold", file: Path) -> None:
+    try:
+        import onnxscript  # noqa: F401 - what torch.onnx writes with
+    except ImportError:
+        raise RequestError(
+            f"{file}: expected the packages that write ONNX, found none: install this program's"
+            " extra `export`"
+        ) from None
+    import torch
+
+    program = torch.onnx.export(
+        network,
+        (_example(network),),
+        input_names=[INPUT],
+        output_names=list(network.outputs),
+        dynamic_shapes={INPUT: {0: SAMPLES}},
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    program.model.metadata_props.update(_described(fold))
+    # External data would be a second file that can get lost.
+    program.save(str(file), external_data=False)
+
+
+def _write_torch(network: "ScoringNetwork", fold: "TrainedFold", file: Path) -> None:
+    import torch
+
+    program = torch.export.export(
+        network, (_example(network),), dynamic_shapes={INPUT: {0: torch.export.Dim(SAMPLES)}}
+    )
+    torch.export.save(program, str(file), extra_files=dict(_described(fold)))
+
+
+def _described(fold: "TrainedFold") -> dict[str, str]:
+    """Return what the network is of, for those who find the file."""
+    study = fold.study
+    return {
+        "model": study.model.name,
+        "study": study.name,
+        "dataset": study.dataset.name,
+        "fold": "/".join(fold.place.split("/")[-2:]),
+    }
+
+
+_WRITERS: dict[str, Callable[["ScoringNetwork", "TrainedFold", Path], None]] = {
+    ".onnx": _write_onnx,
+    ".pt2": _write_torch,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(app.main())

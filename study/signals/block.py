@@ -1,0 +1,24 @@
+"""What sources of new signals give: samples and what is known of each, a block at a time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive samples of a source.
+
+    Attributes:
+        values: `(n, 1, length)` float32, prepared as the model's dataset prepares samples,
+            before any scaling that is a fold's own.
+        known: `(n,)` each, by the name of a column.
+    """
+
+    values: npt.NDArray[np.float32]
+    known: dict[str, npt.NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.values)
