@@ -38,6 +38,7 @@ class ScoringNetwork(nn.Module):
         self.outputs = (*model.components, RECONSTRUCTION)
         self._model = model
         self._limits = limits
+        self.eval()
 
     @property
     def shape(self) -> Shape:

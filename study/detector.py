@@ -51,9 +51,21 @@ class Detector:
 
     Attributes:
         folds: at least one, of one trial.
+
+    Raises:
+        RequestError: scores of a fold cannot be standardised.
     """
 
     folds: tuple[TrainedFold, ...]
+
+    def __post_init__(self) -> None:
+        for fold in self.folds if len(self.folds) > 1 else ():
+            if not math.isfinite(fold.fitted.tau) or fold.deviation == 0:
+                raise RequestError(
+                    f"{fold.place}: {fold.composition} has no finite threshold, or scores all"
+                    " normals alike, and cannot be averaged: choose another composition, or one"
+                    " fold"
+                )
 
     @property
     def shape(self) -> Shape:
@@ -131,7 +143,9 @@ class Detector:
         return np.ascontiguousarray(values)
 
     def _errors(self, fold: TrainedFold, values: Values) -> Errors:
-        starts = range(0, max(len(values), 1), SCORED_AT_ONCE)
+        if not len(values):
+            return {name: np.empty(0, dtype=np.float32) for name in self.components}
+        starts = range(0, len(values), SCORED_AT_ONCE)
         parts = [fold.errors(values[start : start + SCORED_AT_ONCE]) for start in starts]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.components}
 
@@ -172,11 +186,6 @@ def load_detector(
         return Detector((read_fold(place, place.fold, composition, latent_form, device),))
     first = read_fold(place, 0, composition, latent_form, device)
     others = range(1, first.study.split.folds)
-    folds = (first, *(read_fold(place, k, composition, latent_form, device) for k in others))
-    for fold in folds if len(folds) > 1 else ():
-        if not math.isfinite(fold.fitted.tau) or fold.deviation == 0:
-            raise RequestError(
-                f"{fold.place}: {fold.composition} has no finite threshold, or scores all normals "
-                "alike, so that it cannot be averaged: choose another composition, or one fold"
-            )
-    return Detector(folds)
+    return Detector(
+        (first, *(read_fold(place, k, composition, latent_form, device) for k in others))
+    )

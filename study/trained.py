@@ -192,7 +192,8 @@ def _fit(
             f"composition: {name} needs {', '.join(entry.components)}, of which "
             f"{study.model.name} does not give all; it allows {', '.join(allowed)}"
         )
-    used: LatentForm | Literal[""] = latent_form_of(form) if entry.uses_latent else ""
+    known_form = latent_form_of(form)
+    used: LatentForm | Literal[""] = known_form if entry.uses_latent else ""
     try:
         return entry.fit(errors.for_fitting(), study.scores, used), chosen, used
     except CompositionError as error:

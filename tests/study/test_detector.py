@@ -1,10 +1,11 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from study import load_detector
+from study import Detector, load_detector
 from study.errors import RequestError
 from study.fold_files import read_errors
 from study.ledger import DamagedError, Ledger
@@ -29,8 +30,8 @@ def test_scaling_of_the_fold_is_applied(trained_rows: Trained) -> None:
     rows = trained_rows.samples.values[stored.index][:, 0]
     assert rows.min() > 30
     errors = detector.errors(rows)
-    np.testing.assert_array_equal(
-        errors["reconstruction_error"], stored["reconstruction_error"].to_numpy()
+    np.testing.assert_allclose(
+        errors["reconstruction_error"], stored["reconstruction_error"], rtol=1e-5
     )
     reconstructed = detector.reconstruct(rows)
     assert reconstructed is not None
@@ -61,7 +62,7 @@ def test_a_composition_is_the_one_of_the_tables(
 
 
 def test_signs_are_those_of_scikit_learn(trained_beats: Trained) -> None:
-    detector = load_detector(str(trained_beats.fold()), "latent")
+    detector = load_detector(str(trained_beats.fold()), "latent_quantile")
     values = trained_beats.samples.values
     scored = detector.score(values)
     assert 0 < scored.decision.sum() < len(values)
@@ -91,10 +92,14 @@ def test_an_ensemble_is_the_mean_of_standardised_scores(trained_beats: Trained) 
 
 
 def test_a_fold_without_a_finite_threshold_is_not_averaged(trained_rows: Trained) -> None:
-    one = load_detector(str(trained_rows.fold()), "reconstruction_quantile")
-    assert np.isfinite(one.tau)
-    folds = load_detector(str(trained_rows.place), "reconstruction_quantile").folds
-    assert [fold.place[-6:] for fold in folds] == ["fold-0", "fold-1"]
+    first, second = load_detector(str(trained_rows.place), "reconstruction_quantile").folds
+    assert second.place.endswith("trial-00000/fold-1")
+    endless = replace(second, fitted=replace(second.fitted, tau=np.inf))
+    for other in (endless, replace(second, deviation=0.0)):
+        with pytest.raises(RequestError, match="fold-1: reconstruction_quantile has no finite"):
+            Detector((first, other))
+    rows = trained_rows.samples.values
+    assert (Detector((endless,)).predict(rows) == 1).all()
 
 
 @pytest.mark.parametrize(

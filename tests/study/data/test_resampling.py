@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,10 @@ from study.data.resampling import (
     downsample_rows,
     fit_length,
     interpolate_rows,
+    positions_of,
     resample_rate,
+    resample_span,
+    resampled_length,
     scale_rows,
 )
 
@@ -78,3 +83,32 @@ def test_a_wave_above_the_new_limit_is_removed():
     time = np.arange(3600) / 360
     found = resample_rate(np.sin(2 * np.pi * 110 * time), 360, 125)
     assert np.abs(found[30:-30]).max() < 0.01
+
+
+@pytest.mark.parametrize(("old", "new"), [(360, 125), (125, 125), (100, 125), (1000, 125)])
+@pytest.mark.parametrize("length", [2, 50, 3001])
+def test_a_span_is_what_the_whole_signal_gives_there(old, new, length):
+    signal = np.random.default_rng(length).normal(size=length) + np.arange(length) / 100
+    ratio, read = Fraction(new, old), []
+
+    def part(start, stop):
+        assert 0 <= start < stop <= length
+        read.append(stop - start)
+        return signal[start:stop]
+
+    whole = resample_rate(signal, old, new)
+    assert len(whole) == resampled_length(length, ratio)
+    for start in sorted({0, len(whole) // 3, len(whole) - 1}):
+        stop = min(start + 40, len(whole))
+        found = resample_span(part, length, ratio, start, stop)
+        np.testing.assert_allclose(found, whole[start:stop], rtol=0, atol=1e-9)
+    assert max(read) < 40 * old / new + 300
+
+
+@pytest.mark.parametrize("length", [96, 187, 224])
+def test_positions_are_where_values_come_from(length):
+    rows = np.random.default_rng(0).random((5, 187))
+    positions = positions_of(rows, length)
+    expected = [np.interp(p, np.arange(187), row) for p, row in zip(positions, rows, strict=True)]
+    np.testing.assert_allclose(fit_length(rows, length), expected, rtol=0, atol=1e-12)
+    assert (np.diff(positions) > 0).all()

@@ -1,0 +1,98 @@
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor
+
+from models.exported import ScoringNetwork
+from models.interface import Model
+
+Build = Callable[..., Model]
+Waves = Callable[..., Tensor]
+
+EXPORTED = ["beta_vaegan", "beatgan", "ae"]
+NEAR = {"rtol": 0.0, "atol": 1e-5}
+
+
+def trained(build: Build, waves: Waves, name: str, **options: Any) -> Model:
+    x = waves(24, 2, 64)
+    model = build(name, (2, 64), **options)
+    for _ in range(2):
+        model.train_epoch(x, torch.arange(24))
+    return model
+
+
+def in_onnxruntime(network: ScoringNetwork, x: Tensor) -> list[np.ndarray]:
+    program = torch.onnx.export(
+        network,
+        (x[:2],),
+        input_names=["x"],
+        output_names=list(network.outputs),
+        dynamic_shapes={"x": {0: "samples"}},
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    content = program.model_proto.SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    assert [each.name for each in session.get_outputs()] == list(network.outputs)
+    assert session.get_inputs()[0].shape == ["samples", 2, 64]
+    found: list[np.ndarray] = session.run(None, {"x": x.numpy()})
+    return found
+
+
+@pytest.mark.parametrize("name", ["beta_vaegan", "ae"])
+def test_onnxruntime_agrees_with_pytorch(name: str, build: Build, waves: Waves) -> None:
+    x, limits = waves(17, 2, 64, seed=5), (-2.0, 7.0)
+    model = trained(build, waves, name)
+    errors, reconstructed = model.errors(x), model.reconstruct(x)
+    assert reconstructed is not None
+    unscaled = (x.double() * 9 - 2).float()
+    network = ScoringNetwork(model, limits)
+    assert network.outputs == (*model.components, "reconstruction")
+    found = dict(zip(network.outputs, in_onnxruntime(network, unscaled), strict=True))
+    for component, values in errors.items():
+        np.testing.assert_allclose(found[component], values.numpy(), **NEAR, err_msg=component)
+    expected = reconstructed.numpy() * 9 - 2
+    np.testing.assert_allclose(found["reconstruction"], expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_an_exported_program_agrees_for_any_number_of_samples(
+    name: str, build: Build, waves: Waves
+) -> None:
+    x = waves(19, 2, 64, seed=5)
+    model = trained(build, waves, name)
+    errors = model.errors(x)
+    network = ScoringNetwork(model, None)
+    shapes = {"x": {0: torch.export.Dim("samples")}}
+    buffer = io.BytesIO()
+    torch.export.save(torch.export.export(network, (x[:2],), dynamic_shapes=shapes), buffer)
+    buffer.seek(0)
+    program = torch.export.load(buffer).module()
+    for count in (1, 2, 19):
+        found = dict(zip(network.outputs, program(x[:count]), strict=True))
+        for component, values in errors.items():
+            torch.testing.assert_close(found[component], values[:count], **NEAR)
+
+
+def test_samples_without_a_range_become_zeros(build: Build, waves: Waves) -> None:
+    model = trained(build, waves, "ae")
+    expected = model.errors(torch.zeros(3, 2, 64))
+    found = ScoringNetwork(model, (2.0, 2.0))(torch.full((3, 2, 64), 2.0))
+    torch.testing.assert_close(found[0], expected["reconstruction_error"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["anogan", "latent_refinement", "pca", "isolation_forest"])
+def test_a_model_that_searches_or_has_no_network_is_refused(name: str, build: Build) -> None:
+    with pytest.raises(TypeError, match="only models whose encoder gives z"):
+        ScoringNetwork(build(name), None)
+
+
+def test_a_model_that_draws_is_refused(build: Build) -> None:
+    with pytest.raises(TypeError, match="draws"):
+        ScoringNetwork(build("beta_vaegan", settings={"latent": "sampled"}), None)

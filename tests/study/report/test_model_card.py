@@ -1,0 +1,64 @@
+import io
+
+import pandas as pd
+
+from study.ledger import TrialRecord
+from study.report.build import build_report
+from study.report.model_card import write_model_cards
+from tests.study.report.conftest import SPLIT_HASHES, DrawnLedger
+
+
+def card(drawn: DrawnLedger, path: str = "report/MODEL_CARD.md") -> str:
+    report = build_report(drawn.study, SPLIT_HASHES, drawn.results, "serial")
+    assert report is not None
+    assert path in report.files
+    return drawn.results.read(path).decode()
+
+
+def test_the_best_completed_trial_has_the_card(drawn: DrawnLedger) -> None:
+    for number, value in enumerate((0.5, 0.9, 0.9, 0.99)):
+        drawn.commit(number, state="pruned" if number == 3 else "completed")
+        parameters = {"model.beta": 0.25 * (number + 1)}
+        state = "pruned" if number == 3 else "completed"
+        drawn.ledger.record_trial(TrialRecord(number, parameters, state, "", [(6, value)], number))
+    text = card(drawn)
+    assert text.startswith("# beta_vaegan on synthetic: trial-00001 of study drawn\n")
+    assert "| `model.beta` | 0.5 |" in text
+    assert 'load_detector("ledger/trial-00001")' in text
+
+
+def test_the_cards_numbers_are_the_tables(drawn: DrawnLedger) -> None:
+    drawn.commit(0)
+    text = card(drawn)
+    summary = pd.read_parquet(io.BytesIO(drawn.results.read("summary.parquet")))
+    rows = summary[summary["epoch_rule"] == "best_validation"]
+    assert len(rows) > 10
+    for row in rows.to_dict("records"):
+        form = f", {row['latent_form']}" if row["latent_form"] else ""
+        f1 = f"{row['f1_weighted_mean']:.3f} [{row['f1_weighted_low']:.3f}, "
+        line = next(
+            line
+            for line in text.splitlines()
+            if line.startswith(f"| `{row['composition']}`{form} ")
+        )
+        assert f1 in line
+        assert f"| {row['supervision']} |" in line
+        assert ("the study's metric" in line) == (row["composition"] == "lambda_grid")
+    assert "| split hash | `hash` |" in text
+
+
+def test_the_same_tables_make_the_same_bytes(drawn: DrawnLedger) -> None:
+    drawn.commit(0)
+    first = card(drawn)
+    drawn.results.remove("report")
+    assert card(drawn) == first
+
+
+def test_nothing_completed_has_no_card(drawn: DrawnLedger) -> None:
+    drawn.commit(0)
+    report = build_report(drawn.study, SPLIT_HASHES, drawn.results, "serial")
+    assert report is not None
+    drawn.results.remove("report")
+    drawn.ledger.record_trial(TrialRecord(0, {"model.beta": 0.25}, "pruned", "", [(6, 0.5)], 0))
+    assert write_model_cards(drawn.study, drawn.results, report.scores, report.summary) == []
+    assert not drawn.results.exists("report/MODEL_CARD.md")

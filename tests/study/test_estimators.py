@@ -1,0 +1,176 @@
+import inspect
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone, is_outlier_detector
+from sklearn.model_selection import KFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from models import MODELS
+from models.settings import TrainingSettings
+from study import estimators
+from study.estimators import (
+    CLASS_NAMES,
+    AutoencoderDetector,
+    BeatGANDetector,
+    BetaVAEGANDetector,
+    IsolationForestDetector,
+    KNNDetector,
+    OneClassSVMDetector,
+    PCADetector,
+)
+
+QUICK: dict[str, dict[str, Any]] = {
+    "anogan": {"starts": 1, "max_steps": 2},
+    "latent_refinement": {"max_steps": 2},
+}
+
+
+def quick(name: str) -> Any:
+    training = {} if MODELS[name].fitted_once else {"epochs": 2, "batch_size": 16}
+    make = getattr(estimators, CLASS_NAMES[name])
+    return make(random_state=0, **training, **QUICK.get(name, {}))
+
+
+def waves(count: int = 40, length: int = 40, seed: int = 0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    time = np.linspace(0, 1, length) + 0.1 * random.random((count, 1))
+    return 5 + 3 * np.sin(2 * np.pi * time) + 0.1 * random.standard_normal((count, length))
+
+
+# The other networks differ in their models alone, which the models' own contract holds.
+# PCA of as many components as features has errors of rounding only, and no order.
+@parametrize_with_checks(
+    [
+        BetaVAEGANDetector(epochs=1, random_state=0),
+        PCADetector(components=1),
+        KNNDetector(),
+        OneClassSVMDetector(),
+        IsolationForestDetector(trees=10, random_state=0),
+    ]
+)
+def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def test_every_model_has_an_estimator() -> None:
+    assert list(CLASS_NAMES) == list(MODELS)
+    assert all(is_outlier_detector(quick(name)) for name in MODELS)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parameters_are_the_settings_with_their_defaults(name: str) -> None:
+    entry, estimator = MODELS[name], getattr(estimators, CLASS_NAMES[name])()
+    given = estimator.get_params()
+    for setting, value in entry.settings().model_dump(exclude={"name"}).items():
+        assert given[setting] == value
+    training = TrainingSettings.model_validate(dict(entry.training_defaults))
+    for setting in {"epochs", "batch_size", "precision"} & given.keys():
+        assert given[setting] == getattr(training, setting)
+    assert ("epochs" in given) == (not entry.fitted_once)
+    assert set(inspect.signature(type(estimator)).parameters) == given.keys()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_estimator_fits_decides_clones_and_pickles(name: str) -> None:
+    normals, other = waves(), waves(10, seed=1)
+    detector = quick(name).fit(normals)
+    score = detector.score_samples(other)
+    first = MODELS[name].components[0]
+    np.testing.assert_array_equal(score, -detector.error_components(other)[first])
+    assert detector.n_features_in_ == 40
+    assert (detector.predict(normals) == -1).sum() == 2  # 5 % of 40
+    assert (detector.decision_function(normals) < 0).sum() == 2
+    again = clone(detector).fit(normals)
+    np.testing.assert_array_equal(again.score_samples(other), score)
+    restored = pickle.loads(pickle.dumps(detector))
+    np.testing.assert_array_equal(restored.score_samples(other), score)
+
+
+def test_abnormal_samples_are_found_in_a_pipeline_and_by_cross_validation() -> None:
+    samples = np.concatenate([waves(60), waves(20, seed=3)[:, ::-1] ** 2])
+    label = np.array([1] * 60 + [-1] * 20)
+    detector = make_pipeline(MinMaxScaler(), PCADetector(components=2, contamination=0.1))
+    detector.fit(samples[:40])
+    assert (detector.predict(samples[40:]) == label[40:]).mean() > 0.8
+    folds = KFold(4, shuffle=True, random_state=0)
+    found = cross_val_score(KNNDetector(), samples, label, cv=folds, scoring="roc_auc")
+    assert ((found >= 0) & (found <= 1)).all()
+
+
+def test_a_row_that_is_no_multiple_of_32_is_interpolated() -> None:
+    rows = waves(20, 40)
+    long = np.array([np.interp(np.linspace(0, 39, 64), np.arange(40), row) for row in rows])
+    settings = {"epochs": 1, "random_state": 3, "scaling": "none"}
+    short = AutoencoderDetector(**settings).fit(rows).error_components(rows)
+    same = AutoencoderDetector(**settings).fit(long).error_components(long)
+    for name, values in short.items():
+        np.testing.assert_allclose(values, same[name], rtol=1e-5)
+
+
+def test_scaling_takes_units_away() -> None:
+    rows = waves(20)
+    for scaling in ("training", "sample"):
+        one = PCADetector(scaling=scaling).fit(rows)
+        other = PCADetector(scaling=scaling).fit(1000 * rows - 7)
+        np.testing.assert_allclose(
+            one.score_samples(rows), other.score_samples(1000 * rows - 7), rtol=1e-2, atol=1e-6
+        )
+
+
+def test_the_seed_decides_the_weights() -> None:
+    def score(seed: int) -> np.ndarray:
+        return BetaVAEGANDetector(epochs=1, random_state=seed).fit(waves()).score_samples(waves())
+
+    np.testing.assert_array_equal(score(1), score(1))
+    assert (score(1) != score(2)).any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"epochs": 0}, "epochs: Input should be greater than or equal to 1, found 0"),
+        ({"beta": -1}, "beta: Input should be greater"),
+        ({"contamination": 0}, "contamination must be in"),
+        ({"scaling": "z"}, "scaling must be training, sample or none"),
+        ({"component": "outlier_score"}, "component must be one of reconstruction_error"),
+        ({"optimizer": {"name": "sgd"}}, "optimizer.name"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_when_it_is_fitted(
+    settings: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        BetaVAEGANDetector(**settings).fit(waves())
+
+
+def test_an_unknown_parameter_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="PCADetector has no parameter 'epochs'"):
+        PCADetector(epochs=3)
+    with pytest.raises(ValueError, match="Invalid parameter 'epochs'"):
+        PCADetector().set_params(epochs=3)
+
+
+def test_an_optimiser_is_laid_over_the_models_own() -> None:
+    detector = BeatGANDetector(epochs=1, optimizer={"learning_rate": 0.5})
+    _, training = detector._checked_settings()
+    assert (training.optimizer.name, training.optimizer.learning_rate) == ("adam", 0.5)
+    assert training.batch_size == 64
+
+
+def test_training_that_diverges_is_said() -> None:
+    rows = np.full((4, 32), 1e30)
+    rows[0] = -1e30
+    with pytest.raises(ValueError, match="diverged"):
+        AutoencoderDetector(epochs=1, scaling="none", reconstruction_loss="mse").fit(rows)
+
+
+def test_estimators_need_no_cluster() -> None:
+    code = "import study.estimators, sys; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

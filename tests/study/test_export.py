@@ -1,0 +1,69 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from study import export
+from study.command import REQUEST_WRONG
+from tests.study.conftest import Trained
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["export", *map(str, arguments)])
+    return export.app.main()
+
+
+def test_an_onnx_file_gives_the_stored_errors(
+    trained_beats: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "m.onnx"
+    assert run(monkeypatch, trained_beats.fold(), file) == 0
+    assert capsys.readouterr().out.startswith("x -> reconstruction_error, discrimination_error, ")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_outputs()]
+    found = dict(zip(names, session.run(None, {"x": trained_beats.samples.values}), strict=True))
+    stored = trained_beats.stored()
+    for name in ("reconstruction_error", "discrimination_error", "latent_norm"):
+        np.testing.assert_allclose(found[name], stored[name], rtol=1e-3, atol=1e-5, err_msg=name)
+    assert found["reconstruction"].shape == trained_beats.samples.values.shape
+    described = {each.key: each.value for each in onnx.load(file).metadata_props}
+    assert described["model"] == "beta_vaegan"
+    assert described["dataset"] == "mitbih"
+
+
+def test_a_torch_file_gives_the_stored_errors(
+    trained_beats: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "m.pt2"
+    assert run(monkeypatch, trained_beats.fold(1), file) == 0
+    found = torch.export.load(file).module()(torch.from_numpy(trained_beats.samples.values))
+    stored = trained_beats.stored(1)["reconstruction_error"]
+    np.testing.assert_allclose(found[0].numpy(), stored, rtol=1e-3, atol=1e-5)
+
+
+def test_a_wrong_request_is_one_line_and_writes_nothing(
+    trained_beats: Trained,
+    trained_rows: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for place, file, said in (
+        (trained_beats.fold(), tmp_path / "m.pt", "expected a file ending in .onnx or .pt2"),
+        (trained_beats.fold(), tmp_path / "no" / "m.onnx", "in a folder that exists"),
+        (trained_beats.place, tmp_path / "m.onnx", "expected one fold, found a trial"),
+        (trained_rows.fold(), tmp_path / "m.onnx", "pca: only models whose encoder gives z"),
+    ):
+        assert run(monkeypatch, place, file) == REQUEST_WRONG
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,140 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from study import load_detector, score
+from study.command import NOT_FINISHED, REQUEST_WRONG
+from tests.study.conftest import Trained
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> object:
+    """Runs the command in an empty folder; returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["score", *map(str, arguments)])
+        code = score.app.main()
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def test_a_record_becomes_a_table_of_its_beats(run, record: Path, trained_beats: Trained) -> None:
+    code, said, _ = run(trained_beats.fold(), record)
+    assert code == 0
+    frame = pd.read_parquet("b1.scores.parquet")
+    samples = trained_beats.samples
+    assert said == f"{frame['decision'].sum()} of {len(samples)} beats abnormal; scores in " + (
+        "b1.scores.parquet\n"
+    )
+    assert list(frame) == [
+        "sample", "record", "position", "seconds", "symbol", "reconstruction_error",
+        "discrimination_error", "latent_norm", "score", "decision", "votes", "composition",
+        "latent_form", "supervision", "tau",
+    ]  # fmt: skip
+    stored = trained_beats.stored()
+    np.testing.assert_allclose(frame["latent_norm"], stored["latent_norm"], rtol=1e-3)
+    assert frame["symbol"].tolist() == samples.symbol.tolist()
+    np.testing.assert_array_equal(frame["decision"], frame["score"] > frame["tau"])
+    assert set(frame["composition"]) == {"svm_lambda"}
+    assert set(frame["supervision"]) == {"svm"}
+    np.testing.assert_allclose(frame["seconds"], frame["position"] / 360)
+
+
+def test_folds_together_are_the_ensemble(run, record: Path, trained_beats: Trained) -> None:
+    code, *_ = run(
+        trained_beats.place, record, "--output", "e.parquet", "--composition", "svm_gamma",
+        "--latent-form", "chi_mode",
+    )  # fmt: skip
+    assert code == 0
+    frame = pd.read_parquet("e.parquet")
+    detector = load_detector(str(trained_beats.place), "svm_gamma", "chi_mode")
+    expected = detector.score(trained_beats.samples.values)
+    np.testing.assert_allclose(frame["score"], expected.score, rtol=1e-2, atol=1e-2)
+    assert set(frame["latent_form"]) == {"chi_mode"}
+    assert set(frame["votes"]) <= {0, 1, 2}
+
+
+def test_a_table_of_rows_keeps_its_labels(run, trained_rows: Trained, tmp_path: Path) -> None:
+    values = trained_rows.samples.values[:, 0]
+    np.savetxt("new.csv", values, delimiter=",")
+    assert run(trained_rows.fold(), "new.csv")[0] == 0
+    frame = pd.read_parquet("new.scores.parquet")
+    np.testing.assert_allclose(
+        frame["reconstruction_error"], trained_rows.stored()["reconstruction_error"], rtol=1e-3
+    )
+    assert frame["sample"].tolist() == list(range(len(values)))
+    np.savetxt("new.tsv", np.column_stack([trained_rows.samples.label, values]), delimiter="\t")
+    assert run(trained_rows.fold(), "new.tsv")[0] == 0
+    assert "label" in pd.read_parquet("new.scores.parquet")
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_a_stretch_of_the_record_is_drawn(
+    run, record: Path, trained_beats: Trained, ending: str
+) -> None:
+    code, said, _ = run(
+        trained_beats.fold(), record, "--plot", f"p.{ending}", "--from", 20, "--to", 45
+    )
+    assert code == 0
+    assert said.endswith(f"picture in p.{ending}\n")
+    assert Path(f"p.{ending}").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--peaks", "guessed"], "guessed"),
+        (["--composition", "svm_lamda"], "did you mean 'svm_lambda'"),
+        (["--latent-form", "x", "--composition", "latent"], "latent form: expected one of"),
+        (["--output", "no/folder.parquet"], "expected a file in a folder that exists"),
+        (["--plot", "p.gif"], "expected a file ending in .png, .svg, .pdf"),
+        (["--plot", "p.png", "--from", "9000"], "which is 170 s long"),
+        (["--plot", "p.png", "--from", "9", "--to", "9"], "which is 170 s long"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_writes_nothing(
+    run, record: Path, trained_beats: Trained, tmp_path: Path, options: list[str], said: str
+) -> None:
+    code, output, error = run(trained_beats.fold(), record, *options)
+    assert (code, output) == (REQUEST_WRONG, "")
+    assert said in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_goes_wrong_on_the_way_leaves_nothing(
+    run, record: Path, trained_beats: Trained, tmp_path: Path
+) -> None:
+    for ending in (".hea", ".dat", ".atr"):
+        content = record.with_suffix(ending).read_bytes()
+        (tmp_path / f"b1{ending}").write_bytes(content[: 900 if ending == ".dat" else None])
+    before = sorted(tmp_path.iterdir())
+    code, _, error = run(trained_beats.fold(), "b1")
+    assert code == REQUEST_WRONG
+    assert "b1: expected a whole WFDB record" in error
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_damaged_model_is_not_used(run, record: Path, trained_beats: Trained) -> None:
+    file = trained_beats.fold() / "model.safetensors"
+    content = file.read_bytes()
+    try:
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        code, _, error = run(trained_beats.fold(), record)
+    finally:
+        file.write_bytes(content)
+    assert code == NOT_FINISHED
+    assert "is not what was committed" in error
+
+
+def test_a_picture_needs_a_record(run, trained_rows: Trained) -> None:
+    code, _, error = run(trained_rows.fold(), "new.csv", "--plot", "p.png")
+    assert code == REQUEST_WRONG
+    assert "expected a WFDB record" in error
