@@ -37,6 +37,7 @@ class ScoringNetwork(nn.Module):
         self.outputs = (*model.components, RECONSTRUCTION)
         self._model = model
         self._limits = limits
+        self.eval()
 
     @property
     def shape(self) -> Shape:

@@ -84,6 +84,8 @@ def modules_after(statement: str) -> set[str]:
     "statement",
     [
         "import study.run",
+        "import study.score",
+        "import study.export",
         "import study.study_file",
         "import models",
         "from study.study_file import load_study; load_study('quickstart')",

@@ -116,7 +116,7 @@ def _beats(detector: Detector, beats: BeatSource, members: npt.NDArray[np.int64]
         found.append(
             _Beat(
                 first=start / BEAT_RATE_HZ,
-                last=(start + extent) / BEAT_RATE_HZ,
+                last=min(start + extent, int(beats.following[member])) / BEAT_RATE_HZ,
                 symbol=str(block.known["symbol"][i]),
                 is_abnormal=bool(decision[i]),
                 seconds=(start + positions[i, inside][: len(x)]) / BEAT_RATE_HZ,

@@ -139,6 +139,11 @@ class BeatSource:
         return self._peaks[:-1]
 
     @cached_property
+    def following(self) -> IntArray:
+        """`(m - 1,)` the R peak after each, in samples of 125 Hz."""
+        return self._peaks[1:]
+
+    @cached_property
     def extent(self) -> IntArray:
         """`(m - 1,)` samples of each beat at 125 Hz before its padding."""
         return beat_extents(self._peaks, self._resampled_length)

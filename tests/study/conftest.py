@@ -145,6 +145,7 @@ def train_trial(study: Study, samples: Samples, folder: Path) -> Trained:
     """Train every fold of a study's first trial, without a cluster."""
     ledger = Ledger(LocalFolder(folder / "ledger"))
     folds = make_splits(samples, study.split, study.seed).folds
+    torch.set_num_threads(1)  # fixtures of a session come before those of a function
     for number, fold in enumerate(folds):
         checkpoints = LocalFolder(folder / "checkpoints")
         train_fold(FoldTask(study, trial_name(0), number), samples, fold, ledger, checkpoints)
@@ -196,7 +197,7 @@ def trained_beats(record: Path, tmp_path_factory: pytest.TempPathFactory) -> Tra
             "split": {"folds": 2},
             "model": {"name": "beta_vaegan", "latent_size": 3},
             "training": {"epochs": 2, "batch_size": 32, "discriminator_updates": 1},
-            "search": {"metric": {"composition": "lambda_grid"}},
+            "search": {"metric": {"composition": "svm_lambda"}},
             "scores": {"lambda_steps": 5, "gamma_steps": 4},
         },
         "beats.yaml",

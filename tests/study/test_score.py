@@ -42,19 +42,19 @@ def test_a_record_becomes_a_table_of_its_beats(run, record: Path, trained_beats:
     np.testing.assert_allclose(frame["latent_norm"], stored["latent_norm"], rtol=1e-3)
     assert frame["symbol"].tolist() == samples.symbol.tolist()
     np.testing.assert_array_equal(frame["decision"], frame["score"] > frame["tau"])
-    assert set(frame["composition"]) == {"lambda_grid"}
-    assert set(frame["supervision"]) == {"threshold"}
+    assert set(frame["composition"]) == {"svm_lambda"}
+    assert set(frame["supervision"]) == {"svm"}
     np.testing.assert_allclose(frame["seconds"], frame["position"] / 360)
 
 
 def test_folds_together_are_the_ensemble(run, record: Path, trained_beats: Trained) -> None:
     code, *_ = run(
-        trained_beats.place, record, "--output", "e.parquet", "--composition", "gamma_grid",
+        trained_beats.place, record, "--output", "e.parquet", "--composition", "svm_gamma",
         "--latent-form", "chi_mode",
     )  # fmt: skip
     assert code == 0
     frame = pd.read_parquet("e.parquet")
-    detector = load_detector(str(trained_beats.place), "gamma_grid", "chi_mode")
+    detector = load_detector(str(trained_beats.place), "svm_gamma", "chi_mode")
     expected = detector.score(trained_beats.samples.values)
     np.testing.assert_allclose(frame["score"], expected.score, rtol=1e-2, atol=1e-2)
     assert set(frame["latent_form"]) == {"chi_mode"}

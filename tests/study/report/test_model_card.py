@@ -55,8 +55,10 @@ def test_the_same_tables_make_the_same_bytes(drawn: DrawnLedger) -> None:
 
 
 def test_nothing_completed_has_no_card(drawn: DrawnLedger) -> None:
-    drawn.commit(0, state="pruned")
+    drawn.commit(0)
     report = build_report(drawn.study, SPLIT_HASHES, drawn.results, "serial")
     assert report is not None
+    drawn.results.remove("report")
+    drawn.ledger.record_trial(TrialRecord(0, {"model.beta": 0.25}, "pruned", "", [(6, 0.5)], 0))
     assert write_model_cards(drawn.study, drawn.results, report.scores, report.summary) == []
     assert not drawn.results.exists("report/MODEL_CARD.md")
