@@ -95,7 +95,7 @@ def test_a_disk_that_is_full_at_twenty_moments_loses_nothing(
     go_on(disk.place, 1)
     old = (disk.place / "scores.parquet").read_bytes()
     assert old != expected
-    size, refused, step = disk.used, 0, disk.used // (MOMENTS + 5)
+    size, refused, step = disk.used, 0, disk.used // 8
     while True:
         disk.resize(size)
         refusal = attempt(lambda: go_on(disk.place, 2))
