@@ -307,9 +307,11 @@ class _Training:
         """
         last = self.evaluator.evaluation()
         if self.progress.best_epoch == self.progress.epoch:
-            return {"best_validation": last, "last": last}, self.evaluator.pictures()
+            pictures = self.evaluator.pictures(last.validation)
+            return {"best_validation": last, "last": last}, pictures
         weights = self.model.weights()
         self.model.load_weights(self.progress.best_weights)
-        best, pictures = self.evaluator.evaluation(), self.evaluator.pictures()
+        best = self.evaluator.evaluation()
+        pictures = self.evaluator.pictures(best.validation)
         self.model.load_weights(weights)
         return {"best_validation": best, "last": last}, pictures

@@ -1,0 +1,247 @@
+"""The answer: what the best configuration, or every system, reaches on test."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+from markupsafe import Markup
+
+from study.report.page.parts import (
+    Cell,
+    Section,
+    Table,
+    difference,
+    number,
+    setting,
+    with_interval,
+    written,
+)
+from study.report.page.source import Entry, Source
+from study.report.paper.names import composition_label, dataset_label, system_label
+from study.report.paper.published import (
+    Place,
+    Published,
+    best_composition_published,
+    published_numbers,
+)
+
+BAR = 150  # units that a bar is wide
+SAID = {"none": "none", "threshold": "threshold", "svm": "SVM"}
+CONSTANT = "a constant answer"
+
+
+def answer(source: Source) -> Section:
+    """Return the section that comes first."""
+    tables = list(_of_systems(source) if source.study.systems else _of_search(source))
+    known = {place.dataset for place in published_numbers()}
+    notes = []
+    if source.study.dataset.name not in known:
+        notes.append(f"The paper has no numbers of {dataset_label(source.study.dataset.name)}.")
+    elif source.protocols != ["paper"]:
+        notes.append("The paper's numbers are of protocol paper, whatever stands beside them.")
+    if not any(entry.fitted_once for entry in source.entries):
+        notes.append(
+            "The study holds no simple model (pca, knn, ocsvm, isolation_forest); the better of "
+            "the two constant answers is the only baseline here."
+        )
+    reading = (
+        "Means over folds on test, with the weights of the best validation epoch; beside them "
+        "95 % intervals, corrected for the training samples that folds share (Nadeau and "
+        "Bengio 2003) and cut to the metric’s range. In the bars a dot is the mean, a "
+        "line its interval, a diamond the paper’s number, and the upright line what the "
+        "better constant answer scores. “Labels” is what saw validation labels: none, "
+        "a threshold, or an SVM."
+    )
+    return Section("answer", _headline(source), reading, tables, notes=notes)
+
+
+def _headline(source: Source) -> str:
+    best = max(source.shown, key=lambda entry: -math.inf if math.isnan(entry.validation)
+               else entry.validation)  # fmt: skip
+    row = _row(source, best)
+    if row is None:
+        return f"{best.label}: no composition is defined in every fold"
+    what = composition_label(best.composition, best.latent_form)
+    return (
+        f"{best.label} with {what} reaches a weighted F₁ of {written(row['f1_weighted_mean'])}"
+        " on test"
+    )
+
+
+def _of_search(source: Source) -> Iterator[Table]:
+    (best,) = source.entries
+    rows = source.of_trial(best.name)
+    scale = _Scale.of(source, [best])
+    head = ["composition", "labels", "", "weighted F₁", "φ", "AUROC", "AUROC of labels"]
+    papers = _papers_system(best)
+    has_paper = any(_published(best, papers, *_key(row)) for _, row in rows.iterrows())
+    head += ["the paper’s F₁", "difference"] if has_paper else []
+    cells, marked = [], set()
+    for place, (_, row) in enumerate(rows.iterrows()):
+        key = _key(row)
+        found = _published(best, papers, *key)
+        if key == (best.composition, best.latent_form):
+            marked.add(place)
+        line = [Cell(composition_label(*key)), Cell(SAID[row["supervision"]])]
+        line += [scale.bar(row, found), *_metrics(row)]
+        if has_paper:
+            ours = row["f1_weighted_mean"] - found.mean if found else None
+            line += [number(found and found.mean), difference(ours)]
+        cells.append(line)
+    caption = f"{best.name}, every composition; the marked one is the best on validation"
+    if has_paper:
+        caption += f"; the paper’s numbers are of its {system_label(papers)}"
+    yield Table(head, cells, caption, frozenset(marked))
+    if best.record.parameters:
+        settings = [
+            [Cell(key), Cell(setting(value), "number")]
+            for key, value in best.record.parameters.items()
+        ]
+        yield Table(["setting", "value"], settings, f"what {best.name} was trained with")
+
+
+def _of_systems(source: Source) -> Iterator[Table]:
+    for protocol in source.protocols:
+        entries = [entry for entry in source.entries if entry.protocol == protocol]
+        entries.sort(key=lambda e: e.fitted_once)
+        yield _systems_table(source, protocol, entries)
+        yield _matrix(source, protocol, entries)
+
+
+def _systems_table(source: Source, protocol: str, entries: Sequence[Entry]) -> Table:
+    scale = _Scale.of(source, entries)
+    head = ["system", "composition", "labels", "", "weighted F₁", "the paper’s", "φ"]
+    head += ["the paper’s", "AUROC of labels", "the paper’s", "AUROC"]
+    rows, means = [], []
+    for entry in entries:
+        row = _row(source, entry)
+        means.append(-math.inf if math.isnan(entry.validation) else entry.validation)
+        label = f"{entry.label} (simple)" if entry.fitted_once else entry.label
+        if row is None:
+            rows.append([Cell(label), *[number(None)] * (len(head) - 1)])
+            continue
+        name = str(row["system"])
+        papers = best_composition_published(source.study.dataset.name, name) or ""
+        f1, phi, labels = (
+            published_numbers().get(Place("III", source.study.dataset.name, name, papers, metric))
+            for metric in ("f1_weighted", "phi", "auroc_labels")
+        )
+        rows.append([
+            Cell(label), Cell(composition_label(entry.composition, entry.latent_form)),
+            Cell(SAID[row["supervision"]]), scale.bar(row, f1), _mean(row, "f1_weighted"),
+            number(f1 and f1.mean), _mean(row, "phi"), number(phi and phi.mean),
+            _mean(row, "auroc_labels"), number(labels and labels.mean), _mean(row, "auroc"),
+        ])  # fmt: skip
+    rows.append([Cell(CONSTANT), *[number(None)] * 3, number(scale.constant)]
+                + [number(None)] * (len(head) - 5))  # fmt: skip
+    caption = (
+        f"protocol {protocol}: each system with its composition of the best validation F₁, "
+        "the best of them marked; the paper’s numbers are of its own choice of composition"
+    )
+    return Table(head, rows, caption, frozenset({means.index(max(means))}))
+
+
+def _matrix(source: Source, protocol: str, entries: Sequence[Entry]) -> Table:
+    """Return weighted F1 by composition and system."""
+    means = {
+        (entry.name, *_key(row)): row["f1_weighted_mean"]
+        for entry in entries
+        for _, row in source.of_trial(entry.name).iterrows()
+    }
+    keys = dict.fromkeys(key for _, *key in means for key in [tuple(key)])
+    largest = {
+        entry.name: max((v for (name, *_), v in means.items() if name == entry.name and v == v),
+                        default=None)
+        for entry in entries
+    }  # fmt: skip
+    rows = [
+        [Cell(composition_label(*key))]
+        + [_bold(means.get((entry.name, *key)), largest[entry.name]) for entry in entries]
+        for key in keys
+    ]
+    head = ["composition", *(entry.label for entry in entries)]
+    return Table(head, rows, f"protocol {protocol}: weighted F₁ of every composition on test, "
+                 "the largest of each system in bold")  # fmt: skip
+
+
+class _Scale:
+    """The common scale of bars, from what they hold."""
+
+    def __init__(self, low: float, constant: float) -> None:
+        self.low, self.constant = low, constant
+
+    @classmethod
+    def of(cls, source: Source, entries: Sequence[Entry]) -> "_Scale":
+        frame = pd.concat([source.of_trial(entry.name) for entry in entries])
+        trials = {entry.name for entry in entries}
+        scores = source.scores[source.scores["trial"].isin(trials)]
+        constant = float(scores["f1_weighted_constant"].mean())
+        least = min(float(frame["f1_weighted_mean"].min()), constant)
+        return cls(0.0 if math.isnan(least) else max(0.0, math.floor(least * 20 - 0.5) / 20),
+                   constant)  # fmt: skip
+
+    def bar(self, row: "pd.Series[float]", published: Published | None) -> Cell:
+        """Return mean, interval, constant answer and the paper's number, drawn."""
+        mean, low, high = (row[f"f1_weighted_{end}"] for end in ("mean", "low", "high"))
+        if math.isnan(mean):
+            return Cell("")
+        parts = [f'<path class="base" d="M{self._at(self.constant)} 1v14"/>']
+        if not math.isnan(low):
+            parts.append(f'<path class="span" d="M{self._at(low)} 8H{self._at(high)}"/>')
+        if published is not None:
+            parts.append(f'<path class="paper" d="M{self._at(published.mean)} 3.5l4 4.5-4 4.5-4-4.5z"/>')
+        parts.append(f'<circle cx="{self._at(mean)}" cy="8" r="3.4"/>')
+        said = f"{mean:.3f} on a scale from {self.low:.2f} to 1"
+        return Cell(Markup(
+            f'<svg class="bar" viewBox="-5 0 {BAR + 10} 16" role="img" aria-label="{said}">'
+            f'<path class="rail" d="M0 8H{BAR}"/>{"".join(parts)}</svg>'
+        ))  # fmt: skip
+
+    def _at(self, value: float) -> str:
+        share = (min(max(value, self.low), 1.0) - self.low) / (1 - self.low)
+        return f"{share * BAR:.1f}"
+
+
+def _metrics(row: "pd.Series[float]") -> list[Cell]:
+    return [_mean(row, metric) for metric in ("f1_weighted", "phi", "auroc", "auroc_labels")]
+
+
+def _mean(row: "pd.Series[float]", metric: str) -> Cell:
+    mean, low, high = (row[f"{metric}_{end}"] for end in ("mean", "low", "high"))
+    return with_interval(mean, low, high, floor=-1.0 if metric == "phi" else 0.0)
+
+
+def _bold(value: float | None, largest: float | None) -> Cell:
+    cell = number(value)
+    if value is None or value != largest:
+        return cell
+    return Cell(Markup("<b>{}</b>").format(cell.text), "number")
+
+
+def _key(row: "pd.Series[str]") -> tuple[str, str]:
+    return row["composition"], row["latent_form"]
+
+
+def _row(source: Source, entry: Entry) -> "pd.Series[float] | None":
+    """Return an entry's best composition's row of the summary."""
+    frame = source.of_trial(entry.name)
+    chosen = frame[
+        (frame["composition"] == entry.composition) & (frame["latent_form"] == entry.latent_form)
+    ]
+    return None if chosen.empty else chosen.iloc[0]
+
+
+def _papers_system(entry: Entry) -> str:
+    """Return the paper's system that is nearest to a trial's model."""
+    model = entry.study.model
+    if model.name == "beta_vaegan":
+        return "vaegan_1" if getattr(model, "beta", None) == 0 else "vaegan_2"
+    return model.name
+
+
+def _published(entry: Entry, system: str, composition: str, form: str) -> Published | None:
+    # The paper does not say which form of L its svm_gamma had.
+    if form not in ("", "implicit"):
+        return None
+    place = Place("II", entry.study.dataset.name, system, composition, "f1_weighted")
+    return published_numbers().get(place)
