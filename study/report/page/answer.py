@@ -11,12 +11,13 @@ from study.report.page.parts import (
     Section,
     Table,
     difference,
+    noted,
     number,
     setting,
     with_interval,
     written,
 )
-from study.report.page.source import Entry, Source
+from study.report.page.source import Entry, Source, ranked
 from study.report.paper.names import composition_label, dataset_label, system_label
 from study.report.paper.published import (
     Place,
@@ -26,7 +27,9 @@ from study.report.paper.published import (
 )
 
 BAR = 150  # units that a bar is wide
-SAID = {"none": "none", "threshold": "threshold", "svm": "SVM"}
+SAID = {"svm": "SVM"}
+PAPERS = ("f1_weighted", "phi", "auroc_labels")
+"""Metrics of the paper's table III."""
 CONSTANT = "a constant answer"
 
 
@@ -45,100 +48,129 @@ def answer(source: Source) -> Section:
             "the two constant answers is the only baseline here."
         )
     reading = (
-        "Means over folds on test, with the weights of the best validation epoch; beside them "
+        "Means over folds on test, with the weights of the best validation epoch; under them "
         "95 % intervals, corrected for the training samples that folds share (Nadeau and "
         "Bengio 2003) and cut to the metric’s range. In the bars a dot is the mean, a "
         "line its interval, a diamond the paper’s number, and the upright line what the "
         "better constant answer scores. “Labels” is what saw validation labels: none, "
         "a threshold, or an SVM."
     )
-    return Section("answer", _headline(source), reading, tables, notes=notes)
+    return Section("answer", _headline(source), reading, tables, notes=notes, lede=_lede(source))
 
 
 def _headline(source: Source) -> str:
-    best = max(source.shown, key=lambda entry: -math.inf if math.isnan(entry.validation)
-               else entry.validation)  # fmt: skip
+    best = ranked(source.entries)[0]
     row = _row(source, best)
     if row is None:
         return f"{best.label}: no composition is defined in every fold"
     what = composition_label(best.composition, best.latent_form)
-    return (
-        f"{best.label} with {what} reaches a weighted F₁ of {written(row['f1_weighted_mean'])}"
-        " on test"
-    )
+    simple = ", a simple model," if best.fitted_once else ""
+    mean = written(row["f1_weighted_mean"])
+    return f"{best.label[0].upper()}{best.label[1:]}{simple} is best: weighted F₁ {mean} with {what}"
+
+
+def _lede(source: Source) -> str:
+    """Say what the headline leaves open: the interval, the best network, the paper."""
+    best, trained = ranked(source.entries)[0], source.shown[0]
+    row, said = _row(source, best), []
+    if row is None:
+        return ""
+    low, high = row["f1_weighted_low"], row["f1_weighted_high"]
+    if not math.isnan(low):
+        said.append(f"Its interval is {written(max(low, 0.0))} to {written(min(high, 1.0))}.")
+    other = _row(source, trained)
+    if trained != best and not trained.fitted_once and other is not None:
+        said.append(f"The best network is {trained.label} with {written(other['f1_weighted_mean'])}.")
+    constant = source.scores[source.scores["trial"] == best.name]["f1_weighted_constant"].mean()
+    said.append(f"The better constant answer scores {written(float(constant))}.")
+    published = {
+        place.system: found.mean for place, found in published_numbers().items()
+        if (place.table, place.dataset, place.metric)
+        == ("III", source.study.dataset.name, "f1_weighted")
+    }  # fmt: skip
+    if published:
+        system = max(published, key=lambda name: published[name])
+        said.append(f"The paper’s best is {system_label(system)} with {published[system]:.3f}.")
+    return "On test, chosen on validation. " + " ".join(said)
 
 
 def _of_search(source: Source) -> Iterator[Table]:
     (best,) = source.entries
-    rows = source.of_trial(best.name)
-    scale = _Scale.of(source, [best])
-    head = ["composition", "labels", "", "weighted F₁", "φ", "AUROC", "AUROC of labels"]
-    papers = _papers_system(best)
-    has_paper = any(_published(best, papers, *_key(row)) for _, row in rows.iterrows())
-    head += ["the paper’s F₁", "difference"] if has_paper else []
-    cells, marked = [], set()
-    for place, (_, row) in enumerate(rows.iterrows()):
-        key = _key(row)
-        found = _published(best, papers, *key)
-        if key == (best.composition, best.latent_form):
-            marked.add(place)
-        line = [Cell(composition_label(*key)), Cell(SAID[row["supervision"]])]
-        line += [scale.bar(row, found), *_metrics(row)]
-        if has_paper:
-            ours = row["f1_weighted_mean"] - found.mean if found else None
-            line += [number(found and found.mean), difference(ours)]
-        cells.append(line)
-    caption = f"{best.name}, every composition; the marked one is the best on validation"
-    if has_paper:
-        caption += f"; the paper’s numbers are of its {system_label(papers)}"
-    yield Table(head, cells, caption, frozenset(marked))
+    yield _compositions(source, best)
     if best.record.parameters:
         settings = [
             [Cell(key), Cell(setting(value), "number")]
             for key, value in best.record.parameters.items()
         ]
-        yield Table(["setting", "value"], settings, f"what {best.name} was trained with")
+        yield Table(["setting", "value"], settings, f"what {best.label} was trained with")
+
+
+def _compositions(source: Source, entry: Entry, *, folded: bool = False) -> Table:
+    """Return every composition of a trial."""
+    scale, papers = _Scale.of(source, [entry]), _papers_system(entry)
+    rows = [row for _, row in source.of_trial(entry.name).iterrows()]
+    published = [_published(entry, papers, *_key(row)) for row in rows]
+    has_paper = any(published)
+    cells = []
+    for row, found in zip(rows, published, strict=True):
+        line = [_decided(row), scale.bar(row, found), *_metrics(row)]
+        if has_paper:
+            ours = row["f1_weighted_mean"] - found.mean if found else None
+            line += [number(found and found.mean), difference(ours)]
+        cells.append(line)
+    head = ["composition", "", "weighted F₁", "φ", "AUROC", "AUROC of labels"]
+    head += ["the paper’s F₁", "difference"] if has_paper else []
+    own = (entry.composition, entry.latent_form)
+    marked = frozenset(place for place, row in enumerate(rows) if _key(row) == own)
+    caption = f"{entry.label}: every composition; the marked one is the best on validation"
+    if has_paper:
+        caption += f"; the paper’s numbers are of its {system_label(papers)}"
+    return Table(head, cells, caption, marked, folded)
 
 
 def _of_systems(source: Source) -> Iterator[Table]:
     for protocol in source.protocols:
-        entries = [entry for entry in source.entries if entry.protocol == protocol]
-        entries.sort(key=lambda e: e.fitted_once)
-        yield _systems_table(source, protocol, entries)
+        entries = ranked(entry for entry in source.entries if entry.protocol == protocol)
+        yield _systems(source, protocol, entries)
         yield _matrix(source, protocol, entries)
+        for entry in entries:
+            yield _compositions(source, entry, folded=True)
 
 
-def _systems_table(source: Source, protocol: str, entries: Sequence[Entry]) -> Table:
+def _systems(source: Source, protocol: str, entries: Sequence[Entry]) -> Table:
     scale = _Scale.of(source, entries)
-    head = ["system", "composition", "labels", "", "weighted F₁", "the paper’s", "φ"]
-    head += ["the paper’s", "AUROC of labels", "the paper’s", "AUROC"]
-    rows, means = [], []
-    for entry in entries:
-        row = _row(source, entry)
-        means.append(-math.inf if math.isnan(entry.validation) else entry.validation)
-        label = f"{entry.label} (simple)" if entry.fitted_once else entry.label
-        if row is None:
-            rows.append([Cell(label), *[number(None)] * (len(head) - 1)])
-            continue
-        name = str(row["system"])
-        papers = best_composition_published(source.study.dataset.name, name) or ""
-        f1, phi, labels = (
-            published_numbers().get(Place("III", source.study.dataset.name, name, papers, metric))
-            for metric in ("f1_weighted", "phi", "auroc_labels")
-        )
-        rows.append([
-            Cell(label), Cell(composition_label(entry.composition, entry.latent_form)),
-            Cell(SAID[row["supervision"]]), scale.bar(row, f1), _mean(row, "f1_weighted"),
-            number(f1 and f1.mean), _mean(row, "phi"), number(phi and phi.mean),
-            _mean(row, "auroc_labels"), number(labels and labels.mean), _mean(row, "auroc"),
-        ])  # fmt: skip
-    rows.append([Cell(CONSTANT), *[number(None)] * 3, number(scale.constant)]
-                + [number(None)] * (len(head) - 5))  # fmt: skip
+    head = ["system", "composition", "", "weighted F₁", "the paper’s", "φ", "the paper’s"]
+    head += ["AUROC of labels", "the paper’s", "AUROC"]
+    rows = [_system(source, entry, scale) for entry in entries]
+    rows.append([Cell(CONSTANT), Cell(""), Cell(""), number(scale.constant)])
+    rows = [[*row, *[Cell("")] * (len(head) - len(row))] for row in rows]
     caption = (
-        f"protocol {protocol}: each system with its composition of the best validation F₁, "
-        "the best of them marked; the paper’s numbers are of its own choice of composition"
+        f"protocol {protocol}: each system with its best composition, systems and compositions "
+        "ranked by weighted F₁ on validation; the paper’s numbers are of its own composition"
     )
-    return Table(head, rows, caption, frozenset({means.index(max(means))}))
+    return Table(head, rows, caption, frozenset({0}))
+
+
+def _system(source: Source, entry: Entry, scale: "_Scale") -> list[Cell]:
+    """Return a system's row: its numbers, each beside the paper's."""
+    label = noted(entry.label, "simple model" if entry.fitted_once else "")
+    row = _row(source, entry)
+    if row is None:
+        return [label, Cell("none is defined in every fold")]
+    dataset, name = source.study.dataset.name, str(row["system"])
+    papers = best_composition_published(dataset, name) or ""
+    published = [
+        published_numbers().get(Place("III", dataset, name, papers, metric)) for metric in PAPERS
+    ]
+    cells = [label, _decided(row), scale.bar(row, published[0])]
+    for metric, found in zip(PAPERS, published, strict=True):
+        cells += [_mean(row, metric), Cell(written(found.mean) if found else "", "number")]
+    return [*cells, _mean(row, "auroc")]
+
+
+def _decided(row: "pd.Series[str]") -> Cell:
+    seen = row["supervision"]
+    return noted(composition_label(*_key(row)), f"labels: {SAID.get(seen, seen)}")
 
 
 def _matrix(source: Source, protocol: str, entries: Sequence[Entry]) -> Table:
@@ -212,8 +244,10 @@ def _mean(row: "pd.Series[float]", metric: str) -> Cell:
 
 
 def _bold(value: float | None, largest: float | None) -> Cell:
+    if value is None or math.isnan(value):
+        return Cell("", "number")
     cell = number(value)
-    if value is None or value != largest:
+    if value != largest:
         return cell
     return Cell(Markup("<b>{}</b>").format(cell.text), "number")
 

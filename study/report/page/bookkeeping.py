@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
+from markupsafe import Markup
 
 from study.ledger import TrialRecord
 from study.report.page.parts import Cell, Section, Table, count, counted, number
@@ -100,7 +101,7 @@ def _failed(records: Sequence[TrialRecord]) -> Table | None:
     reasons = Counter(record.reason for record in failed)
     first = {record.reason: record.name for record in reversed(failed)}
     rows = [
-        [Cell(reason[:300]), count(times), Cell(first[reason])]
+        [Cell(reason[:300], "wrap"), count(times), Cell(first[reason])]
         for reason, times in reasons.most_common(MOST_ROWS)
     ]
     return Table(["reason", "trials", "the first"], rows, "failed") if rows else None
@@ -118,8 +119,9 @@ def _again(source: Source) -> Section:
     command = shlex.join(["python", "-m", "study.run", f"{study.name}.yaml"])
     return Section(
         "again", "To run it again",
-        f"Save the study file below as {study.name}.yaml and start `{command}`. With the same "
-        "data (the hashes say so) and versions, the CPU gives the same scores, byte for byte.",
+        Markup("Save the study file below as {}.yaml and start <code>{}</code>. With the same "
+               "data (the hashes say so) and versions, the CPU gives the same scores, byte for "
+               "byte.").format(study.name, command),
         tables=[Table(["data", "sha256"], rows), Table(["version of", ""], versions)],
         text={f"{study.name}.yaml": file},
     )  # fmt: skip

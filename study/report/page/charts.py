@@ -8,14 +8,16 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from study.report.page.parts import Picture
 
@@ -35,7 +37,11 @@ _STYLE = {
     "xtick.labelsize": LETTER - 1,
     "ytick.labelsize": LETTER - 1,
     "legend.fontsize": LETTER - 1,
-    "legend.frameon": False,
+    "legend.frameon": True,
+    "legend.facecolor": PAPER,
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.8,
+    "legend.fancybox": False,
     "legend.handlelength": 1.4,
     "text.color": INK,
     "axes.labelcolor": MUTED,
@@ -58,6 +64,10 @@ _STYLE = {
 }
 
 
+_LONG = re.compile(r"(\d+\.\d\d)\d+")
+"""Numbers with more digits than can be seen."""
+
+
 @contextmanager
 def page_style() -> Iterator[None]:
     """Draw as the page does, while this lasts."""
@@ -66,11 +76,12 @@ def page_style() -> Iterator[None]:
 
 
 def panel(x: str, y: str, *, wide: bool = False) -> tuple[Figure, Axes]:
-    """Return an empty picture whose axes are called `x` and `y`, with lines across."""
+    """Return an empty picture with lines across; `y` stands above its axis, to be read level."""
     figure = Figure(figsize=WIDE if wide else PANEL)
     width, height = figure.get_size_inches()
-    axes = figure.add_axes((0.66 / width, 0.5 / height, 1 - 0.78 / width, 1 - 0.62 / height))
-    axes.set(xlabel=x, ylabel=y)
+    axes = figure.add_axes((0.55 / width, 0.5 / height, 1 - 0.67 / width, 1 - 0.8 / height))
+    axes.set_xlabel(x)
+    axes.set_title(y, loc="left", fontsize=LETTER, color=MUTED, x=-0.3 / width, pad=8)
     axes.grid(axis="y")
     axes.tick_params(length=3, width=0.6)
     return figure, axes
@@ -83,6 +94,20 @@ def picture(figure: Figure, caption: str, *, wide: bool = False) -> Picture:
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(sink, format="svg", metadata=metadata)
     return Picture(_for_page(sink.getvalue(), caption), caption, wide)
+
+
+def logarithmic(axes: Axes, *names: Literal["x", "y"]) -> None:
+    """Give axes a logarithmic scale with a few plain numbers."""
+    for name in names:
+        axes.set(**{f"{name}scale": "log"})
+        _few_numbers(axes.xaxis if name == "x" else axes.yaxis)
+
+
+def _few_numbers(axis: Axis) -> None:
+    axis.set_major_locator(LogLocator(numticks=5))
+    axis.set_minor_locator(LogLocator(subs=(2, 5), numticks=5))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def legend(axes: Axes, **where: Any) -> None:
@@ -107,7 +132,7 @@ def _for_page(text: str, said: str) -> Markup:
     text = opening + text[text.index(">") + 1 :]
     text = re.sub(r'<g id="[^"]*">', "<g>", text)  # the same in every picture
     text = re.sub(r"font: (?:\w+ )*([\d.]+px)[^;\"]*", r"font-size: \1", text)
-    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
+    text = re.sub(r"<[^>]*>", lambda tag: _LONG.sub(r"\1", tag[0]), text)
     for colour, name in VARIABLES.items():
         text = text.replace(colour, f"var(--{name})")
     return Markup(re.sub(r"\n\s*", "\n", text))

@@ -66,7 +66,7 @@ def _differences(source: Source) -> Section:
         tables = [t for t in [_against(best, frame[frame["compared"] == kind], kind)] if t]
     return Section(
         "differences", "Which differences are real",
-        "Differences in weighted F₁ to what is best on validation, fold by fold, with 95 % "
+        "Weighted F₁ less that of what is best on validation, fold by fold, with 95 % "
         "intervals and p of the resampled t-test (Nadeau and Bengio 2003), corrected for their "
         "number (Holm). An interval that holds 0 says that these folds cannot tell the two "
         "apart.",
@@ -84,12 +84,12 @@ def _against(best: Entry, frame: pd.DataFrame, kind: str) -> Table | None:
             label = (system_label(row[f"{other}_system"]) if kind == "models" else
                      composition_label(row[f"{other}_composition"], row[f"{other}_latent_form"]))
             # The difference is first minus second.
-            value = -sign * row["difference"]
-            ends = sorted(-sign * row[end] for end in ("low", "high"))
+            value = sign * row["difference"]
+            ends = sorted(sign * row[end] for end in ("low", "high"))
             interval = NONE if np.isnan(ends[0]) else f"{written(ends[0])} to {written(ends[1])}"
             rows.append((value, [Cell(label), difference(value), Cell(interval, "number"),
                                  number(row["p_holm"]), count(int(row["folds"]))]))  # fmt: skip
-    rows.sort(key=lambda row: (-row[0] if row[0] == row[0] else np.inf))
+    rows.sort(key=lambda row: -row[0] if row[0] == row[0] else np.inf)
     head = [{"models": "system"}.get(kind, "composition"), "difference", "interval", "p", "folds"]
     what = composition_label(best.composition, best.latent_form)
     caption = f"against {best.label}" + (f", all with {what}" if kind == "models" else f", {what}")
@@ -198,7 +198,7 @@ def _called(name: str) -> str:
     found = PAGE.fullmatch(name)
     assert found is not None
     number_ = found[2] if found[1] == "figure" else ("I", "II", "III", "IV")[int(found[2]) - 1]
-    return f"{found[1]} {number_}" + (f", protocol {found[3]}" if found[3] else "")
+    return f"{found[1].capitalize()} {number_}" + (f", protocol {found[3]}" if found[3] else "")
 
 
 def _table(source: Source, name: str) -> Iterator[Table]:
@@ -220,7 +220,7 @@ def _table(source: Source, name: str) -> Iterator[Table]:
     first = ["composition"] if by_composition else ["system", "composition", "choice"][: len(heads)]
     yield Table([*first, *columns],
                 [[*map(Cell, key), *(row.get(name, number(None)) for name in columns)]
-                 for key, row in cells.items()], _called(name))  # fmt: skip
+                 for key, row in cells.items()], _called(name), folded=True)  # fmt: skip
 
 
 def _beside(row: dict[str, float | None]) -> Cell:

@@ -59,16 +59,16 @@ def error_sections(source: Source) -> list[Section]:
             "D, both logarithmic. Lines are where decisions turn, fitted on validation: the grid’s "
             "λ and τ (whole) and the SVM (dashed). Normal samples should lie on one side of "
             "them; where clouds overlap, no boundary of R and D helps.",
-            pictures=errors,
+            columns=2, pictures=errors,
             notes=[few] if errors else ["Nothing here has both errors."],
         ),
         Section(
             "norms", "Latent norms",
-            "On the left norms of training samples and the density of the χ distribution, "
+            "First the norms of training samples and the density of the χ distribution, "
             "nothing fitted: under a Gaussian posterior as wide as the prior they are one "
-            "(Kolmogorov-Smirnov distance, 0 is equal). On the right norms of test samples; only "
+            "(Kolmogorov-Smirnov distance, 0 is equal). Beside them the norms of test samples; only "
             "where the classes differ can L(x) add to the score.",
-            pictures=norms, notes=[] if norms else ["Nothing here has a latent norm."],
+            columns=2, pictures=norms, notes=[] if norms else ["Nothing here has a latent norm."],
         ),
         Section(
             "curves", "ROC and precision-recall",
@@ -76,7 +76,7 @@ def error_sections(source: Source) -> list[Section]:
             "validation. A ring far from the curve’s best corner says that the threshold, not "
             "the score, is at fault. Precision depends on the share of abnormal samples, "
             "which is drawn as a level line.",
-            pictures=curves, notes=[f"Fold {FOLD}, its test samples."] if curves else [],
+            columns=2, pictures=curves, notes=[f"Fold {FOLD}, its test samples."] if curves else [],
         ),
     ]  # fmt: skip
 
@@ -109,7 +109,7 @@ def _cloud(fitted: Fitted) -> Picture:
     """Draw R against D of test samples, with the boundaries."""
     test = fitted.errors.test
     figure, axes = charts.panel("R(x)", "D(x)")
-    axes.set(xscale="log", yscale="log")
+    charts.logarithmic(axes, "x", "y")
     values = {name: _positive(test.values[name]) for name in (R, D)}
     for label, colour in enumerate((MUTED, ACCENT)):
         members = np.flatnonzero(test.label == label)
@@ -224,7 +224,8 @@ def _positive(values: Float) -> Float:
 def _span(values: Float) -> Float:
     """Return `(GRID,)` places of a logarithmic axis that hold all but stray values."""
     low, high = np.quantile(values, (0.001, 0.999))
-    return np.geomspace(low / 1.3, high * 1.3, GRID)
+    room = (high / low) ** 0.15
+    return np.geomspace(low / room, high * room, GRID)
 
 
 def _middle(values: Float) -> Float:

@@ -32,12 +32,14 @@ class Table:
         rows: cells by row.
         caption: what the rows are; "" for none.
         marked: numbers of the rows that are the answer.
+        folded: whether only its caption is seen at first.
     """
 
     head: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     marked: frozenset[int] = frozenset()
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ class Section:
         pictures: shown side by side as far as there is room.
         notes: what was left out, or why there is nothing to show.
         text: preformatted text by title, folded away.
-        folded: whether pictures are folded away.
+        folded: whether its pictures are not seen at first.
+        columns: pictures side by side where there is room, 2 or 3.
+        lede: said before how to read.
     """
 
     key: str
@@ -78,6 +82,8 @@ class Section:
     notes: Sequence[str] = ()
     text: dict[str, str] = field(default_factory=dict)
     folded: bool = False
+    columns: int = 3
+    lede: str = ""
 
 
 def number(value: float | None, digits: int = 3) -> Cell:
@@ -91,13 +97,18 @@ def count(value: int) -> Cell:
 
 
 def with_interval(mean: float | None, low: float, high: float, floor: float = 0.0) -> Cell:
-    """Return a mean with its interval, whose ends are cut to `floor` and 1."""
+    """Return a mean over its interval, whose ends are cut to `floor` and 1."""
     if mean is None or math.isnan(mean):
         return number(None)
     if math.isnan(low):
         return number(mean)
     ends = f"{written(max(low, floor))} to {written(min(high, 1.0))}"
-    return Cell(Markup("{} <small>{}</small>").format(written(mean), ends), "number")
+    return Cell(Markup("{}<small>{}</small>").format(written(mean), ends), "number")
+
+
+def noted(text: str, note: str) -> Cell:
+    """Return a cell with a note under what it says."""
+    return Cell(Markup("{}<small>{}</small>").format(text, note)) if note else Cell(text)
 
 
 def written(value: float | None, digits: int = 3) -> str:

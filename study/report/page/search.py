@@ -207,7 +207,7 @@ class _Positions:
             axes.set_xticks(range(len(self._choices)), self._choices)
             axes.set_xlim(-0.5, len(self._choices) - 0.5)
         elif self._is_log:
-            axes.set_xscale("log")
+            charts.logarithmic(axes, "x")
 
 
 def _scatter(axes: Any, x: Sequence[float], records: Sequence[TrialRecord], kept: Any) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -123,8 +123,7 @@ class Source:
         """Entries that are drawn: the best networks by validation, of the first protocol."""
         first = [entry for entry in self.entries if entry.protocol == self.protocols[0]]
         trained = [entry for entry in first if not entry.fitted_once] or first
-        ranked = sorted(trained, key=lambda e: (-_or_least(e.validation), e.record.number))
-        return ranked[:SHOWN]
+        return ranked(trained)[:SHOWN]
 
     def of_trial(self, trial: str) -> pd.DataFrame:
         """Return a trial's rows of `summary`, compositions in their order."""
@@ -167,6 +166,11 @@ class Source:
         if not self.study.systems:
             return record.name
         return system_label(system_parameters(self.study, record.number)["system"])
+
+
+def ranked(entries: Iterable[Entry]) -> list[Entry]:
+    """Return entries by their best composition on validation, the best first."""
+    return sorted(entries, key=lambda e: (-_or_least(e.validation), e.record.number))
 
 
 def _or_least(value: float) -> float:

@@ -29,11 +29,11 @@ def learning(source: Source) -> Section:
             pictures += [p for p in (_folds(entry, rows), _losses(entry, rows)) if p]
     return Section(
         "learning", "Learning curves",
-        "On the left the metric on validation: grey lines are folds, the coloured one their "
+        "First the metric on validation: grey lines are folds, the coloured one their "
         "mean; a ring is the epoch whose weights were kept. A mean that still rises at the end "
-        "asks for more epochs, lines far apart for more folds. On the right the losses of an "
-        "epoch, means over folds. In the picture of all trials a dot is where one was stopped.",
-        pictures=pictures, notes=notes or ([] if pictures else ["Nothing here is trained."]),
+        "asks for more epochs, lines far apart for more folds. Beside it the losses of an "
+        "epoch, means over folds. In a picture of all trials a dot is where one was stopped.",
+        columns=2, pictures=pictures, notes=notes or ([] if pictures else ["Nothing here is trained."]),
     )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def _losses(entry: Entry, rows: pd.DataFrame) -> Picture | None:
         axes.plot(mean.index, mean, DASHES[place % len(DASHES)], label=name.replace("_", " "),
                   color=(INK, ACCENT, MUTED)[place % 3], linewidth=1.3)  # fmt: skip
     if all((rows[name].dropna() > 0).all() for name in names):
-        axes.set_yscale("log")
+        charts.logarithmic(axes, "y")
     axes.xaxis.get_major_locator().set_params(integer=True)
     charts.legend(axes, loc="best")
     return charts.picture(figure, f"{entry.label}: losses")
