@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
@@ -66,7 +67,9 @@ def _headline(source: Source) -> str:
     what = composition_label(best.composition, best.latent_form)
     simple = ", a simple model," if best.fitted_once else ""
     mean = written(row["f1_weighted_mean"])
-    return f"{best.label[0].upper()}{best.label[1:]}{simple} is best: weighted F₁ {mean} with {what}"
+    return (
+        f"{best.label[0].upper()}{best.label[1:]}{simple} is best: weighted F₁ {mean} with {what}"
+    )
 
 
 def _lede(source: Source) -> str:
@@ -80,7 +83,9 @@ def _lede(source: Source) -> str:
         said.append(f"Its interval is {written(max(low, 0.0))} to {written(min(high, 1.0))}.")
     other = _row(source, trained)
     if trained != best and not trained.fitted_once and other is not None:
-        said.append(f"The best network is {trained.label} with {written(other['f1_weighted_mean'])}.")
+        said.append(
+            f"The best network is {trained.label} with {written(other['f1_weighted_mean'])}."
+        )
     constant = source.scores[source.scores["trial"] == best.name]["f1_weighted_constant"].mean()
     said.append(f"The better constant answer scores {written(float(constant))}.")
     published = {
@@ -113,13 +118,14 @@ def _compositions(source: Source, entry: Entry, *, folded: bool = False) -> Tabl
     has_paper = any(published)
     cells = []
     for row, found in zip(rows, published, strict=True):
-        line = [_decided(row), scale.bar(row, found), *_metrics(row)]
+        line = [_decided(row), _mean(row, "f1_weighted")]
         if has_paper:
-            ours = row["f1_weighted_mean"] - found.mean if found else None
-            line += [number(found and found.mean), difference(ours)]
-        cells.append(line)
-    head = ["composition", "", "weighted F₁", "φ", "AUROC", "AUROC of labels"]
-    head += ["the paper’s F₁", "difference"] if has_paper else []
+            line += [_papers(found), _less(row, found)]
+        metrics = (_mean(row, metric) for metric in ("phi", "auroc", "auroc_labels"))
+        cells.append([*line, scale.bar(row, found), *metrics])
+    head = ["composition", "weighted F₁"]
+    head += ["the paper’s", "difference"] if has_paper else []
+    head += ["", "φ", "AUROC", "AUROC of labels"]
     own = (entry.composition, entry.latent_form)
     marked = frozenset(place for place, row in enumerate(rows) if _key(row) == own)
     caption = f"{entry.label}: every composition; the marked one is the best on validation"
@@ -139,10 +145,10 @@ def _of_systems(source: Source) -> Iterator[Table]:
 
 def _systems(source: Source, protocol: str, entries: Sequence[Entry]) -> Table:
     scale = _Scale.of(source, entries)
-    head = ["system", "composition", "", "weighted F₁", "the paper’s", "φ", "the paper’s"]
+    head = ["system", "weighted F₁", "the paper’s", "", "φ", "the paper’s"]
     head += ["AUROC of labels", "the paper’s", "AUROC"]
     rows = [_system(source, entry, scale) for entry in entries]
-    rows.append([Cell(CONSTANT), Cell(""), Cell(""), number(scale.constant)])
+    rows.append([Cell(CONSTANT), number(scale.constant)])
     rows = [[*row, *[Cell("")] * (len(head) - len(row))] for row in rows]
     caption = (
         f"protocol {protocol}: each system with its best composition, systems and compositions "
@@ -153,43 +159,53 @@ def _systems(source: Source, protocol: str, entries: Sequence[Entry]) -> Table:
 
 def _system(source: Source, entry: Entry, scale: "_Scale") -> list[Cell]:
     """Return a system's row: its numbers, each beside the paper's."""
-    label = noted(entry.label, "simple model" if entry.fitted_once else "")
     row = _row(source, entry)
     if row is None:
-        return [label, Cell("none is defined in every fold")]
+        return [noted(entry.label, "no composition is defined in every fold")]
     dataset, name = source.study.dataset.name, str(row["system"])
     papers = best_composition_published(dataset, name) or ""
-    published = [
+    f1, phi, labels = (
         published_numbers().get(Place("III", dataset, name, papers, metric)) for metric in PAPERS
-    ]
-    cells = [label, _decided(row), scale.bar(row, published[0])]
-    for metric, found in zip(PAPERS, published, strict=True):
-        cells += [_mean(row, metric), Cell(written(found.mean) if found else "", "number")]
-    return [*cells, _mean(row, "auroc")]
+    )
+    note = composition_label(entry.composition, entry.latent_form)
+    note = f"{note}; simple model" if entry.fitted_once else note
+    return [
+        noted(entry.label, f"{note}; labels: {_seen(row)}"),
+        _mean(row, "f1_weighted"), _papers(f1), scale.bar(row, f1),
+        _mean(row, "phi"), _papers(phi), _mean(row, "auroc_labels"), _papers(labels),
+        _mean(row, "auroc"),
+    ]  # fmt: skip
 
 
-def _decided(row: "pd.Series[str]") -> Cell:
-    seen = row["supervision"]
-    return noted(composition_label(*_key(row)), f"labels: {SAID.get(seen, seen)}")
+def _decided(row: "pd.Series[Any]") -> Cell:
+    return noted(composition_label(*_key(row)), f"labels: {_seen(row)}")
+
+
+def _seen(row: "pd.Series[Any]") -> str:
+    """Return what saw validation labels."""
+    return str(SAID.get(row["supervision"], row["supervision"]))
+
+
+def _papers(found: Published | None) -> Cell:
+    return Cell(written(found.mean) if found else "", "number")
+
+
+def _less(row: "pd.Series[Any]", found: Published | None) -> Cell:
+    return difference(row["f1_weighted_mean"] - found.mean) if found else Cell("", "number")
 
 
 def _matrix(source: Source, protocol: str, entries: Sequence[Entry]) -> Table:
     """Return weighted F1 by composition and system."""
-    means = {
-        (entry.name, *_key(row)): row["f1_weighted_mean"]
+    means = [
+        {_key(row): float(row["f1_weighted_mean"])
+         for _, row in source.of_trial(entry.name).iterrows()}
         for entry in entries
-        for _, row in source.of_trial(entry.name).iterrows()
-    }
-    keys = dict.fromkeys(key for _, *key in means for key in [tuple(key)])
-    largest = {
-        entry.name: max((v for (name, *_), v in means.items() if name == entry.name and v == v),
-                        default=None)
-        for entry in entries
-    }  # fmt: skip
+    ]  # fmt: skip
+    largest = [max((v for v in each.values() if not math.isnan(v)), default=0.0) for each in means]
     rows = [
         [Cell(composition_label(*key))]
-        + [_bold(means.get((entry.name, *key)), largest[entry.name]) for entry in entries]
-        for key in keys
+        + [_bold(each.get(key), most) for each, most in zip(means, largest, strict=True)]
+        for key in dict.fromkeys(key for each in means for key in each)
     ]
     head = ["composition", *(entry.label for entry in entries)]
     return Table(head, rows, f"protocol {protocol}: weighted F₁ of every composition on test, "
@@ -212,7 +228,7 @@ class _Scale:
         return cls(0.0 if math.isnan(least) else max(0.0, math.floor(least * 20 - 0.5) / 20),
                    constant)  # fmt: skip
 
-    def bar(self, row: "pd.Series[float]", published: Published | None) -> Cell:
+    def bar(self, row: "pd.Series[Any]", published: Published | None) -> Cell:
         """Return mean, interval, constant answer and the paper's number, drawn."""
         mean, low, high = (row[f"f1_weighted_{end}"] for end in ("mean", "low", "high"))
         if math.isnan(mean):
@@ -221,7 +237,9 @@ class _Scale:
         if not math.isnan(low):
             parts.append(f'<path class="span" d="M{self._at(low)} 8H{self._at(high)}"/>')
         if published is not None:
-            parts.append(f'<path class="paper" d="M{self._at(published.mean)} 3.5l4 4.5-4 4.5-4-4.5z"/>')
+            parts.append(
+                f'<path class="paper" d="M{self._at(published.mean)} 3.5l4 4.5-4 4.5-4-4.5z"/>'
+            )
         parts.append(f'<circle cx="{self._at(mean)}" cy="8" r="3.4"/>')
         said = f"{mean:.3f} on a scale from {self.low:.2f} to 1"
         return Cell(Markup(
@@ -234,16 +252,12 @@ class _Scale:
         return f"{share * BAR:.1f}"
 
 
-def _metrics(row: "pd.Series[float]") -> list[Cell]:
-    return [_mean(row, metric) for metric in ("f1_weighted", "phi", "auroc", "auroc_labels")]
-
-
-def _mean(row: "pd.Series[float]", metric: str) -> Cell:
+def _mean(row: "pd.Series[Any]", metric: str) -> Cell:
     mean, low, high = (row[f"{metric}_{end}"] for end in ("mean", "low", "high"))
     return with_interval(mean, low, high, floor=-1.0 if metric == "phi" else 0.0)
 
 
-def _bold(value: float | None, largest: float | None) -> Cell:
+def _bold(value: float | None, largest: float) -> Cell:
     if value is None or math.isnan(value):
         return Cell("", "number")
     cell = number(value)
@@ -252,11 +266,11 @@ def _bold(value: float | None, largest: float | None) -> Cell:
     return Cell(Markup("<b>{}</b>").format(cell.text), "number")
 
 
-def _key(row: "pd.Series[str]") -> tuple[str, str]:
+def _key(row: "pd.Series[Any]") -> tuple[str, str]:
     return row["composition"], row["latent_form"]
 
 
-def _row(source: Source, entry: Entry) -> "pd.Series[float] | None":
+def _row(source: Source, entry: Entry) -> "pd.Series[Any] | None":
     """Return an entry's best composition's row of the summary."""
     frame = source.of_trial(entry.name)
     chosen = frame[

@@ -30,8 +30,8 @@ def _timing(source: Source) -> Section:
     )
     by_trial["epoch_seconds"] = by_trial["train_seconds"] / by_trial["epochs"]
     hours = float((timings["train_seconds"] + timings["evaluate_seconds"]).sum()) / 3600
-    where = [f"{device} on {host} ({counted(int(n), 'fold')})" for (device, host), n
-             in timings.groupby(["device", "host"]).size().head(MOST_ROWS).items()]  # fmt: skip
+    places = Counter(f"{row.device} on {row.host}" for row in timings.itertuples())
+    where = [f"{at} ({counted(folds, 'fold')})" for at, folds in places.most_common(MOST_ROWS)]
     few = len(by_trial) <= MOST_ROWS
     return Section(
         "timing", "Time",
@@ -46,7 +46,7 @@ def _each(source: Source, by_trial: pd.DataFrame) -> Table:
     labels = {e.name: f"{e.label}, {e.protocol}" for e in source.entries if source.study.systems}
     rows = [
         [Cell(name), Cell(labels.get(name, "")), count(int(row["epochs"])), *_seconds(row)]
-        for name, row in by_trial.iterrows()
+        for name, (_, row) in zip(map(str, by_trial.index), by_trial.iterrows(), strict=True)
     ]
     return Table(["trial", "system", *_HEAD] if labels else ["trial", *_HEAD],
                  rows if labels else [[first, *rest] for first, _, *rest in rows])  # fmt: skip
@@ -71,7 +71,7 @@ def _seconds(row: "pd.Series[float]") -> Iterator[Cell]:
 
 
 def _endings(source: Source) -> Section:
-    states = Counter(record.state for record in source.records)
+    states = Counter(str(record.state) for record in source.records)
     said = "; ".join(f"{states[state]:,} {name}" for state, name in
                      (("completed", "completed"), ("pruned", "stopped early"), ("failed", "failed"))
                      if states[state])  # fmt: skip

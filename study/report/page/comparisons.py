@@ -81,8 +81,11 @@ def _against(best: Entry, frame: pd.DataFrame, kind: str) -> Table | None:
     for side, other, sign in (("first", "second", -1), ("second", "first", 1)):
         mask = np.logical_and.reduce([frame[f"{side}_{k}"] == v for k, v in own.items()])
         for _, row in frame[mask].iterrows():
-            label = (system_label(row[f"{other}_system"]) if kind == "models" else
-                     composition_label(row[f"{other}_composition"], row[f"{other}_latent_form"]))
+            label = (
+                system_label(row[f"{other}_system"])
+                if kind == "models"
+                else composition_label(row[f"{other}_composition"], row[f"{other}_latent_form"])
+            )
             # The difference is first minus second.
             value = sign * row["difference"]
             ends = sorted(sign * row[end] for end in ("low", "high"))
@@ -127,10 +130,11 @@ def _patients(source: Source) -> Section:
     for entry in source.entries if not frame.empty else ():
         for _, row in _of_entry(frame, entry).iterrows():
             cells = [
-                with_interval(*(row[f"{metric}{end}"] for end in ("", "_patient_low",
-                                                                  "_patient_high")), floor=floor)
+                with_interval(
+                    row[metric], row[f"{metric}_patient_low"], row[f"{metric}_patient_high"], floor
+                )
                 for metric, floor in (("f1_weighted", 0.0), ("f1_anomaly", 0.0), ("phi", -1.0))
-            ]  # fmt: skip
+            ]
             rows.append([Cell(entry.label), *cells, count(int(row["patients"]))])
     return Section(
         "patients", "For a new patient",

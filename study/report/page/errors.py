@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from study.report.page.source import BEST, FOLD, Entry, Source
 from study.report.paper.figures_of_norms import fit_chi
 from study.report.paper.names import composition_label
 from study.scores.components import CompositionError, FoldErrors, SplitErrors
-from study.scores.compositions import D, L, R, FittedComposition, find_composition
+from study.scores.compositions import D, FittedComposition, L, R, find_composition
 from study.scores.settings import LatentForm
 
 MOST_SAMPLES = 400
@@ -26,7 +26,7 @@ CURVES = ("reconstruction", "discrimination", "lambda_grid", "svm_lambda", "outl
 BOUNDARIES = {"lambda_grid": "-", "svm_lambda": "--"}
 NAMES = ("normal", "abnormal")
 
-Float = npt.NDArray[np.float64]
+Float = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def error_sections(source: Source) -> list[Section]:
             "norms", "Latent norms",
             "First the norms of training samples and the density of the χ distribution, "
             "nothing fitted: under a Gaussian posterior as wide as the prior they are one "
-            "(Kolmogorov-Smirnov distance, 0 is equal). Beside them the norms of test samples; only "
-            "where the classes differ can L(x) add to the score.",
+            "(Kolmogorov-Smirnov distance, 0 is equal). Beside them the norms of test samples: "
+            "only where the classes differ can L(x) add to the score.",
             columns=2, pictures=norms, notes=[] if norms else ["Nothing here has a latent norm."],
         ),
         Section(
@@ -144,7 +144,7 @@ def _norms(source: Source, fitted: Fitted) -> Iterator[Picture]:
     fit = fit_chi(trained, size)
     figure, axes = charts.panel("latent norm", "density")
     bins = np.histogram_bin_edges(trained, bins=50)
-    axes.hist(trained, bins, density=True, color=MUTED, alpha=0.5, histtype="stepfilled",
+    axes.hist(trained, bins.tolist(), density=True, color=MUTED, alpha=0.5, histtype="stepfilled",
               label=f"training, {said}")  # fmt: skip
     from scipy import stats
 
@@ -160,7 +160,7 @@ def _norms(source: Source, fitted: Fitted) -> Iterator[Picture]:
     for label, colour in enumerate((MUTED, ACCENT)):
         values = test.values[L][test.label == label]
         if len(values):
-            axes.hist(values, bins, density=True, color=colour, alpha=0.5, label=NAMES[label],
+            axes.hist(values, bins.tolist(), density=True, color=colour, alpha=0.5, label=NAMES[label],
                       histtype="stepfilled")  # fmt: skip
     charts.legend(axes, loc="best")
     yield charts.picture(figure, f"{fitted.entry.label}: test")
@@ -193,7 +193,8 @@ def _curves(fitted: Fitted) -> Iterator[Picture]:
     for place, ((name, form), composition) in enumerate(fitted.compositions.items()):
         score = composition.score(test)
         is_own = place == len(fitted.compositions) - 1
-        drawn = {"color": ACCENT if is_own else MUTED, "linewidth": 1.8 if is_own else 1.1}
+        drawn: dict[str, Any] = {"color": ACCENT if is_own else MUTED}
+        drawn |= {"linewidth": 1.8 if is_own else 1.1}
         drawn |= {"linestyle": "-" if is_own else next(dashes), "zorder": 3 if is_own else 2}
         false, true, _ = roc_curve(test.label, score)
         at = charts.thinned(len(false), CURVE_POINTS)
@@ -206,8 +207,9 @@ def _curves(fitted: Fitted) -> Iterator[Picture]:
         hits = float(called[test.label == 1].mean())
         if called.any():
             false_alarms, precise = called[test.label == 0].mean(), test.label[called].mean()
-            for axes, spot in ((roc_axes, (false_alarms, hits)), (recall_axes, (hits, precise))):
-                axes.scatter(*spot, s=30, facecolor="none", edgecolor=drawn["color"], zorder=4)
+            spots = ((roc_axes, false_alarms, hits), (recall_axes, hits, precise))
+            for axes, x, y in spots:
+                axes.scatter(x, y, s=30, facecolor="none", edgecolor=drawn["color"], zorder=4)
     charts.legend(roc_axes, loc="lower right", title="AUROC", alignment="right")
     for axes in (roc_axes, recall_axes):
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
@@ -225,7 +227,7 @@ def _span(values: Float) -> Float:
     """Return `(GRID,)` places of a logarithmic axis that hold all but stray values."""
     low, high = np.quantile(values, (0.001, 0.999))
     room = (high / low) ** 0.15
-    return np.geomspace(low / room, high * room, GRID)
+    return np.asarray(np.geomspace(low / room, high * room, GRID))
 
 
 def _middle(values: Float) -> Float:

@@ -90,8 +90,9 @@ def _reconstructions(source: Source) -> Section:
         "samples", "Real and reconstructed samples",
         "Validation samples with the smallest, the median and the largest reconstruction error "
         "of their class, real (dark) and reconstructed (in colour); below, the absolute error "
-        "along the sample, on one scale for all samples of a model. A good model errs on abnormal samples, at the place where they are "
-        "abnormal; a normal sample that is as bad as they are is a false alarm to come.",
+        "along the sample, on one scale for all samples of a model. A good model errs on "
+        "abnormal samples, at the place where they are abnormal; a normal sample that is as bad "
+        "as they are is a false alarm to come.",
         pictures=pictures,
         notes=_said(pictures, drawn),
     )  # fmt: skip
@@ -122,7 +123,7 @@ def _beats(entry: Entry, frame: pd.DataFrame, length: int) -> list[Picture]:
 
 
 def _beat(row: "pd.Series[Any]", length: int, largest: float, caption: str) -> Picture:
-    """Draw a sample's first channel over its reconstruction, and the error, a share of `largest`."""
+    """Draw a sample's first channel, its reconstruction, and the error as a share of `largest`."""
     figure, axes = charts.panel("time step", "")
     real, found = (np.asarray(row[name])[:length] for name in ("values", "reconstruction"))
     error = np.abs(real - found)

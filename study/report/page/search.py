@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.collections import LineCollection
+from matplotlib.ticker import MaxNLocator
 
 from study.ledger import TrialRecord
 from study.proposal import frozen_trial
@@ -40,7 +41,7 @@ def _over_time(source: Source) -> Section:
         [r.best_value if r.state == "completed" else math.nan for r in records]
     )
     axes.step([r.number for r in records], best, where="post", color=ACCENT, linewidth=1.2)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     failed = [r.number for r in records if r.state == "failed"]
     if failed:
         floor = axes.get_ylim()[0]

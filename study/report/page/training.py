@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.collections import LineCollection
+from matplotlib.ticker import MaxNLocator
 
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
@@ -33,7 +34,8 @@ def learning(source: Source) -> Section:
         "mean; a ring is the epoch whose weights were kept. A mean that still rises at the end "
         "asks for more epochs, lines far apart for more folds. Beside it the losses of an "
         "epoch, means over folds. In a picture of all trials a dot is where one was stopped.",
-        columns=2, pictures=pictures, notes=notes or ([] if pictures else ["Nothing here is trained."]),
+        columns=2, pictures=pictures,
+        notes=notes or ([] if pictures else ["Nothing here is trained."]),
     )  # fmt: skip
 
 
@@ -69,7 +71,7 @@ def _folds(entry: Entry, rows: pd.DataFrame) -> Picture | None:
         axes.scatter([best["epoch"]], [best["value"]], s=28, facecolor="none", edgecolor=INK)
     mean = known.groupby("epoch")["value"].mean()
     axes.plot(mean.index, mean, color=ACCENT, linewidth=1.8)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return charts.picture(figure, f"{entry.label}: folds on validation")
 
 
@@ -84,7 +86,7 @@ def _losses(entry: Entry, rows: pd.DataFrame) -> Picture | None:
                   color=(INK, ACCENT, MUTED)[place % 3], linewidth=1.3)  # fmt: skip
     if all((rows[name].dropna() > 0).all() for name in names):
         charts.logarithmic(axes, "y")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     charts.legend(axes, loc="best")
     return charts.picture(figure, f"{entry.label}: losses")
 
