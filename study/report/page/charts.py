@@ -30,7 +30,7 @@ LETTER = 10.5
 MOST_POINTS = 1500
 """Points of one kind that a picture holds; more are drawn from evenly."""
 
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "font.size": LETTER,
     "axes.labelsize": LETTER,

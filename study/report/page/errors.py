@@ -26,7 +26,7 @@ CURVES = ("reconstruction", "discrimination", "lambda_grid", "svm_lambda", "outl
 BOUNDARIES = {"lambda_grid": "-", "svm_lambda": "--"}
 NAMES = ("normal", "abnormal")
 
-Float = npt.NDArray[np.floating]
+Float = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _cloud(fitted: Fitted) -> Picture:
     test = fitted.errors.test
     figure, axes = charts.panel("R(x)", "D(x)")
     charts.logarithmic(axes, "x", "y")
-    values = {name: _positive(test.values[name]) for name in (R, D)}
+    values = {name: _positive(np.asarray(test.values[name], dtype=np.float64)) for name in (R, D)}
     for label, colour in enumerate((MUTED, ACCENT)):
         members = np.flatnonzero(test.label == label)
         shown = members[charts.thinned(len(members), MOST_SAMPLES)]
@@ -156,12 +156,14 @@ def _norms(source: Source, fitted: Fitted) -> Iterator[Picture]:
 
     test = fitted.errors.test
     figure, axes = charts.panel("latent norm", "density")
-    bins = np.histogram_bin_edges(_middle(test.values[L]), bins=50)
+    bins = np.histogram_bin_edges(_middle(np.asarray(test.values[L], dtype=np.float64)), bins=50)
     for label, colour in enumerate((MUTED, ACCENT)):
         values = test.values[L][test.label == label]
         if len(values):
-            axes.hist(values, bins.tolist(), density=True, color=colour, alpha=0.5, label=NAMES[label],
-                      histtype="stepfilled")  # fmt: skip
+            axes.hist(
+                values, bins.tolist(), density=True, color=colour, alpha=0.5, label=NAMES[label],
+                histtype="stepfilled",
+            )  # fmt: skip
     charts.legend(axes, loc="best")
     yield charts.picture(figure, f"{fitted.entry.label}: test")
 
@@ -233,4 +235,4 @@ def _span(values: Float) -> Float:
 def _middle(values: Float) -> Float:
     """Return values without the few that would make bins too wide to tell anything."""
     low, high = np.quantile(values, (0.001, 0.999))
-    return values[(values >= low) & (values <= high)]
+    return np.asarray(values[(values >= low) & (values <= high)])

@@ -94,14 +94,14 @@ class Source:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """`summary.parquet` of the weights of the best epoch."""
-        frame = self.tables["summary"].to_pandas()
+        frame: pd.DataFrame = self.tables["summary"].to_pandas()
         return frame[frame["epoch_rule"] == BEST]
 
     @cached_property
     def scores(self) -> pd.DataFrame:
         """`scores.parquet` of the trials that the page tells of, at the best epoch."""
         names = {record.name for record in self._told}
-        frame = self.tables["scores"].to_pandas()
+        frame: pd.DataFrame = self.tables["scores"].to_pandas()
         return frame[(frame["epoch_rule"] == BEST) & frame["trial"].isin(names)]
 
     def table(self, name: str) -> pd.DataFrame:

@@ -50,7 +50,8 @@ def _all_trials(source: Source) -> Picture | None:
     axes.add_collection(LineCollection(lines, colors=MUTED, linewidths=0.7, alpha=0.5))
     stopped = [line[-1] for line, r in zip(lines, kept, strict=True) if r.state == "pruned"]
     if stopped:
-        axes.scatter(*np.array(stopped).T, s=14, color=INK, label="stopped early")
+        epochs, values = np.array(stopped).T
+        axes.scatter(epochs, values, s=14, color=INK, label="stopped early")
     best = source.entries[0].record
     axes.plot(*np.array(best.values).T, color=ACCENT, linewidth=2, label=best.name)
     axes.autoscale()
@@ -67,7 +68,7 @@ def _folds(entry: Entry, rows: pd.DataFrame) -> Picture | None:
     for _, fold in known.groupby("fold"):
         at = charts.thinned(len(fold))
         axes.plot(fold["epoch"].iloc[at], fold["value"].iloc[at], color=MUTED, linewidth=0.8)
-        best = fold.loc[fold["value"].idxmax()]
+        best = fold.iloc[int(fold["value"].argmax())]
         axes.scatter([best["epoch"]], [best["value"]], s=28, facecolor="none", edgecolor=INK)
     mean = known.groupby("epoch")["value"].mean()
     axes.plot(mean.index, mean, color=ACCENT, linewidth=1.8)
