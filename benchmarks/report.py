@@ -25,6 +25,7 @@ from study.data.assembly import build_samples
 from study.data.samples import Samples
 from study.definition import Study
 from study.fold_files import Errors, Evaluation
+from study.leakage import count_leakage
 from study.ledger import FoldManifest, Ledger, TrialRecord, canonical_hash, trial_name
 from study.report.cache import FOLDER
 from study.splits import Fold
@@ -211,6 +212,7 @@ def _files(
         "components": list(ENCODER_ERRORS),
         "latent_size": latent_size,
         "samples_hash": canonical_hash(len(samples)),
+        "leakage": vars(count_leakage(samples, fold)),
     }
     timings: dict[str, Any] = {"train_seconds": 60.0, "evaluate_seconds": 1.0}
     timings |= {"host": "node", "device": "cpu", "threads": 1}

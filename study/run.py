@@ -161,6 +161,7 @@ def _report(
 ) -> None:
     from study.progress import show_summary, show_systems
     from study.report.build import build_report
+    from study.report.page.build import write_page
 
     report = build_report(study, split_hash, results)
     ended = _ended(results)
@@ -176,6 +177,8 @@ def _report(
     else:
         show_summary(console, study, _of_trial(report.summary, best), best)
     _write_hparams(study, ended, results, report.summary)
+    page = write_page(study, results, report.tables)
+    console.print(f"      report  {results.locate(page)}", soft_wrap=True)
     console.print(f"      scores  {results.locate('scores.parquet')}", soft_wrap=True)
     console.print(f"     summary  {results.locate('summary.parquet')}", soft_wrap=True)
     console.print(f" TensorBoard  tensorboard --logdir {results.locate()}", soft_wrap=True)

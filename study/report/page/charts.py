@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from study.report.page.parts import Picture
 
@@ -27,6 +27,8 @@ VARIABLES = {INK: "ink", MUTED: "muted", FAINT: "faint", ACCENT: "accent", PAPER
 PANEL = (4.8, 3.1)  # inches of 72 units, which a page as wide as a phone shows one to one
 WIDE = (10.0, 3.9)
 LETTER = 10.5
+LARGE_SPAN, SMALL_SPAN = 300, 6
+"""Ratios of an axis's ends above which only powers of ten are marked, or below which more."""
 MOST_POINTS = 1500
 """Points of one kind that a picture holds; more are drawn from evenly."""
 
@@ -97,17 +99,22 @@ def picture(figure: Figure, caption: str, *, wide: bool = False) -> Picture:
 
 
 def logarithmic(axes: Axes, *names: Literal["x", "y"]) -> None:
-    """Give axes a logarithmic scale with a few plain numbers."""
+    """Give axes, when all is drawn, a logarithmic scale with a few plain numbers."""
     for name in names:
         axes.set(**{f"{name}scale": "log"})
-        _few_numbers(axes.xaxis if name == "x" else axes.yaxis)
+        axis, limits = (
+            (axes.xaxis, axes.get_xlim()) if name == "x" else (axes.yaxis, axes.get_ylim())
+        )
+        _few_numbers(axis, limits[1] / limits[0])
 
 
-def _few_numbers(axis: Axis) -> None:
-    axis.set_major_locator(LogLocator(numticks=5))
-    axis.set_minor_locator(LogLocator(subs=(2, 5), numticks=5))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+def _few_numbers(axis: Axis, span: float) -> None:
+    """Set ticks at powers of ten, and between them where the axis spans few."""
+    between = LogLocator(subs=(2, 5)) if span < LARGE_SPAN else NullLocator()
+    axis.set_major_locator(LogLocator(numticks=6))
+    axis.set_minor_locator(between if span > SMALL_SPAN else LogLocator(subs=range(2, 10)))
+    for set_formatter in (axis.set_major_formatter, axis.set_minor_formatter):
+        set_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def legend(axes: Axes, **where: Any) -> None:

@@ -109,7 +109,6 @@ def _cloud(fitted: Fitted) -> Picture:
     """Draw R against D of test samples, with the boundaries."""
     test = fitted.errors.test
     figure, axes = charts.panel("R(x)", "D(x)")
-    charts.logarithmic(axes, "x", "y")
     values = {name: _positive(np.asarray(test.values[name], dtype=np.float64)) for name in (R, D)}
     for label, colour in enumerate((MUTED, ACCENT)):
         members = np.flatnonzero(test.label == label)
@@ -131,6 +130,7 @@ def _cloud(fitted: Fitted) -> Picture:
                          linestyles=[dashes])  # fmt: skip
             axes.plot([], [], dashes, color=INK, linewidth=1.2, label=composition_label(name))
     axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    charts.logarithmic(axes, "x", "y")
     charts.legend(axes, loc="best", markerscale=1.6)
     return charts.picture(figure, f"{fitted.entry.label}: errors of test samples")
 

@@ -169,7 +169,7 @@ def _parallel(
     said = f"Drawn are {len(kept)} of {len(records):,} trials, evenly by the metric."
     return Section(
         "parallel", "All settings at once",
-        f"A line is a trial; {counted(top, 'best one')} in colour. Where coloured lines run "
+        f"A line is a trial; the best {top} in colour. Where coloured lines run "
         "through one place of an axis, good trials agree on it.",
         pictures=[charts.picture(figure, "settings and the metric of each trial", wide=True)],
         notes=[said] * (len(kept) < len(records)),
