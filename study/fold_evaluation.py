@@ -179,6 +179,12 @@ class FoldEvaluator:
         reconstructed = self.model.reconstruct(self._of(members))
         return None if reconstructed is None else reconstructed.cpu().numpy()
 
+    def projected(self, most: int) -> tuple[Index, npt.NDArray[np.float32]] | None:
+        """Return validation samples, evenly, and their z, `(n, latent)`; None without z."""
+        members = self.fold.validation[:: -(-len(self.fold.validation) // most)]
+        latents = self.model.latents(self._of(members))
+        return None if latents is None else (members, latents.z.cpu().numpy())
+
     def pictures(self, validation: fold_files.Errors) -> dict[str, bytes]:
         """Return the ledger's files that pictures of x̂ and of the latent space are made from.
 

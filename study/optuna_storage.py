@@ -67,9 +67,7 @@ def write_storage(study: "Study", records: Any, path: Path) -> None:
     draft.unlink(missing_ok=True)
     storage = optuna.storages.RDBStorage(f"sqlite:///{draft}")
     try:
-        written = optuna.create_study(
-            study_name=study.name, storage=storage, direction="maximize"
-        )
+        written = optuna.create_study(study_name=study.name, storage=storage, direction="maximize")
         metric = study.search.metric
         written.set_metric_names([f"{metric.score} of {metric.composition}"])
         space = _space(study)

@@ -34,13 +34,17 @@ KEYS = {
     "epoch_rule": "weights of the best validation epoch, `best_validation`, or of the `last`",
     "epoch": "the epoch whose weights these are",
 }
+NAMES = {
+    "composition": "how errors become a score; see the README",
+    "latent_form": 'form of L: `implicit`, `chi_mode` or `empirical_mode`; "" without L',
+}
 SCORES = {
     "num_training": "normal samples that trained",
     "beta_unscaled": "beta times length times channels; null without beta",
 }
 SUMMARY = {
     "folds": "folds that were summed up",
-    "mean": "mean over the folds that have it",
+    "mean": f"mean over the folds that have it; metrics are {', '.join(METRIC_NAMES)}",
     "std": "deviation over them (n - 1)",
     "low": "lower end of a 95 % interval (Nadeau and Bengio 2003); nan for one fold",
     "high": "its upper end",
@@ -88,14 +92,13 @@ def documented_columns() -> dict[str, dict[str, str]]:
     score, latent = attributes(ScoreRow), attributes(LatentMeasures)
     leaks = {f"test_{name}": said for name, said in attributes(Leakage).items()}
     trial = _keys("study", "dataset", "protocol", "model", "system", "trial")
-    decided = _keys("epoch_rule") | {n: score[n] for n in ("composition", "latent_form")}
+    decided = _keys("epoch_rule") | NAMES
     statistics = {f"<metric>_{name}": SUMMARY[name] for name in STATISTICS}
-    metrics = {"<metric>": f"one of {', '.join(METRIC_NAMES)}; see `scores.parquet`"}
-    scores = KEYS | score | SCORES | leaks | PARAMETERS
+    scores = KEYS | score | NAMES | SCORES | leaks | PARAMETERS
     summary = {name: scores[name] for name in SUMMARY_KEYS} | {"folds": SUMMARY["folds"]}
     return {
         "scores": scores,
-        "summary": summary | metrics | statistics | PARAMETERS,
+        "summary": summary | statistics | PARAMETERS,
         "timings": _keys("trial", "fold", "state") | TIMINGS,
         "epochs": trial | _keys("fold") | {"epoch": "the epoch, from 1"} | EPOCHS,
         "measures": trial

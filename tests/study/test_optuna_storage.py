@@ -10,7 +10,7 @@ from study.definition import Study
 from study.ledger import Ledger, TrialRecord
 from study.optuna_storage import app, write_storage
 from study.storage import LocalFolder
-from study.study_file import dump_study, to_yaml
+from study.study_file import check_study, dump_study, to_yaml
 
 SPACE = {"model.beta": {"loguniform": [1e-6, 0.1]}, "model.latent_size": {"int": [2, 4]}}
 PARAMETERS = {"model.beta": 1e-3, "model.latent_size": 3}
@@ -49,12 +49,12 @@ def test_trials_are_read_back_by_optuna(study: Study, tmp_path: Path) -> None:
 
 
 def test_systems_are_choices(tiny_study: Callable[..., Study], tmp_path: Path) -> None:
-    systems = {"a": {"model": {"name": "ae"}, "metric": {"composition": "latent"}},
-               "b": {"model": {"name": "knn"}, "metric": {"composition": "outlier_score"}}}  # fmt: skip
+    systems = {
+        "a": {"model": {"name": "ae"}, "metric": {"composition": "latent"}},
+        "b": {"model": {"name": "knn"}, "metric": {"composition": "outlier_score"}},
+    }
     content = dump_study(tiny_study()) | {"systems": systems}
     del content["model"], content["search"]["trials"]
-    from study.study_file import check_study
-
     study = check_study(content, "systems.yaml")
     record = TrialRecord(0, {"system": "b"}, "completed", "", [(1, 0.5)], 0)
     write_storage(study, [record], tmp_path / "systems.sqlite3")
