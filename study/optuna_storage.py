@@ -16,14 +16,15 @@ from study.errors import RequestError, StudyFailedError
 if TYPE_CHECKING:
     from study.definition import Study
 
-app = Command(
-    "Write a search's trials as an Optuna storage (SQLite).",
-    epilog="Example: python -m study.optuna_storage results/wafer && optuna-dashboard"
-    " sqlite:///wafer.sqlite3",
-)
+EXAMPLE = """\b
+Example:
+  python -m study.optuna_storage results/wafer
+  optuna-dashboard sqlite:///wafer.sqlite3"""
+
+app = Command("Write a search's trials as an Optuna storage (SQLite).")
 
 
-@app.command()
+@app.command(epilog=EXAMPLE)
 def export(
     results: Annotated[str, typer.Argument(help="a study's folder, e.g. results/wafer")],
     file: Annotated[

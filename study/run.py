@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 
 PROGRAM = "python -m study.run"
 
-app = Command(
-    "Run a study, or continue it where it stopped.",
-    epilog="Examples: python -m study.run | python -m study.run mitbih --set training.epochs=20"
-    " | python -m study.run my_study.yaml --plan",
-)
+EXAMPLES = """\b
+Examples:
+  python -m study.run
+  python -m study.run mitbih --set training.epochs=20 --set search.trials=10
+  python -m study.run my_study.yaml --plan"""
+
+app = Command("Run a study, or continue it where it stopped.")
 
 
-@app.command()
+@app.command(epilog=EXAMPLES)
 def run(
     study: Annotated[
         str, typer.Argument(help="a shipped study's name, or the path of a YAML file")

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from study.report.page.bars import Scale
 from study.report.page.parts import (
     Cell,
     Section,
@@ -27,7 +28,6 @@ from study.report.paper.published import (
     published_numbers,
 )
 
-BAR = 150  # units that a bar is wide
 SAID = {"svm": "SVM"}
 PAPERS = ("f1_weighted", "phi", "auroc_labels")
 """Metrics of the paper's table III."""
@@ -112,7 +112,7 @@ def _of_search(source: Source) -> Iterator[Table]:
 
 def _compositions(source: Source, entry: Entry, *, folded: bool = False) -> Table:
     """Return every composition of a trial."""
-    scale, papers = _Scale.of(source, [entry]), _papers_system(entry)
+    scale, papers = Scale.of(source, [entry]), _papers_system(entry)
     rows = [row for _, row in source.of_trial(entry.name).iterrows()]
     published = [_published(entry, papers, *_key(row)) for row in rows]
     has_paper = any(published)
@@ -144,7 +144,7 @@ def _of_systems(source: Source) -> Iterator[Table]:
 
 
 def _systems(source: Source, protocol: str, entries: Sequence[Entry]) -> Table:
-    scale = _Scale.of(source, entries)
+    scale = Scale.of(source, entries)
     head = ["system", "weighted F₁", "the paper’s", "", "φ", "the paper’s"]
     head += ["AUROC of labels", "the paper’s", "AUROC"]
     rows = [_system(source, entry, scale) for entry in entries]
@@ -157,7 +157,7 @@ def _systems(source: Source, protocol: str, entries: Sequence[Entry]) -> Table:
     return Table(head, rows, caption, frozenset({0}))
 
 
-def _system(source: Source, entry: Entry, scale: "_Scale") -> list[Cell]:
+def _system(source: Source, entry: Entry, scale: Scale) -> list[Cell]:
     """Return a system's row: its numbers, each beside the paper's."""
     row = _row(source, entry)
     if row is None:
@@ -210,46 +210,6 @@ def _matrix(source: Source, protocol: str, entries: Sequence[Entry]) -> Table:
     head = ["composition", *(entry.label for entry in entries)]
     return Table(head, rows, f"protocol {protocol}: weighted F₁ of every composition on test, "
                  "the largest of each system in bold")  # fmt: skip
-
-
-class _Scale:
-    """The common scale of bars, from what they hold."""
-
-    def __init__(self, low: float, constant: float) -> None:
-        self.low, self.constant = low, constant
-
-    @classmethod
-    def of(cls, source: Source, entries: Sequence[Entry]) -> "_Scale":
-        frame = pd.concat([source.of_trial(entry.name) for entry in entries])
-        trials = {entry.name for entry in entries}
-        scores = source.scores[source.scores["trial"].isin(trials)]
-        constant = float(scores["f1_weighted_constant"].mean())
-        least = min(float(frame["f1_weighted_mean"].min()), constant)
-        return cls(0.0 if math.isnan(least) else max(0.0, math.floor(least * 20 - 0.5) / 20),
-                   constant)  # fmt: skip
-
-    def bar(self, row: "pd.Series[Any]", published: Published | None) -> Cell:
-        """Return mean, interval, constant answer and the paper's number, drawn."""
-        mean, low, high = (row[f"f1_weighted_{end}"] for end in ("mean", "low", "high"))
-        if math.isnan(mean):
-            return Cell("")
-        parts = [f'<path class="base" d="M{self._at(self.constant)} 1v14"/>']
-        if not math.isnan(low):
-            parts.append(f'<path class="span" d="M{self._at(low)} 8H{self._at(high)}"/>')
-        if published is not None:
-            parts.append(
-                f'<path class="paper" d="M{self._at(published.mean)} 3.5l4 4.5-4 4.5-4-4.5z"/>'
-            )
-        parts.append(f'<circle cx="{self._at(mean)}" cy="8" r="3.4"/>')
-        said = f"{mean:.3f} on a scale from {self.low:.2f} to 1"
-        return Cell(Markup(
-            f'<svg class="bar" viewBox="-5 0 {BAR + 10} 16" role="img" aria-label="{said}">'
-            f'<path class="rail" d="M0 8H{BAR}"/>{"".join(parts)}</svg>'
-        ))  # fmt: skip
-
-    def _at(self, value: float) -> str:
-        share = (min(max(value, self.low), 1.0) - self.low) / (1 - self.low)
-        return f"{share * BAR:.1f}"
 
 
 def _mean(row: "pd.Series[Any]", metric: str) -> Cell:

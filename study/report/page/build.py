@@ -12,8 +12,9 @@ from study.ledger import DamagedError, Ledger
 from study.report.page.answer import answer
 from study.report.page.bookkeeping import bookkeeping_sections
 from study.report.page.charts import page_style
-from study.report.page.comparisons import comparison_sections, paper_section
+from study.report.page.comparisons import comparison_sections
 from study.report.page.errors import error_sections
+from study.report.page.paper import paper_section
 from study.report.page.parts import Section, counted
 from study.report.page.samples import sample_sections
 from study.report.page.search import search_sections

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
 from study.fold_files import EXTREMES, RECONSTRUCTIONS
 from study.report.page import charts
+from study.report.page.bars import share_bar
 from study.report.page.charts import ACCENT, INK, MUTED
 from study.report.page.parts import Cell, Picture, Section, Table, count, counted
 from study.report.page.source import BEST, FOLD, Entry, Source
@@ -15,7 +15,6 @@ from study.report.page.source import BEST, FOLD, Entry, Source
 CLASSES = ("normal", "abnormal")
 PLACES = ("best", "typical", "worst")
 MOST_KINDS = 30
-SHARE = 90  # units that a bar is wide
 
 
 def sample_sections(source: Source) -> list[Section]:
@@ -56,24 +55,14 @@ def _kinds_table(counts: dict[str, pd.DataFrame]) -> Table:
         is_abnormal = bool(known["abnormal"])
         cells = [Cell(str(kind)), Cell(CLASSES[is_abnormal]), count(int(known["size"]))]
         cells += [
-            _share(float(each["called"].get(kind, np.nan)), is_abnormal) for each in counts.values()
+            share_bar(float(each["called"].get(kind, np.nan)), wanted=is_abnormal)
+            for each in counts.values()
         ]
         rows.append(cells)
     left = len(first) - len(rows)
     more = f"; {counted(left, 'rarer kind')} left out, strata.parquet has all" if left else ""
     head = ["kind", "class", "samples", *counts]
     return Table(head, rows, f"share called abnormal{more}")
-
-
-def _share(value: float, is_abnormal: bool) -> Cell:
-    if np.isnan(value):
-        return Cell("")
-    style = "hit" if is_abnormal else "alarm"
-    return Cell(Markup(
-        f'<svg class="bar" viewBox="0 0 {SHARE} 16" role="img" aria-label="{value:.3f} of 1">'
-        f'<path class="rail" d="M0 8H{SHARE}"/>'
-        f'<path class="{style}" d="M0 8H{value * SHARE:.1f}"/></svg> {value:.3f}'
-    ), "share")  # fmt: skip
 
 
 def _reconstructions(source: Source) -> Section:

@@ -5,7 +5,7 @@ import pytest
 
 from study.report.columns import attributes, documented_columns, to_markdown
 from study.scores.evaluation import ScoreRow
-from tests.study.report.page.conftest import Reported
+from tests.study.report.trained import Reported
 
 PAGE = Path(__file__).parents[3] / "docs/columns.md"
 

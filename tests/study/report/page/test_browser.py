@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.study.report.page.conftest import Reported
+from tests.study.report.trained import Reported
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
@@ -60,8 +60,8 @@ def test_the_page_is_whole_and_legible(
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     browser.get(page.page.as_uri())
     assert browser.get_log("browser") == []
-    assert browser.execute_script("return document.documentElement.scrollWidth") == width
     assert browser.execute_script(EMPTY) == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") == width
     assert browser.execute_script("return document.querySelectorAll('.chart').length") > 8
     background, colours = browser.execute_script(COLOURS)
     assert (luminance(background) < 0.5) == (scheme == "dark")

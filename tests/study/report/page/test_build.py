@@ -12,7 +12,7 @@ from study.ledger import Ledger
 from study.report.page.build import PAGE, write_page
 from study.storage import LocalFolder
 from study.study_file import check_study, dump_study
-from tests.study.report.page.conftest import FAILURE, Reported
+from tests.study.report.trained import FAILURE, Reported
 
 
 @pytest.fixture(params=["searched", "of_systems"])
@@ -29,7 +29,7 @@ def said(page: str) -> str:
 
 def rows_of(page: str, caption: str) -> list[list[str]]:
     """The body of the first table whose caption begins so."""
-    start = page.index(html.escape(caption, quote=False))
+    start = page.index(f'<p class="caption">{html.escape(caption, quote=False)}')
     body = page[page.index("<tbody>", start) : page.index("</tbody>", start)]
     return [
         [said(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
@@ -89,9 +89,7 @@ def test_systems_are_ranked_by_validation_and_a_simple_one_says_so(of_systems: R
     best = means(of_systems, "validation_f1_weighted").groupby("trial").max()
     expected = [labels[name] for name in best.sort_values(ascending=False).index]
     shown = rows_of(of_systems.text, "protocol paper: each system")
-    assert [row[0].split(" ", 2 * (row[0][0] == "n"))[0] for row in shown[:-1]] == [
-        label.split()[0] for label in expected
-    ]
+    assert [row[0].split()[0] for row in shown[:-1]] == [label.split()[0] for label in expected]
     (simple,) = (row[0] for row in shown if row[0].startswith("nearest"))
     assert "simple model" in simple
     assert shown[-1][0] == "a constant answer"
@@ -148,7 +146,7 @@ def test_extremes_are_the_ends_of_their_class(searched: Reported) -> None:
         ]  # fmt: skip
 
 
-def test_damage_is_named_and_leaves_the_old_page(searched: Reported, tmp_path: object) -> None:
+def test_damage_is_named_and_leaves_the_old_page(searched: Reported) -> None:
     results = LocalFolder(searched.page.parents[1])
     path = f"ledger/trial-00000/fold-0/{fold_files.EXTREMES}"
     content, before = results.read(path), results.read(PAGE)
