@@ -70,7 +70,7 @@ def write_storage(study: "Study", records: Any, path: Path) -> None:
     try:
         written = optuna.create_study(study_name=study.name, storage=storage, direction="maximize")
         metric = study.search.metric
-        written.set_metric_names([f"{metric.score} of {metric.composition}"])
+        written.set_user_attr("metric", f"{metric.score} of {metric.composition}")
         space = _space(study)
         for record in records:
             trial = frozen_trial(record, space)

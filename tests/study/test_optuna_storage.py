@@ -35,7 +35,7 @@ def test_trials_are_read_back_by_optuna(study: Study, tmp_path: Path) -> None:
     write_storage(study, RECORDS, path)
     found = loaded(path)
     assert found.direction == optuna.study.StudyDirection.MAXIMIZE
-    assert found.metric_names == ["f1_weighted of lambda_grid"]
+    assert found.user_attrs["metric"] == "f1_weighted of lambda_grid"
     assert [trial.state.name for trial in found.trials] == ["COMPLETE", "PRUNED", "FAIL"]
     assert [trial.number for trial in found.trials] == [0, 1, 2]
     assert all(trial.params == PARAMETERS for trial in found.trials)

@@ -139,6 +139,7 @@ def _for_page(text: str, said: str) -> Markup:
     text = opening + text[text.index(">") + 1 :]
     text = re.sub(r'<g id="[^"]*">', "<g>", text)  # the same in every picture
     text = re.sub(r"font: (?:\w+ )*([\d.]+px)[^;\"]*", r"font-size: \1", text)
+    text = re.sub(r"font-family:[^;\"]*;? ?", "", text)
     text = re.sub(r"<[^>]*>", lambda tag: _LONG.sub(r"\1", tag[0]), text)
     for colour, name in VARIABLES.items():
         text = text.replace(colour, f"var(--{name})")
