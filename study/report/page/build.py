@@ -46,7 +46,9 @@ def write_page(study: Study, results: Folder, tables: Mapping[str, pa.Table]) ->
         with page_style():
             sections = page_sections(source)
     except DamagedError as error:
-        raise StudyFailedError(str(error)) from None
+        raise StudyFailedError(
+            f"{error}; delete the folder of that trial and run the study again"
+        ) from None
     results.write(PAGE, _render(source, sections).encode())
     return PAGE
 

@@ -138,7 +138,7 @@ def _protocols(source: Source) -> Section:
 def _measures(source: Source) -> Section:
     frame = source.table("measures")
     rows = []
-    names = [name for name in _MEASURED if name in frame]
+    names = [name for name in _MEASURED if name in frame and frame[name].notna().any()]
     for entry in source.shown if names else ():
         chosen = frame[(frame["trial"] == entry.name) & (frame["epoch_rule"] == BEST)]
         values = chosen[names].apply(pd.to_numeric).mean()

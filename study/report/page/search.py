@@ -156,7 +156,7 @@ def _parallel(
     for part, colour, width in ((lines[:-top], MUTED, 0.6), (lines[-top:], ACCENT, 1.5)):
         axes.add_collection(LineCollection(list(part), colors=colour, linewidths=width,
                                            alpha=0.45 if colour == MUTED else 0.9))  # fmt: skip
-    names = [*space, _metric(source)]
+    names = [*(key.rpartition(".")[2] for key in space), source.study.search.metric.score]
     ends = [scales[key].ends for key in space] + [(f"{low:.3f}", f"{high:.3f}")]
     for place, (name, (first, last)) in enumerate(zip(names, ends, strict=True)):
         axes.axvline(place, color=FAINT, linewidth=0.8)
@@ -182,6 +182,7 @@ class _Positions:
     def __init__(self, form: Distribution) -> None:
         self._choices = [str(value) for value in form.choice] if form.choice else []
         self._is_log = bool(form.loguniform or form.logint)
+        self._is_whole = form.is_whole
         self._low, self._high = (form.ends[0], form.ends[-1])
 
     @property
@@ -209,6 +210,8 @@ class _Positions:
             axes.set_xlim(-0.5, len(self._choices) - 0.5)
         elif self._is_log:
             charts.logarithmic(axes, "x")
+        elif self._is_whole:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _scatter(axes: Any, x: Sequence[float], records: Sequence[TrialRecord], kept: Any) -> None:

@@ -41,8 +41,9 @@ def learning(source: Source) -> Section:
 
 def _all_trials(source: Source) -> Picture | None:
     """Draw every trial's mean over folds; the best in colour."""
-    records = [r for r in source.records if len(r.values) > 1]
-    if source.study.systems or len(records) < 2:
+    records = [r for r in source.records if r.values]
+    best = source.entries[0].record
+    if source.study.systems or len(records) < 2 or len(best.values) < 2:
         return None
     kept = [records[i] for i in charts.thinned(len(records), MOST_LINES)]
     figure, axes = charts.panel("epoch", _metric(source.entries[0]), wide=True)
@@ -52,9 +53,9 @@ def _all_trials(source: Source) -> Picture | None:
     if stopped:
         epochs, values = np.array(stopped).T
         axes.scatter(epochs, values, s=14, color=INK, label="stopped early")
-    best = source.entries[0].record
     axes.plot(*np.array(best.values).T, color=ACCENT, linewidth=2, label=best.name)
     axes.autoscale()
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     charts.legend(axes, loc="lower right")
     more = f" ({len(kept)} of {len(records):,}, evenly)" if len(kept) < len(records) else ""
     return charts.picture(figure, f"every trial, mean over folds{more}", wide=True)
