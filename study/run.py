@@ -189,14 +189,16 @@ def _report(
 def _write_hparams(
     study: "Study", records: "list[TrialRecord]", results: "Folder", summary: Any = None
 ) -> None:
-    """Write trials to TensorBoard's HParams: validation, and test once there is a summary."""
-    from study.study_file import configure, dump_study, flatten
+    """Write trials to TensorBoard's HParams: validation, and test once there is a summary.
+
+    Settings are those that set trials apart: others would hide them and the scores.
+    """
+    from study.study_file import dump_study, flatten
     from study.tensorboard import write_hparams
 
     for record in records:
         rows = _of_trial(summary, record).to_pylist() if summary is not None else []
-        content = dump_study(configure(study, record.parameters))
-        settings = flatten({part: content[part] for part in ("model", "training")})
+        settings = record.parameters or flatten({"model": dump_study(study)["model"]})
         scores = {"validation/best_value": record.best_value} | {
             f"test/{row['composition']}{row['latent_form'] and '_' + row['latent_form']}"
             f"/{metric}": row[f"{metric}_mean"]
