@@ -17,10 +17,9 @@ INTERRUPTED = 130
 class Command(typer.Typer):
     """A command line whose errors are one line each."""
 
-    def __init__(self, description: str, epilog: str = "") -> None:
+    def __init__(self, description: str) -> None:
         super().__init__(
             help=description,
-            epilog=epilog,
             add_completion=False,
             pretty_exceptions_enable=False,
             rich_markup_mode=None,

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 INPUT = "x"
 SAMPLES = "samples"
 
+FORM = """Input x: (samples, channels, length) float32 in the dataset's units, any number of
+samples. Outputs: reconstruction_error, and as far as the model has them discrimination_error
+and latent_norm, (samples,) float32 each; then reconstruction, in the shape and units of x."""
+
 app = Command(
-    "Write a trained fold as a network for other runtimes: ONNX (.onnx) or torch.export (.pt2).",
-    epilog="Input x: (samples, channels, length) float32 in the dataset's units, any number of"
-    " samples. Outputs: reconstruction_error, and as far as the model has them"
-    " discrimination_error and latent_norm, (samples,) float32 each; then reconstruction, in the"
-    " shape and units of x.",
+    "Write a trained fold as a network for other runtimes: ONNX (.onnx) or torch.export (.pt2)."
 )
 
 
-@app.command()
+@app.command(epilog=FORM)
 def export(
     fold: Annotated[
         str, typer.Argument(metavar="FOLD", help="results/<study>/ledger/<trial>/fold-<k>")

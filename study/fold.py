@@ -30,7 +30,7 @@ from study.outcome import stage_name
 from study.splits import Fold
 from study.storage import Folder
 from study.study_file import dump_study
-from study.tensorboard import FoldWriter
+from study.tensorboard import PROJECTED, FoldWriter
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,7 @@ class _Training:
                 if self.progress.epoch in validated:
                     self._keep(row)
             manifest, files = self._result("completed")
+            self._project()
         except NonFiniteError as error:
             manifest, files = self._failure(str(error))
         committed = ledger.commit_fold(manifest, files)
@@ -228,6 +229,12 @@ class _Training:
         self.progress.model_state = self.model.state()
         save_checkpoint(self.checkpoints, self.progress)
         self._tell(row)
+
+    def _project(self) -> None:
+        """Show z of validation samples, of the last weights, in TensorBoard."""
+        found = self.evaluator.projected(PROJECTED) if self.writer else None
+        if self.writer and found is not None:
+            self.writer.projector(self.progress.epoch, self.samples, *found)
 
     def _tell(self, row: dict[str, Any]) -> None:
         self.reported = int(row["epoch"])
@@ -308,9 +315,11 @@ class _Training:
         """
         last = self.evaluator.evaluation()
         if self.progress.best_epoch == self.progress.epoch:
-            return {"best_validation": last, "last": last}, self.evaluator.pictures()
+            pictures = self.evaluator.pictures(last.validation)
+            return {"best_validation": last, "last": last}, pictures
         weights = self.model.weights()
         self.model.load_weights(self.progress.best_weights)
-        best, pictures = self.evaluator.evaluation(), self.evaluator.pictures()
+        best = self.evaluator.evaluation()
+        pictures = self.evaluator.pictures(best.validation)
         self.model.load_weights(weights)
         return {"best_validation": best, "last": last}, pictures

@@ -181,8 +181,18 @@ class FoldEvaluator:
         reconstructed = self.model.reconstruct(self._of(members))
         return None if reconstructed is None else reconstructed.cpu().numpy()
 
-    def pictures(self) -> dict[str, bytes]:
-        """Return the ledger's files that pictures of x̂ and of the latent space are made from."""
+    def projected(self, most: int) -> tuple[Index, npt.NDArray[np.float32]] | None:
+        """Return validation samples, evenly, and their z, `(n, latent)`; None without z."""
+        members = self.fold.validation[:: -(-len(self.fold.validation) // most)]
+        latents = self.model.latents(self._of(members))
+        return None if latents is None else (members, latents.z.cpu().numpy())
+
+    def pictures(self, validation: fold_files.Errors) -> dict[str, bytes]:
+        """Return the ledger's files that pictures of x̂ and of the latent space are made from.
+
+        Args:
+            validation: errors of the validation samples, in their order.
+        """
         random = np.random.default_rng(self._seed("pictures"))
         label = self.samples.label[self.fold.validation]
         members = np.concatenate(
@@ -194,6 +204,12 @@ class FoldEvaluator:
             files[fold_files.RECONSTRUCTIONS] = fold_files.reconstructions_file(
                 self.samples, members, reconstructed
             )
+            extremes = self._extremes(validation["reconstruction_error"])
+            found = self.reconstruct(extremes)
+            assert found is not None
+            files[fold_files.EXTREMES] = fold_files.reconstructions_file(
+                self.samples, extremes, found
+            )
         latents = self.model.latents(self._of(members[:1]))
         if latents is not None:
             steps = self._steps()
@@ -204,6 +220,16 @@ class FoldEvaluator:
                 steps, generated.cpu().numpy()
             )
         return files
+
+    def _extremes(self, error: npt.NDArray[np.float32]) -> Index:
+        """Return the validation samples of smallest, median and largest error of each class."""
+        label = self.samples.label[self.fold.validation]
+        chosen = []
+        for c in (0, 1):
+            rising = np.flatnonzero(label == c)
+            rising = rising[np.argsort(error[rising], kind="stable")]
+            chosen.append(rising[[0, (len(rising) - 1) // 2, -1]] if len(rising) else rising)
+        return self.fold.validation[np.concatenate(chosen)]
 
     def _steps(self) -> fold_files.LatentSteps:
         """Return the moves along each of the first latent dimensions, in its deviations."""

@@ -25,6 +25,7 @@ WEIGHTS = "model.safetensors"
 TIMINGS = "timings.json"
 RECONSTRUCTIONS = "reconstructions.parquet"
 INTERPOLATION = "interpolation.parquet"
+EXTREMES = "extremes.parquet"
 
 Errors = Mapping[str, npt.NDArray[np.float32]]
 

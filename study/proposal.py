@@ -44,7 +44,7 @@ def propose(study: Study, number: int, ended: Sequence[TrialRecord]) -> dict[str
         n_startup_trials=study.search.startup_trials,
     )
     history = optuna.create_study(direction="maximize", sampler=sampler)
-    history.add_trials([_frozen(record, space) for record in ended])
+    history.add_trials([frozen_trial(record, space) for record in ended])
     parameters: dict[str, Any] = history.ask(space).params
     return parameters
 
@@ -78,7 +78,13 @@ def system_parameters(study: Study, number: int) -> dict[str, str]:
     return parameters
 
 
-def _frozen(record: TrialRecord, space: Mapping[str, Any]) -> Any:
+def frozen_trial(record: TrialRecord, space: Mapping[str, Any]) -> Any:
+    """Return an ended trial as Optuna's `FrozenTrial`.
+
+    Args:
+        record: how it ended.
+        space: Optuna's distributions by dotted key; only these settings are taken.
+    """
     import optuna
 
     state = {
@@ -89,7 +95,7 @@ def _frozen(record: TrialRecord, space: Mapping[str, Any]) -> Any:
     return optuna.trial.create_trial(
         state=state,
         value=record.best_value if record.state == "completed" else None,
-        params=record.parameters,
+        params={key: record.parameters[key] for key in space},
         distributions=dict(space),
-        intermediate_values=dict(record.values) if record.state == "pruned" else None,
+        intermediate_values=dict(record.values),
     )

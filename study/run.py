@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 PROGRAM = "python -m study.run"
 LOG_WIDTH = 120
 
-app = Command(
-    "Run a study, or continue it where it stopped.",
-    epilog="Examples: python -m study.run | python -m study.run mitbih --set training.epochs=20"
-    " | python -m study.run my_study.yaml --plan",
-)
+EXAMPLES = """\b
+Examples:
+  python -m study.run
+  python -m study.run mitbih --set training.epochs=20 --set search.trials=10
+  python -m study.run my_study.yaml --plan"""
+
+app = Command("Run a study, or continue it where it stopped.")
 
 
-@app.command()
+@app.command(epilog=EXAMPLES)
 def run(
     study: Annotated[
         str, typer.Argument(help="a shipped study's name, or the path of a YAML file")
@@ -201,6 +203,7 @@ def _report(
     from study.progress import show_summary, show_systems
     from study.proposal import best_trial
     from study.report.build import build_report
+    from study.report.page.build import write_page
 
     report = build_report(study, split_hash, results)
     ended = _ended(results, study)
@@ -217,6 +220,8 @@ def _report(
     else:
         show_summary(console, study, report.summary, best)
     _write_hparams(study, ended, results, report.summary)
+    page = write_page(study, results, report.tables)
+    console.print(f"      report  {results.locate(page)}", soft_wrap=True)
     console.print(f"      scores  {results.locate('scores.parquet')}", soft_wrap=True)
     console.print(f"     summary  {results.locate('summary.parquet')}", soft_wrap=True)
     console.print(f" TensorBoard  tensorboard --logdir {results.locate()}", soft_wrap=True)
@@ -225,14 +230,16 @@ def _report(
 def _write_hparams(
     study: "Study", records: "list[TrialRecord]", results: "Folder", summary: Any = None
 ) -> None:
-    """Write trials to TensorBoard's HParams: validation, and test once there is a summary."""
-    from study.study_file import configure, dump_study, flatten
+    """Write trials to TensorBoard's HParams: validation, and test once there is a summary.
+
+    Settings are those that set trials apart: others would hide them and the scores.
+    """
+    from study.study_file import dump_study, flatten
     from study.tensorboard import write_hparams
 
     for record in records:
         rows = _of_trial(summary, record).to_pylist() if summary is not None else []
-        content = dump_study(configure(study, record.parameters))
-        settings = flatten({part: content[part] for part in ("model", "training")})
+        settings = record.parameters or flatten({"model": dump_study(study)["model"]})
         scores = {"validation/best_value": record.best_value} | {
             f"test/{row['composition']}{row['latent_form'] and '_' + row['latent_form']}"
             f"/{metric}": row[f"{metric}_mean"]

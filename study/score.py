@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from study.signals.records import Peaks
     from study.signals.table import Counts
 
-app = Command(
-    "Score new signals with a trained fold, or with a trial's folds together.",
-    epilog="Examples: python -m study.score results/mitbih/ledger/trial-00000 mitdb/208"
-    " | python -m study.score results/wafer/ledger/trial-00000/fold-0 Wafer_TEST.tsv",
-)
+EXAMPLES = """\b
+Examples:
+  python -m study.score results/mitbih/ledger/trial-00000 mitdb/208
+  python -m study.score results/wafer/ledger/trial-00000/fold-0 Wafer_TEST.tsv"""
+
+app = Command("Score new signals with a trained fold, or with a trial's folds together.")
 
 
-@app.command()
+@app.command(epilog=EXAMPLES)
 def score(
     model: Annotated[
         str,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
 PICTURED = 4
+PROJECTED = 500
+"""Validation samples whose z is shown in the projector."""
 
 Reconstruct = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32] | None]
 
@@ -55,6 +57,17 @@ class FoldWriter:
             figure = _reconstruction_figure(samples.take(members), reconstructed)
             self._writer.add_figure("reconstructions", figure, epoch)
         self._writer.flush()
+
+    def projector(
+        self, epoch: int, samples: Samples, members: npt.NDArray[np.int64], z: npt.NDArray[Any]
+    ) -> None:
+        """Write z of `members`, `(n, latent)`, with label and kind, on a disk only."""
+        if "://" not in self._folder:
+            known = samples.take(members)
+            rows = [[("normal", "abnormal")[label], kind, str(index)] for label, kind, index in
+                    zip(known.label, known.kind, members, strict=True)]  # fmt: skip
+            header = ["label", "kind", "sample"]
+            self._writer.add_embedding(z, rows, global_step=epoch, tag="z", metadata_header=header)
 
     def close(self) -> None:
         """Write what is still buffered."""

@@ -1,4 +1,4 @@
-"""`python -m study.report RESULTS`: make the tables again from the ledger alone."""
+"""`python -m study.report RESULTS`: make tables and page again from the ledger alone."""
 
 import sys
 from typing import Annotated
@@ -8,15 +8,16 @@ import typer
 from study.command import Command
 from study.errors import StudyFailedError
 
-app = Command("Make a study's tables again from its ledger; nothing is trained.")
+app = Command("Make a study's tables and its report page again; nothing is trained.")
 
 
 @app.command()
 def report(
     results: Annotated[str, typer.Argument(help="a study's folder, e.g. results/quickstart")],
 ) -> None:
-    """Make the tables of RESULTS again from its ledger."""
+    """Make the tables and the page of RESULTS again from its ledger."""
     from study.report.build import build_report
+    from study.report.page.build import write_page
     from study.results import read_study, stored_split_hash
     from study.storage import open_folder
 
@@ -25,7 +26,8 @@ def report(
     written = build_report(study, stored_split_hash(folder, study), folder)
     if written is None:
         raise StudyFailedError(f"{folder.locate('ledger')}: no trial has scores yet")
-    for name in written.files:
+    page = write_page(study, folder, written.tables)
+    for name in (*written.files, page):
         sys.stdout.write(folder.locate(name) + "\n")
 
 

@@ -38,11 +38,13 @@ class Report:
     Attributes:
         scores: `scores.parquet`.
         summary: `summary.parquet`.
+        tables: all tables by name, these two among them.
         files: paths in the results folder.
     """
 
     scores: pa.Table
     summary: pa.Table
+    tables: dict[str, pa.Table]
     files: tuple[str, ...]
 
 
@@ -125,7 +127,7 @@ def build_report(
         given = Tables(scores, summary, tables["epochs"], tables["measures"])
         files += write_paper_report(study, results, given)
     files += write_model_cards(study, results, scores, summary)
-    return Report(scores, summary, tuple(files))
+    return Report(scores, summary, tables, tuple(files))
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def test_values_of_a_fold_follow_from_its_stored_errors(undisturbed, scores):
 
 def test_the_report_alone_makes_the_same_bytes(undisturbed):
     results = undisturbed[0]
-    tables = ["scores.parquet", "summary.parquet", "timings.parquet"]
+    tables = ["scores.parquet", "summary.parquet", "timings.parquet", "report/index.html"]
     before = {name: (results / name).read_bytes() for name in tables}
     for name in tables:
         (results / name).unlink()
@@ -149,6 +149,7 @@ def test_tune_knows_the_mean_and_every_fold(undisturbed, scores):
 def test_the_terminal_names_the_table_and_tensorboard(undisturbed):
     results, said = undisturbed
     assert f"{results}/scores.parquet" in said
+    assert f"{results}/report/index.html" in said
     assert f"tensorboard --logdir {results}" in said
     assert "trial-00001" in said
     assert "left" in said

@@ -14,6 +14,9 @@ from study.ledger import FoldManifest, Ledger, State, TrialRecord, trial_name
 from study.splits import make_splits
 from study.storage import Folder
 from study.study_file import check_study, dump_study, to_yaml
+from tests.study.report.trained import of_systems, one_thread, searched
+
+__all__ = ["of_systems", "one_thread", "searched"]  # fixtures
 
 FOLDS = 2
 LAST_EPOCH = 6

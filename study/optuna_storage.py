@@ -1,0 +1,100 @@
+"""`python -m study.optuna_storage RESULTS`: a search as Optuna's own storage.
+
+For what reads one, such as optuna-dashboard. It is made from the ledger, and nothing reads
+it back: it can be deleted and made again at any time.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from study.command import Command
+from study.errors import RequestError, StudyFailedError
+
+if TYPE_CHECKING:
+    from study.definition import Study
+
+EXAMPLE = """\b
+Example:
+  python -m study.optuna_storage results/wafer
+  optuna-dashboard sqlite:///wafer.sqlite3"""
+
+app = Command("Write a search's trials as an Optuna storage (SQLite).")
+
+
+@app.command(epilog=EXAMPLE)
+def export(
+    results: Annotated[str, typer.Argument(help="a study's folder, e.g. results/wafer")],
+    file: Annotated[
+        Path | None, typer.Argument(help="SQLite file; else STUDY.sqlite3 in this folder")
+    ] = None,
+) -> None:
+    """Write the trials of RESULTS to FILE, in place of what is there."""
+    from study.ledger import Ledger
+    from study.results import read_study
+    from study.storage import open_folder
+
+    folder = open_folder(results)
+    study = read_study(folder)
+    records = Ledger(folder.folder("ledger")).trials()
+    if not records:
+        raise StudyFailedError(f"{folder.locate('ledger')}: no trial has ended yet")
+    path = file or Path(f"{study.name}.sqlite3")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise RequestError(f"{path}: must be a file in a folder that exists")
+    write_storage(study, records, path)
+    sys.stdout.write(f"{path}: {len(records)} trial(s) of {study.name}\n")
+
+
+def write_storage(study: "Study", records: Any, path: Path) -> None:
+    """Write ended trials as an Optuna study of the same name; a whole file replaces the old.
+
+    Trials keep their numbers. Stopped ones are pruned with the values they had reached.
+    Every value after an epoch is an intermediate value.
+
+    Args:
+        study: the study.
+        records: its `TrialRecord`s, by number.
+        path: the SQLite file.
+    """
+    import optuna
+
+    from study.proposal import frozen_trial
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    draft = path.with_name(f".{path.name}.tmp")
+    draft.unlink(missing_ok=True)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{draft}")
+    try:
+        written = optuna.create_study(study_name=study.name, storage=storage, direction="maximize")
+        metric = study.search.metric
+        written.set_user_attr("metric", f"{metric.score} of {metric.composition}")
+        space = _space(study)
+        for record in records:
+            trial = frozen_trial(record, space)
+            trial.set_user_attr("trial", record.name)
+            if record.reason:
+                trial.set_user_attr("reason", record.reason)
+            written.add_trial(trial)
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+    draft.replace(path)
+
+
+def _space(study: "Study") -> dict[str, Any]:
+    """Return Optuna's distributions of what sets trials apart."""
+    from optuna.distributions import CategoricalDistribution
+
+    if not study.systems:
+        return {key: forms.to_optuna() for key, forms in study.search.space.items()}
+    space: dict[str, Any] = {"system": CategoricalDistribution(list(study.systems))}
+    if len(study.split.protocols) > 1:
+        space["split.protocol"] = CategoricalDistribution(list(study.split.protocols))
+    return space
+
+
+if __name__ == "__main__":
+    sys.exit(app.main())

@@ -1,0 +1,160 @@
+"""`python -m study.report.columns`: what every column of a study's tables holds, as Markdown.
+
+Meanings stand beside what they describe, in docstrings; here are only those of keys that
+no class holds. `docs/columns.md` is what this prints.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping
+
+from study.leakage import Leakage
+from study.measures.latents import LatentMeasures
+from study.report.comparisons import COMPARED_METRICS, PairedTest
+from study.report.patients import PATIENT_METRICS
+from study.report.protocols import HELD_METRICS
+from study.report.summary import STATISTICS, SUMMARY_KEYS
+from study.scores.evaluation import ScoreRow
+from study.scores.settings import METRIC_NAMES
+from study.scores.strata import PrevalenceRow, StratumRow
+
+KEYS = {
+    "study": "the study's name",
+    "dataset": "the dataset's name",
+    "protocol": "how samples were divided: `paper`, `kfold` or `inter_patient`",
+    "split_hash": "sha256 of the folds' index lists in `splits.parquet`",
+    "model": "the model's name",
+    "system": 'the system of a study of systems; "" in a search',
+    "trial": "the trial's name, which is that of its folder in the ledger",
+    "config_hash": "sha256 of the settings that decide the result",
+    "state": "`completed`, or `pruned`: stopped early, scored as it was then",
+    "fold": "the fold's number, from 0",
+    "seed": "the study's seed",
+    "epoch_rule": "weights of the best validation epoch, `best_validation`, or of the `last`",
+    "epoch": "the epoch whose weights these are",
+}
+NAMES = {
+    "composition": "how errors become a score; see the README",
+    "latent_form": 'form of L: `implicit`, `chi_mode` or `empirical_mode`; "" without L',
+}
+SCORES = {
+    "num_training": "normal samples that trained",
+    "beta_unscaled": "beta times length times channels; null without beta",
+}
+SUMMARY = {
+    "folds": "folds that were summed up",
+    "mean": f"mean over the folds that have it; metrics are {', '.join(METRIC_NAMES)}",
+    "std": "deviation over them (n - 1)",
+    "low": "lower end of a 95 % interval (Nadeau and Bengio 2003); nan for one fold",
+    "high": "its upper end",
+}
+TIMINGS = {
+    "epochs": "epochs trained",
+    "train_seconds": "seconds of training and validation",
+    "evaluate_seconds": "seconds of scoring all samples at the end",
+    "host": "the machine's name",
+    "device": "the processor or GPU",
+    "threads": "threads of its arithmetic",
+}
+EPOCHS = {
+    "value": "the study's metric on validation; null where an epoch was not validated, "
+    "as for all that follow but losses",
+    "f1_weighted, phi, auroc": "of the metric's composition, on validation",
+    "<composition>/f1_weighted, <composition>/lambda": "of compositions that are followed, on "
+    "validation",
+    "latent/<measure>": "of training samples; see `measures.parquet`",
+    "generation/mmd, generation/tstr, generation/tstr_real, generation/tstr_normalised": "of "
+    "reconstructions of validation samples; single measurements",
+    "<loss>": "the model's own losses, means over the epoch's batches",
+}
+MEASURES = {
+    "mmd": "maximum mean discrepancy of reconstructed and real normals, 0 if equal",
+    "tstr": "F1 of a classifier trained on reconstructions and tested on real samples",
+    "tstr_real": "the same trained on real samples",
+    "tstr_normalised": "the first over the second",
+    "tstr_measurements": "measurements, up to five, that the three are means of",
+}
+COMPARED = {
+    "compared": "`models`: two trials with one composition; `compositions`: two of one trial",
+    "metric": f"one of {', '.join(COMPARED_METRICS)}",
+    "first_<key>, second_<key>": "trial, system, composition and latent form of the two",
+    "p_holm": "p corrected after Holm over all pairs of a kind, epoch rule and metric",
+}
+PARAMETERS = {"param.<key>": "every setting of the study file, fixed or searched, by its key"}
+
+
+def documented_columns() -> dict[str, dict[str, str]]:
+    """Return the meaning of every column, by table and column, in the tables' order.
+
+    A name with `<...>` stands for several columns.
+    """
+    score, latent = attributes(ScoreRow), attributes(LatentMeasures)
+    leaks = {f"test_{name}": said for name, said in attributes(Leakage).items()}
+    trial = _keys("study", "dataset", "protocol", "model", "system", "trial")
+    decided = _keys("epoch_rule") | NAMES
+    statistics = {f"<metric>_{name}": SUMMARY[name] for name in STATISTICS}
+    scores = KEYS | score | NAMES | SCORES | leaks | PARAMETERS
+    summary = {name: scores[name] for name in SUMMARY_KEYS} | {"folds": SUMMARY["folds"]}
+    return {
+        "scores": scores,
+        "summary": summary | statistics | PARAMETERS,
+        "timings": _keys("trial", "fold", "state") | TIMINGS,
+        "epochs": trial | _keys("fold") | {"epoch": "the epoch, from 1"} | EPOCHS,
+        "measures": trial
+        | _keys("fold", "epoch_rule", "epoch")
+        | {f"latent_{name}": said for name, said in latent.items()}
+        | MEASURES,
+        "strata": trial | _keys("fold") | decided | attributes(StratumRow),
+        "prevalence": trial | _keys("fold") | decided | attributes(PrevalenceRow),
+        "comparisons": COMPARED | _keys("protocol", "epoch_rule") | attributes(PairedTest),
+        "patients": _keys("trial")
+        | decided
+        | {
+            f"{', '.join(PATIENT_METRICS)}": "means over folds",
+            "<metric>_patient_low, <metric>_patient_high": "ends of a 95 % interval over patients, "
+            "drawn whole",
+            "patients": "test patients",
+            "draws": "draws of the bootstrap",
+        },
+        "protocols": trial
+        | {"trial_inter_patient": "the same system's trial under `inter_patient`"}
+        | decided
+        | {
+            f"{', '.join(HELD_METRICS)}": "means over folds under `protocol`",
+            "<metric>_inter_patient": "under `inter_patient`",
+            "<metric>_difference": "the first minus the second",
+        },
+    }
+
+
+def attributes(kind: type) -> dict[str, str]:
+    """Return what the docstrings of a class and its bases say of its fields, in their order."""
+    found: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        _, _, listed = inspect.cleandoc(each.__doc__ or "").partition("Attributes:\n")
+        listed = re.split(r"\n(?=\S)", listed)[0]
+        for name, said in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", listed, re.MULTILINE):
+            found[name] = " ".join(said.split()).rstrip(".")
+    return {name: found[name] for name in getattr(kind, "__dataclass_fields__", {})}
+
+
+def to_markdown(tables: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield the lines of `docs/columns.md`."""
+    yield "# Columns of a study's tables\n"
+    yield "Made from the code by `python -m study.report.columns`; a test holds the two together."
+    yield "Metrics are larger where better; `nan` is undefined, `null` does not apply."
+    for table, columns in tables.items():
+        yield f"\n## {table}.parquet\n"
+        yield "| column | holds |\n| --- | --- |"
+        for name, said in columns.items():
+            names = ", ".join(f"`{part}`" for part in name.split(", "))
+            yield f"| {names} | {said.replace('|', chr(92) + '|')} |"
+
+
+def _keys(*names: str) -> dict[str, str]:
+    return {name: KEYS[name] for name in names}
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{line}\n" for line in to_markdown(documented_columns()))

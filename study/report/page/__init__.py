@@ -1,0 +1,1 @@
+"""The report page: one file that answers a study's question and opens anywhere."""

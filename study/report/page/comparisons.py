@@ -1,0 +1,165 @@
+"""What a reviewer asks: differences, prevalence, patients, protocols, generation."""
+
+import numpy as np
+import pandas as pd
+
+from study.report.page.parts import (
+    NONE,
+    Cell,
+    Section,
+    Table,
+    count,
+    difference,
+    number,
+    with_interval,
+    written,
+)
+from study.report.page.source import BEST, Entry, Source
+from study.report.paper.names import composition_label, system_label
+
+MOST_ROWS = 40
+
+
+def comparison_sections(source: Source) -> list[Section]:
+    """Return the sections that the study has tables for."""
+    made = (
+        _differences(source), _prevalence(source), _patients(source), _protocols(source),
+        _measures(source),
+    )  # fmt: skip
+    return [section for section in made if section.tables]
+
+
+def _differences(source: Source) -> Section:
+    frame = source.table("comparisons")
+    best = source.shown[0]
+    tables = []
+    if not frame.empty:
+        frame = frame[(frame["epoch_rule"] == BEST) & (frame["metric"] == "f1_weighted")]
+        kind = "models" if source.study.systems else "compositions"
+        tables = [t for t in [_against(best, frame[frame["compared"] == kind], kind)] if t]
+    return Section(
+        "differences", "Which differences are real",
+        "Weighted F₁ less that of what is best on validation, fold by fold, with 95 % "
+        "intervals and p of the resampled t-test (Nadeau and Bengio 2003), corrected for their "
+        "number (Holm). An interval that holds 0 says that these folds cannot tell the two "
+        "apart.",
+        tables=tables,
+    )  # fmt: skip
+
+
+def _against(best: Entry, frame: pd.DataFrame, kind: str) -> Table | None:
+    """Return the rows that compare with `best`, each as other minus best."""
+    own = {"trial": best.name, "composition": best.composition, "latent_form": best.latent_form}
+    rows = []
+    for side, other, sign in (("first", "second", -1), ("second", "first", 1)):
+        mask = np.logical_and.reduce([frame[f"{side}_{k}"] == v for k, v in own.items()])
+        for _, row in frame[mask].iterrows():
+            label = (
+                system_label(row[f"{other}_system"])
+                if kind == "models"
+                else composition_label(row[f"{other}_composition"], row[f"{other}_latent_form"])
+            )
+            # The difference is first minus second.
+            value = sign * row["difference"]
+            ends = sorted(sign * row[end] for end in ("low", "high"))
+            interval = NONE if np.isnan(ends[0]) else f"{written(ends[0])} to {written(ends[1])}"
+            rows.append((value, [Cell(label), difference(value), Cell(interval, "number"),
+                                 number(row["p_holm"]), count(int(row["folds"]))]))  # fmt: skip
+    rows.sort(key=lambda row: -row[0] if row[0] == row[0] else np.inf)
+    head = [{"models": "system"}.get(kind, "composition"), "difference", "interval", "p", "folds"]
+    what = composition_label(best.composition, best.latent_form)
+    caption = f"against {best.label}" + (f", all with {what}" if kind == "models" else f", {what}")
+    return Table(head, [cells for _, cells in rows[:MOST_ROWS]], caption) if rows else None
+
+
+def _prevalence(source: Source) -> Section:
+    frame = source.table("prevalence")
+    rows = []
+    for entry in source.shown if not frame.empty else ():
+        chosen = _of_entry(frame, entry)
+        chosen = chosen[chosen["without_kind"] == ""]
+        names = ["prevalence", "own_prevalence"]
+        means = chosen.groupby(names)[[*_AT_PREVALENCE]].mean().reset_index()
+        for _, row in means.sort_values("prevalence").iterrows():
+            own = " (the test set’s)" if row["own_prevalence"] else ""
+            rows.append([Cell(entry.label), Cell(f"{row['prevalence']:.1%}{own}", "number"),
+                         *(number(row[name]) for name in _AT_PREVALENCE)])  # fmt: skip
+    head = ["", "abnormal", "weighted F₁", "a constant answer", "F₁ of abnormal", "precision",
+            "recall", "φ"]  # fmt: skip
+    return Section(
+        "prevalence", "At other shares of abnormal samples",
+        "What the same decisions would score where abnormal samples are rarer or more frequent "
+        "than in this test set. Recall stays; precision falls with rarity.",
+        tables=[Table(head, rows)] if rows else [],
+    )  # fmt: skip
+
+
+_AT_PREVALENCE = ("f1_weighted", "f1_weighted_constant", "f1_anomaly", "precision", "recall", "phi")
+
+
+def _patients(source: Source) -> Section:
+    frame = source.table("patients")
+    rows = []
+    for entry in source.entries if not frame.empty else ():
+        for _, row in _of_entry(frame, entry).iterrows():
+            cells = [
+                with_interval(
+                    row[metric], row[f"{metric}_patient_low"], row[f"{metric}_patient_high"], floor
+                )
+                for metric, floor in (("f1_weighted", 0.0), ("f1_anomaly", 0.0), ("phi", -1.0))
+            ]
+            rows.append([Cell(entry.label), *cells, count(int(row["patients"]))])
+    return Section(
+        "patients", "For a new patient",
+        "Intervals over patients, drawn whole with replacement: how far the result is that of "
+        "the patients who happen to test. Protocol inter_patient.",
+        tables=[Table(["", "weighted F₁", "F₁ of abnormal", "φ", "patients"], rows)]
+        if rows else [],
+    )  # fmt: skip
+
+
+def _protocols(source: Source) -> Section:
+    frame = source.table("protocols")
+    rows = []
+    for entry in source.entries if not frame.empty else ():
+        for _, row in _of_entry(frame, entry).iterrows():
+            rows.append([Cell(entry.label), Cell(row["protocol"]), number(row["f1_weighted"]),
+                         number(row["f1_weighted_inter_patient"]),
+                         difference(row["f1_weighted_difference"]), number(row["auroc"]),
+                         number(row["auroc_inter_patient"])])  # fmt: skip
+    head = ["", "protocol", "weighted F₁", "inter_patient", "difference", "AUROC", "inter_patient"]
+    return Section(
+        "protocols", "What knowing the patient is worth",
+        "The same system where patients both train and test, and where they do not.",
+        tables=[Table(head, rows)] if rows else [],
+    )  # fmt: skip
+
+
+def _measures(source: Source) -> Section:
+    frame = source.table("measures")
+    rows = []
+    names = [name for name in _MEASURED if name in frame and frame[name].notna().any()]
+    for entry in source.shown if names else ():
+        chosen = frame[(frame["trial"] == entry.name) & (frame["epoch_rule"] == BEST)]
+        values = chosen[names].apply(pd.to_numeric).mean()
+        if values.notna().any():
+            rows.append([Cell(entry.label), *(number(values[name]) for name in names)])
+    return Section(
+        "measures", "Reconstructions and latent space",
+        "Means over folds. TSTR is the F₁ of a classifier trained on reconstructions and "
+        "tested on real samples, normalised by one trained on real ones; MMD is the distance of "
+        "reconstructions from real normals, 0 if equal; the last is how far training norms are "
+        "from the χ distribution.",
+        tables=[Table(["", *(_MEASURED[name] for name in names)], rows)] if rows else [],
+    )  # fmt: skip
+
+
+_MEASURED = {"tstr": "TSTR", "tstr_normalised": "TSTR normalised", "mmd": "MMD",
+             "latent_chi_ks": "χ, KS distance"}  # fmt: skip
+
+
+def _of_entry(frame: pd.DataFrame, entry: Entry) -> pd.DataFrame:
+    """Return the rows of an entry's best composition at its best epochs."""
+    chosen = {"trial": entry.name, "composition": entry.composition, "epoch_rule": BEST}
+    chosen |= {"latent_form": entry.latent_form}
+    return frame[np.logical_and.reduce([frame[name] == value for name, value in chosen.items()])]

@@ -1,0 +1,109 @@
+"""How folds learned: the metric and the losses over epochs."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.collections import LineCollection
+from matplotlib.ticker import MaxNLocator
+
+from study.report.page import charts
+from study.report.page.charts import ACCENT, INK, MUTED
+from study.report.page.parts import Picture, Section
+from study.report.page.source import Entry, Source
+
+MOST_LINES = 200
+DASHES = ("-", "--", ":", "-.")
+NO_LOSS = frozenset(("epoch", "value", "f1_weighted", "phi", "auroc"))
+
+
+def learning(source: Source) -> Section:
+    """Return the learning curves."""
+    epochs = source.table("epochs")
+    notes = []
+    if len(source.entries) > len(source.shown):
+        trained = [entry for entry in source.entries if not entry.fitted_once]
+        notes.append(f"Drawn are the {len(source.shown)} best by validation of "
+                     f"{len(trained)} trained; epochs.parquet has all.")  # fmt: skip
+    pictures = [p for p in (_all_trials(source),) if p]
+    if not epochs.empty:
+        for entry in source.shown:
+            rows = epochs[epochs["trial"] == entry.name]
+            pictures += [p for p in (_folds(entry, rows), _losses(entry, rows)) if p]
+    return Section(
+        "learning", "Learning curves",
+        "First the metric on validation: grey lines are folds, the coloured one their "
+        "mean; a ring is the epoch whose weights were kept. A mean that still rises at the end "
+        "asks for more epochs, lines far apart for more folds. Beside it the losses of an "
+        "epoch, means over folds. In a picture of all trials a dot is where one was stopped.",
+        columns=2, pictures=pictures,
+        notes=notes or ([] if pictures else ["Nothing here is trained."]),
+    )  # fmt: skip
+
+
+def _all_trials(source: Source) -> Picture | None:
+    """Draw every trial's mean over folds; the best in colour."""
+    records = [r for r in source.records if r.values]
+    best = source.entries[0].record
+    if source.study.systems or len(records) < 2 or len(best.values) < 2:
+        return None
+    kept = [records[i] for i in charts.thinned(len(records), MOST_LINES)]
+    figure, axes = charts.panel("epoch", _metric(source.entries[0]), wide=True)
+    lines = [np.array(record.values) for record in kept]
+    axes.add_collection(LineCollection(lines, colors=MUTED, linewidths=0.7, alpha=0.5))
+    stopped = [line[-1] for line, r in zip(lines, kept, strict=True) if r.state == "pruned"]
+    if stopped:
+        epochs, values = np.array(stopped).T
+        axes.scatter(epochs, values, s=14, color=INK, label="stopped early")
+    axes.plot(*np.array(best.values).T, color=ACCENT, linewidth=2, label=best.name)
+    axes.autoscale()
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    charts.legend(axes, loc="lower right")
+    more = f" ({len(kept)} of {len(records):,}, evenly)" if len(kept) < len(records) else ""
+    return charts.picture(figure, f"every trial, mean over folds{more}", wide=True)
+
+
+def _folds(entry: Entry, rows: pd.DataFrame) -> Picture | None:
+    known = rows.dropna(subset=["value"])
+    if known.empty or entry.fitted_once:
+        return None
+    figure, axes = charts.panel("epoch", _metric(entry))
+    for _, fold in known.groupby("fold"):
+        at = charts.thinned(len(fold))
+        axes.plot(fold["epoch"].iloc[at], fold["value"].iloc[at], color=MUTED, linewidth=0.8)
+        best = fold.iloc[int(fold["value"].argmax())]
+        axes.scatter([best["epoch"]], [best["value"]], s=28, facecolor="none", edgecolor=INK)
+    mean = known.groupby("epoch")["value"].mean()
+    axes.plot(mean.index, mean, color=ACCENT, linewidth=1.8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return charts.picture(figure, f"{entry.label}: folds on validation")
+
+
+def _losses(entry: Entry, rows: pd.DataFrame) -> Picture | None:
+    names = _loss_names(rows)
+    if not names or entry.fitted_once:
+        return None
+    figure, axes = charts.panel("epoch", "loss")
+    for place, name in enumerate(names):
+        mean = rows.groupby("epoch")[name].mean()
+        axes.plot(mean.index, mean, DASHES[place % len(DASHES)], label=name.replace("_", " "),
+                  color=(INK, ACCENT, MUTED)[place % 3], linewidth=1.3)  # fmt: skip
+    if all((rows[name].dropna() > 0).all() for name in names):
+        charts.logarithmic(axes, "y")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    charts.legend(axes, loc="best")
+    return charts.picture(figure, f"{entry.label}: losses")
+
+
+def _loss_names(rows: pd.DataFrame) -> list[str]:
+    """Return the columns of losses that are known of these rows."""
+    return [
+        name
+        for name in rows.columns
+        if name not in NO_LOSS | {"fold"}
+        and "/" not in name
+        and pd.api.types.is_numeric_dtype(rows[name])
+        and rows[name].notna().any()
+    ]
+
+
+def _metric(entry: Entry) -> str:
+    return f"{entry.metric.score} of {entry.metric.composition}"

@@ -1,0 +1,159 @@
+import html
+import io
+import re
+
+import pandas as pd
+import pytest
+import yaml
+
+from study import fold_files
+from study.errors import StudyFailedError
+from study.ledger import Ledger
+from study.report.page.build import PAGE, write_page
+from study.storage import LocalFolder
+from study.study_file import check_study, dump_study
+from tests.study.report.trained import FAILURE, Reported
+
+
+@pytest.fixture(params=["searched", "of_systems"])
+def made(request: pytest.FixtureRequest) -> Reported:
+    found: Reported = request.getfixturevalue(request.param)
+    return found
+
+
+def said(page: str) -> str:
+    """What a reader sees."""
+    body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", body).split()))
+
+
+def rows_of(page: str, caption: str) -> list[list[str]]:
+    """The body of the first table whose caption begins so."""
+    start = page.index(f'<p class="caption">{html.escape(caption, quote=False)}')
+    body = page[page.index("<tbody>", start) : page.index("</tbody>", start)]
+    return [
+        [said(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
+        for row in re.findall(r"<tr[^>]*>(.*?)</tr>", body, re.DOTALL)
+    ]
+
+
+def means(made: Reported, metric: str) -> pd.Series:
+    """Means over folds at the best epoch, by trial, composition and form, from the scores."""
+    scores = pd.read_parquet(io.BytesIO(made.results.read("scores.parquet")))
+    best = scores[scores["epoch_rule"] == "best_validation"]
+    return best.groupby(["trial", "composition", "latent_form"], sort=False)[metric].mean()
+
+
+def test_the_same_ledger_gives_the_same_bytes(made: Reported) -> None:
+    before = made.page.read_bytes()
+    write_page(made.study, made.results, made.report.tables)
+    assert made.page.read_bytes() == before
+
+
+def test_the_page_needs_no_other_file_and_no_network(made: Reported) -> None:
+    rest = made.text.replace("http://www.w3.org/", "")
+    assert not re.search(r"https?://|<script|<link[^>]+stylesheet|@import", rest)
+    assert all(at.startswith("data:") for at in re.findall(r'(?:src|xlink:href)="([^#"]+)"', rest))
+    assert all(at.startswith(("data:", "#")) for at in re.findall(r' href="([^"]+)"', rest))
+
+
+def test_what_is_linked_is_there_and_no_name_stands_twice(made: Reported) -> None:
+    names = re.findall(r' id="([^"]+)"', made.text)
+    assert len(names) == len(set(names))
+    linked = set(re.findall(r'href="#([^"]+)"', made.text)) | set(
+        re.findall(r"url\(#([^)]+)\)", made.text)
+    )
+    assert linked <= set(names)
+
+
+def test_the_best_on_validation_is_the_answer(searched: Reported) -> None:
+    validation = means(searched, "validation_f1_weighted")["trial-00000"]
+    composition, form = validation.idxmax()
+    mean = means(searched, "f1_weighted")["trial-00000", composition, form]
+    headline = said(re.findall(r"<h1>.*?</h1>", searched.text, re.DOTALL)[0])
+    assert headline.startswith(f"Trial-00000 is best: weighted F₁ {mean:.3f} with ")
+
+
+def test_every_composition_has_its_means_over_folds(searched: Reported) -> None:
+    shown = rows_of(searched.text, "trial-00000: every composition")
+    columns = {1: "f1_weighted", 3: "phi", 4: "auroc", 5: "auroc_labels"}
+    for place, metric in columns.items():
+        expected = means(searched, metric)["trial-00000"]
+        assert len(shown) == len(expected)
+        for row, value in zip(shown, expected, strict=True):
+            assert row[place].split()[0] == f"{value:.3f}".replace("-", "−")
+
+
+def test_systems_are_ranked_by_validation_and_a_simple_one_says_so(of_systems: Reported) -> None:
+    labels = {"trial-00000": "β-VAEGAN₂", "trial-00001": "AE", "trial-00002": "nearest neighbours"}
+    best = means(of_systems, "validation_f1_weighted").groupby("trial").max()
+    expected = [labels[name] for name in best.sort_values(ascending=False).index]
+    shown = rows_of(of_systems.text, "protocol paper: each system")
+    assert [row[0].split()[0] for row in shown[:-1]] == [label.split()[0] for label in expected]
+    (simple,) = (row[0] for row in shown if row[0].startswith("nearest"))
+    assert "simple model" in simple
+    assert shown[-1][0] == "a constant answer"
+
+
+def test_what_was_stopped_or_failed_is_said_with_its_reason(searched: Reported) -> None:
+    text = said(searched.text)
+    assert "Trials: 1 completed; 1 stopped early; 1 failed." in text
+    assert [FAILURE, "1", "trial-00002"] in rows_of(searched.text, "failed")
+    assert ["4", "2", "1"] in rows_of(searched.text, "stopped early")
+
+
+def test_the_study_file_on_the_page_is_the_study(made: Reported) -> None:
+    written = html.unescape(re.findall(r"<pre>(.*?)</pre>", made.text, re.DOTALL)[-1])
+    again = check_study(yaml.safe_load(written), "page")
+    assert dump_study(again) == dump_study(made.study)
+
+
+def test_curves_are_of_the_scores_in_the_table(searched: Reported) -> None:
+    scores = pd.read_parquet(io.BytesIO(searched.results.read("scores.parquet")))
+    row = scores.query(
+        "trial == 'trial-00000' and fold == 0 and epoch_rule == 'best_validation'"
+        " and composition == 'svm_lambda'"
+    ).iloc[0]
+    assert re.search(rf"SVM λ \(R, D\) +{row['auroc']:.3f}", said(searched.text))
+
+
+def test_kinds_are_counted_over_all_folds(searched: Reported) -> None:
+    strata = searched.report.tables["strata"].to_pandas()
+    chosen = strata.query("trial == 'trial-00000' and stratum == 'kind'")
+    sizes = chosen.groupby(["composition", "latent_form", "epoch_rule", "value"])[
+        ["normal", "abnormal"]
+    ].sum()
+    expected = sizes.sum(axis=1).groupby("value").first()
+    shown = {row[0]: (row[1], row[2]) for row in rows_of(searched.text, "share called abnormal")}
+    assert shown == {
+        kind: ("normal" if kind == "N" else "abnormal", str(size))
+        for kind, size in expected.items()
+    }
+
+
+def test_extremes_are_the_ends_of_their_class(searched: Reported) -> None:
+    ledger = Ledger(searched.results.folder("ledger"))
+    manifest = ledger.fold("trial-00000", 0)
+    assert manifest is not None
+    errors = pd.read_parquet(io.BytesIO(ledger.read(manifest, fold_files.COMPONENTS)))
+    errors = errors.query("split == 'validation' and epoch_rule == 'best_validation'")
+    stored = pd.read_parquet(io.BytesIO(ledger.read(manifest, fold_files.EXTREMES)))
+    for label, group in errors.groupby("label"):
+        rising = group.sort_values("reconstruction_error")["sample"].tolist()
+        middle = rising[(len(rising) - 1) // 2]
+        assert stored[stored["label"] == label]["sample"].tolist() == [
+            rising[0], middle, rising[-1]
+        ]  # fmt: skip
+
+
+def test_damage_is_named_and_leaves_the_old_page(searched: Reported) -> None:
+    results = LocalFolder(searched.page.parents[1])
+    path = f"ledger/trial-00000/fold-0/{fold_files.EXTREMES}"
+    content, before = results.read(path), results.read(PAGE)
+    results.write(path, b"other")
+    try:
+        with pytest.raises(StudyFailedError, match=fold_files.EXTREMES):
+            write_page(searched.study, results, searched.report.tables)
+        assert results.read(PAGE) == before
+    finally:
+        results.write(path, content)

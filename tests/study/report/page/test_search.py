@@ -1,0 +1,80 @@
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from study.ledger import Ledger, State, TrialRecord
+from study.report.page import charts
+from study.report.page.build import page_sections
+from study.report.page.search import importance, search_sections
+from study.report.page.source import Source
+from study.search_space import Distribution
+from tests.study.report.trained import Reported
+
+SPACE = {
+    "model.beta": Distribution(loguniform=(1e-6, 0.1)),
+    "model.latent_size": Distribution.model_validate({"int": (2, 4)}),
+}
+
+
+def trials(count: int) -> list[TrialRecord]:
+    """Trials whose metric follows beta alone, a third of them stopped early."""
+    random = np.random.default_rng(0)
+    found = []
+    for number in range(count):
+        beta = float(10 ** random.uniform(-6, -1))
+        best = 0.9 - 0.05 * abs(math.log10(beta) + 4) + 0.001 * random.normal()
+        stopped = number % 3 == 1
+        values = [(epoch, best - 0.1 / epoch) for epoch in range(1, 3 if stopped else 9)]
+        parameters = {"model.beta": beta, "model.latent_size": int(random.integers(2, 5))}
+        state: State = "pruned" if stopped else "completed"
+        found.append(TrialRecord(number, parameters, state, "", values, number))
+    return found
+
+
+def source(made: Reported, records: Sequence[TrialRecord]) -> Source:
+    return Source(made.study, records, made.report.tables, made.results)
+
+
+def test_the_setting_that_matters_has_the_largest_share() -> None:
+    completed = [record for record in trials(45) if record.state == "completed"]
+    shares = importance(SPACE, completed, 0)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["model.beta"] > 0.8
+    assert shares == importance(SPACE, completed, 0)
+
+
+def test_a_thousand_trials_make_a_page_of_bounded_size(searched: Reported) -> None:
+    many = [*searched_records(searched), *trials(1000)[3:]]
+    with charts.page_style():
+        few_sections = search_sections(source(searched, many[:40]))
+        sections = search_sections(source(searched, many))
+    assert [s.key for s in sections] == ["trials", "settings", "importance", "parallel"]
+    assert size(sections) < 1_500_000
+    assert size(sections) < 30 * size(few_sections)
+    notes = " ".join(note for section in sections for note in section.notes)
+    assert "Drawn are 200 of 999 trials" in notes
+    assert "Taken from 400 of" in notes
+
+
+def test_few_trials_have_no_importance_and_are_told_why(searched: Reported) -> None:
+    with charts.page_style():
+        sections = {s.key: s for s in search_sections(source(searched, trials(6)))}
+    assert not sections["importance"].pictures
+    assert sections["importance"].notes == ["Needs 10 completed trials that differ; there are 4."]
+
+
+def test_one_trial_has_a_page(searched: Reported) -> None:
+    with charts.page_style():
+        sections = page_sections(source(searched, searched_records(searched)[:1]))
+    assert {"answer", "learning", "errors", "samples", "again"} <= {s.key for s in sections}
+    assert not {"trials", "settings", "parallel"} & {s.key for s in sections}
+
+
+def searched_records(made: Reported) -> list[TrialRecord]:
+    return Ledger(made.results.folder("ledger")).trials()
+
+
+def size(sections: Sequence[object]) -> int:
+    return sum(len(str(picture.svg)) for section in sections for picture in section.pictures)  # type: ignore[attr-defined]

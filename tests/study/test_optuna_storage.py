@@ -1,0 +1,104 @@
+import math
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+
+from study.definition import Study
+from study.ledger import Ledger, TrialRecord
+from study.optuna_storage import app, write_storage
+from study.storage import LocalFolder
+from study.study_file import check_study, dump_study, to_yaml
+
+SPACE = {"model.beta": {"loguniform": [1e-6, 0.1]}, "model.latent_size": {"int": [2, 4]}}
+PARAMETERS = {"model.beta": 1e-3, "model.latent_size": 3}
+RECORDS = [
+    TrialRecord(0, PARAMETERS, "completed", "", [(2, 0.5), (4, 0.75)], 0),
+    TrialRecord(1, PARAMETERS, "pruned", "", [(2, 0.25)], 1),
+    TrialRecord(2, PARAMETERS, "failed", "fold 0: generator_loss is nan", [], 2),
+]
+
+
+@pytest.fixture
+def study(tiny_study: Callable[..., Study]) -> Study:
+    return tiny_study(search={"trials": 3, "space": SPACE})
+
+
+def loaded(path: Path, name: str = "tiny") -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{path}")
+
+
+def test_trials_are_read_back_by_optuna(study: Study, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.sqlite3"
+    write_storage(study, RECORDS, path)
+    found = loaded(path)
+    assert found.direction == optuna.study.StudyDirection.MAXIMIZE
+    assert found.user_attrs["metric"] == "f1_weighted of lambda_grid"
+    assert [trial.state.name for trial in found.trials] == ["COMPLETE", "PRUNED", "FAIL"]
+    assert [trial.number for trial in found.trials] == [0, 1, 2]
+    assert all(trial.params == PARAMETERS for trial in found.trials)
+    assert found.trials[0].value == 0.75
+    assert found.trials[0].intermediate_values == {2: 0.5, 4: 0.75}
+    assert found.trials[1].intermediate_values == {2: 0.25}
+    assert found.trials[2].user_attrs["reason"] == "fold 0: generator_loss is nan"
+    assert found.best_trial.user_attrs["trial"] == "trial-00000"
+    beta = found.trials[0].distributions["model.beta"]
+    assert (beta.low, beta.high, beta.log) == (1e-6, 0.1, True)
+
+
+def test_systems_are_choices(tiny_study: Callable[..., Study], tmp_path: Path) -> None:
+    systems = {
+        "a": {"model": {"name": "ae"}, "metric": {"composition": "latent"}},
+        "b": {"model": {"name": "knn"}, "metric": {"composition": "outlier_score"}},
+    }
+    content = dump_study(tiny_study()) | {"systems": systems}
+    del content["model"], content["search"]["trials"]
+    study = check_study(content, "systems.yaml")
+    record = TrialRecord(0, {"system": "b"}, "completed", "", [(1, 0.5)], 0)
+    write_storage(study, [record], tmp_path / "systems.sqlite3")
+    (trial,) = loaded(tmp_path / "systems.sqlite3").trials
+    assert trial.params == {"system": "b"}
+    assert trial.distributions["system"].choices == ("a", "b")
+
+
+def test_the_file_is_replaced_as_a_whole(study: Study, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.sqlite3"
+    write_storage(study, RECORDS, path)
+    write_storage(study, RECORDS[:1], path)
+    assert len(loaded(path).trials) == 1
+    broken = TrialRecord(1, {}, "completed", "", [(1, math.inf)], 1)
+    with pytest.raises(KeyError):
+        write_storage(study, [broken], path)
+    assert len(loaded(path).trials) == 1
+
+
+def test_the_command_writes_it_and_says_where(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    results = LocalFolder(tmp_path / "tiny")
+    results.write("study.yaml", to_yaml(dump_study(study)).encode())
+    monkeypatch.setattr("sys.argv", ["study.optuna_storage", str(tmp_path / "tiny")])
+    monkeypatch.chdir(tmp_path)
+    assert app.main() == 1
+    assert "no trial has ended yet" in capsys.readouterr().err
+    assert not (tmp_path / "tiny.sqlite3").exists()
+    for record in RECORDS:
+        Ledger(results.folder("ledger")).record_trial(record)
+    assert app.main() == 0
+    assert capsys.readouterr().out == "tiny.sqlite3: 3 trial(s) of tiny\n"
+    with sqlite3.connect(tmp_path / "tiny.sqlite3") as connection:
+        assert connection.execute("select count(*) from trials").fetchone() == (3,)
+
+
+def test_a_file_that_cannot_be_written_is_refused(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    results = LocalFolder(tmp_path / "tiny")
+    results.write("study.yaml", to_yaml(dump_study(study)).encode())
+    Ledger(results.folder("ledger")).record_trial(RECORDS[0])
+    for wrong in (tmp_path, tmp_path / "no" / "file"):
+        monkeypatch.setattr("sys.argv", ["x", str(tmp_path / "tiny"), str(wrong)])
+        assert app.main() == 2
+        assert "must be a file in a folder that exists" in capsys.readouterr().err

@@ -1,0 +1,43 @@
+"""What the documentation tells people to run is run, as it stands there."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+NOT_CODE = shutil.ignore_patterns("__pycache__")
+
+
+@pytest.mark.parametrize("page", ["new_dataset", "new_model", "new_composition"])
+def test_what_a_page_tells_to_write_works(page: str, tmp_path: Path) -> None:
+    for package in ("models", "study", "search_spaces"):
+        shutil.copytree(DOCS.parent / package, tmp_path / package, ignore=NOT_CODE)
+    blocks = re.findall(r"```(\w+)\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)
+    *written, (language, tried) = blocks
+    assert language == "python"
+    for language, code in written:
+        head, body = code.split("\n", 1)
+        target = tmp_path / head.removeprefix("# ")
+        if language == "diff":
+            target.write_text(applied(body, target.read_text()))
+        else:
+            assert not target.exists()
+            target.write_text(body)
+    done = subprocess.run(
+        [sys.executable, "-c", tried], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def applied(diff: str, text: str) -> str:
+    """Return a file's text after a change, whose surroundings must be there once."""
+    lines = diff.splitlines(keepends=True)
+    before = "".join(line[1:] for line in lines if line[0] in " -")
+    after = "".join(line[1:] for line in lines if line[0] in " +")
+    assert text.count(before) == 1, before
+    return text.replace(before, after)
