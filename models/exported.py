@@ -4,13 +4,20 @@ It is made of frozen networks: no norms, no training state, no custom gradients,
 only operations that `torch.export` and ONNX know.
 """
 
+import warnings
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
 
 from models.encoder_decoder import EncoderDecoder
 from models.interface import Model, Shape
 
+INPUT = "x"
 RECONSTRUCTION = "reconstruction"
+SAMPLES = "samples"
+"""Name of the one dimension that may have any size."""
 
 
 class ScoringNetwork(nn.Module):
@@ -70,3 +77,29 @@ class ScoringNetwork(nn.Module):
             return x
         low, high = self._limits
         return (low + x.double() * (high - low)).float()
+
+
+def exported_program(network: ScoringNetwork) -> ExportedProgram:
+    """Return the network as `torch.export` has it, for any number of samples."""
+    shape = network.shape
+    # Two samples: one would be taken for a number that never changes.
+    example = torch.zeros(2, shape.channels, shape.length)
+    return torch.export.export(network, (example,), dynamic_shapes={INPUT: {0: Dim(SAMPLES)}})
+
+
+def onnx_program(network: ScoringNetwork) -> Any:
+    """Return the network as an ONNX program, its outputs named as `outputs`.
+
+    Raises:
+        ImportError: onnx or onnxscript is not installed.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PyTorch's, of its own parts
+        return torch.onnx.export(
+            exported_program(network),
+            input_names=[INPUT],
+            output_names=list(network.outputs),
+            dynamic_shapes={INPUT: {0: SAMPLES}},
+            dynamo=True,
+            verbose=False,
+        )

@@ -1,9 +1,10 @@
 """`python -m study.export FOLD FILE`: a trained fold as a network for other runtimes."""
 
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -47,7 +48,7 @@ def export(
     trained = read_fold(place, place.fold)
     network = scoring_network(trained)
     write(network, trained, file)
-    sys.stdout.write(f"{INPUT} -> {', '.join(network.outputs)}; network in {file}\n")
+    sys.stdout.write(f"x -> {', '.join(network.outputs)}; network in {file}\n")
 
 
 def scoring_network(fold: "TrainedFold") -> "ScoringNetwork":
@@ -66,14 +67,6 @@ def scoring_network(fold: "TrainedFold") -> "ScoringNetwork":
         raise RequestError(f"{fold.place}: {fold.study.model.name}: {error}") from None
 
 
-def _example(network: "ScoringNetwork") -> Any:
-    import torch
-
-    shape = network.shape
-    # Two samples: one would be taken for a number that never changes.
-    return torch.zeros(2, shape.channels, shape.length)
-
-
 def _write_onnx(network: "ScoringNetwork", fold: "TrainedFold", file: Path) -> None:
     try:
         import onnxscript  # noqa: F401 - what torch.onnx writes with
@@ -82,18 +75,11 @@ def _write_onnx(network: "ScoringNetwork", fold: "TrainedFold", file: Path) -> N
             f"{file}: expected the packages that write ONNX, found none: install this program's"
             " extra `export`"
         ) from None
-    import torch
+    from models.exported import onnx_program
 
-    program = torch.onnx.export(
-        network,
-        (_example(network),),
-        input_names=[INPUT],
-        output_names=list(network.outputs),
-        dynamic_shapes={INPUT: {0: SAMPLES}},
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
+    # It warns of operations of packages that no model here needs.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    program = onnx_program(network)
     program.model.metadata_props.update(_described(fold))
     # External data would be a second file that can get lost.
     program.save(str(file), external_data=False)
@@ -102,10 +88,9 @@ def _write_onnx(network: "ScoringNetwork", fold: "TrainedFold", file: Path) -> N
 def _write_torch(network: "ScoringNetwork", fold: "TrainedFold", file: Path) -> None:
     import torch
 
-    program = torch.export.export(
-        network, (_example(network),), dynamic_shapes={INPUT: {0: torch.export.Dim(SAMPLES)}}
-    )
-    torch.export.save(program, str(file), extra_files=dict(_described(fold)))
+    from models.exported import exported_program
+
+    torch.export.save(exported_program(network), str(file), extra_files=dict(_described(fold)))
 
 
 def _described(fold: "TrainedFold") -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.exported import ScoringNetwork
+from models.exported import ScoringNetwork, exported_program, onnx_program
 from models.interface import Model
 
 Build = Callable[..., Model]
@@ -27,16 +27,7 @@ def trained(build: Build, waves: Waves, name: str, **options: Any) -> Model:
 
 
 def in_onnxruntime(network: ScoringNetwork, x: Tensor) -> list[np.ndarray]:
-    program = torch.onnx.export(
-        network,
-        (x[:2],),
-        input_names=["x"],
-        output_names=list(network.outputs),
-        dynamic_shapes={"x": {0: "samples"}},
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
+    program = onnx_program(network)
     content = program.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     assert [each.name for each in session.get_outputs()] == list(network.outputs)
@@ -69,9 +60,8 @@ def test_an_exported_program_agrees_for_any_number_of_samples(
     model = trained(build, waves, name)
     errors = model.errors(x)
     network = ScoringNetwork(model, None)
-    shapes = {"x": {0: torch.export.Dim("samples")}}
     buffer = io.BytesIO()
-    torch.export.save(torch.export.export(network, (x[:2],), dynamic_shapes=shapes), buffer)
+    torch.export.save(exported_program(network), buffer)
     buffer.seek(0)
     program = torch.export.load(buffer).module()
     for count in (1, 2, 19):

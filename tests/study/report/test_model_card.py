@@ -5,7 +5,8 @@ import pandas as pd
 from study.ledger import TrialRecord
 from study.report.build import build_report
 from study.report.model_card import write_model_cards
-from tests.study.report.conftest import SPLIT_HASHES, DrawnLedger
+from study.study_file import check_study
+from tests.study.report.conftest import FOLDS, SPLIT_HASHES, DrawnLedger
 
 
 def card(drawn: DrawnLedger, path: str = "report/MODEL_CARD.md") -> str:
@@ -62,3 +63,27 @@ def test_nothing_completed_has_no_card(drawn: DrawnLedger) -> None:
     drawn.ledger.record_trial(TrialRecord(0, {"model.beta": 0.25}, "pruned", "", [(6, 0.5)], 0))
     assert write_model_cards(drawn.study, drawn.results, report.scores, report.summary) == []
     assert not drawn.results.exists("report/MODEL_CARD.md")
+
+
+def test_every_system_has_a_card_for_each_protocol(drawn: DrawnLedger) -> None:
+    drawn.commit(0)
+    drawn.commit(1)
+    report = build_report(drawn.study, SPLIT_HASHES, drawn.results, "serial")
+    assert report is not None
+    content = {
+        "name": "systems",
+        "dataset": {"name": "synthetic", "length": 32},
+        "split": {"protocol": "paper", "beside": "inter_patient", "folds": FOLDS},
+        "search": {"metric": {"composition": "lambda_grid"}},
+        "systems": {"ours": {"model": {"name": "beta_vaegan"}}},
+    }
+    study = check_study(content, "systems.yaml")
+    for number, protocol in enumerate(("paper", "inter_patient")):
+        parameters = {"system": "ours", "split.protocol": protocol}
+        drawn.ledger.record_trial(TrialRecord(number, parameters, "completed", "", [(6, 0.5)], 0))
+    paths = write_model_cards(study, drawn.results, report.scores, report.summary)
+    assert paths == ["report/ours/MODEL_CARD.md", "report/ours_inter_patient/MODEL_CARD.md"]
+    texts = [drawn.results.read(path).decode() for path in paths]
+    assert all(text.startswith("# ours on synthetic: trial-0000") for text in texts)
+    assert "people who are in training too" in texts[0]
+    assert "Test patients are not among the training patients" in texts[1]
