@@ -10,6 +10,7 @@ from markupsafe import Markup
 from study.ledger import TrialRecord
 from study.report.page.parts import Cell, Section, Table, count, counted, number
 from study.report.page.source import Source
+from study.results import read_study
 from study.study_file import dump_study, to_yaml
 
 MOST_ROWS = 30
@@ -108,7 +109,8 @@ def _failed(records: Sequence[TrialRecord]) -> Table | None:
 
 
 def _again(source: Source) -> Section:
-    study, known = source.study, source.study.provenance or {}
+    # A study that has just run knows nothing yet of what was stored with its results.
+    study, known = source.study, read_study(source.results).provenance or {}
     file = to_yaml(dump_study(study.model_copy(update={"provenance": None})))
     rows = [[Cell("samples"), Cell(str(known.get("samples_hash", "")), "code")]]
     rows += [[Cell(f"splits, protocol {name}"), Cell(str(value), "code")]

@@ -40,13 +40,16 @@ def _over_time(source: Source) -> Section:
     best = np.fmax.accumulate(
         [r.best_value if r.state == "completed" else math.nan for r in records]
     )
-    axes.step([r.number for r in records], best, where="post", color=ACCENT, linewidth=1.2)
+    turns = np.append(np.flatnonzero(np.append(True, best[1:] != best[:-1])), len(best) - 1)
+    numbers = [records[turn].number for turn in turns]
+    axes.step(numbers, best[turns], where="post", color=ACCENT, linewidth=1.2)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     failed = [r.number for r in records if r.state == "failed"]
+    failed = [failed[i] for i in charts.thinned(len(failed))]
     if failed:
         floor = axes.get_ylim()[0]
         axes.scatter(failed, [floor] * len(failed), marker="x", s=20, color=MUTED, label="failed")
-    charts.legend(axes, loc="lower right", ncols=3)
+    charts.legend(axes, loc="lower right", bbox_to_anchor=(1, 1.01), ncols=3)
     notes = [f"Drawn are {len(kept):,} of {len(records):,} trials, evenly, and every best so far."
              ] if len(kept) < len(records) else []  # fmt: skip
     return Section(
@@ -131,6 +134,7 @@ def importance(
     """
     import optuna
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     forms = {key: form.to_optuna() for key, form in space.items()}
     study = optuna.create_study(direction="maximize")
     study.add_trials([frozen_trial(record, forms) for record in completed])

@@ -56,7 +56,7 @@ def _all_trials(source: Source) -> Picture | None:
     axes.plot(*np.array(best.values).T, color=ACCENT, linewidth=2, label=best.name)
     axes.autoscale()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    charts.legend(axes, loc="lower right")
+    charts.legend(axes, loc="lower right", bbox_to_anchor=(1, 1.01), ncols=2)
     more = f" ({len(kept)} of {len(records):,}, evenly)" if len(kept) < len(records) else ""
     return charts.picture(figure, f"every trial, mean over folds{more}", wide=True)
 
