@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from models.exported import ScoringNetwork
     from study.trained import TrainedFold
 
-INPUT = "x"
-SAMPLES = "samples"
-
 FORM = """Input x: (samples, channels, length) float32 in the dataset's units, any number of
 samples. Outputs: reconstruction_error, and as far as the model has them discrimination_error
 and latent_norm, (samples,) float32 each; then reconstruction, in the shape and units of x."""

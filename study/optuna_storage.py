@@ -33,12 +33,13 @@ def export(
 ) -> None:
     """Write the trials of RESULTS to FILE, in place of what is there."""
     from study.ledger import Ledger
+    from study.proposal import TWIN
     from study.results import read_study
     from study.storage import open_folder
 
     folder = open_folder(results)
     study = read_study(folder)
-    records = Ledger(folder.folder("ledger")).trials()
+    records = [r for r in Ledger(folder.folder("ledger")).trials() if r.number < TWIN]
     if not records:
         raise StudyFailedError(f"{folder.locate('ledger')}: no trial has ended yet")
     path = file or Path(f"{study.name}.sqlite3")

@@ -58,6 +58,8 @@ def detail_tables(
         strata: `FoldDetails.strata` of each of `folds`.
         prevalence: `FoldDetails.prevalence` of each of `folds`.
     """
+    if not folds:
+        return {}
     trials = pa.array({fold.manifest.trial for fold in folds}, pa.string())
     chosen = scores.filter(pc.is_in(scores["trial"], trials))
     by_stratum = _of_folds(folds, strata)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from study.definition import Study
 from study.errors import StudyFailedError
 from study.ledger import DamagedError, Ledger
+from study.proposal import TWIN
 from study.report.page.answer import answer
 from study.report.page.bookkeeping import bookkeeping_sections
 from study.report.page.charts import page_style
@@ -40,7 +41,8 @@ def write_page(study: Study, results: Folder, tables: Mapping[str, pa.Table]) ->
     Raises:
         StudyFailedError: a file of the ledger is not what was committed.
     """
-    records = Ledger(results.folder("ledger")).trials()
+    # A twin's values are of other samples: it is compared with no trial of the search.
+    records = [r for r in Ledger(results.folder("ledger")).trials() if r.number < TWIN]
     source = Source(study, records, tables, results)
     try:
         with page_style():

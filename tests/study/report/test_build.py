@@ -1,5 +1,6 @@
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -266,3 +267,17 @@ def test_little_work_stays_in_this_process_and_much_does_not(drawn: DrawnLedger)
     rows = pd.read_parquet(io.BytesIO(ledger.read(tasks[0].manifest, fold_files.COMPONENTS)))
     assert build._work(tasks) == 2 * len(rows) / build.ROWS_WORTH_PROCESSES
     assert build._work([]) == 0
+
+
+def test_a_search_of_which_every_trial_was_stopped_has_scores_and_no_details(
+    drawn: DrawnLedger,
+) -> None:
+    drawn.commit(0)
+    record = drawn.ledger.trial(0)
+    assert record is not None
+    drawn.ledger.record_trial(replace(record, state="pruned"))
+    report(drawn)
+    assert set(pd.read_parquet(io.BytesIO(drawn.results.read("scores.parquet")))["state"]) == {
+        "pruned"
+    }
+    assert not drawn.results.exists("epochs.parquet")
