@@ -67,9 +67,12 @@ def _headline(source: Source) -> str:
     what = composition_label(best.composition, best.latent_form)
     simple = ", a simple model," if best.fitted_once else ""
     mean = written(row["f1_weighted_mean"])
-    return (
-        f"{best.label[0].upper()}{best.label[1:]}{simple} is best: weighted F₁ {mean} with {what}"
-    )
+    return f"{_sentence(best.label)}{simple} is best: weighted F₁ {mean} with {what}"
+
+
+def _sentence(label: str) -> str:
+    """Return a name as a sentence begins with it; symbols such as β stay as they are."""
+    return f"{label[0].upper()}{label[1:]}" if label[0].isascii() else label
 
 
 def _lede(source: Source) -> str:
