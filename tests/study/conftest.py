@@ -11,10 +11,11 @@ import torch
 import wfdb
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
+from study.data import load
 from study.data.assembly import build_samples
 from study.data.mitbih import prepare_records
 from study.data.samples import Samples
-from study.data.settings import UcrSettings
+from study.data.settings import MitbihSettings, UcrSettings
 from study.data.ucr import Table, samples_of
 from study.definition import Study
 from study.fold import FoldTask, train_fold
@@ -52,6 +53,16 @@ def real_wafer(real_data: Path) -> Path:
     if not (real_data / "wafer").is_dir():
         pytest.skip(f"no wafer/ in {real_data}")
     return real_data
+
+
+@pytest.fixture(scope="session")
+def mitbih_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("prepared")
+
+
+@pytest.fixture(scope="session")
+def mitbih(real_mitdb: Path, mitbih_cache: Path) -> Samples:
+    return load(MitbihSettings(), real_mitdb.parent, 0, mitbih_cache)
 
 
 @pytest.fixture(autouse=True)

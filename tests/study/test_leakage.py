@@ -16,10 +16,6 @@ from study.definition import SplitSettings
 from study.errors import RequestError
 from study.leakage import Leakage, count_leakage, refuse_leakage
 from study.splits import PARTS, Fold, Splits, make_splits
-from tests.study.data import conftest as real
-
-real_data, real_mitdb, real_wafer = real.real_data, real.real_mitdb, real.real_wafer
-mitbih, mitbih_cache = real.mitbih, real.mitbih_cache
 
 
 def one_fold(fold: Fold, protocol: str = "paper", earlier: tuple[Fold, ...] = ()) -> Splits:

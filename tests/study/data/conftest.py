@@ -8,20 +8,6 @@ import numpy as np
 import pytest
 import wfdb
 
-from study.data import load
-from study.data.samples import Samples
-from study.data.settings import MitbihSettings
-
-
-@pytest.fixture(scope="session")
-def mitbih_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("prepared")
-
-
-@pytest.fixture(scope="session")
-def mitbih(real_mitdb: Path, mitbih_cache: Path) -> Samples:
-    return load(MitbihSettings(), real_mitdb.parent, 0, mitbih_cache)
-
 
 @pytest.fixture
 def write_record(tmp_path: Path) -> Callable[..., Path]:
