@@ -13,7 +13,6 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.logger import JsonLoggerCallback
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -353,7 +352,7 @@ def run_search(
             storage_path=results.locate(),
             verbose=0,
             stop=StopOnError(state),
-            callbacks=[JsonLoggerCallback(), Conclusions(state)],
+            callbacks=[Conclusions(state)],
             # Folds keep checkpoints of their own; a trial has nothing to keep.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=TRIAL_RESTARTS),

@@ -139,13 +139,6 @@ def test_tensorboard_shows_folds_pictures_and_hyperparameters(undisturbed):
     assert "test/svm_lambda/f1_weighted" in trial.Tags()["scalars"]
 
 
-def test_tune_knows_the_mean_and_every_fold(undisturbed, scores):
-    results = (undisturbed[0] / "tune" / "trial-00000" / "result.json").read_text().splitlines()
-    last = json.loads(results[-1])
-    assert last["epoch"] == 4
-    assert last["value"] == pytest.approx((last["fold-0/value"] + last["fold-1/value"]) / 2)
-
-
 def test_the_terminal_names_the_table_and_tensorboard(undisturbed):
     results, said = undisturbed
     assert f"{results}/scores.parquet" in said
@@ -157,6 +150,7 @@ def test_the_terminal_names_the_table_and_tensorboard(undisturbed):
 
 def test_nothing_of_training_is_left_but_results(undisturbed):
     assert not (undisturbed[0] / "checkpoints").exists()
+    assert not (undisturbed[0] / "tune").exists()
     assert yaml.safe_load((undisturbed[0] / "study.yaml").read_text())["name"] == "tiny"
 
 

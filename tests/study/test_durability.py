@@ -231,7 +231,8 @@ def test_a_full_disk_in_a_report_leaves_the_old_one_and_a_kill_whole_tables(
         drawn.commit(number)
         report = build_report(drawn.study, SPLIT_HASHES, drawn.results)
         assert report is not None
-        tables.append({name: (root / name).read_bytes() for name in report.files})
+        written = [name for name in report.files if "/" not in name]  # all tables, at once
+        tables.append({name: (root / name).read_bytes() for name in written})
     old, new = tables
     changed = [name for name in old if old[name] != new[name]]
     assert len(changed) > 2

@@ -73,7 +73,7 @@ optimizers = st.fixed_dictionaries(
 trainings = st.fixed_dictionaries(
     {},
     optional={
-        "epochs": st.integers(1, 10**9),
+        "epochs": st.integers(1, 10**6),
         "batch_size": st.integers(2, 10**6),
         "discriminator_updates": st.integers(1, 100),
         "precision": st.sampled_from(["float32", "tf32", "bfloat16"]),
