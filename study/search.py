@@ -5,15 +5,11 @@ trials, knows the same rungs, and runs those that have not ended. Tune's own fil
 of no use to it.
 """
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from study.data.samples import Samples
@@ -22,77 +18,17 @@ from study.desk import Desk
 from study.errors import StudyFailedError
 from study.fold_worker import TrialJob
 from study.ledger import Ledger, TrialRecord, trial_name
-from study.outcome import conclude, interrupted_stop, split_by_wholeness
+from study.outcome import interrupted_stop, split_by_wholeness
 from study.plan import Plan
 from study.proposal import TWIN, has_twin, missing_trials, propose
+from study.search_state import SearchState
 from study.splits import Splits
+from study.stopping import MilestoneScheduler, StopOnError
 from study.storage import Folder
 from study.trial import TrialRunner, milestones
 
 TRIAL_RESTARTS = 3
 HEAD_NODE = "node:__internal_head__"
-
-
-@dataclass
-class SearchState:
-    """What the search, the scheduler and the callback of one driver share.
-
-    Attributes:
-        study: the study.
-        results: its results folder.
-        ended: records of ended trials by number.
-        repaired: records, by number, of ended trials of which folds are lost: they end as
-            they had.
-        numbers: trial number by Tune's own trial id.
-        parameters: searched settings by trial number.
-        stopped: epoch of an early stop by trial number.
-        failed: why a trial was given up, by number.
-        lost: numbers of trials that this run could not finish.
-        errors: what keeps the study from going on.
-        on_result: called with a trial's number and what its folds report.
-        on_ended: called with the record of each trial that ends.
-    """
-
-    study: Study
-    results: Folder
-    ended: dict[int, TrialRecord]
-    repaired: dict[int, TrialRecord]
-    on_result: Callable[[int, dict[str, Any]], None]
-    on_ended: Callable[[TrialRecord], None]
-    numbers: dict[str, int] = field(default_factory=dict)
-    parameters: dict[int, dict[str, Any]] = field(default_factory=dict)
-    stopped: dict[int, int] = field(default_factory=dict)
-    failed: dict[int, str] = field(default_factory=dict)
-    lost: set[int] = field(default_factory=set)
-    errors: list[Exception] = field(default_factory=list)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles what it is given; of this nothing is ever read back."""
-        return {}
-
-    def conclude(self, number: int) -> None:
-        """Write down how a trial ended, or that this run could not finish it.
-
-        What goes wrong is kept for the end: Tune, which calls this, would wait for ever.
-        """
-        record = None
-        try:
-            record = conclude(
-                Ledger(self.results.folder("ledger")),
-                self.results.folder("checkpoints"),
-                self.study,
-                number,
-                self.parameters[number],
-                self.stopped.get(number),
-                self.failed.get(number, ""),
-            )
-        except Exception as error:
-            self.errors.append(error)
-        if record is None:
-            self.lost.add(number)
-        else:
-            self.ended[number] = record
-            self.on_ended(record)
 
 
 class LedgerSearch(Searcher):
@@ -171,83 +107,6 @@ class LedgerSearch(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: the ledger holds all there is."""
-
-
-class MilestoneScheduler(AsyncHyperBandScheduler):
-    """ASHA with epochs as its clock, that knows the rungs of trials that ended before.
-
-    A trial with a failed fold is stopped, and enters no rung. Folds wait at a
-    milestone; they are let through when the trial may go on.
-    """
-
-    def __init__(self, state: SearchState, epochs: frozenset[int], desk: Any) -> None:
-        study, stopping = state.study, state.study.search.stopping
-        last = max(study.epochs(number) for number in range(study.search.trials))
-        super().__init__(
-            time_attr="epoch",
-            metric="value",
-            mode="max",
-            max_t=last,
-            grace_period=min(stopping.grace_epochs, last) if stopping else last,
-            reduction_factor=stopping.reduction if stopping else 2,
-        )
-        self._state, self._milestones, self._desk = state, epochs, desk
-        known = [*state.ended.values(), *state.repaired.values()]
-        for record in sorted(known, key=lambda record: record.arrival):
-            if record.number < TWIN:
-                self._enter_rungs(record)
-
-    def _enter_rungs(self, record: TrialRecord) -> None:
-        trial = SimpleNamespace(trial_id=record.name)
-        self.on_trial_add(None, trial)
-        for epoch, value in record.values:
-            super().on_trial_result(None, trial, {"epoch": epoch, "value": value})
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """See `TrialScheduler.on_trial_result`."""
-        number, epoch = self._state.numbers[trial.trial_id], result["epoch"]
-        if not math.isfinite(result.get("value", math.nan)):
-            return str(TrialScheduler.STOP)
-        if number >= TWIN:  # its values are of other samples: it is compared with nothing
-            self._desk.pass_milestone.remote(number, epoch)
-            return str(TrialScheduler.CONTINUE)
-        if number in self._state.repaired:
-            decision = self._as_before(number, epoch)
-        else:
-            decision = str(super().on_trial_result(tune_controller, trial, result))
-        if result["state"] == "completed":  # it ends by itself; a stop would only cut it off
-            return str(TrialScheduler.CONTINUE)
-        if epoch in self._milestones:
-            if decision == TrialScheduler.STOP:
-                self._state.stopped[number] = epoch
-            else:
-                self._desk.pass_milestone.remote(number, epoch)
-        return decision
-
-    def _as_before(self, number: int, epoch: int) -> str:
-        """Decide on a trial that has ended once as it was decided then."""
-        record = self._state.repaired[number]
-        is_end = record.state == "pruned" and epoch >= record.values[-1][0]
-        return str(TrialScheduler.STOP if is_end else TrialScheduler.CONTINUE)
-
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """See `TrialScheduler.on_trial_complete`; every rung was entered on the way."""
-        self._trial_info.pop(trial.trial_id, None)
-
-
-class StopOnError(tune.Stopper):
-    """Ends all trials when the study cannot go on."""
-
-    def __init__(self, state: SearchState) -> None:
-        self._state = state
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """See `Stopper.__call__`."""
-        return False
-
-    def stop_all(self) -> bool:
-        """See `Stopper.stop_all`."""
-        return bool(self._state.errors)
 
 
 class Conclusions(tune.Callback):

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 MODELS = sorted((ROOT / "models").rglob("*.py"))
 STUDY = sorted((ROOT / "study").rglob("*.py"))
 CLUSTER = {
-    f"study/{name}.py" for name in ("cluster", "fold_worker", "report/cluster", "search", "trial")
+    f"study/{name}.py"
+    for name in ("cluster", "fold_worker", "report/cluster", "search", "stopping", "trial")
 }
 FORBIDDEN_IN_MODELS = {
     "study",

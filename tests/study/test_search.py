@@ -4,7 +4,8 @@ from pathlib import Path
 from study.definition import Study
 from study.ledger import TrialRecord
 from study.proposal import TWIN
-from study.search import LedgerSearch, SearchState
+from study.search import LedgerSearch
+from study.search_state import SearchState
 from study.storage import LocalFolder
 
 
