@@ -28,6 +28,13 @@ def state_of(study: Study, results: Path) -> SearchState:
     return SearchState(study, LocalFolder(results), {}, {}, lambda *_: None, lambda *_: None)
 
 
+def beside(tiny_study: Callable[..., Study]) -> Study:
+    return tiny_study(
+        split={"protocol": "paper", "beside": "inter_patient", "folds": 2},
+        search={"trials": 2, "parallel": 2},
+    )
+
+
 def end(state: SearchState, number: int, value: float) -> None:
     parameters = state.parameters[number]
     state.ended[number] = TrialRecord(number, parameters, "completed", "", [(1, value)])
@@ -36,11 +43,7 @@ def end(state: SearchState, number: int, value: float) -> None:
 def test_the_twin_of_the_best_trial_comes_last_and_once(
     tmp_path: Path, tiny_study: Callable[..., Study]
 ) -> None:
-    study = tiny_study(
-        split={"protocol": "paper", "beside": "inter_patient", "folds": 2},
-        search={"trials": 2, "parallel": 2},
-    )
-    state = state_of(study, tmp_path)
+    state = state_of(beside(tiny_study), tmp_path)
     search = LedgerSearch(state)
     given = [search.suggest(name) for name in ("a", "b")]
     assert [each["number"] for each in given] == [0, 1]  # type: ignore[index]
@@ -62,11 +65,7 @@ def test_the_twin_of_the_best_trial_comes_last_and_once(
 def test_a_search_that_lost_a_trial_has_no_twin_yet(
     tmp_path: Path, tiny_study: Callable[..., Study]
 ) -> None:
-    study = tiny_study(
-        split={"protocol": "paper", "beside": "inter_patient", "folds": 2},
-        search={"trials": 2, "parallel": 2},
-    )
-    state = state_of(study, tmp_path)
+    state = state_of(beside(tiny_study), tmp_path)
     search = LedgerSearch(state)
     for name in ("a", "b"):
         search.suggest(name)
