@@ -15,12 +15,16 @@ INTERRUPTED = 130
 
 
 class Command(typer.Typer):
-    """A command line whose errors are one line each."""
+    """A command line whose errors are one line each.
+
+    As a program of its own (`study-run`) it can install completion for the user's shell;
+    a shell cannot complete what follows `python -m`.
+    """
 
     def __init__(self, description: str) -> None:
         super().__init__(
             help=description,
-            add_completion=False,
+            add_completion=not sys.argv[0].endswith(".py"),
             pretty_exceptions_enable=False,
             rich_markup_mode=None,
         )

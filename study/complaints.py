@@ -1,7 +1,7 @@
 """What is wrong with a study file, in one line: key, what was found, what is allowed."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -102,6 +102,17 @@ def _field_annotations(annotation: Any) -> dict[str, Any]:
         for member in _members(annotation)
         for name, field in member.model_fields.items()
     }
+
+
+def setting_keys(annotation: Any = Study) -> Iterator[str]:
+    """Yield the dotted key of every setting that a study file may hold, or a prefix of it.
+
+    Names that the file itself gives (searched settings, systems) are not known here.
+    """
+    for name, inner in _field_annotations(annotation).items():
+        yield name
+        if get_origin(inner) is not dict:
+            yield from (f"{name}.{key}" for key in setting_keys(inner))
 
 
 def _members(annotation: Any) -> list[type[BaseModel]]:

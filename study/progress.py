@@ -1,6 +1,8 @@
 """What a study says on the terminal, or in a log file, while it runs."""
 
 import math
+import os
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,6 +23,21 @@ from study.definition import MetricSettings, Study
 from study.ledger import TrialRecord, fold_name, trial_name
 from study.plan import Plan
 from study.proposal import TWIN, has_twin, missing_trials, system_parameters
+
+
+LOG_WIDTH = 120
+
+
+def open_console() -> Console:
+    """Return a terminal's console, or one that writes plain lines.
+
+    What `!` starts in a notebook has a terminal that is not one: it cannot move upwards, so
+    that a bar would be printed again at every change. Kernels name themselves to what they
+    start by JPY_PARENT_PID.
+    """
+    if sys.stdout.isatty() and "JPY_PARENT_PID" not in os.environ:
+        return Console()
+    return Console(width=LOG_WIDTH, force_terminal=False)
 
 
 class Display:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from study.command import Command, give_up
+from study.completion import complete_setting, complete_study
 from study.errors import StudyFailedError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from study.storage import Folder
 
 PROGRAM = "python -m study.run"
-LOG_WIDTH = 120
 
 EXAMPLES = """\b
 Examples:
@@ -38,12 +38,21 @@ app = Command("Run a study, or continue it where it stopped.")
 @app.command(epilog=EXAMPLES)
 def run(
     study: Annotated[
-        str, typer.Argument(help="a shipped study's name, or the path of a YAML file")
+        str,
+        typer.Argument(
+            help="a shipped study's name, or the path of a YAML file",
+            autocompletion=complete_study,
+        ),
     ] = "quickstart",
     output: Annotated[str, typer.Option(help="folder or URI of all results")] = "results",
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY.PATH=VALUE", help="override a setting; repeatable"),
+        typer.Option(
+            "--set",
+            metavar="KEY.PATH=VALUE",
+            help="override a setting; repeatable",
+            autocompletion=complete_setting,
+        ),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="data folder; else STUDY_DATA_DIR, else a cache folder")
@@ -75,13 +84,11 @@ def _run(
     only_plan: bool,
     fresh: bool,
 ) -> None:
-    from rich.console import Console
-
     from study.plan import make_plan, this_machine
-    from study.progress import show_plan
+    from study.progress import open_console, show_plan
     from study.storage import open_folder
 
-    console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
+    console = open_console()
     outputs = open_folder(output)
     results = outputs.folder(study.name)
     if not address:
@@ -266,5 +273,10 @@ def continuing_command(arguments: list[str]) -> str:
     return shlex.join([*PROGRAM.split(), *(a for a in arguments if a != "--fresh")])
 
 
+def main() -> int:
+    """Run the command line; return its exit code."""
+    return app.main(continuing=continuing_command(sys.argv[1:]))
+
+
 if __name__ == "__main__":
-    sys.exit(app.main(continuing=continuing_command(sys.argv[1:])))
+    sys.exit(main())

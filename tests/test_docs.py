@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 DOCS = Path(__file__).parents[1] / "docs"
 NOT_CODE = shutil.ignore_patterns("__pycache__")
@@ -32,6 +34,23 @@ def test_what_a_page_tells_to_write_works(page: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_the_notebook_runs_from_data_to_pictures(tmp_path: Path) -> None:
+    notebook = nbformat.read(DOCS / "first_study.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells)  # committed without
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": tmp_path}}).execute()
+    shown = [
+        output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ())
+    ]
+    assert sum("image/png" in data for data in shown) == 3
+    assert sum("text/html" in data for data in shown) == 4
+    printed = "".join(
+        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ())
+    )
+    assert "trial-00002: epoch 12 of 12" in printed or "trial-00002 pruned" in printed
+    assert "\x1b" not in printed  # lines, as in a log file
+    assert (tmp_path / "results/quickstart/report/index.html").is_file()
 
 
 def applied(diff: str, text: str) -> str:

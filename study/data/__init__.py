@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import platformdirs
+
 from study.data.settings import (
     DatasetSettings,
     MitbihSettings,
@@ -130,7 +132,4 @@ def load(
 
 
 def _user_cache() -> Path:
-    # Imported here: it brings the whole of pooch with it.
-    import pooch
-
-    return Path(pooch.os_cache(_USER_FOLDER))
+    return platformdirs.user_cache_path(_USER_FOLDER)

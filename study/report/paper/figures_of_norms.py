@@ -16,6 +16,7 @@ from study.report.paper.pictures import SMALL, framed, plain
 from study.report.paper.published import Place, published_numbers
 
 MOST_BINS = 80
+FAR = 2  # times the 99.5th percentile of norms: what lies beyond is counted, not drawn
 NORM = "latent norm ‖z‖₂ (no unit)"
 TRAINING, NORMAL, ABNORMAL = "training", "validation, normal", "validation, abnormal"
 
@@ -52,7 +53,9 @@ def chi_histograms(norms: Mapping[str, Float], latent_sizes: Mapping[str, int]) 
     Returns:
         A row per system of `BETAS` and bin: system, low, high (the bin's ends), density,
         chi_density (at its middle), and of all the system's norms latent_size, chi_ks,
-        chi_p, norms. None if there is no such system.
+        chi_p, norms, and how many lie beyond the bins: with beta 0 nothing bounds the
+        posterior's variance, and a few draws would squeeze all others into one bin.
+        None if there is no such system.
     """
     parts = []
     for system in BETAS:
@@ -60,12 +63,15 @@ def chi_histograms(norms: Mapping[str, Float], latent_sizes: Mapping[str, int]) 
         if not len(values):
             continue
         size = latent_sizes[system]
-        density, edges = np.histogram(values, _edges(values), density=True)
+        near = values[values <= FAR * np.quantile(values, 0.995)]
+        edges = _edges(near)
+        density = np.histogram(near, edges)[0] / (len(values) * np.diff(edges))
         fit = fit_chi(values, size)
         middles = (edges[:-1] + edges[1:]) / 2
         same = {"system": system, "latent_size": size, "chi_ks": fit.statistic, "chi_p": fit.p}
         columns = _bins(edges) | {"density": density, "chi_density": stats.chi(size).pdf(middles)}
-        parts.append(_rows(same | {"norms": len(values)}, columns))
+        counts = {"norms": len(values), "beyond": len(values) - len(near)}
+        parts.append(_rows(same | counts, columns))
     return pa.concat_tables(parts) if parts else None
 
 
@@ -113,7 +119,9 @@ def draw_chi(data: pa.Table, title: str, footer: str) -> Figure:
             fine, density, color="black", linewidth=1.2, label=f"χ, {size} degrees of freedom"
         )
         ks, p = part["chi_ks"][0].as_py(), part["chi_p"][0].as_py()
-        said = f"β = {BETAS[system]}: KS {ks:.4f}, {_p(p)}{_published_fit(system)}"
+        beyond = part["beyond"][0].as_py()
+        more = f"; {beyond} samples lie beyond" if beyond else ""
+        said = f"β = {BETAS[system]}: KS {ks:.4f}, {_p(p)}{_published_fit(system)}{more}"
         axis.set_title(said, fontsize=9)
         axis.set_ylabel("density", fontsize=SMALL)
         axis.legend(fontsize=SMALL, frameon=False)

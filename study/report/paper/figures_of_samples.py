@@ -78,8 +78,9 @@ def draw_errors(data: pa.Table, title: str, footer: str) -> Figure:
     axes = figure.subplots(1, 2, sharey=True)
     curves = list(_groups(data, "label"))
     largest = max(float(curve["absolute_error"].max()) for _, curve in curves) or 1.0
-    low = min(float(curve[name].min()) for _, curve in curves for name in _DRAWN)
-    high = max(float(curve[name].max()) for _, curve in curves for name in _DRAWN)
+    # From the line at 0 on, so that the colours fill the panel.
+    low = min(0.0, *(float(curve[name].min()) for _, curve in curves for name in _DRAWN))
+    high = max(0.0, *(float(curve[name].max()) for _, curve in curves for name in _DRAWN))
     room = 0.05 * (high - low or 1.0)
     for axis, (label, curve) in zip(axes, curves, strict=True):
         ends = (-0.5, len(curve["position"]) - 0.5, low - room, high + room)

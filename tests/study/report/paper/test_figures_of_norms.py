@@ -63,6 +63,21 @@ def test_densities_integrate_to_one_beside_chis() -> None:
         assert part["norms"].iloc[0] == len(finite)
 
 
+def test_a_few_norms_far_away_are_counted_and_do_not_squeeze_the_others() -> None:
+    near = np.linalg.norm(np.random.default_rng(0).normal(size=(997, 4)), axis=1)
+    norms = {"vaegan_1": np.append(near, [90.0, 100.0, 4e30])}
+    data = chi_histograms(norms, {"vaegan_1": 4})
+    assert data is not None
+    part = data.to_pandas()
+    assert part["high"].max() == pytest.approx(near.max())
+    assert set(part["norms"]) == {1000}
+    assert set(part["beyond"]) == {3}
+    assert (part["density"] * (part["high"] - part["low"])).sum() == pytest.approx(0.997)
+    figure = draw_chi(data, "Fig. 4", FOOTER)
+    assert figure.axes[0].get_title().endswith("; 3 samples lie beyond")
+    assert overlapping(figure) == []
+
+
 def test_norms_that_are_all_the_same_are_drawn() -> None:
     for value in (0.0, 3.0):
         data = chi_histograms({"vaegan_2": np.full(9, value)}, {"vaegan_2": 2})

@@ -82,6 +82,8 @@ def test_figure_1_shows_the_error_as_colour_on_one_scale(random: np.random.Gener
         (image,) = figure.axes[label].get_images()
         np.testing.assert_allclose(image.get_array(), [part["absolute_error"]])
         assert image.get_clim() == (0, pytest.approx(frame["absolute_error"].max()))
+        low, high = figure.axes[label].get_ylim()
+        assert image.get_extent()[2:] == pytest.approx([low, high])  # colours fill the panel
         np.testing.assert_array_equal(lines(figure, label)[0], part["real"])
     assert [axis.get_title() for axis in figure.axes[:2]] == ["normal (N)", "abnormal (V)"]
     assert "|x" in figure.axes[2].get_ylabel()
