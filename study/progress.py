@@ -24,7 +24,6 @@ from study.ledger import TrialRecord, fold_name, trial_name
 from study.plan import Plan
 from study.proposal import TWIN, has_twin, missing_trials, system_parameters
 
-
 LOG_WIDTH = 120
 
 

@@ -12,7 +12,7 @@ from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
 from study.report.page.parts import Picture, Section
 from study.report.page.source import BEST, FOLD, Entry, Source
-from study.report.paper.figures_of_norms import fit_chi
+from study.report.paper.figures_of_norms import fit_chi, near_norms
 from study.report.paper.names import composition_label
 from study.scores.components import CompositionError, FoldErrors, SplitErrors
 from study.scores.compositions import D, FittedComposition, L, R, find_composition
@@ -143,7 +143,7 @@ def _norms(source: Source, fitted: Fitted) -> Iterator[Picture]:
     trained, said = _training_norms(source, fitted.entry)
     fit = fit_chi(trained, size)
     figure, axes = charts.panel("latent norm", "density")
-    bins = np.histogram_bin_edges(trained, bins=50)
+    bins = np.histogram_bin_edges(near_norms(trained), bins=50)
     axes.hist(trained, bins.tolist(), density=True, color=MUTED, alpha=0.5, histtype="stepfilled",
               label=f"training, {said}")  # fmt: skip
     from scipy import stats

@@ -16,7 +16,7 @@ from study.report.paper.pictures import SMALL, framed, plain
 from study.report.paper.published import Place, published_numbers
 
 MOST_BINS = 80
-FAR = 2  # times the 99.5th percentile of norms: what lies beyond is counted, not drawn
+FAR = 2  # times the 95th percentile of norms: what lies beyond is counted, not drawn
 NORM = "latent norm ‖z‖₂ (no unit)"
 TRAINING, NORMAL, ABNORMAL = "training", "validation, normal", "validation, abnormal"
 
@@ -42,6 +42,15 @@ def fit_chi(norms: Float, latent_size: int) -> ChiFit:
     return ChiFit(float(found.statistic), float(found.pvalue))
 
 
+def near_norms(norms: Float) -> Float:
+    """Return the norms that a histogram is drawn of, those not far beyond nearly all others.
+
+    With beta 0 nothing bounds the posterior's variance: a few draws would squeeze all other
+    norms into one bin. Of the chi distribution all are near.
+    """
+    return norms[norms <= FAR * np.quantile(norms, 0.95)]
+
+
 def chi_histograms(norms: Mapping[str, Float], latent_sizes: Mapping[str, int]) -> pa.Table | None:
     """Return figure 4: histograms of training norms beside the chi density.
 
@@ -53,9 +62,8 @@ def chi_histograms(norms: Mapping[str, Float], latent_sizes: Mapping[str, int]) 
     Returns:
         A row per system of `BETAS` and bin: system, low, high (the bin's ends), density,
         chi_density (at its middle), and of all the system's norms latent_size, chi_ks,
-        chi_p, norms, and how many lie beyond the bins: with beta 0 nothing bounds the
-        posterior's variance, and a few draws would squeeze all others into one bin.
-        None if there is no such system.
+        chi_p, norms, and how many lie beyond the bins (see `near_norms`). None if there is
+        no such system.
     """
     parts = []
     for system in BETAS:
@@ -63,7 +71,7 @@ def chi_histograms(norms: Mapping[str, Float], latent_sizes: Mapping[str, int]) 
         if not len(values):
             continue
         size = latent_sizes[system]
-        near = values[values <= FAR * np.quantile(values, 0.995)]
+        near = near_norms(values)
         edges = _edges(near)
         density = np.histogram(near, edges)[0] / (len(values) * np.diff(edges))
         fit = fit_chi(values, size)

@@ -8,10 +8,12 @@ import yaml
 
 from study import fold_files
 from study.errors import StudyFailedError
-from study.ledger import Ledger
+from study.ledger import Ledger, TrialRecord
+from study.report.page.answer import best_entry
 from study.report.page.build import PAGE, write_page
-from study.storage import LocalFolder
-from study.study_file import check_study, dump_study
+from study.report.page.source import Entry, Source
+from study.storage import LocalFolder, open_folder
+from study.study_file import check_study, dump_study, load_study
 from tests.study.report.trained import FAILURE, Reported
 
 
@@ -72,6 +74,22 @@ def test_the_best_on_validation_is_the_answer(searched: Reported) -> None:
     mean = means(searched, "f1_weighted")["trial-00000", composition, form]
     headline = said(re.findall(r"<h1>.*?</h1>", searched.text, re.DOTALL)[0])
     assert headline.startswith(f"Trial-00000 is best: weighted F₁ {mean:.3f} with ")
+
+
+def test_the_answer_is_of_the_studys_own_protocol_whatever_the_other_scores() -> None:
+    study = load_study("paper_mitbih")
+    of_patients = study.model_copy(
+        update={"split": study.split.model_copy(update={"protocol": "inter_patient"})}
+    )
+    record = TrialRecord(0, {}, "completed", "")
+    entries = [
+        Entry(record, study, "worse", "svm_gamma", "implicit", 0.80),
+        Entry(record, study, "best", "svm_gamma", "implicit", 0.87),
+        Entry(record, of_patients, "other validation samples", "svm_gamma", "implicit", 0.97),
+    ]
+    source = Source(study, [], {}, open_folder("nowhere"))
+    source.__dict__["entries"] = entries
+    assert best_entry(source) is entries[1]
 
 
 def test_every_composition_has_its_means_over_folds(searched: Reported) -> None:

@@ -65,7 +65,7 @@ def test_densities_integrate_to_one_beside_chis() -> None:
 
 def test_a_few_norms_far_away_are_counted_and_do_not_squeeze_the_others() -> None:
     near = np.linalg.norm(np.random.default_rng(0).normal(size=(997, 4)), axis=1)
-    norms = {"vaegan_1": np.append(near, [90.0, 100.0, 4e30])}
+    norms = {"vaegan_1": np.append(near, [20.0, 100.0, 4e30])}
     data = chi_histograms(norms, {"vaegan_1": 4})
     assert data is not None
     part = data.to_pandas()
