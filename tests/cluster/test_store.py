@@ -16,7 +16,6 @@ from study.storage import Folder, open_folder
 from tests.cluster.conftest import SECRET, Run
 from tests.conftest import STORE_SECRET
 
-
 DAMAGED = "results/tiny/ledger/trial-00000/fold-1/components.parquet"
 
 
