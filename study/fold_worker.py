@@ -144,7 +144,7 @@ def _train(
         if not ray.get(job.desk.report.remote(group, assignment.token, fold, report)):
             raise _StoppedError
 
-    writer = FoldWriter(results.locate(f"tensorboard/{place}"))
+    writer = FoldWriter(results.folder(f"tensorboard/{place}"))
     try:
         train_fold(
             FoldTask(

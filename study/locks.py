@@ -1,12 +1,14 @@
 """Who may write to a study: one driver, the workers of its run, one worker for each fold.
 
 Locks are those of the kernel (flock), on files beside the study's folder: with a killed
-process they are gone. A file system of several hosts has them too (NFS 4); an object
-store has none, and there nobody is kept out.
+process they are gone. A file system of several hosts has them too (NFS 4). An object
+store has none: its locks are files of this user on this machine, and keep nobody out who
+is on another one.
 """
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -22,6 +24,16 @@ LOOK_SECONDS = 0.1
 
 class ForeignRunError(RuntimeError):
     """The study was started again since: this run's workers have no business here."""
+
+
+def unguarded(output: Folder) -> str:
+    """Return a line on what locks do not guard in the output folder; empty if they do."""
+    if isinstance(output, LocalFolder):
+        return ""
+    return (
+        f"{output.locate()} has no locks: only on this machine is a second run of the study"
+        " refused; start none on another"
+    )
 
 
 @contextlib.contextmanager
@@ -101,10 +113,7 @@ def locked(
     Raises:
         TimeoutError: others held it for all of `patience_seconds`.
     """
-    if not isinstance(folder, LocalFolder):
-        yield
-        return
-    place = Path(folder.locate(path))
+    place = _lock_file(folder.locate(path), is_local=isinstance(folder, LocalFolder))
     place.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -112,6 +121,15 @@ def locked(
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock_file(location: str, *, is_local: bool) -> Path:
+    if is_local:
+        return Path(location)
+    from study.data import prepared_folder
+
+    place, _, _ = location.partition("?")
+    return prepared_folder() / "locks" / f"{hashlib.sha256(place.encode()).hexdigest()}.lock"
 
 
 def _wait(descriptor: int, kind: int, patience_seconds: float) -> None:

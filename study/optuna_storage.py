@@ -35,9 +35,9 @@ def export(
     from study.ledger import Ledger
     from study.proposal import TWIN
     from study.results import read_study
-    from study.storage import open_folder
+    from study.storage import reach_folder
 
-    folder = open_folder(results)
+    folder = reach_folder(results)
     study = read_study(folder)
     records = [r for r in Ledger(folder.folder("ledger")).trials() if r.number < TWIN]
     if not records:

@@ -86,10 +86,10 @@ def _run(
 ) -> None:
     from study.plan import make_plan, this_machine
     from study.progress import open_console, show_plan
-    from study.storage import open_folder
+    from study.storage import reach_folder
 
     console = open_console()
-    outputs = open_folder(output)
+    outputs = reach_folder(output)
     results = outputs.folder(study.name)
     if not address:
         fitted = make_plan(study, this_machine())
@@ -99,7 +99,7 @@ def _run(
             return
     from study.data import data_folder, load
     from study.leakage import refuse_leakage
-    from study.locks import begin_run, sole_driver
+    from study.locks import begin_run, sole_driver, unguarded
     from study.proposal import missing_trials
     from study.recovery import recover
     from study.results import put_aside, refuse_other_study, write_study
@@ -123,6 +123,8 @@ def _run(
             show_plan(console, study, fitted, ended, _trial_bytes(results, ended))
         return
     with sole_driver(outputs, study.name):
+        if warning := unguarded(outputs):
+            console.print(warning, soft_wrap=True, highlight=False)
         run = uuid.uuid4().hex
         begin_run(outputs, study.name, run)
         if fresh and (aside := put_aside(outputs, study.name)):
@@ -176,11 +178,12 @@ def _search(
 ) -> set[int]:
     from study.progress import Display, show_plan
     from study.search import run_search
+    from study.tensorboard import reading_command
 
     results = outputs.folder(study.name)
     ended = _ended(results, study)
     show_plan(console, study, plan, ended, _trial_bytes(results, ended))
-    console.print(f" TensorBoard  tensorboard --logdir {results.locate()}", soft_wrap=True)
+    console.print(f" TensorBoard  {reading_command(results)}", soft_wrap=True)
     display = Display(study, console)
 
     def on_ended(record: "TrialRecord") -> None:
@@ -211,6 +214,7 @@ def _report(
     from study.proposal import best_trial
     from study.report.build import build_report
     from study.report.page.build import write_page
+    from study.tensorboard import reading_command
 
     report = build_report(study, split_hash, results)
     ended = _ended(results, study)
@@ -231,7 +235,7 @@ def _report(
     console.print(f"      report  {results.locate(page)}", soft_wrap=True)
     console.print(f"      scores  {results.locate('scores.parquet')}", soft_wrap=True)
     console.print(f"     summary  {results.locate('summary.parquet')}", soft_wrap=True)
-    console.print(f" TensorBoard  tensorboard --logdir {results.locate()}", soft_wrap=True)
+    console.print(f" TensorBoard  {reading_command(results)}", soft_wrap=True)
 
 
 def _write_hparams(

@@ -2,17 +2,27 @@
 
 On a disk a file is written beside its name, synced, renamed over it, and the folder
 is synced: a reader sees the old file or the new one. An object store replaces a file
-in one step by itself.
+in one step by itself; it has no folders that could be renamed, and no locks.
 """
 
 import contextlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
+
+from study.errors import RequestError
+
+PASSWORD = re.compile(r"[^@]*:[^@]*@")
+"""A name and a password before a host, as in `s3://KEY:SECRET@bucket`."""
+SECRET_QUERY = re.compile(r"key|secret|token|password", re.IGNORECASE)
+WITH_BUCKETS = ("gcs", "s3")
 
 
 class Folder(Protocol):
@@ -60,6 +70,10 @@ class Folder(Protocol):
 
     def locate(self, path: str = "") -> str:
         """Return the path or URI that users and other programs open."""
+        ...
+
+    def check(self) -> None:
+        """Ask a store whether it is there and lets us in; OSError if not."""
         ...
 
 
@@ -146,6 +160,9 @@ class LocalFolder:
         """See `Folder.locate`."""
         return str(self._root / path)
 
+    def check(self) -> None:
+        """See `Folder.check`: on a disk, folders appear when needed."""
+
 
 class RemoteFolder:
     """A folder in any store that pyarrow's filesystems reach (`s3://`, `gs://`, ...)."""
@@ -153,7 +170,8 @@ class RemoteFolder:
     def __init__(self, filesystem: Any, root: str, uri: str) -> None:
         self._filesystem = filesystem
         self._root = root.rstrip("/")
-        self._uri = uri.rstrip("/")
+        place, mark, query = uri.partition("?")
+        self._uri, self._query = place.rstrip("/"), mark + query
 
     def _path(self, path: str) -> str:
         return f"{self._root}/{path}".rstrip("/")
@@ -169,8 +187,15 @@ class RemoteFolder:
         return content
 
     def write(self, path: str, content: bytes) -> None:
-        """See `Folder.write`."""
-        target = self._path(path)
+        """See `Folder.write`.
+
+        In a thread, which Ctrl-C does not reach: a stream that is left is closed, and
+        what it holds by then would replace the file.
+        """
+        with ThreadPoolExecutor(1) as writer:
+            writer.submit(self._write, self._path(path), content).result()
+
+    def _write(self, target: str, content: bytes) -> None:
         try:
             stream = self._filesystem.open_output_stream(target)
         except FileNotFoundError:  # a store that has real folders
@@ -218,30 +243,91 @@ class RemoteFolder:
             self._filesystem.delete_file(self._path(path))
 
     def move(self, source: str, target: str) -> None:
-        """See `Folder.move`."""
-        self._make_parent(self._path(target))
-        self._filesystem.move(self._path(source), self._path(target))
+        """See `Folder.move`: copies all files, then deletes them, the deepest first.
+
+        Where that is interrupted, either the source is whole, or what is nearest to its
+        root, which says what the rest belongs to, is still there.
+        """
+        from pyarrow.fs import FileSelector, FileType
+
+        old, new = self._path(source), self._path(target)
+        if self._filesystem.get_file_info(old).type == FileType.File:
+            ends = [""]
+        else:
+            below = self._filesystem.get_file_info(FileSelector(old, recursive=True))
+            files = [entry.path for entry in below if entry.type == FileType.File]
+            ends = [f"/{path.strip('/')[len(old.strip('/')) + 1 :]}" for path in files]
+        ends.sort(key=_depth, reverse=True)
+        with ThreadPoolExecutor() as workers:
+            list(workers.map(lambda end: self._copy(old + end, new + end), ends))
+            for _, level in groupby(ends, key=_depth):
+                list(workers.map(lambda end: self._filesystem.delete_file(old + end), level))
+        self.remove(source)
+
+    def _copy(self, source: str, target: str) -> None:
+        try:
+            self._filesystem.copy_file(source, target)
+        except FileNotFoundError:  # a store that has real folders
+            self._make_parent(target)
+            self._filesystem.copy_file(source, target)
 
     def folder(self, path: str) -> "RemoteFolder":
         """See `Folder.folder`."""
         return RemoteFolder(self._filesystem, self._path(path), self.locate(path))
 
     def locate(self, path: str = "") -> str:
-        """See `Folder.locate`."""
-        return f"{self._uri}/{path}".rstrip("/")
+        """See `Folder.locate`; a query, which names an endpoint, stays at the end."""
+        return f"{self._uri}/{path}".rstrip("/") + self._query
+
+    def check(self) -> None:
+        """See `Folder.check`."""
+        from pyarrow.fs import FileType
+
+        if self._filesystem.type_name not in WITH_BUCKETS:
+            return
+        bucket = self._root.partition("/")[0]
+        if self._filesystem.get_file_info(bucket).type == FileType.NotFound:
+            raise FileNotFoundError(f"there is no bucket {bucket}")
 
 
 def open_folder(location: str) -> Folder:
-    """Return the folder at a path or URI; nothing is created yet."""
+    """Return the folder at a path or URI; nothing is created yet.
+
+    Raises:
+        RequestError: the URI is none, or holds credentials, which would be told on.
+    """
     scheme, separator, rest = location.partition("://")
     if not separator:
         return LocalFolder(Path(location).expanduser().absolute())
     if scheme == "file":
         return LocalFolder(Path(unquote(rest)))
+    place, _, query = rest.partition("?")
+    if PASSWORD.match(place) or SECRET_QUERY.search(query):
+        raise RequestError(
+            f"{scheme}:// URI: must hold no credentials, which logs and process lists show; set"
+            " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
     from pyarrow.fs import FileSystem
 
-    filesystem, root = FileSystem.from_uri(location)
+    try:
+        filesystem, root = FileSystem.from_uri(location)
+    except ValueError as error:
+        raise RequestError(f"{location}: {error}") from None
     return RemoteFolder(filesystem, root, location)
+
+
+def reach_folder(location: str) -> Folder:
+    """Return the folder at a path or URI, once its store has answered.
+
+    Raises:
+        RequestError: the URI is wrong, or the store has no such bucket, or lets nobody in.
+    """
+    try:
+        folder = open_folder(location)
+        folder.check()
+    except OSError as error:
+        raise RequestError(f"{location}: expected a store that lets us in: {error}") from None
+    return folder
 
 
 def _make_folders(folder: Path) -> None:
@@ -288,3 +374,7 @@ def _draft_of(target: Path) -> Path:
 
 def _is_draft(name: str) -> bool:
     return name.startswith(".") and name.endswith(".tmp")
+
+
+def _depth(path: str) -> int:
+    return path.count("/")

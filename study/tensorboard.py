@@ -1,14 +1,22 @@
-"""TensorBoard's files of a study: scalars and pictures of folds, HParams of trials."""
+"""TensorBoard's files of a study: scalars and pictures of folds, HParams of trials.
 
+A file in an object store cannot grow: there events are written to this machine's disk,
+and the whole file is copied after each validation and at the end.
+"""
+
+import shlex
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import numpy as np
 import numpy.typing as npt
 
 from study.data.samples import Samples
 from study.splits import Fold
-from study.storage import Folder
+from study.storage import Folder, LocalFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,18 +29,52 @@ PROJECTED = 500
 Reconstruct = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32] | None]
 
 
-class FoldWriter:
-    """Writes one fold's events below `folder`."""
+class EventFolder:
+    """A folder on a disk to write events to: `folder`, or one whose files go there.
 
-    def __init__(self, folder: str) -> None:
+    Attributes:
+        path: the folder on a disk.
+    """
+
+    def __init__(self, folder: Folder) -> None:
         self._folder = folder
+        self._drafts = None
+        if isinstance(folder, LocalFolder):
+            self.path = folder.locate()
+        else:
+            self._drafts = tempfile.TemporaryDirectory(prefix="study-events-")
+            self.path = self._drafts.name
+
+    def publish(self) -> None:
+        """Copy what is written by now, if it is not in `folder` itself."""
+        if self._drafts is not None:
+            for file in sorted(Path(self.path).glob("events.out.*")):
+                self._folder.write(file.name, file.read_bytes())
+
+    def close(self) -> None:
+        """Copy the rest, and delete the copies here."""
+        try:
+            self.publish()
+        finally:
+            if self._drafts is not None:
+                self._drafts.cleanup()
+
+
+class FoldWriter:
+    """Writes one fold's events to `folder`."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._events: EventFolder | None = None
         self._opened: SummaryWriter | None = None
 
     def resume(self, trained_epochs: int) -> None:
         """Hide what an earlier attempt wrote of epochs that are trained again."""
         from tensorboardX import SummaryWriter
 
-        self._opened = SummaryWriter(self._folder, purge_step=trained_epochs + 1, flush_secs=10)
+        self._events = EventFolder(self._folder)
+        purged = trained_epochs + 1
+        self._opened = SummaryWriter(self._events.path, purge_step=purged, flush_secs=10)
 
     @property
     def _writer(self) -> "SummaryWriter":
@@ -57,12 +99,14 @@ class FoldWriter:
             figure = _reconstruction_figure(samples.take(members), reconstructed)
             self._writer.add_figure("reconstructions", figure, epoch)
         self._writer.flush()
+        assert self._events is not None
+        self._events.publish()
 
     def projector(
         self, epoch: int, samples: Samples, members: npt.NDArray[np.int64], z: npt.NDArray[Any]
     ) -> None:
         """Write z of `members`, `(n, latent)`, with label and kind, on a disk only."""
-        if "://" not in self._folder:
+        if isinstance(self._folder, LocalFolder):
             known = samples.take(members)
             rows = [[("normal", "abnormal")[label], kind, str(index)] for label, kind, index in
                     zip(known.label, known.kind, members, strict=True)]  # fmt: skip
@@ -71,8 +115,9 @@ class FoldWriter:
 
     def close(self) -> None:
         """Write what is still buffered."""
-        if self._opened is not None:
+        if self._opened is not None and self._events is not None:
             self._opened.close()
+            self._events.close()
 
 
 def write_hparams(
@@ -82,19 +127,33 @@ def write_hparams(
     from tensorboardX import SummaryWriter
     from tensorboardX.summary import hparams
 
-    place = f"tensorboard/{trial}"
-    for name in results.names(place):
+    folder = results.folder(f"tensorboard/{trial}")
+    for name in folder.names():
         if name.startswith("events.out"):
-            results.remove(f"{place}/{name}")
+            folder.remove(name)
     shown = {
         name: value if isinstance(value, bool | int | float | str) else str(value)
         for name, value in parameters.items()
     }
-    with SummaryWriter(results.locate(place)) as writer:
+    events = EventFolder(folder)
+    with SummaryWriter(events.path) as writer:
         for summary in hparams(shown, dict(scores)):
             writer.file_writer.add_summary(summary)
         for name, value in scores.items():
             writer.add_scalar(name, value, 0)
+    events.close()
+
+
+def reading_command(results: Folder) -> str:
+    """Return the command that shows a study in TensorBoard, whose URIs have no query."""
+    place, _, query = results.locate().partition("?")
+    command = f"tensorboard --logdir {shlex.quote(place)}"
+    options = {name: values[-1] for name, values in parse_qs(query).items()}
+    endpoint = options.get("endpoint_override")
+    if not endpoint:
+        return command
+    url = endpoint if "://" in endpoint else f"{options.get('scheme', 'https')}://{endpoint}"
+    return f"AWS_ENDPOINT_URL={shlex.quote(url)} {command}"
 
 
 def _reconstruction_figure(samples: Samples, reconstructed: npt.NDArray[np.float32]) -> "Figure":

@@ -24,7 +24,7 @@ from study.ledger import TRIAL_NAME, FoldManifest, Ledger, fold_name
 from study.scores.components import CompositionError, Float, FoldErrors, Limits, SplitErrors
 from study.scores.compositions import FittedComposition, applicable, find_composition
 from study.scores.settings import CompositionName, LatentForm
-from study.storage import open_folder
+from study.storage import reach_folder
 from study.study_file import check_study
 
 EPOCH_RULE = "best_validation"
@@ -104,7 +104,8 @@ def locate(location: str) -> Place:
     Raises:
         RequestError: it names neither.
     """
-    parent, _, last = location.rstrip("/").rpartition("/")
+    path, mark, query = location.partition("?") if "://" in location else (location, "", "")
+    parent, _, last = path.rstrip("/").rpartition("/")
     fold = last.removeprefix("fold-")
     if last != fold and fold.isdecimal() and last == fold_name(int(fold)):
         parent, _, trial = parent.rpartition("/")
@@ -116,7 +117,7 @@ def locate(location: str) -> Place:
             f"{location}: expected the folder of a trained fold, results/<study>/ledger/<trial>/"
             "fold-<k>, or of its trial, found another path: correct it"
         )
-    return Place(Ledger(open_folder(parent or ".")), trial, number)
+    return Place(Ledger(reach_folder((parent or ".") + mark + query)), trial, number)
 
 
 def read_fold(

@@ -19,9 +19,9 @@ def report(
     from study.report.build import build_report
     from study.report.page.build import write_page
     from study.results import read_study, stored_split_hash
-    from study.storage import open_folder
+    from study.storage import reach_folder
 
-    folder = open_folder(results)
+    folder = reach_folder(results)
     study = read_study(folder)
     written = build_report(study, stored_split_hash(folder, study), folder)
     if written is None:

@@ -1,4 +1,5 @@
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,9 @@ from study.definition import Study
 from study.fold import FoldTask, train_fold
 from study.ledger import Ledger, trial_name
 from study.splits import Fold, make_splits
-from study.storage import Folder, LocalFolder, RemoteFolder
+from study.storage import Folder, LocalFolder, RemoteFolder, open_folder
 from study.study_file import check_study
+from tests.s3_server import S3Server
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -122,9 +124,12 @@ def tiny_study() -> Callable[..., Study]:
     return tiny
 
 
-@pytest.fixture(params=["local", "remote"])
+@pytest.fixture(params=["local", "remote", "s3"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
-    """The same empty folder, on a disk and as an object store is reached."""
+    """The same empty folder, on a disk, as a store with folders is reached, and on S3."""
+    if request.param == "s3":
+        store: S3Server = request.getfixturevalue("store")
+        return open_folder(store.uri(f"unit/{uuid.uuid4().hex}"))
     root = tmp_path / "root"
     root.mkdir()
     if request.param == "local":

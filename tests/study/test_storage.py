@@ -1,10 +1,13 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from study.storage import Folder, LocalFolder, RemoteFolder, open_folder
+from study.errors import RequestError
+from study.storage import Folder, LocalFolder, RemoteFolder, open_folder, reach_folder
+from tests.s3_server import S3Server
 
 
 def test_what_is_written_is_read(folder: Folder) -> None:
@@ -60,9 +63,28 @@ def test_moving_takes_everything_along(folder: Folder) -> None:
     assert folder.names() == ["c"]
 
 
+def test_moving_a_file_takes_only_that_one(folder: Folder) -> None:
+    for path in ("a/x", "a/xy"):
+        folder.write(path, path.encode())
+    folder.move("a/x", "b/c/z")
+    assert folder.read("b/c/z") == b"a/x"
+    assert folder.names("a") == ["xy"]
+
+
+def test_sizes_are_of_all_files_below(folder: Folder) -> None:
+    assert folder.size() == folder.size("none") == 0
+    folder.write_all({"a": b"12", "b/c": b"345"})
+    assert (folder.size(), folder.size("b")) == (5, 3)
+    folder.check()
+    folder.sweep()
+    assert folder.names() == ["a", "b"]
+
+
 def test_places_are_below_the_folder(folder: Folder) -> None:
-    assert folder.locate("a/b") == f"{folder.locate()}/a/b"
+    place, mark, query = folder.locate().partition("?")
+    assert folder.locate("a/b") == f"{place}/a/b{mark}{query}"
     assert folder.folder("a").locate("b") == folder.locate("a/b")
+    assert folder.folder("a").locate() == folder.locate("a")
 
 
 def test_a_disk_holds_nothing_but_the_file_after_a_write(tmp_path: Path) -> None:
@@ -110,6 +132,68 @@ def test_other_schemes_go_through_pyarrow() -> None:
     folder = open_folder("mock:///some/place")
     assert isinstance(folder, RemoteFolder)
     assert folder.locate("x") == "mock:///some/place/x"
+
+
+def test_a_location_opens_the_folder_that_it_was_told_of(store: S3Server) -> None:
+    folder = open_folder(store.uri("told/a%20b"))
+    folder.write("inner/f", b"1")
+    assert open_folder(folder.locate("inner")).read("f") == b"1"
+    assert store.below("told") == {"told/a b/inner/f": b"1"}
+
+
+def test_a_store_is_reached_by_uri_or_environment(
+    store: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reach_folder(store.uri("one")).write("f", b"1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", store.endpoint)
+    assert reach_folder(f"s3://{store.bucket}/one").read("f") == b"1"
+    with pytest.raises(RequestError, match="there is no bucket other"):
+        reach_folder(store.uri("one", bucket="other"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+    with pytest.raises(RequestError, match="ACCESS_DENIED"):
+        reach_folder(store.uri("one"))
+
+
+def test_an_interrupted_move_keeps_what_the_rest_belongs_to(
+    store: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = open_folder(store.uri("moved"))
+    paths = ("study/study.yaml", "study/ledger/t/trial.json", "study/ledger/t/fold/manifest.json")
+    for path in paths:
+        folder.write(path, path.encode())
+    deleted = type(folder._filesystem).delete_file  # type: ignore[attr-defined]
+
+    class Interrupted:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(filesystem, name)
+
+        def delete_file(self, path: str) -> None:
+            if path.endswith("trial.json"):
+                raise KeyboardInterrupt
+            deleted(filesystem, path)
+
+    filesystem = folder._filesystem  # type: ignore[attr-defined]
+    monkeypatch.setattr(folder, "_filesystem", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        folder.move("study", "aside")
+    assert set(store.below("moved/study/")) == {f"moved/{path}" for path in paths[:2]}
+    assert len(store.below("moved/aside/")) == 3
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["s3://AKIA:planted@bucket/x", "s3://AKIA:pla/planted@bucket/x", "s3://b/x?secret_key=planted"],
+)
+def test_credentials_in_a_uri_are_refused_and_not_repeated(location: str) -> None:
+    with pytest.raises(RequestError, match="must hold no credentials") as refused:
+        open_folder(location)
+    assert "planted" not in str(refused.value)
+
+
+@pytest.mark.parametrize("location", ["nothing://a/b", "s3:///x", "s3://bucket/x?bogus=1"])
+def test_a_uri_that_leads_nowhere_is_refused(location: str) -> None:
+    with pytest.raises(RequestError):
+        open_folder(location)
 
 
 def test_opening_creates_nothing(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def trained(
 ) -> tuple[Study, Samples, Path]:
     study, samples = tiny_study(), tiny_samples()
     fold = make_splits(samples, study.split, 0).folds[0]
-    writer = FoldWriter(str(tmp_path / "events"))
+    writer = FoldWriter(LocalFolder(tmp_path / "events"))
     task, folder = FoldTask(study, "trial-00000", 0), LocalFolder(tmp_path)
     train_fold(task, samples, fold, Ledger(folder), folder.folder("c"), writer=writer)
     writer.close()
