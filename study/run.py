@@ -248,18 +248,25 @@ def _write_hparams(
     from study.study_file import dump_study, flatten
     from study.tensorboard import write_hparams
 
-    for record in records:
-        rows = _of_trial(summary, record).to_pylist() if summary is not None else []
+    written = [record for record in records if record.state != "failed"]
+    scores = {record.name: _final_scores(record, summary) for record in written}
+    columns = [name for each in scores.values() for name in each]
+    for record in written:
         settings = record.parameters or flatten({"model": dump_study(study)["model"]})
-        scores = {"validation/best_value": record.best_value} | {
-            f"test/{row['composition']}{row['latent_form'] and '_' + row['latent_form']}"
-            f"/{metric}": row[f"{metric}_mean"]
-            for row in rows
-            if row["epoch_rule"] == "best_validation"
-            for metric in ("f1_weighted", "phi", "auroc")
-        }
-        if record.state != "failed":
-            write_hparams(results, record.name, {**settings, "state": record.state}, scores)
+        shown = {**settings, "state": record.state}
+        write_hparams(results, record.name, shown, scores[record.name], columns)
+
+
+def _final_scores(record: "TrialRecord", summary: Any) -> dict[str, float]:
+    rows = _of_trial(summary, record).to_pylist() if summary is not None else []
+    return {"validation/best_value": record.best_value} | {
+        f"test/{row['composition']}{row['latent_form'] and '_' + row['latent_form']}/{metric}": row[
+            f"{metric}_mean"
+        ]
+        for row in rows
+        if row["epoch_rule"] == "best_validation"
+        for metric in ("f1_weighted", "phi", "auroc")
+    }
 
 
 def _of_trial(summary: "pa.Table", record: "TrialRecord") -> "pa.Table":

@@ -6,7 +6,7 @@ and the whole file is copied after each validation and at the end.
 
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -121,9 +121,22 @@ class FoldWriter:
 
 
 def write_hparams(
-    results: Folder, trial: str, parameters: Mapping[str, Any], scores: Mapping[str, float]
+    results: Folder,
+    trial: str,
+    parameters: Mapping[str, Any],
+    scores: Mapping[str, float],
+    columns: Iterable[str] = (),
 ) -> None:
-    """Write a trial's settings and scores for the HParams tab, in place of what is there."""
+    """Write a trial's settings and scores for the HParams tab, in place of what is there.
+
+    Args:
+        results: the study's folder.
+        trial: the trial's name.
+        parameters: settings by dotted key.
+        scores: by name.
+        columns: names of the scores of all trials: TensorBoard shows those that one trial,
+            whichever it reads first, declares.
+    """
     from tensorboardX import SummaryWriter
     from tensorboardX.summary import hparams
 
@@ -137,7 +150,7 @@ def write_hparams(
     }
     events = EventFolder(folder)
     with SummaryWriter(events.path) as writer:
-        for summary in hparams(shown, dict(scores)):
+        for summary in hparams(shown, dict.fromkeys([*columns, *scores], 0.0)):
             writer.file_writer.add_summary(summary)
         for name, value in scores.items():
             writer.add_scalar(name, value, 0)

@@ -73,3 +73,18 @@ def test_a_trials_settings_and_scores_are_written_in_place_of_older_ones(tmp_pat
     found = accumulated(tmp_path / "tensorboard/trial-00000")
     assert [event.value for event in found.Scalars("test/f1")] == [0.75]
     assert "_hparams_/session_start_info" in found.summary_metadata
+
+
+def test_every_trial_declares_the_scores_of_all_since_one_is_asked(tmp_path: Path) -> None:
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    results = LocalFolder(tmp_path)
+    scores = {"trial-00000": {"test/knn": 0.5}, "trial-00001": {"test/svm": 0.25}}
+    for trial, own in scores.items():
+        write_hparams(results, trial, {"beta": 0.1}, own, ["test/knn", "test/svm"])
+    for trial, own in scores.items():
+        found = accumulated(tmp_path / "tensorboard" / trial)
+        content = found.summary_metadata["_hparams_/experiment"].plugin_data.content
+        declared = HParamsPluginData.FromString(content).experiment.metric_infos
+        assert {info.name.tag for info in declared} == {"test/knn", "test/svm"}
+        assert {tag for tag in found.Tags()["scalars"] if tag.startswith("test/")} == set(own)
