@@ -66,6 +66,7 @@ class Machine:
         self.name = name
         self.number = number
         self.address = f"{SUBNET}.{number}"
+        self.card = f"02:00:00:00:00:{number:02x}"
         self._lab = lab
         self._disk = lab.folder / name
         self._unshare: subprocess.Popen[bytes] | None = None
@@ -244,7 +245,7 @@ class Lab:
         node.boot()
         self._in_net(
             *("ip", "link", "add", port, "type", "veth"),
-            *("peer", "name", "eth0", "netns", str(node.pid)),
+            *("peer", "name", "eth0", "address", node.card, "netns", str(node.pid)),
         )
         self._in_net("ip", "link", "set", port, "master", SWITCH, "up")
         for arguments in (
