@@ -12,13 +12,12 @@ import pandas as pd
 
 from tests.cluster.ray_up.cluster_file import write_cluster_file
 from tests.cluster.ray_up.machines import KEY, PROJECT, SHARED, Lab, Machine
+from tests.cluster.ray_up.strangers import TOKEN, openings
 
 PATIENCE_SECONDS = 900.0
 EPOCHS = 6
 FOLDS = 3
-REFUSED = 401
 LINKS = ("lo ", "eth0", "switch", "port")
-TOKEN = "/root/.ray/auth_token"
 STUDY = """
 name: NAME
 dataset: {name: synthetic, length: 32, patients: 3, beats_per_patient: 30, abnormal_fraction: 0.3}
@@ -42,20 +41,6 @@ request = urllib.request.Request("http://127.0.0.1:8265/nodes?view=summary")
 request.add_header("Authorization", "Bearer " + open(sys.argv[1]).read().strip())
 nodes = json.load(urllib.request.urlopen(request, timeout=10))["data"]["summary"]
 print(json.dumps([node["raylet"]["state"] for node in nodes]))
-"""
-
-ASK = """
-import sys, urllib.error, urllib.request
-host, port, path, how, token = sys.argv[1:]
-headers = {"Authorization": "Bearer " + token} if token else {}
-data = b"{}" if how == "POST" else None
-request = urllib.request.Request(f"http://{host}:{port}{path}", data, headers, method=how)
-try:
-    print(urllib.request.urlopen(request, timeout=10).status)
-except urllib.error.HTTPError as error:
-    print(error.code)
-except Exception:
-    print(0)
 """
 
 
@@ -158,37 +143,14 @@ class Exercise:
 
     def _study(self) -> str:
         self._expect(self._submit("lab", "results"), "the study on the cluster")
-        return f"the study on the cluster, on {self._spread('results')}: same scores.parquet"
+        if len(set(self._hosts("results"))) < 2:
+            self.problems.append(f"the trial was on one node: {self._hosts('results')}")
+        return f"the study on the cluster, folds on {self._compare('results')}"
 
     def _strangers(self) -> str:
-        """No endpoint tells or does anything without the token."""
-        head, operator = self._lab.nodes[0], self._lab.operator
-        answers = {
-            f"{how} {path}": _status(head, "127.0.0.1", 8265, path, how, token)
-            for path, how, token in (
-                ("/api/jobs/", "GET", ""),
-                ("/api/jobs/", "GET", "0" * 64),
-                ("/api/jobs/", "POST", ""),
-                ("/nodes?view=summary", "GET", ""),
-            )
-        }
-        if set(answers.values()) != {REFUSED}:
-            self.problems.append(f"the dashboard answers strangers: {answers}")
-        for what, token in (("no", ""), ("a wrong", "0" * 64), ("the", head_token(self._lab))):
-            mode = "token" if token else "disabled"
-            command = ("ray", "status", "--address", f"{head.address}:6379")
-            told = operator.run(*command, RAY_AUTH_MODE=mode, RAY_AUTH_TOKEN=token)
-            self._note(f"ray status with {what} token: exit {told.returncode}")
-            if (told.returncode == 0) != (what == "the"):
-                self.problems.append(f"ray status with {what} token: {told.stdout[-300:]}")
-        answering = {}
-        for node in self._lab.nodes:
-            for port, process in _listeners(node).items():
-                answer = _status(operator, node.address, port, "/", "GET", "")
-                answering[f"{node.name}:{port} {process}"] = answer
-        for what, answer in sorted(answering.items()):
-            self._note(f"GET / of {what}: {answer or 'no HTTP'}")
-        return f"strangers: the dashboard, {', '.join(answers)}: {REFUSED}"
+        found = openings(self._lab, self._note)
+        self.problems += found
+        return f"strangers: {len(found)} openings"
 
     def _removed(self) -> str:
         """A worker loses its power in mid-trial, and comes back with its disk."""
@@ -220,7 +182,7 @@ class Exercise:
             said.seek(0)
             if code:
                 raise StepFailedError(f"a worker removed: {code}: {said.read()[-3000:]}")
-        return f"a worker removed and back, on {self._spread('removed')}: same scores.parquet"
+        return f"a worker removed and back, folds ended on {self._compare('removed')}"
 
     def _wait_for_checkpoints(self, driver: "subprocess.Popen[bytes]", results: Path) -> None:
         def all_have() -> bool:
@@ -274,15 +236,13 @@ class Exercise:
         )
         (self._lab.shared / f"{name}.yaml").write_text(text)
 
-    def _spread(self, output: str) -> str:
-        """Check a study's table and that a trial was on several nodes; return the nodes."""
-        hosts = self._hosts(output)
-        if len(set(hosts)) < 2:
-            self.problems.append(f"{output}: the trial was on one node: {hosts}")
+    def _compare(self, output: str) -> str:
+        """Hold a study's table against one node's; return the hosts of its folds."""
         alone, ours = (self._lab.shared / place / "lab" for place in ("alone", output))
         if (alone / "scores.parquet").read_bytes() != (ours / "scores.parquet").read_bytes():
             self.problems.append(f"{output}: scores.parquet differs from one node's")
-        return ", ".join(hosts)
+            return f"{', '.join(self._hosts(output))}: ANOTHER scores.parquet"
+        return f"{', '.join(self._hosts(output))}: same scores.parquet"
 
     def _hosts(self, output: str) -> list[str]:
         """Return the hosts of the trial's folds."""
@@ -297,27 +257,6 @@ class Exercise:
 def _links() -> set[str]:
     """Return the network links of this machine."""
     return {link.name for link in Path("/sys/class/net").iterdir()}
-
-
-def head_token(lab: Lab) -> str:
-    """Return the cluster's token."""
-    return (lab.folder / "operator" / TOKEN.lstrip("/")).read_text().strip()
-
-
-def _listeners(node: Machine) -> dict[int, str]:
-    """Return the ports, and their processes, that a node listens on beyond loopback."""
-    found = {}
-    for line in node.run("ss", "-Hltnp").stdout.splitlines():
-        _, _, _, local, _, *process = line.split()
-        address, _, port = local.rpartition(":")
-        if not address.strip("[]").startswith(("127.", "::1", "::ffff:127.")) and port != "22":
-            found[int(port)] = "".join(process).partition('"')[2].partition('"')[0]
-    return found
-
-
-def _status(machine: Machine, *asked: object) -> int:
-    """Return the HTTP status that `machine` is answered with; 0 if the answer is not HTTP."""
-    return int(machine.run("python", "-c", ASK, *map(str, asked)).stdout or 0)
 
 
 def _wait(
