@@ -17,6 +17,7 @@ from tests.cluster.ray_up.strangers import TOKEN, openings
 PATIENCE_SECONDS = 900.0
 EPOCHS = 6
 FOLDS = 3
+MOUNTS = Path("/proc/self/mounts")
 LINKS = ("lo ", "eth0", "switch", "port")
 STUDY = """
 name: NAME
@@ -81,9 +82,11 @@ class Exercise:
             self.problems.append(f"{type(error).__name__}: {error}")
             self._note(f"FAILED: {self.problems[-1]}")
         left = [machine.name for machine in self._machines() if machine.processes()]
-        if left or _links() != before:
-            self.problems.append(f"left behind: {left}, {_links() - before}")
-        self._note("no process and no link of a machine is left" if not left else "LEFT BEHIND")
+        left += sorted(_links() - before)
+        left += [line for line in MOUNTS.read_text().splitlines() if str(self._lab.folder) in line]
+        if left:
+            self.problems.append(f"left behind: {left}")
+        self._note(f"processes, links and mounts left behind: {len(left)}")
 
     def _note(self, text: str) -> None:
         line = f"{time.monotonic() - self._began:6.1f} s  {text}"

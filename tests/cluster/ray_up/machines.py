@@ -71,6 +71,7 @@ class Machine:
         self._disk = lab.folder / name
         self._unshare: subprocess.Popen[bytes] | None = None
         self.pid = 0
+        self._namespace: Path | None = None
 
     def boot(self) -> None:
         """Start the machine, and its sshd."""
@@ -108,6 +109,7 @@ class Machine:
         children = Path(f"/proc/{self._unshare.pid}/task/{self._unshare.pid}/children")
         self._wait(lambda: bool(children.read_text().split()), "has no first process")
         self.pid = int(children.read_text().split()[0])
+        self._namespace = Path(f"/proc/{self.pid}/ns/pid").readlink()
         self._wait(lambda: self._comm() == "sshd", "has no sshd")
 
     def _boot_commands(self) -> list[str]:
@@ -160,15 +162,13 @@ class Machine:
         ]
 
     def processes(self) -> dict[int, str]:
-        """Return ids, as this machine counts, and command lines of all processes there."""
+        """Return ids, as this machine counts, and commands of what runs there or was left."""
         found = {}
-        with contextlib.suppress(OSError):
-            own = Path(f"/proc/{self.pid}/ns/pid").readlink()
-            for entry in Path("/proc").glob("[0-9]*"):
-                with contextlib.suppress(OSError):
-                    if (entry / "ns/pid").readlink() == own:
-                        command = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
-                        found[int(entry.name)] = command.decode(errors="replace").strip()
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (entry / "ns/pid").readlink() == self._namespace:
+                    command = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(entry.name)] = command.decode(errors="replace").strip()
         return {pid: command for pid, command in found.items() if command}
 
     def of_ray(self) -> dict[int, str]:

@@ -6,7 +6,7 @@ from tests.cluster.ray_up.machines import Lab, Machine
 
 TOKEN = "/root/.ray/auth_token"
 WRONG = "0" * 64
-REFUSED = "401"
+UNKNOWN, FORBIDDEN = "401", "403"
 DASHBOARD_PORT = 8265
 COUNTERS = "counters"
 """Numbers in Prometheus' form, which Ray tells everybody: they run nothing."""
@@ -36,10 +36,13 @@ def openings(lab: Lab, note: Callable[[str], None]) -> list[str]:
     token = (lab.folder / "operator" / TOKEN.lstrip("/")).read_text().strip()
     found = []
     for how, path in ASKED:
-        for what, said in (("no token", ""), ("a wrong token", WRONG)):
+        for what, said, refusal in (
+            ("no token", "", UNKNOWN),
+            ("a wrong token", WRONG, FORBIDDEN),
+        ):
             answer = _ask(head, f"http://127.0.0.1:{DASHBOARD_PORT}{path}", how, said)
             note(f"dashboard, {how} {path} with {what}: {answer}")
-            if answer != REFUSED:
+            if answer not in (refusal, UNKNOWN):
                 found.append(f"the dashboard answers {answer} to {how} {path} with {what}")
     commands = {
         "ray status": ("ray", "status", "--address", f"{head.address}:6379"),
@@ -56,7 +59,7 @@ def openings(lab: Lab, note: Callable[[str], None]) -> list[str]:
         for port, process in sorted(listeners(node).items()):
             answer = _ask(operator, f"http://{node.address}:{port}/", "GET", "")
             note(f"{node.name}:{port} ({process}): {answer}")
-            if answer not in (REFUSED, COUNTERS, SILENT):
+            if answer not in (UNKNOWN, COUNTERS, SILENT):
                 found.append(f"{node.name}:{port} ({process}) answers {answer} without a token")
     return found
 
