@@ -114,7 +114,7 @@ def _run(
         refuse_other_study(results, study, samples, splits)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-    from study.cluster import capacity, connected
+    from study.cluster import capacity, connected, plan_when_joined
 
     if only_plan:
         with connected(address):
@@ -135,6 +135,11 @@ def _run(
         unfinished: set[int] = set()
         if missing_trials(study, {record.number: record for record in _ended(results, study)}):
             with connected(address, _lost):
+                fitted = (
+                    plan_when_joined(study, console.print)
+                    if address
+                    else make_plan(study, capacity())
+                )
                 unfinished = _search(
                     console,
                     study,
@@ -142,7 +147,7 @@ def _run(
                     splits,
                     outputs,
                     run,
-                    make_plan(study, capacity()),
+                    fitted,
                     is_private=not address,
                 )
                 # The cluster that trained fits the compositions too.

@@ -1,3 +1,5 @@
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,30 @@ def test_nodes_install_the_constrained_versions(cluster):
     pinned = (CLUSTER.parent / "constraints.txt").read_text()
     version = cluster["docker"]["head_image"].partition(":")[2].partition("-")[0]
     assert f"\nray=={version}\n" in pinned
+
+
+@pytest.mark.skipif(not shutil.which("rsync"), reason="rsync is not installed")
+def test_all_of_the_project_is_shipped_and_results_and_data_are_not(cluster, tmp_path):
+    project, node = tmp_path / "project", tmp_path / "node"
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=CLUSTER.parent, capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    wanted = [path for path in tracked if path.endswith((".py", ".yaml", ".toml", ".txt"))]
+    wanted = wanted or [
+        str(p.relative_to(CLUSTER.parent)) for p in CLUSTER.parent.glob("study/**/*.py")
+    ]
+    assert "study/data/__init__.py" in wanted
+    unwanted = [
+        "results/tiny/scores.parquet",
+        "data/mitdb/100.dat",
+        ".venv/bin/python",
+        ".git/HEAD",
+    ]
+    for path in (*wanted, *unwanted):
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).touch()
+    excludes = [f"--exclude={pattern}" for pattern in cluster["rsync_exclude"]]
+    # As Ray does: a mounted folder's name ends with a slash.
+    subprocess.run(["rsync", "-a", *excludes, f"{project}/", f"{node}/"], check=True)
+    shipped = {str(path.relative_to(node)) for path in node.rglob("*") if path.is_file()}
+    assert shipped == set(wanted)

@@ -1,4 +1,4 @@
-"""Folders of private clusters whose drivers were killed."""
+"""Folders of private clusters whose drivers were killed, and nodes that join late."""
 
 import subprocess
 import sys
@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from study.cluster import DRIVER_LOCK, FOLDER_PREFIX, _temporary_folder
+from study import cluster
+from study.cluster import DRIVER_LOCK, FOLDER_PREFIX, _temporary_folder, plan_when_joined
+from study.errors import RequestError
 from study.locks import locked
+from study.plan import NodeCapacity
 from study.storage import LocalFolder
+from study.study_file import load_study
 
 
 @pytest.fixture
@@ -51,3 +55,27 @@ def test_folders_in_use_of_others_and_behind_links_stay(base: Path) -> None:
         sleeper.kill()
         sleeper.wait()
     assert all(folder.is_dir() for folder in (held, used, foreign, outside))
+
+
+def test_a_study_waits_for_nodes_that_have_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = load_study("quickstart", ["split.folds=3", "resources.per_fold.cpu=1"])
+    nodes = [NodeCapacity(0, 0)]
+    said: list[str] = []
+
+    def joining() -> list[NodeCapacity]:
+        nodes.append(NodeCapacity(1, 0))
+        return list(nodes[:-1])
+
+    monkeypatch.setattr(cluster, "capacity", joining)
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.0)
+    assert plan_when_joined(study, said.append).trials_at_a_time == 1
+    assert len(nodes) == 5
+    assert len(said) == 1
+    assert "waiting" in said[0]
+
+
+def test_a_study_that_never_fits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = load_study("quickstart", ["resources.per_fold.gpu=1"])
+    monkeypatch.setattr(cluster, "capacity", lambda: [NodeCapacity(8, 0)])
+    with pytest.raises(RequestError, match="GPU"):
+        plan_when_joined(study, lambda said: None, patience_seconds=0.0)
