@@ -14,7 +14,6 @@ from typing import Any
 
 from study.errors import StudyFailedError
 from study.locks import locked
-from study.plan import NodeCapacity
 from study.storage import LocalFolder
 
 LOOPBACK = "127.0.0.1"
@@ -169,20 +168,6 @@ def _given_loss(ray: Any) -> Callable[[], str]:
         return f"the Ray cluster at {host}:{port} is silent" if silent > SILENCE_SECONDS else ""
 
     return lost
-
-
-def capacity() -> list[NodeCapacity]:
-    """Return what each living node of the connected cluster has."""
-    import ray
-
-    return [
-        NodeCapacity(
-            cpus=float(node["Resources"].get("CPU", 0)),
-            gpus=float(node["Resources"].get("GPU", 0)),
-        )
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
 
 
 def _start(address: str | None, folder: str | None) -> None:
