@@ -188,18 +188,28 @@ def _too_much(
 def _what_fits(
     folds: int, cpu: float, gpu: float, nodes: Sequence[NodeCapacity], growth: Growth
 ) -> str:
-    """Say the largest smaller request that would fit: CPUs, else GPUs, else folds."""
-    for key, amount in ("cpu", cpu), ("gpu", gpu):
-        for less in _smaller(amount):
-            asked = (less, gpu) if key == "cpu" else (cpu, less)
-            if _slots(*asked, nodes, growth) >= folds:
-                return f"{key}: {less:g} would fit"
-    fitting = _slots(cpu, gpu, nodes, growth)
-    return f"split.folds: {fitting} would fit" if fitting else "ask for less or use auto"
+    """Say the largest smaller request that would fit: CPUs, GPUs, folds, or CPUs and GPUs."""
+
+    def fits(less_cpu: float, less_gpu: float) -> bool:
+        return _slots(less_cpu, less_gpu, nodes, growth) >= folds
+
+    for less in _smaller(cpu):
+        if fits(less, gpu):
+            return f"cpu: {less:g} would fit"
+    fewer_gpus = [*_smaller(gpu), 0.0] if gpu else []
+    for less in fewer_gpus:
+        if fits(cpu, less):
+            return f"gpu: {less:g} would fit"
+    if fitting := _slots(cpu, gpu, nodes, growth):
+        return f"split.folds: {fitting} would fit"
+    for less in fewer_gpus:
+        if fits(share := _largest_cpu(folds, less, nodes, growth), less):
+            return f"cpu: {share:g} and gpu: {less:g} would fit"
+    return "no request fits them"
 
 
 def _smaller(amount: float) -> Iterator[float]:
-    """Yield amounts below `amount`, largest first: whole numbers, 1/n of one."""
+    """Yield amounts below `amount`, largest first: whole numbers, then 1/n of one."""
     yield from (float(whole) for whole in range(math.ceil(amount) - 1, 0, -1))
     for part in range(2, FINEST_CPU_PART + 1):
         if (less := math.floor(10**PRECISION / part) / 10**PRECISION) < amount:
