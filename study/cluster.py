@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from study.definition import Study
-from study.errors import RequestError, StudyFailedError
+from study.errors import StudyFailedError
 from study.locks import locked
-from study.plan import NodeCapacity, Plan, make_plan
 from study.storage import LocalFolder
 
 LOOPBACK = "127.0.0.1"
@@ -25,8 +23,6 @@ VITAL = ("gcs_server", "raylet")
 LOOK_SECONDS = 0.2
 SILENCE_SECONDS = 60.0
 """How long a given cluster may be silent before it counts as gone."""
-JOIN_SECONDS = 600.0
-"""How long a given cluster's nodes may take to join: `ray up` returns before workers do."""
 
 PRIVATE_ENVIRONMENT = {
     # Ray otherwise listens on all interfaces, as other nodes need.
@@ -172,47 +168,6 @@ def _given_loss(ray: Any) -> Callable[[], str]:
         return f"the Ray cluster at {host}:{port} is silent" if silent > SILENCE_SECONDS else ""
 
     return lost
-
-
-def capacity() -> list[NodeCapacity]:
-    """Return what each living node of the connected cluster has."""
-    import ray
-
-    return [
-        NodeCapacity(
-            cpus=float(node["Resources"].get("CPU", 0)),
-            gpus=float(node["Resources"].get("GPU", 0)),
-        )
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
-
-
-def plan_when_joined(
-    study: Study, say: Callable[[str], object], patience_seconds: float = JOIN_SECONDS
-) -> Plan:
-    """Fit a study onto the connected cluster, some of whose nodes may be yet to join it.
-
-    Args:
-        study: the study.
-        say: called once with what is missing, if anything is waited for.
-        patience_seconds: how long to wait.
-
-    Raises:
-        RequestError: it still does not fit.
-    """
-    deadline = time.monotonic() + patience_seconds
-    heard = False
-    while True:
-        try:
-            return make_plan(study, capacity())
-        except RequestError as error:
-            if time.monotonic() >= deadline:
-                raise
-            if not heard:
-                say(f"waiting up to {patience_seconds:.0f} s for nodes: {error}")
-            heard = True
-        time.sleep(LOOK_SECONDS)
 
 
 def _start(address: str | None, folder: str | None) -> None:

@@ -155,7 +155,12 @@ def described_trial(study: Study, number: int) -> str:
 
 
 def show_plan(
-    console: Console, study: Study, plan: Plan, ended: Sequence[TrialRecord], trial_bytes: float
+    console: Console,
+    study: Study,
+    plan: Plan,
+    ended: Sequence[TrialRecord],
+    trial_bytes: float,
+    of_cluster: Mapping[str, str] | None = None,
 ) -> None:
     """Print what will run.
 
@@ -165,6 +170,7 @@ def show_plan(
         plan: resources of each fold, and trials at a time.
         ended: records of the trials that have ended.
         trial_bytes: what the ledger holds of each of them, on average; 0 if nothing.
+        of_cluster: what else there is to say of where it runs, by the names of the lines.
     """
     left = len(missing_trials(study, {record.number: record for record in ended}))
     stopping = study.search.stopping
@@ -186,6 +192,7 @@ def show_plan(
         else "none",
         "each fold": f"{plan.cpu:g} CPU, {plan.gpu:g} GPU, {plan.threads} thread(s)",
         "at a time": f"{plan.trials_at_a_time} trial(s), each with all its folds",
+        **(of_cluster or {}),
         "disk": f"{trial_bytes / 1e6:.1f} MB a trial,"
         f" {trial_bytes * study.search.trials / 1e9:.2f} GB when all have ended"
         if trial_bytes

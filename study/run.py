@@ -1,5 +1,6 @@
 """`python -m study.run`: run a study, or continue it where it stopped."""
 
+import math
 import os
 import shlex
 import signal
@@ -11,7 +12,7 @@ import typer
 
 from study.command import Command, give_up
 from study.completion import complete_setting, complete_study
-from study.errors import StudyFailedError
+from study.errors import RequestError, StudyFailedError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +31,8 @@ EXAMPLES = """\b
 Examples:
   python -m study.run
   python -m study.run mitbih --set training.epochs=20 --set search.trials=10
-  python -m study.run my_study.yaml --plan"""
+  python -m study.run my_study.yaml --plan
+  python -m study.run mitbih --plan --cluster cluster.yaml --price 0.6"""
 
 app = Command("Run a study, or continue it where it stopped.")
 
@@ -62,6 +64,13 @@ def run(
         typer.Option(help="a Ray cluster; else RAY_ADDRESS, else a private one on this machine"),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="say what would run, and stop")] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="with --plan: the `ray up` file of a cluster that is not there"),
+    ] = None,
+    price: Annotated[
+        float | None, typer.Option(help="with --cluster: what a worker node costs an hour")
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="start anew; the old results are kept aside")
     ] = False,
@@ -71,8 +80,44 @@ def run(
     from study.study_file import load_study
 
     request = load_study(study, set_ or (), seed)
+    if cluster or price is not None:
+        _plan_cluster(request, output, cluster, price, address, only_plan=plan, fresh=fresh)
+        return
     address = address or os.environ.get("RAY_ADDRESS") or None
     _run(request, output, data, address, only_plan=plan, fresh=fresh)
+
+
+def _plan_cluster(
+    study: "Study",
+    output: str,
+    file: str | None,
+    price: float | None,
+    address: str | None,
+    *,
+    only_plan: bool,
+    fresh: bool,
+) -> None:
+    if not (only_plan and file):
+        raise RequestError("--cluster FILE plans for a cluster, with --plan; --price goes with it")
+    if address:
+        raise RequestError("--cluster is a cluster that is not there: leave --address out")
+    if price is not None and not 0 <= price < math.inf:
+        raise RequestError(f"--price must be a number from 0, found {price:g}")
+    from study.cluster_plan import described, measured, read_cluster
+    from study.ledger import Ledger
+    from study.plan import make_plan
+    from study.progress import open_console, show_plan
+    from study.proposal import missing_trials
+    from study.storage import reach_folder
+
+    there = read_cluster(file)
+    fitted = make_plan(study, [there.head], there.growth)
+    results = reach_folder(output).folder(study.name)
+    ended = [] if fresh else _ended(results, study)
+    left = len(missing_trials(study, {record.number: record for record in ended}))
+    known = measured(Ledger(results.folder("ledger")), ended)
+    said = described(study, fitted, there, left, price, known)
+    show_plan(open_console(), study, fitted, ended, _trial_bytes(results, ended), said)
 
 
 def _run(
@@ -114,13 +159,13 @@ def _run(
         refuse_other_study(results, study, samples, splits)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-    from study.cluster import capacity, connected, plan_when_joined
+    from study.cluster import connected
 
     if only_plan:
         with connected(address):
             ended = _ended(results, study)
-            fitted = make_plan(study, capacity())
-            show_plan(console, study, fitted, ended, _trial_bytes(results, ended))
+            fitted, nodes = _plan_on_cluster(study, None, given=address)
+            show_plan(console, study, fitted, ended, _trial_bytes(results, ended), nodes)
         return
     with sole_driver(outputs, study.name):
         if warning := unguarded(outputs):
@@ -135,11 +180,7 @@ def _run(
         unfinished: set[int] = set()
         if missing_trials(study, {record.number: record for record in _ended(results, study)}):
             with connected(address, _lost):
-                fitted = (
-                    plan_when_joined(study, console.print)
-                    if address
-                    else make_plan(study, capacity())
-                )
+                fitted, nodes = _plan_on_cluster(study, console, given=address)
                 unfinished = _search(
                     console,
                     study,
@@ -148,6 +189,7 @@ def _run(
                     outputs,
                     run,
                     fitted,
+                    nodes,
                     is_private=not address,
                 )
                 # The cluster that trained fits the compositions too.
@@ -157,6 +199,29 @@ def _run(
             _report(console, study, split_hash, results)
     if unfinished:
         raise StudyFailedError(f"{len(unfinished)} trial(s) are not finished")
+
+
+def _plan_on_cluster(
+    study: "Study", waiting: "Console | None", *, given: str | None
+) -> "tuple[Plan, dict[str, str]]":
+    """Return the plan on the connected cluster, and what to say of its nodes.
+
+    Of a `given` cluster some nodes may be yet to join: with `waiting` they are waited for.
+    """
+    from study.capacity import capacity, growth, plan_when_joined
+    from study.plan import NO_GROWTH, make_plan
+
+    if not given:
+        return make_plan(study, capacity(), NO_GROWTH), {}
+    added = growth()
+    plan = (
+        plan_when_joined(study, added, waiting.print)
+        if waiting
+        else make_plan(study, capacity(), added)
+    )
+    kinds = [f"{kind.most} {kind.name}" for kind in added.kinds if kind.most]
+    may_come = f", and up to {added.most} may come ({', '.join(kinds)})" if kinds else ""
+    return plan, {"nodes": f"{len(capacity())} there{may_come if added.most else ''}"}
 
 
 def _ended(results: "Folder", study: "Study") -> "list[TrialRecord]":
@@ -178,6 +243,7 @@ def _search(
     outputs: "Folder",
     run: str,
     plan: "Plan",
+    nodes: dict[str, str],
     *,
     is_private: bool,
 ) -> set[int]:
@@ -187,7 +253,7 @@ def _search(
 
     results = outputs.folder(study.name)
     ended = _ended(results, study)
-    show_plan(console, study, plan, ended, _trial_bytes(results, ended))
+    show_plan(console, study, plan, ended, _trial_bytes(results, ended), nodes)
     console.print(f" TensorBoard  {reading_command(results)}", soft_wrap=True)
     display = Display(study, console)
 

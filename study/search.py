@@ -12,6 +12,7 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
+from study.capacity import HEAD_NODE
 from study.data.samples import Samples
 from study.definition import Study
 from study.desk import Desk
@@ -28,7 +29,6 @@ from study.storage import Folder
 from study.trial import TrialRunner, milestones
 
 TRIAL_RESTARTS = 3
-HEAD_NODE = "node:__internal_head__"
 
 
 class LedgerSearch(Searcher):

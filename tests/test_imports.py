@@ -12,7 +12,15 @@ MODELS = sorted((ROOT / "models").rglob("*.py"))
 STUDY = sorted((ROOT / "study").rglob("*.py"))
 CLUSTER = {
     f"study/{name}.py"
-    for name in ("cluster", "fold_worker", "report/cluster", "search", "stopping", "trial")
+    for name in (
+        "capacity",
+        "cluster",
+        "fold_worker",
+        "report/cluster",
+        "search",
+        "stopping",
+        "trial",
+    )
 }
 FORBIDDEN_IN_MODELS = {
     "study",

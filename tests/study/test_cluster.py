@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from study import cluster
-from study.cluster import DRIVER_LOCK, FOLDER_PREFIX, _temporary_folder, plan_when_joined
+from study.capacity import plan_when_joined
+from study.cluster import DRIVER_LOCK, FOLDER_PREFIX, _temporary_folder
 from study.errors import RequestError
 from study.locks import locked
-from study.plan import NodeCapacity
+from study.plan import NO_GROWTH, NodeCapacity
 from study.storage import LocalFolder
 from study.study_file import load_study
 
@@ -66,9 +66,9 @@ def test_a_study_waits_for_nodes_that_have_not_joined(monkeypatch: pytest.Monkey
         nodes.append(NodeCapacity(1, 0))
         return list(nodes[:-1])
 
-    monkeypatch.setattr(cluster, "capacity", joining)
-    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.0)
-    assert plan_when_joined(study, said.append).trials_at_a_time == 1
+    monkeypatch.setattr(capacity, "capacity", joining)
+    monkeypatch.setattr(capacity, "LOOK_SECONDS", 0.0)
+    assert plan_when_joined(study, NO_GROWTH, said.append).trials_at_a_time == 1
     assert len(nodes) == 5
     assert len(said) == 1
     assert "waiting" in said[0]
@@ -76,6 +76,6 @@ def test_a_study_waits_for_nodes_that_have_not_joined(monkeypatch: pytest.Monkey
 
 def test_a_study_that_never_fits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     study = load_study("quickstart", ["resources.per_fold.gpu=1"])
-    monkeypatch.setattr(cluster, "capacity", lambda: [NodeCapacity(8, 0)])
+    monkeypatch.setattr(capacity, "capacity", lambda: [NodeCapacity(8, 0)])
     with pytest.raises(RequestError, match="GPU"):
-        plan_when_joined(study, lambda said: None, patience_seconds=0.0)
+        plan_when_joined(study, NO_GROWTH, lambda said: None, patience_seconds=0.0)

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from study.definition import Study
 from study.errors import RequestError
-from study.plan import NodeCapacity, make_plan, this_machine
+from study.plan import Growth, NodeCapacity, NodeKind, make_plan, nodes_for, this_machine
 from study.study_file import check_study
 
 nodes = st.lists(
@@ -157,6 +157,115 @@ def test_what_never_fits_is_a_wrong_request(
 ) -> None:
     with pytest.raises(RequestError, match=r"resources\.per_fold: 5 folds"):
         make_plan(asked(5, cpu, gpu), have)
+
+
+growths = st.builds(
+    Growth,
+    kinds=st.lists(
+        st.builds(
+            NodeKind,
+            name=st.just("k"),
+            node=st.builds(
+                NodeCapacity,
+                cpus=st.integers(0, 8).map(float),
+                gpus=st.integers(0, 2).map(float),
+            ),
+            most=st.integers(0, 3),
+        ),
+        max_size=3,
+    ).map(tuple),
+    most=st.integers(0, 4),
+)
+
+
+def all_that_may_be_added(growth: Growth) -> list[list[NodeCapacity]]:
+    """Every set of nodes that an autoscaler may add."""
+    every: list[list[NodeCapacity]] = [[]]
+    for kind in growth.kinds:
+        every = [[*nodes, *[kind.node] * n] for nodes in every for n in range(kind.most + 1)]
+    return [nodes for nodes in every if len(nodes) <= growth.most]
+
+
+@given(nodes, growths, st.integers(1, 6), cpus, gpus)
+@settings(max_examples=100, deadline=None)
+def test_nodes_that_may_be_added_count_as_the_best_choice_of_them(
+    have: list[NodeCapacity], growth: Growth, folds: int, cpu: object, gpu: object
+) -> None:
+    """Held against every choice, placed fold by fold."""
+    study = asked(folds, cpu, gpu)
+    choices = [[*have, *added] for added in all_that_may_be_added(growth)]
+    try:
+        plan = make_plan(study, have, growth)
+    except RequestError:
+        if "auto" not in (cpu, gpu):
+            least: tuple[float, float] = (cpu, gpu)  # type: ignore[assignment]
+            assert all(packed(*least, choice, folds) < folds for choice in choices)
+        return
+    room = max(packed(plan.cpu, plan.gpu, choice, 10_000) for choice in choices)
+    assert plan.trials_at_a_time == room // folds
+
+
+@given(growths, st.integers(1, 20))
+@settings(max_examples=100, deadline=None)
+def test_nodes_for_folds_are_as_few_as_hold_them(growth: Growth, folds: int) -> None:
+    try:
+        plan = make_plan(asked(1, 1, 0), [], growth)
+    except RequestError:
+        return
+    needed = nodes_for(folds, plan, growth)
+    count = sum(number for _, number in needed)
+    choices = all_that_may_be_added(growth)
+    holding = [len(c) for c in choices if packed(1, 0, c, folds) >= folds]
+    if holding:
+        assert count == min(holding)
+
+
+def test_a_cluster_without_nodes_is_planned_with_those_that_may_come() -> None:
+    growth = Growth((NodeKind("gpu", NodeCapacity(8.0, 1.0), 4),), 4)
+    plan = make_plan(asked(5), [NodeCapacity(0.0, 0.0)], growth)
+    assert (plan.cpu, plan.gpu, plan.trials_at_a_time) == (1.0, 0.2, 4)
+
+
+def test_a_kind_without_limit_costs_no_more_to_count() -> None:
+    growth = Growth((NodeKind("gpu", NodeCapacity(8.0, 1.0), 2**31 - 1),), 10**9)
+    assert make_plan(asked(5), [], growth).trials_at_a_time == 10_000
+
+
+@pytest.mark.parametrize(
+    ("folds", "cpu", "gpu", "said"),
+    [
+        (5, 9, 0.2, "cpu: 4 would fit"),
+        (2, 1, 2, "gpu: 1 would fit"),
+        (5, 1, 1, "gpu: 0.5 would fit"),
+        (5, 9, 1, "cpu: 1 and gpu: 0.5 would fit"),
+        (50, 8, 0, "cpu: 0.5 would fit"),
+        (100, 0.01, 0.2, "gpu: 0.04 would fit"),
+    ],
+)
+def test_a_request_that_never_fits_is_told_what_does(
+    folds: int, cpu: float, gpu: float, said: str
+) -> None:
+    growth = Growth((NodeKind("gpu", NodeCapacity(8.0, 1.0), 4),), 4)
+    with pytest.raises(RequestError) as raised:
+        make_plan(asked(folds, cpu, gpu), [], growth)
+    hint = str(raised.value).rpartition("; ")[2]
+    assert hint == said
+    less = {"cpu": cpu, "gpu": gpu} | {
+        key: float(amount)
+        for key, amount in (
+            each.split(": ") for each in hint.removesuffix(" would fit").split(" and ")
+        )
+    }
+    make_plan(asked(folds, less["cpu"], less["gpu"]), [], growth)
+
+
+def test_folds_that_fit_are_named_where_no_smaller_share_helps() -> None:
+    with pytest.raises(RequestError, match="no request fits them"):
+        make_plan(asked(5, 0.5, 0), [NodeCapacity(0.0, 4.0)])
+    with pytest.raises(RequestError, match=r"split\.folds: 2 would fit"):
+        make_plan(asked(3, 0.01, 0), [NodeCapacity(0.02, 0.0)])
+    with pytest.raises(RequestError, match="gpu: 0 would fit"):
+        make_plan(asked(3, 1, 0.5), [NodeCapacity(4.0, 0.0)])
 
 
 def test_more_than_one_gpu_must_be_whole_ones() -> None:
