@@ -302,7 +302,7 @@ def open_folder(location: str) -> Folder:
     if scheme == "file":
         return LocalFolder(Path(unquote(rest)))
     place, _, query = rest.partition("?")
-    if PASSWORD.match(place) or SECRET_QUERY.search(query):
+    if PASSWORD.match(place) or SECRET_QUERY.search(query) or "@" in unquote(query):
         raise RequestError(
             f"{scheme}:// URI: must hold no credentials, which logs and process lists show; set"
             " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"

@@ -182,7 +182,12 @@ def test_an_interrupted_move_keeps_what_the_rest_belongs_to(
 
 @pytest.mark.parametrize(
     "location",
-    ["s3://AKIA:planted@bucket/x", "s3://AKIA:pla/planted@bucket/x", "s3://b/x?secret_key=planted"],
+    [
+        "s3://AKIA:planted@bucket/x",
+        "s3://AKIA:pla/planted@bucket/x",
+        "s3://bucket/x?secret_key=planted",
+        "s3://bucket/x?endpoint_override=somebody:planted%40host",
+    ],
 )
 def test_credentials_in_a_uri_are_refused_and_not_repeated(location: str) -> None:
     with pytest.raises(RequestError, match="must hold no credentials") as refused:
