@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from study import capacity
 from study.capacity import plan_when_joined
 from study.cluster import DRIVER_LOCK, FOLDER_PREFIX, _temporary_folder
 from study.errors import RequestError
