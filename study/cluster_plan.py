@@ -62,7 +62,7 @@ def read_cluster(path: str) -> PlannedCluster:
             " start the cluster and plan there, with --address"
         )
     types, head = content.get("available_node_types"), content.get("head_node_type")
-    if not isinstance(types, dict) or head not in types:
+    if not isinstance(types, dict) or head not in list(types):
         raise RequestError(
             f"--cluster {path}: must be a file of `ray up` with available_node_types and"
             " head_node_type among them"

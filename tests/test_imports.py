@@ -98,6 +98,8 @@ def modules_after(statement: str) -> set[str]:
         "import study.study_file",
         "import models",
         "from study.study_file import load_study; load_study('quickstart')",
+        "sys.argv = ['run', 'mitbih', '--plan', '--output', '/nonexistent', '--cluster', "
+        "'cluster.yaml', '--price', '1']; import study.run; assert study.run.app.main() == 0",
     ],
 )
 def test_a_request_is_checked_without_the_heavy_libraries(statement: str) -> None:
