@@ -8,6 +8,7 @@ TOKEN = "/root/.ray/auth_token"
 WRONG = "0" * 64
 UNKNOWN, FORBIDDEN = "401", "403"
 DASHBOARD_PORT = 8265
+REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED")
 COUNTERS = "counters"
 """Numbers in Prometheus' form, which Ray tells everybody: they run nothing."""
 SILENT = "no HTTP"
@@ -27,7 +28,19 @@ except urllib.error.HTTPError as error:
 except Exception:
     print("no HTTP")
 """
-TASK = "import ray, sys; ray.init(sys.argv[1]); ray.get(ray.remote(num_cpus=0)(int).remote())"
+CALL = """
+import sys, grpc
+from ray.core.generated.ray_client_pb2 import ClusterInfoRequest, ClusterInfoType
+from ray.core.generated.ray_client_pb2_grpc import RayletDriverStub
+address, token = sys.argv[1:]
+said = [("client_id", "stranger")] + ([("authorization", "Bearer " + token)] if token else [])
+request = ClusterInfoRequest(type=ClusterInfoType.PING)
+try:
+    RayletDriverStub(grpc.insecure_channel(address)).ClusterInfo(request, metadata=said, timeout=20)
+    print("OK")
+except grpc.RpcError as error:
+    print(error.code().name)
+"""
 
 
 def openings(lab: Lab, note: Callable[[str], None]) -> list[str]:
@@ -44,17 +57,17 @@ def openings(lab: Lab, note: Callable[[str], None]) -> list[str]:
             note(f"dashboard, {how} {path} with {what}: {answer}")
             if answer not in (refusal, UNKNOWN):
                 found.append(f"the dashboard answers {answer} to {how} {path} with {what}")
-    commands = {
-        "ray status": ("ray", "status", "--address", f"{head.address}:6379"),
-        "a task by Ray's client": ("python", "-c", TASK, f"ray://{head.address}:10001"),
-    }
-    for name, command in commands.items():
-        for what, said in (("no token", ""), ("a wrong token", WRONG), ("the token", token)):
-            mode = "token" if said else "disabled"
-            done = operator.run(*command, RAY_AUTH_MODE=mode, RAY_AUTH_TOKEN=said)
-            note(f"{name} with {what}: exit {done.returncode}")
-            if (done.returncode == 0) != (said == token):
-                found.append(f"{name} with {what}: {done.stdout[-500:]}")
+    for what, said in (("no token", ""), ("a wrong token", WRONG), ("the token", token)):
+        mode = "token" if said else "disabled"
+        command = ("ray", "status", "--address", f"{head.address}:6379")
+        done = operator.run(*command, RAY_AUTH_MODE=mode, RAY_AUTH_TOKEN=said)
+        note(f"ray status with {what}: exit {done.returncode}")
+        if (done.returncode == 0) != (said == token):
+            found.append(f"ray status with {what}: {done.stdout[-500:]}")
+        code = operator.run("python", "-c", CALL, f"{head.address}:10001", said).stdout.strip()
+        note(f"port of Ray's client with {what}: {code}")
+        if (code in REFUSALS) != (said != token):
+            found.append(f"the port of Ray's client says {code} with {what}")
     for node in lab.nodes:
         for port, process in sorted(listeners(node).items()):
             answer = _ask(operator, f"http://{node.address}:{port}/", "GET", "")
