@@ -174,7 +174,7 @@ class Exercise:
                 self._note(f"{worker.name} is removed; the folds had checkpoints")
                 if (results / "ledger/trial-00000/trial.json").exists():
                     raise StepFailedError("the trial had ended before")
-                _wait(lambda: self._alive() < len(self._lab.nodes), self._monitor)
+                _wait(lambda: 0 < self._alive() < len(self._lab.nodes), self._monitor)
                 self._note("Ray takes it for dead")
                 self._lab.boot(worker)
                 self._note(f"{worker.name} is back")
