@@ -159,6 +159,8 @@ class Exercise:
 
     def _removed(self) -> str:
         """A worker loses its power in mid-trial, and comes back with its disk."""
+        # What the dashboard says may be old: ask until it knows of all nodes.
+        self._wait_for_nodes()
         worker = self._lab.nodes[-1]
         results = self._lab.shared / "removed" / "lab"
         with (self._lab.folder / "removed.log").open("w+") as said:
