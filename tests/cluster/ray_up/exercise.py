@@ -159,6 +159,8 @@ class Exercise:
 
     def _removed(self) -> str:
         """A worker loses its power in mid-trial, and comes back with its disk."""
+        # What the dashboard says may be old: ask until it knows of all nodes.
+        self._wait_for_nodes()
         worker = self._lab.nodes[-1]
         results = self._lab.shared / "removed" / "lab"
         with (self._lab.folder / "removed.log").open("w+") as said:
@@ -174,7 +176,7 @@ class Exercise:
                 self._note(f"{worker.name} is removed; the folds had checkpoints")
                 if (results / "ledger/trial-00000/trial.json").exists():
                     raise StepFailedError("the trial had ended before")
-                _wait(lambda: self._alive() < len(self._lab.nodes), self._monitor)
+                _wait(lambda: 0 < self._alive() < len(self._lab.nodes), self._monitor)
                 self._note("Ray takes it for dead")
                 self._lab.boot(worker)
                 self._note(f"{worker.name} is back")
