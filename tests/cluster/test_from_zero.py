@@ -1,0 +1,202 @@
+"""A cluster with an autoscaler and no workers: a study is planned with those that may come.
+
+Ray's own autoscaler runs, with the provider that it has for tests: a node that it adds is a
+process on this machine.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from ray._private.services import get_node_ip_address
+from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
+
+MARK = "STUDY_TEST_CLUSTER"
+MOST = 2
+CLUSTER = {
+    "cluster_name": "test",
+    "max_workers": MOST,
+    "idle_timeout_minutes": 1,
+    "provider": {
+        # By its module: a wheel lacks the file of defaults of the type `fake_multinode`.
+        "type": "external",
+        "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+        "use_node_id_as_ip": True,
+        "disable_node_updaters": True,
+        "disable_launch_config_check": True,
+        "launch_multiple": True,
+        "head_node_id": FAKE_HEAD_NODE_ID,
+    },
+    "available_node_types": {
+        "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+        "worker": {"resources": {"CPU": 1}, "node_config": {}, "max_workers": MOST},
+    },
+    "head_node_type": "ray.head.default",
+    "upscaling_speed": 10.0,
+    "auth": {},
+    "docker": {},
+    "initialization_commands": [],
+    "setup_commands": [],
+    "head_setup_commands": [],
+    "worker_setup_commands": [],
+    "head_start_ray_commands": [],
+    "worker_start_ray_commands": [],
+    "file_mounts": {},
+    "cluster_synced_files": [],
+    "file_mounts_sync_continuously": False,
+    "rsync_exclude": [],
+    "rsync_filter": [],
+}
+PATIENCE_SECONDS = 300
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Head:
+    """A head, its autoscaler, and the nodes that this adds."""
+
+    def __init__(self, folder: Path, cluster: dict | None) -> None:
+        self.mark = secrets.token_hex(16)
+        self.temporary = tempfile.mkdtemp(prefix="ray-")  # short, for the sockets in it
+        self.address = f"{get_node_ip_address()}:{free_port()}"
+        self.environment = {
+            **os.environ,
+            MARK: self.mark,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "STUDY_CACHE_DIR": str(folder / "cache"),
+        }
+        as_node = {
+            "PYTHONUNBUFFERED": "1",
+            "RAY_FAKE_CLUSTER": "1",
+            "RAY_enable_autoscaler_v2": "1",
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+            "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID,
+            "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID,
+        }
+        options = []
+        if cluster:
+            provider = cluster["provider"] | {"gcs_address": self.address}
+            cluster = cluster | {"provider": provider}
+            file = folder / "cluster.yaml"
+            file.write_text(yaml.safe_dump(cluster))
+            options = [f"--autoscaling-config={file}"]
+        self.log = folder / "head.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(Path(sys.executable).with_name("ray"), "start", "--head", "--block"),
+                    f"--temp-dir={self.temporary}",
+                    f"--port={self.address.rpartition(':')[2]}",
+                    *("--num-cpus=0", "--num-gpus=0", "--object-store-memory=100000000"),
+                    f"--dashboard-port={free_port()}",
+                    f"--dashboard-agent-listen-port={free_port()}",
+                    f"--ray-client-server-port={free_port()}",
+                    *options,
+                ],
+                env={**self.environment, **as_node},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def study(self, *arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "study.run", *arguments, "--address", self.address],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE_SECONDS,
+            check=False,
+        )
+
+    def wait(self) -> None:
+        """Wait until it takes connections."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while "Ray runtime started" not in self.log.read_text():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """Kill all that it started, by process id."""
+        while found := list(self._processes()):
+            for pid in found:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            self.process.poll()
+            time.sleep(0.1)
+        self.process.wait()
+        shutil.rmtree(self.temporary, ignore_errors=True)
+
+    def _processes(self):
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                marked = f"{MARK}={self.mark}".encode() in (entry / "environ").read_bytes()
+                living = (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+            except OSError:
+                continue
+            if marked and living:
+                yield int(entry.name)
+
+
+@pytest.fixture
+def start(tmp_path):
+    heads = []
+
+    def start_head(cluster):
+        heads.append(Head(tmp_path, cluster))
+        heads[-1].wait()
+        return heads[-1]
+
+    yield start_head
+    for head in heads:
+        head.stop()
+
+
+def test_a_study_is_planned_with_nodes_that_may_come_and_they_come(start, study_file, tmp_path):
+    """Two trials of two folds with half a CPU each: one node holds one of them."""
+    head = start(CLUSTER)
+    asked = ["--set", "resources.per_fold.cpu=0.5", "--set", "resources.per_fold.gpu=0"]
+    arguments = [str(study_file), "--output", str(tmp_path / "results"), *asked]
+    planned = head.study(*arguments, "--plan")
+    assert planned.returncode == 0, planned.stderr
+    assert "1 there, and up to 2 may come (2 worker)" in planned.stdout
+    assert "2 trial(s), each with all its folds" in planned.stdout
+    done = head.study(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results" / "tiny" / "scores.parquet").is_file()
+    again = head.study(*arguments, "--plan", "--set", "resources.per_fold.cpu=1")
+    # One node holds a fold now: both are needed by one trial, whether they live or may come.
+    assert "1 trial(s), each with all its folds" in again.stdout, again.stderr
+
+
+def test_what_no_number_of_nodes_that_may_come_holds_is_refused(start, study_file, tmp_path):
+    head = start(CLUSTER)
+    arguments = [str(study_file), "--output", str(tmp_path / "results")]
+    refused = head.study(*arguments, "--set", "resources.per_fold.cpu=2")
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "cpu: 1 would fit" in refused.stderr
+    assert not (tmp_path / "results" / "tiny" / "ledger").exists()
+
+
+def test_without_an_autoscaler_only_living_nodes_count(start, study_file, tmp_path):
+    refused = start(None).study(str(study_file), "--output", str(tmp_path / "results"), "--plan")
+    assert refused.returncode == 2
+    assert "do not fit 1 node(s) with 0 CPUs" in refused.stderr
