@@ -73,7 +73,8 @@ def plan_when_joined(
         try:
             return make_plan(study, capacity(), added)
         except RequestError as error:
-            if time.monotonic() >= deadline:
+            # Where an autoscaler says what may come, waiting brings nothing more.
+            if added.kinds or time.monotonic() >= deadline:
                 raise
             if not heard:
                 say(f"waiting up to {patience_seconds:.0f} s for nodes: {error}")
