@@ -50,17 +50,41 @@ def growth() -> Growth:
     return not_there_yet(growth_of(description), workers) if description else NO_GROWTH
 
 
-def plan_when_joined(
-    study: Study,
-    added: Growth,
-    say: Callable[[str], object],
-    patience_seconds: float = JOIN_SECONDS,
-) -> Plan:
-    """Fit a study onto the connected cluster, some of whose nodes may be yet to join it.
+def plan_on_cluster(
+    study: Study, waiting: Callable[[str], object] | None = None, *, is_private: bool
+) -> tuple[Plan, dict[str, str]]:
+    """Fit a study onto the connected cluster; return the plan, and what to say of the nodes.
 
     Args:
         study: the study.
-        added: what an autoscaler may add to the nodes that are there.
+        waiting: of a cluster that is not this machine's own some nodes may be yet to join;
+            they are waited for, and this is called once with what is missing. None: the
+            plan is of what is there now.
+        is_private: the cluster is this machine's own, and whole.
+
+    Raises:
+        RequestError: it does not fit.
+    """
+    if is_private:
+        return make_plan(study, capacity()), {}
+    added = growth()
+    # Where an autoscaler says what may come, waiting brings nothing more.
+    if waiting and not added.kinds:
+        plan = plan_when_joined(study, waiting)
+    else:
+        plan = make_plan(study, capacity(), added)
+    kinds = [f"{kind.most} {kind.name}" for kind in added.kinds if kind.most]
+    may_come = f", and up to {added.most} may come ({', '.join(kinds)})" if kinds else ""
+    return plan, {"nodes": f"{len(_living())} there{may_come if added.most else ''}"}
+
+
+def plan_when_joined(
+    study: Study, say: Callable[[str], object], patience_seconds: float = JOIN_SECONDS
+) -> Plan:
+    """Fit a study onto the nodes of the connected cluster, once enough of them have joined.
+
+    Args:
+        study: the study.
         say: called once with what is missing, if anything is waited for.
         patience_seconds: how long to wait.
 
@@ -71,10 +95,9 @@ def plan_when_joined(
     heard = False
     while True:
         try:
-            return make_plan(study, capacity(), added)
+            return make_plan(study, capacity())
         except RequestError as error:
-            # Where an autoscaler says what may come, waiting brings nothing more.
-            if added.kinds or time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:
                 raise
             if not heard:
                 say(f"waiting up to {patience_seconds:.0f} s for nodes: {error}")

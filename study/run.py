@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 import uuid
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,6 @@ from study.completion import complete_setting, complete_study
 from study.errors import RequestError, StudyFailedError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from rich.console import Console
 
     from study.data.samples import Samples
@@ -159,12 +158,13 @@ def _run(
         refuse_other_study(results, study, samples, splits)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
+    from study.capacity import plan_on_cluster
     from study.cluster import connected
 
     if only_plan:
         with connected(address):
             ended = _ended(results, study)
-            fitted, nodes = _plan_on_cluster(study, None, given=address)
+            fitted, nodes = plan_on_cluster(study, is_private=not address)
             show_plan(console, study, fitted, ended, _trial_bytes(results, ended), nodes)
         return
     with sole_driver(outputs, study.name):
@@ -180,7 +180,7 @@ def _run(
         unfinished: set[int] = set()
         if missing_trials(study, {record.number: record for record in _ended(results, study)}):
             with connected(address, _lost):
-                fitted, nodes = _plan_on_cluster(study, console, given=address)
+                fitted, nodes = plan_on_cluster(study, console.print, is_private=not address)
                 unfinished = _search(
                     console,
                     study,
@@ -199,29 +199,6 @@ def _run(
             _report(console, study, split_hash, results)
     if unfinished:
         raise StudyFailedError(f"{len(unfinished)} trial(s) are not finished")
-
-
-def _plan_on_cluster(
-    study: "Study", waiting: "Console | None", *, given: str | None
-) -> "tuple[Plan, dict[str, str]]":
-    """Return the plan on the connected cluster, and what to say of its nodes.
-
-    Of a `given` cluster some nodes may be yet to join: with `waiting` they are waited for.
-    """
-    from study.capacity import capacity, growth, plan_when_joined
-    from study.plan import NO_GROWTH, make_plan
-
-    if not given:
-        return make_plan(study, capacity(), NO_GROWTH), {}
-    added = growth()
-    plan = (
-        plan_when_joined(study, added, waiting.print)
-        if waiting
-        else make_plan(study, capacity(), added)
-    )
-    kinds = [f"{kind.most} {kind.name}" for kind in added.kinds if kind.most]
-    may_come = f", and up to {added.most} may come ({', '.join(kinds)})" if kinds else ""
-    return plan, {"nodes": f"{len(capacity())} there{may_come if added.most else ''}"}
 
 
 def _ended(results: "Folder", study: "Study") -> "list[TrialRecord]":
@@ -249,7 +226,7 @@ def _search(
 ) -> set[int]:
     from study.progress import Display, show_plan
     from study.search import run_search
-    from study.tensorboard import reading_command
+    from study.tensorboard import reading_command, write_outcomes
 
     results = outputs.folder(study.name)
     ended = _ended(results, study)
@@ -259,7 +236,7 @@ def _search(
 
     def on_ended(record: "TrialRecord") -> None:
         display.ended(record)
-        _write_hparams(study, [record], results)
+        write_outcomes(study, [record], results)
 
     display.start(ended)
     try:
@@ -285,7 +262,7 @@ def _report(
     from study.proposal import best_trial
     from study.report.build import build_report
     from study.report.page.build import write_page
-    from study.tensorboard import reading_command
+    from study.tensorboard import reading_command, write_outcomes
 
     report = build_report(study, split_hash, results)
     ended = _ended(results, study)
@@ -301,49 +278,12 @@ def _report(
         show_systems(console, study, report.summary)
     else:
         show_summary(console, study, report.summary, best)
-    _write_hparams(study, ended, results, report.summary)
+    write_outcomes(study, ended, results, report.summary)
     page = write_page(study, results, report.tables)
     console.print(f"      report  {results.locate(page)}", soft_wrap=True)
     console.print(f"      scores  {results.locate('scores.parquet')}", soft_wrap=True)
     console.print(f"     summary  {results.locate('summary.parquet')}", soft_wrap=True)
     console.print(f" TensorBoard  {reading_command(results)}", soft_wrap=True)
-
-
-def _write_hparams(
-    study: "Study", records: "list[TrialRecord]", results: "Folder", summary: Any = None
-) -> None:
-    """Write trials to TensorBoard's HParams: validation, and test once there is a summary.
-
-    Settings are those that set trials apart: others would hide them and the scores.
-    """
-    from study.study_file import dump_study, flatten
-    from study.tensorboard import write_hparams
-
-    written = [record for record in records if record.state != "failed"]
-    scores = {record.name: _final_scores(record, summary) for record in written}
-    columns = [name for each in scores.values() for name in each]
-    for record in written:
-        settings = record.parameters or flatten({"model": dump_study(study)["model"]})
-        shown = {**settings, "state": record.state}
-        write_hparams(results, record.name, shown, scores[record.name], columns)
-
-
-def _final_scores(record: "TrialRecord", summary: Any) -> dict[str, float]:
-    rows = _of_trial(summary, record).to_pylist() if summary is not None else []
-    return {"validation/best_value": record.best_value} | {
-        f"test/{row['composition']}{row['latent_form'] and '_' + row['latent_form']}/{metric}": row[
-            f"{metric}_mean"
-        ]
-        for row in rows
-        if row["epoch_rule"] == "best_validation"
-        for metric in ("f1_weighted", "phi", "auroc")
-    }
-
-
-def _of_trial(summary: "pa.Table", record: "TrialRecord") -> "pa.Table":
-    import pyarrow.compute as pc
-
-    return summary.filter(pc.equal(summary["trial"], record.name))
 
 
 def _lost(what: str) -> None:

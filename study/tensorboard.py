@@ -4,19 +4,24 @@ A file in an object store cannot grow: there events are written to this machine'
 and the whole file is copied after each validation and at the end.
 """
 
+import contextlib
 import shlex
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from study.data.samples import Samples
+from study.definition import Study
+from study.ledger import TrialRecord
 from study.splits import Fold
 from study.storage import Folder, LocalFolder
+from study.study_file import dump_study, flatten
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,14 +70,13 @@ class FoldWriter:
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        self._events: EventFolder | None = None
+        self._events = EventFolder(folder)
         self._opened: SummaryWriter | None = None
 
     def resume(self, trained_epochs: int) -> None:
         """Hide what an earlier attempt wrote of epochs that are trained again."""
         from tensorboardX import SummaryWriter
 
-        self._events = EventFolder(self._folder)
         purged = trained_epochs + 1
         self._opened = SummaryWriter(self._events.path, purge_step=purged, flush_secs=10)
 
@@ -99,7 +103,6 @@ class FoldWriter:
             figure = _reconstruction_figure(samples.take(members), reconstructed)
             self._writer.add_figure("reconstructions", figure, epoch)
         self._writer.flush()
-        assert self._events is not None
         self._events.publish()
 
     def projector(
@@ -115,9 +118,9 @@ class FoldWriter:
 
     def close(self) -> None:
         """Write what is still buffered."""
-        if self._opened is not None and self._events is not None:
+        if self._opened is not None:
             self._opened.close()
-            self._events.close()
+        self._events.close()
 
 
 def write_hparams(
@@ -148,13 +151,41 @@ def write_hparams(
         name: value if isinstance(value, bool | int | float | str) else str(value)
         for name, value in parameters.items()
     }
-    events = EventFolder(folder)
-    with SummaryWriter(events.path) as writer:
+    with (
+        contextlib.closing(EventFolder(folder)) as events,
+        SummaryWriter(events.path) as writer,
+    ):
         for summary in hparams(shown, dict.fromkeys([*columns, *scores], 0.0)):
             writer.file_writer.add_summary(summary)
         for name, value in scores.items():
             writer.add_scalar(name, value, 0)
-    events.close()
+
+
+def write_outcomes(
+    study: Study, records: Sequence[TrialRecord], results: Folder, summary: pa.Table | None = None
+) -> None:
+    """Write trials to HParams: the best on validation, and test once there is a summary.
+
+    Settings are those that set trials apart: others would hide them and the scores.
+    """
+    written = [record for record in records if record.state != "failed"]
+    rows = [] if summary is None else summary.to_pylist()
+    scores = {record.name: _final_scores(record, rows) for record in written}
+    columns = dict.fromkeys(name for each in scores.values() for name in each)
+    for record in written:
+        settings = record.parameters or flatten({"model": dump_study(study)["model"]})
+        shown = {**settings, "state": record.state}
+        write_hparams(results, record.name, shown, scores[record.name], columns)
+
+
+def _final_scores(record: TrialRecord, summary: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    scores = {"validation/best_value": record.best_value}
+    for row in summary:
+        if row["trial"] == record.name and row["epoch_rule"] == "best_validation":
+            form = row["latent_form"] and f"_{row['latent_form']}"
+            for metric in ("f1_weighted", "phi", "auroc"):
+                scores[f"test/{row['composition']}{form}/{metric}"] = row[f"{metric}_mean"]
+    return scores
 
 
 def reading_command(results: Folder) -> str:

@@ -40,14 +40,11 @@ def test_the_notebook_runs_from_data_to_pictures(tmp_path: Path) -> None:
     notebook = nbformat.read(DOCS / "first_study.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)  # committed without
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": tmp_path}}).execute()
-    shown = [
-        output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ())
-    ]
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    shown = [output.get("data", {}) for output in outputs]
     assert sum("image/png" in data for data in shown) == 3
     assert sum("text/html" in data for data in shown) == 4
-    printed = "".join(
-        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ())
-    )
+    printed = "".join(output.get("text", "") for output in outputs)
     assert "trial-00002: epoch 12 of 12" in printed or "trial-00002 pruned" in printed
     assert "\x1b" not in printed  # lines, as in a log file
     assert (tmp_path / "results/quickstart/report/index.html").is_file()

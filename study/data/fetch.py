@@ -175,6 +175,7 @@ def extract_members(archive: Path, folder: Path, members: Sequence[Member]) -> l
             unpacked = [_unpack(opened, member, Path(temporary)) for member in members]
             # All or none: a half right archive leaves the folder as it was.
             return [path.replace(folder / path.name) for path in unpacked]
+    # zipfile's answer to an entry whose damaged head names an unknown compression is the last.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         archive.unlink(missing_ok=True)
         raise RequestError(

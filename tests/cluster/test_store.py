@@ -106,7 +106,6 @@ def test_events_are_those_of_a_disk(stored, tmp_path):
 
 
 def test_tensorboard_reads_the_store(stored, store, monkeypatch):
-    pytest.importorskip("boto3", reason="TensorBoard reads s3:// with boto3")
     monkeypatch.setenv("AWS_ENDPOINT_URL", store.endpoint)
     place = "s3://bucket/results/tiny/tensorboard/trial-00000"
     check_events(EventAccumulator(f"{place}/fold-1").Reload())

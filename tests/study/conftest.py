@@ -21,8 +21,9 @@ from study.data.ucr import Table, samples_of
 from study.definition import Study
 from study.fold import FoldTask, train_fold
 from study.ledger import Ledger, trial_name
+from study.object_store import RemoteFolder
 from study.splits import Fold, make_splits
-from study.storage import Folder, LocalFolder, RemoteFolder, open_folder
+from study.storage import Folder, LocalFolder, open_folder
 from study.study_file import check_study
 from tests.s3_server import S3Server
 

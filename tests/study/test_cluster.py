@@ -12,7 +12,7 @@ from study.capacity import plan_when_joined
 from study.cluster import DRIVER_LOCK, FOLDER_PREFIX, _temporary_folder
 from study.errors import RequestError
 from study.locks import locked
-from study.plan import NO_GROWTH, NodeCapacity
+from study.plan import NodeCapacity
 from study.storage import LocalFolder
 from study.study_file import load_study
 
@@ -69,7 +69,7 @@ def test_a_study_waits_for_nodes_that_have_not_joined(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(capacity, "capacity", joining)
     monkeypatch.setattr(capacity, "LOOK_SECONDS", 0.0)
-    assert plan_when_joined(study, NO_GROWTH, said.append).trials_at_a_time == 1
+    assert plan_when_joined(study, said.append).trials_at_a_time == 1
     assert len(nodes) == 5
     assert len(said) == 1
     assert "waiting" in said[0]
@@ -79,4 +79,4 @@ def test_a_study_that_never_fits_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     study = load_study("quickstart", ["resources.per_fold.gpu=1"])
     monkeypatch.setattr(capacity, "capacity", lambda: [NodeCapacity(8, 0)])
     with pytest.raises(RequestError, match="GPU"):
-        plan_when_joined(study, NO_GROWTH, lambda said: None, patience_seconds=0.0)
+        plan_when_joined(study, lambda said: None, patience_seconds=0.0)

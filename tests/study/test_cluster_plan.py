@@ -73,7 +73,7 @@ def changed(*path: Any) -> dict[str, Any]:
 
 
 def end_trials(folder: Path, *seconds: tuple[float, float], state: Any = "completed") -> None:
-    """Write trials that ended, of two measured folds each."""
+    """Write trials that ended, of five measured folds each."""
     ledger = Ledger(LocalFolder(folder / "results" / "mine" / "ledger"))
     for number, each in enumerate(seconds):
         record = TrialRecord(number, {}, state, "", [(1, 0.5)], number)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from study.errors import RequestError
-from study.storage import Folder, LocalFolder, RemoteFolder, open_folder, reach_folder
+from study.object_store import RemoteFolder
+from study.storage import Folder, LocalFolder, open_folder, reach_folder
 from tests.s3_server import S3Server
 
 

@@ -1,14 +1,12 @@
-import contextlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models import MODELS, components_of
-from study.data import DATASETS
 from study.errors import RequestError
 from study.scores.compositions import applicable
 from study.study_file import (
@@ -298,91 +296,6 @@ def test_yaml_that_is_not_plain_is_refused_in_one_line(text: str) -> None:
 def test_a_duplicate_names_its_line() -> None:
     with pytest.raises(RequestError, match=r"line 3.*'a' stands twice"):
         parse_yaml("a: 1\nb: 2\na: 3\n", "f")
-
-
-# --- junk -----------------------------------------------------------------------------------
-
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=8)
-    | st.dates()
-    | st.binary(max_size=4)
-    | st.sampled_from([*MODELS, *DATASETS, "auto", "paper", "adam", 2**70, -1, 0, 1e400])
-)
-key_names = st.sampled_from(
-    [
-        *("name", "dataset", "split", "model", "training", "search", "space", "metric", "stopping"),
-        *("resources", "per_fold", "seed", "scores", "provenance", "length", "folds", "beta"),
-        *("epochs", "optimizer", "betas", "model.beta", "model.latent_size", "choice", "int"),
-        *("uniform", "composition", "latent_size", "svm_gamma", "path", "normal_labels", "limit"),
-    ]
-)
-junk = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(key_names, inner, max_size=4),
-    max_leaves=12,
-)
-
-
-def only_request_errors(action: Any) -> None:
-    with contextlib.suppress(RequestError):
-        study = action()
-        assert again(study) == study
-
-
-@given(st.dictionaries(key_names | st.text(max_size=5), junk, max_size=6))
-@settings(max_examples=150, deadline=None)
-def test_junk_content_is_only_ever_a_wrong_request(content: dict[str, Any]) -> None:
-    only_request_errors(lambda: check_study({**LEAST, **content}, "junk"))
-
-
-@given(st.text(max_size=60))
-@settings(max_examples=150, deadline=None)
-@example("a: 0x" + "f" * 4000)
-def test_junk_text_is_only_ever_a_wrong_request(text: str) -> None:
-    with contextlib.suppress(RequestError):
-        parse_yaml(text, "junk")
-
-
-overrides = st.one_of(
-    st.text(max_size=20),
-    st.tuples(
-        st.lists(key_names, min_size=1, max_size=4).map(".".join),
-        st.text(max_size=10) | junk.map(lambda v: yaml.safe_dump(v, default_flow_style=True)),
-    ).map("=".join),
-)
-
-
-@given(st.lists(overrides, max_size=3))
-@settings(max_examples=150, deadline=None)
-@example(["seed=0x" + "f" * 4000])
-@example(["model=3", "model.beta=1"])
-@example(["search.space=3"])
-@example(["dataset.name=!!bool maybe"])
-def test_junk_overrides_are_only_ever_a_wrong_request(junk_overrides: list[str]) -> None:
-    only_request_errors(lambda: load_study("quickstart", junk_overrides))
-
-
-@given(st.text(max_size=300))
-@settings(max_examples=80, deadline=None)
-@example("x" * 300 + ".yaml")
-@example("a\x00.yaml")
-def test_junk_requests_are_only_ever_wrong_requests(request_: str) -> None:
-    only_request_errors(lambda: load_study(request_))
-
-
-@given(st.binary(max_size=40))
-@settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@example(b"\xff\xfe\x00")
-def test_junk_files_are_only_ever_wrong_requests(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "junk.yaml"
-    path.write_bytes(content)
-    only_request_errors(lambda: load_study(str(path)))
 
 
 # --- searches whose every trial can run -----------------------------------------------------

@@ -1,11 +1,10 @@
 """The cluster file of the lab: the shipped one's commands, on machines that are there."""
 
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.cluster.ray_up.machines import KEY, PROJECT, Lab
+from tests.cluster.ray_up.machines import HOME, KEY, PROJECT, Lab
 
 SHIPPED = PROJECT / "cluster.yaml"
 HEAD_FLAGS = "--num-cpus=0 --object-store-memory=100000000"
@@ -20,7 +19,7 @@ def cluster_file(lab: Lab) -> dict[str, Any]:
     no CPUs of their own either: how many Ray counts is said when it starts.
     """
     shipped = yaml.safe_load(
-        SHIPPED.read_text().replace("/home/ray/", "/root/").replace(": .\n", f": {PROJECT}\n")
+        SHIPPED.read_text().replace("/home/ray/", f"{HOME}/").replace(": .\n", f": {PROJECT}\n")
     )
     head, *workers = lab.nodes
     found = {name: shipped[name] for name in CARRIED_OVER}
@@ -44,6 +43,6 @@ def _started(commands: list[str], flags: str) -> list[str]:
 
 def write_cluster_file(lab: Lab) -> str:
     """Write it to the operator's home folder, and return its path there."""
-    home = lab.folder / "operator" / "root"
-    (home / "cluster.yaml").write_text(yaml.safe_dump(cluster_file(lab)))
-    return str(Path("/root/cluster.yaml"))
+    place = HOME / "cluster.yaml"
+    lab.operator.on_disk(place).write_text(yaml.safe_dump(cluster_file(lab)))
+    return str(place)

@@ -11,8 +11,8 @@ from typing import TextIO
 import pandas as pd
 
 from tests.cluster.ray_up.cluster_file import write_cluster_file
-from tests.cluster.ray_up.machines import KEY, PROJECT, SHARED, Lab, Machine
-from tests.cluster.ray_up.strangers import TOKEN, openings
+from tests.cluster.ray_up.machines import KEY, PROJECT, SHARED, TOKEN, Lab, Machine
+from tests.cluster.ray_up.strangers import openings
 
 PATIENCE_SECONDS = 900.0
 EPOCHS = 6

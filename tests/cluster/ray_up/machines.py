@@ -8,6 +8,7 @@ what is made ends with the first processes, which the kernel kills if this proce
 
 import contextlib
 import os
+import pwd
 import shlex
 import shutil
 import signal
@@ -22,9 +23,12 @@ NAMESPACES = ("--net", "--pid", "--mount", "--uts", "--ipc")
 SUBNET = "10.213.0"
 SWITCH = "switch"
 SHARED = "/mnt/study"
-COVERED = ("root", "tmp")
+HOME = Path(pwd.getpwuid(0).pw_dir)
+"""Home folder of the one user of every machine."""
+COVERED = (str(HOME.relative_to("/")), "tmp")
 PACKAGES = ("study", "models", "search_spaces")
-KEY = "/root/.ssh/id_ed25519"
+KEY = str(HOME / ".ssh/id_ed25519")
+TOKEN = str(HOME / ".ray/auth_token")
 PATIENCE_SECONDS = 30.0
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SHADOW = "root:*:19000:0:99999:7:::\n"
@@ -73,12 +77,16 @@ class Machine:
         self.pid = 0
         self._namespace: Path | None = None
 
+    def on_disk(self, path: Path | str) -> Path:
+        """Return where a file of the machine's home folder or /tmp is on this one."""
+        return self._disk / Path(path).relative_to("/")
+
     def boot(self) -> None:
         """Start the machine, and its sshd."""
         for place in COVERED:
             (self._disk / place).mkdir(parents=True, exist_ok=True)
         (self._disk / "tmp").chmod(0o1777)
-        home = self._disk / "root"
+        home = self.on_disk(HOME)
         path = f"{sys.prefix}/bin:{SYSTEM_PATH}"
         for profile in (".bashrc", ".bash_profile"):
             (home / profile).write_text(f"export PATH={shlex.quote(path)}\n")
@@ -102,7 +110,7 @@ class Machine:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={"HOME": "/root", "PATH": path, "LANG": "C.UTF-8"},
+                env={"HOME": str(HOME), "PATH": path, "LANG": "C.UTF-8"},
                 cwd="/",
                 start_new_session=True,
             )
@@ -157,7 +165,7 @@ class Machine:
         variables = [f"{name}={value}" for name, value in environment.items()]
         return [
             *("nsenter", "--target", str(self.pid), *NAMESPACES),
-            *("env", "-i", "HOME=/root", "TERM=dumb", "LANG=C.UTF-8", *variables),
+            *("env", "-i", f"HOME={HOME}", "TERM=dumb", "LANG=C.UTF-8", *variables),
             *("bash", "-c", 'cd; . ~/.bash_profile; exec "$@"', "bash", *command),
         ]
 
@@ -259,13 +267,14 @@ class Lab:
 
     def _furnish(self) -> None:
         self.shared.mkdir(parents=True)
-        home = self.folder / "operator" / "root" / ".ssh"
+        home = self.operator.on_disk(Path(KEY).parent)
         home.mkdir(parents=True, mode=0o700)
-        for key in (self.folder / "host_key", home / Path(KEY).name):
+        for key in (self.folder / "host_key", self.operator.on_disk(KEY)):
             subprocess.run(
                 ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key], check=True
             )
-        shutil.copy((home / Path(KEY).name).with_suffix(".pub"), self.folder / "authorized_keys")
+        public = self.operator.on_disk(KEY).with_suffix(".pub")
+        shutil.copy(public, self.folder / "authorized_keys")
         machines = (self.operator, *self.nodes)
         hosts = "".join(f"{machine.address} {machine.name}\n" for machine in machines)
         (self.folder / "hosts").write_text(f"127.0.0.1 localhost\n{hosts}")

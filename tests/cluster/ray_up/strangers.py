@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from tests.cluster.ray_up.machines import Lab, Machine
+from tests.cluster.ray_up.machines import TOKEN, Lab, Machine
 
-TOKEN = "/root/.ray/auth_token"
 WRONG = "0" * 64
 UNKNOWN, FORBIDDEN = "401", "403"
 DASHBOARD_PORT = 8265
@@ -46,7 +45,7 @@ except grpc.RpcError as error:
 def openings(lab: Lab, note: Callable[[str], None]) -> list[str]:
     """Return what lets strangers in, a line each; `note` hears all that was tried."""
     head, operator = lab.nodes[0], lab.operator
-    token = (lab.folder / "operator" / TOKEN.lstrip("/")).read_text().strip()
+    token = operator.on_disk(TOKEN).read_text().strip()
     found = []
     for how, path in ASKED:
         for what, said, refusal in (

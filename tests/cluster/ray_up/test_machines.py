@@ -11,7 +11,7 @@ import pytest
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from tests.cluster.ray_up.cluster_file import cluster_file
-from tests.cluster.ray_up.machines import KEY, PROJECT, SHARED, Lab, missing
+from tests.cluster.ray_up.machines import HOME, KEY, PROJECT, SHARED, TOKEN, Lab, missing
 
 needs_machines = pytest.mark.skipif(bool(missing()), reason=missing() or "all is there")
 PATIENCE_SECONDS = 60
@@ -65,7 +65,7 @@ def test_machines_reach_each_other_by_ssh_until_the_plug_is_pulled(lab):
     assert lab.operator.run(*login).returncode
     lab.boot(worker)
     assert lab.operator.run(*login).returncode == 0
-    assert (lab.folder / "worker/root/kept").exists()
+    assert worker.on_disk(HOME / "kept").exists()
     assert links() == before
 
 
@@ -96,11 +96,11 @@ def test_ray_accepts_the_cluster_file_whose_commands_are_the_shipped_ones(tmp_pa
     config = cluster_file(Lab(tmp_path, ("head", "worker-1", "worker-2")))
     validate_config(prepare_config(config))
     assert config["file_mounts"] == {
-        "/root/study": str(PROJECT),
-        "/root/.ray/auth_token": "~/.ray/auth_token",
+        f"{HOME}/study": str(PROJECT),
+        TOKEN: "~/.ray/auth_token",
     }
-    assert config["setup_commands"] == ["chmod 600 /root/.ray/auth_token"]
+    assert config["setup_commands"] == [f"chmod 600 {TOKEN}"]
     for part in ("head", "worker"):
         stop, start = config[f"{part}_start_ray_commands"]
         assert stop == "ray stop"
-        assert "RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=/root/.ray/auth_token" in start
+        assert f"RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH={TOKEN}" in start
