@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from models.frozen import frozen_network
 from models.interface import Model
 from models.networks import Discriminator, Trunk
-from tests.models.test_networks import KINDS, as_one, drawn_input, drawn_pair
+from tests.models.test_plain_networks import KINDS, as_one, drawn_input, drawn_pair
 
 Build = Callable[..., Model]
 Waves = Callable[..., Tensor]
