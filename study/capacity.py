@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ray
-
 from study.definition import Study
 from study.errors import RequestError
 from study.node_types import capacity_of, growth_of, not_there_yet
@@ -36,6 +34,8 @@ def growth() -> Growth:
     Else the head is asked: by `ray up` its autoscaler reads a file there, and by KubeRay the
     description that the API server has.
     """
+    import ray
+
     workers = [capacity_of(n["Resources"]) for n in _living() if HEAD_NODE not in n["Resources"]]
     reported = ray._private.state.state.get_cluster_config()
     if reported is not None and reported.node_group_configs:
@@ -106,6 +106,9 @@ def plan_when_joined(
 
 
 def _living() -> list[dict[str, Any]]:
+    # Imported late: a private cluster sets what Ray reads as it is imported.
+    import ray
+
     return [node for node in ray.nodes() if node["Alive"]]
 
 
