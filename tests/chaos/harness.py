@@ -18,13 +18,12 @@ from pathlib import Path
 from study.checkpoint import NAME
 from study.ledger import Ledger, fold_name
 from study.storage import LocalFolder
-from tests.chaos.processes import Run, seconds_until
+from tests.study_run import Run, seconds_until
 
 KINDS = ("worker", "trial", "driver", "raylet", "head")
 ENDS_THE_DRIVER = ("driver", "raylet", "head")
 HEARD = re.compile(r"^(trial-\d+): epoch (\d+) of", re.MULTILINE)
 FOLDS = 2
-PATIENCE_SECONDS = 900.0
 WORKERS_LEAVE_SECONDS = 10.0
 ALL_LEAVE_SECONDS = 90.0
 STUDY = """
@@ -94,14 +93,13 @@ class Chaos:
     def start(self, output: str) -> Run:
         """Start the study, or continue it."""
         arguments = [str(self.study), "--output", str(self.folder / output)]
-        return Run(self.folder, arguments, self.folder / "cache")
+        return Run(self.folder, *arguments)
 
     def undisturbed(self) -> None:
         """Run the study in a folder of its own, with nobody in the way."""
         run = self.start("undisturbed")
         try:
-            run.wait(lambda: False, PATIENCE_SECONDS)
-            if run.driver.wait() != 0:
+            if run.wait() != 0:
                 self.problems.append(f"undisturbed: {run.said()}")
         finally:
             run.stop()
@@ -116,11 +114,10 @@ class Chaos:
             arguments = [str(self.study), "--output", str(output)]
             for override in (*overrides, "resources.per_fold.cpu=0.5"):
                 arguments += ["--set", override]
-            cache = self.folder / f"cache {number % 3}"
-            run = Run(self.folder, arguments, cache, PYTHONHASHSEED=str(number))
+            cache = str(self.folder / f"cache {number % 3}")
+            run = Run(self.folder, *arguments, STUDY_CACHE_DIR=cache, PYTHONHASHSEED=str(number))
             try:
-                run.wait(lambda: False, PATIENCE_SECONDS)
-                if run.driver.wait() != 0:
+                if run.wait() != 0:
                     self.problems.append(f"{output}: {run.said()}")
                     continue
             finally:
@@ -144,7 +141,7 @@ class Chaos:
         """Kill one process in training; tell whether the study is still to be finished."""
         assert self._run is not None
         before = self._heard()
-        if not self._run.wait(lambda: self._is_training(len(before)), PATIENCE_SECONDS):
+        if not self._run.wait_until(lambda: self._is_training(len(before))):
             return self._go_on()
         time.sleep(self.chance.random() * 0.5)
         heard = self._heard()
@@ -153,7 +150,7 @@ class Chaos:
             return self._go_on()
         exit_code, end_seconds, left_seconds = None, 0.0, 0.0
         if kind in ENDS_THE_DRIVER:
-            exit_code = self._run.driver.wait(PATIENCE_SECONDS)
+            exit_code = self._run.wait()
             end_seconds = time.monotonic() - killed_at
             left_seconds = self._check_end(kind, exit_code)
             self._run = self.start("disturbed")
@@ -164,7 +161,7 @@ class Chaos:
         def goes_on() -> bool:
             return any(t != trial or e > epoch for t, e in self._heard()[since:])
 
-        self._run.wait(goes_on, PATIENCE_SECONDS)
+        self._run.wait_until(goes_on)
         kill = Kill(
             kind,
             trial,
@@ -227,11 +224,11 @@ class Chaos:
     def _finish(self) -> None:
         run = self._run
         assert run is not None
-        run.wait(lambda: False, PATIENCE_SECONDS)
+        run.wait()
         while run.driver.poll() == 1 and len(self.problems) < 5:
             run.stop()
             self._run = run = self.start("disturbed")
-            run.wait(lambda: False, PATIENCE_SECONDS)
+            run.wait()
         if run.driver.poll() != 0:
             self.problems.append(f"never finished: {run.said()[-2000:]}")
         left = seconds_until(lambda: not run.others(), ALL_LEAVE_SECONDS)

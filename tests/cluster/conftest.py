@@ -1,14 +1,10 @@
 """Real studies on a private Ray cluster, run as users run them."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-import uuid
 from pathlib import Path
 
 import pytest
+
+from tests.study_run import Run
 
 STUDY = """
 name: tiny
@@ -28,84 +24,15 @@ search:
   stopping: {grace_epochs: 2, reduction: 2}
 seed: 4
 """
-MARK = "STUDY_TEST_RUN"
 SECRET = "planted-5f1c9e"
 """Stands in the environment and in the home folder's path of every run."""
-PATIENCE_SECONDS = 600
 
 
-class Run:
-    """One `python -m study.run`, whose processes are known by a mark in their environment."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self.mark = uuid.uuid4().hex
-        self.log = folder / f"run-{self.mark}.log"
-        self.home = folder / SECRET
-        self.home.mkdir(exist_ok=True)
-        with self.log.open("w") as log:
-            self.driver = subprocess.Popen(
-                [sys.executable, "-m", "study.run", *arguments],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={
-                    **os.environ,
-                    MARK: self.mark,
-                    "STUDY_CACHE_DIR": str(folder / "cache"),
-                    "HOME": str(self.home),
-                    "STUDY_TEST_PASSWORD": SECRET,
-                },
-                start_new_session=True,
-                # Tests that run in the background of a shell would hand down a deaf ear.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-            )
-
-    def said(self) -> str:
-        return self.log.read_text()
-
-    def wait(self) -> int:
-        return self.driver.wait(PATIENCE_SECONDS)
-
-    def wait_until_said(self, text: str) -> None:
-        """Wait for `text` in the output; the run must not end before."""
-        self._wait(lambda: text in self.said(), f"{text!r} was not said")
-
-    def wait_for_worker(self) -> int:
-        """Return the process id of a fold worker once there is one."""
-        self._wait(lambda: bool(self.workers()), "no fold worker appeared")
-        return self.workers()[0]
-
-    def _wait(self, happened, otherwise: str) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not happened():
-            assert self.driver.poll() is None, f"ended early: {self.said()}"
-            assert time.monotonic() < deadline, f"{otherwise}: {self.said()}"
-            time.sleep(0.05)
-
-    def processes(self) -> dict[int, str]:
-        """Return all living processes of this run, but the driver, with their commands."""
-        found = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != self.driver.pid:
-                try:
-                    environment = (entry / "environ").read_bytes()
-                    command = (entry / "cmdline").read_bytes()
-                except OSError:
-                    continue
-                if f"{MARK}={self.mark}".encode() in environment and command:
-                    found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")
-        return found
-
-    def workers(self) -> list[int]:
-        return [pid for pid, command in self.processes().items() if "RayTrainWorker" in command]
-
-    def stop(self) -> None:
-        """Kill what is left of the run, by process id."""
-        for pid in [self.driver.pid, *self.processes()]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        self.driver.wait(PATIENCE_SECONDS)
+def run_with_secrets(folder: Path, *arguments: str) -> Run:
+    """Start a study whose home folder and environment hold what it must not repeat."""
+    home = folder / SECRET
+    home.mkdir(exist_ok=True)
+    return Run(folder, *arguments, HOME=str(home), STUDY_TEST_PASSWORD=SECRET)
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +48,7 @@ def start(tmp_path):
     runs = []
 
     def start_run(*arguments):
-        runs.append(Run(tmp_path, *map(str, arguments)))
+        runs.append(run_with_secrets(tmp_path, *map(str, arguments)))
         return runs[-1]
 
     yield start_run
@@ -133,7 +60,7 @@ def start(tmp_path):
 def undisturbed(tmp_path_factory, study_file):
     """Results folder and output of a study that nothing disturbed."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    run = Run(folder, str(study_file), "--output", str(folder / "results"))
+    run = run_with_secrets(folder, str(study_file), "--output", str(folder / "results"))
     try:
         assert run.wait() == 0, run.said()
     finally:

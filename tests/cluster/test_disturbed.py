@@ -108,7 +108,7 @@ def test_a_damaged_fold_is_trained_again_and_a_trial_that_raises_fails_alone(
 def listening_addresses(run):
     """Return the addresses that processes of a run listen on, as the kernel writes them."""
     sockets = set()
-    for pid in [run.driver.pid, *run.processes()]:
+    for pid in [run.driver.pid, *run.others()]:
         with contextlib.suppress(OSError):
             for handle in Path(f"/proc/{pid}/fd").iterdir():
                 with contextlib.suppress(OSError):

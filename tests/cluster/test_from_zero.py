@@ -4,10 +4,10 @@ Ray's own autoscaler runs, with the provider that it has for tests: a node that 
 process on this machine.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -20,7 +20,8 @@ import yaml
 from ray._private.services import get_node_ip_address
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 
-MARK = "STUDY_TEST_CLUSTER"
+from tests.study_run import MARK, kill_marked
+
 MOST = 2
 CLUSTER = {
     "cluster_name": "test",
@@ -59,10 +60,19 @@ CLUSTER = {
 PATIENCE_SECONDS = 300
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+PORTS = range(20_000, 32_000)
+"""Between those that Ray gives its workers and those that the kernel gives to anybody."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on, and that nobody is given by chance."""
+    found: list[int] = []
+    while len(found) < count:
+        port = secrets.choice(PORTS)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("", port))
+            found += [port] * (port not in found)
+    return found
 
 
 class Head:
@@ -71,7 +81,8 @@ class Head:
     def __init__(self, folder: Path, cluster: dict | None) -> None:
         self.mark = secrets.token_hex(16)
         self.temporary = tempfile.mkdtemp(prefix="ray-")  # short, for the sockets in it
-        self.address = f"{get_node_ip_address()}:{free_port()}"
+        port, dashboard, agent, client = free_ports(4)
+        self.address = f"{get_node_ip_address()}:{port}"
         self.environment = {
             **os.environ,
             MARK: self.mark,
@@ -101,11 +112,11 @@ class Head:
                 [
                     *(Path(sys.executable).with_name("ray"), "start", "--head", "--block"),
                     f"--temp-dir={self.temporary}",
-                    f"--port={self.address.rpartition(':')[2]}",
+                    f"--port={port}",
                     *("--num-cpus=0", "--num-gpus=0", "--object-store-memory=100000000"),
-                    f"--dashboard-port={free_port()}",
-                    f"--dashboard-agent-listen-port={free_port()}",
-                    f"--ray-client-server-port={free_port()}",
+                    f"--dashboard-port={dashboard}",
+                    f"--dashboard-agent-listen-port={agent}",
+                    f"--ray-client-server-port={client}",
                     *options,
                 ],
                 env={**self.environment, **as_node},
@@ -133,26 +144,9 @@ class Head:
 
     def stop(self) -> None:
         """Kill all that it started, by process id."""
-        while found := list(self._processes()):
-            for pid in found:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-            self.process.poll()
-            time.sleep(0.1)
+        kill_marked(self.mark)
         self.process.wait()
         shutil.rmtree(self.temporary, ignore_errors=True)
-
-    def _processes(self):
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                marked = f"{MARK}={self.mark}".encode() in (entry / "environ").read_bytes()
-                living = (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-            except OSError:
-                continue
-            if marked and living:
-                yield int(entry.name)
 
 
 @pytest.fixture

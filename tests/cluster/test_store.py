@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from study.detector import load_detector
 from study.ledger import Ledger
 from study.storage import Folder, open_folder
-from tests.cluster.conftest import SECRET, Run
+from tests.cluster.conftest import SECRET, run_with_secrets
 from tests.conftest import STORE_SECRET
 
 DAMAGED = "results/tiny/ledger/trial-00000/fold-1/components.parquet"
@@ -36,16 +36,16 @@ def stored(tmp_path_factory, study_file, store):
     one_by_one = ("--set", "resources.max_concurrent_trials=1")
     request = (str(study_file), "--output", store.uri("results"), *one_by_one)
     results = open_folder(store.uri("results/tiny"))
-    runs = [Run(folder, *request)]
+    runs = [run_with_secrets(folder, *request)]
     try:
         runs[0].wait_until_said("trial-00001: epoch 2")
-        runs.append(Run(folder, *request))
+        runs.append(run_with_secrets(folder, *request))
         assert runs[1].wait() == 2, runs[1].said()
         runs[0].driver.send_signal(signal.SIGINT)
         assert runs[0].wait() == 130, runs[0].said()
         store.objects[DAMAGED] = store.objects[DAMAGED][:-1]
         report = command("study.report", results.locate())
-        runs.append(Run(folder, *request))
+        runs.append(run_with_secrets(folder, *request))
         assert runs[2].wait() == 0, runs[2].said()
     finally:
         for run in runs:
@@ -163,7 +163,7 @@ def test_the_report_alone_makes_the_same_bytes(stored):
 
 def test_a_fresh_start_keeps_the_old_results_aside(stored, store, study_file, tmp_path):
     before = store.below("results/tiny/")
-    fresh = Run(tmp_path, str(study_file), "--output", store.uri("results"), "--fresh")
+    fresh = run_with_secrets(tmp_path, str(study_file), "--output", store.uri("results"), "--fresh")
     aside = open_folder(store.uri("results/tiny.1")).locate()
     try:
         fresh.wait_until_said(f"the results until now are in {aside}")

@@ -47,14 +47,17 @@ def test_folders_in_use_of_others_and_behind_links_stay(base: Path) -> None:
     (outside / DRIVER_LOCK).touch()
     (base / f"{FOLDER_PREFIX}link").symlink_to(outside)
     sleeper = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(600)", str(used / "session")]
+        [sys.executable, "-c", "print(flush=True); input()", str(used / "session")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
+    assert sleeper.stdout
+    sleeper.stdout.readline()  # it has its command line by now
     try:
         with locked(LocalFolder(held), DRIVER_LOCK), _temporary_folder():
             pass
     finally:
-        sleeper.kill()
-        sleeper.wait()
+        sleeper.communicate()
     assert all(folder.is_dir() for folder in (held, used, foreign, outside))
 
 
