@@ -7,16 +7,22 @@ was meant for another attempt at the same trial.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from study.fold_report import FoldReport
 from study.ledger import fold_name
 
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+    from ray.util.placement_group import PlacementGroup
+
 ATTEMPTS = 4
+LOOK_SECONDS = 1.0
 CLOSED = -1
 
 
@@ -72,6 +78,7 @@ class Desk:
         self._tokens = 0
         self._groups: dict[str, _Progress] = {}
         self._passed: dict[int, int] = {}
+        self._held: dict[str, PlacementGroup] = {}
         self._changed = asyncio.Condition()
 
     async def assign(self, group: str, number: int, parameters: dict[str, Any]) -> int:
@@ -95,6 +102,27 @@ class Desk:
         async with self._changed:
             self._groups[group] = _Progress(assignment)
             self._changed.notify_all()
+
+    async def hold(self, group: str, held: "PlacementGroup") -> None:
+        """Hear what a group holds of the cluster."""
+        self._held[group] = held
+
+    async def watch(self, group: str, runner: "ActorHandle[Any]") -> None:
+        """Give back what a group holds when the process that runs its trials has ended.
+
+        Ray keeps a placement group as long as the driver lives: one left behind by a
+        process that was killed would have all trials that follow wait for ever.
+        """
+        from ray.exceptions import RayActorError
+        from ray.util import remove_placement_group
+
+        with contextlib.suppress(RayActorError):
+            while True:
+                await runner.ping.remote()
+                await asyncio.sleep(LOOK_SECONDS)
+        await self.close(group)
+        if group in self._held:
+            remove_placement_group(self._held.pop(group))
 
     async def take(self, group: str, fold: int, after: int) -> Assignment:
         """Wait for an assignment of `group` other than that with the token `after`.

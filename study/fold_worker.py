@@ -46,7 +46,6 @@ class TrialJob:
         samples: the dataset, one copy on each node.
         folds: the folds' sample indices, by protocol.
         desk: hands out trials and hears of them; see `study.desk`.
-        is_private: whether the cluster is the driver's own, and ends with it.
     """
 
     study: Study
@@ -57,7 +56,6 @@ class TrialJob:
     samples: "ray.ObjectRef"
     folds: "ray.ObjectRef"
     desk: "ray.actor.ActorHandle"
-    is_private: bool
 
     @property
     def results(self) -> Folder:

@@ -103,6 +103,15 @@ class Display:
                 soft_wrap=True,
             )
 
+    def restarted(self, number: int) -> None:
+        """Show that the process of a trial died."""
+        name = described_trial(self._study, number)
+        self._console.print(
+            f"{name}: its process died; another goes on from the checkpoints of its folds",
+            highlight=False,
+            soft_wrap=True,
+        )
+
     def ended(self, record: TrialRecord) -> None:
         """Show that a trial has ended."""
         self._ended.add(record.number)

@@ -190,7 +190,6 @@ def _run(
                     run,
                     fitted,
                     nodes,
-                    is_private=not address,
                 )
                 # The cluster that trained fits the compositions too.
                 _report(console, study, split_hash, results)
@@ -221,8 +220,6 @@ def _search(
     run: str,
     plan: "Plan",
     nodes: dict[str, str],
-    *,
-    is_private: bool,
 ) -> set[int]:
     from study.progress import Display, show_plan
     from study.search import run_search
@@ -249,7 +246,7 @@ def _search(
             run,
             display.result,
             on_ended,
-            is_private=is_private,
+            display.restarted,
         )
     finally:
         display.stop()

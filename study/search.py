@@ -135,6 +135,10 @@ class Conclusions(tune.Callback):
         """See `tune.Callback.on_trial_complete`."""
         self._state.conclude(self._state.numbers[trial.trial_id])
 
+    def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
+        """See `tune.Callback.on_trial_recover`; its folds have checkpoints of their own."""
+        self._state.on_restart(self._state.numbers[trial.trial_id])
+
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         """See `tune.Callback.on_trial_error`; Tune has given the trial up."""
         self._state.conclude(self._state.numbers[trial.trial_id])
@@ -149,8 +153,7 @@ def run_search(
     run: str,
     on_result: Callable[[int, dict[str, Any]], None],
     on_ended: Callable[[TrialRecord], None],
-    *,
-    is_private: bool,
+    on_restart: Callable[[int], None],
 ) -> set[int]:
     """Run all trials of a study that have not ended, on the connected cluster.
 
@@ -163,7 +166,7 @@ def run_search(
         run: names this run; see `study.locks`.
         on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
-        is_private: whether the cluster ends with this driver.
+        on_restart: called with the number of a trial whose process died, and is replaced.
 
     Returns:
         Numbers of the trials that could not be finished.
@@ -174,7 +177,7 @@ def run_search(
         {record.number: record for record in records}
         for records in split_by_wholeness(ledger, study)
     )
-    state = SearchState(study, results, whole, broken, on_result, on_ended)
+    state = SearchState(study, results, whole, broken, on_result, on_ended, on_restart)
     epochs = milestones(study)
     desk = ray.remote(num_cpus=0, resources={HEAD_NODE: 0.001})(Desk).remote(
         study.split.folds, epochs
@@ -188,7 +191,6 @@ def run_search(
         samples=ray.put(samples),
         folds=ray.put({protocol: divided.folds for protocol, divided in splits.items()}),
         desk=desk,
-        is_private=is_private,
     )
     # The trial itself only waits for its folds: it takes no CPU from them, and stays
     # with the driver on the head node.

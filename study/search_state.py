@@ -28,6 +28,7 @@ class SearchState:
         errors: what keeps the study from going on.
         on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
+        on_restart: called with the number of a trial whose process died, and is replaced.
     """
 
     study: Study
@@ -36,6 +37,7 @@ class SearchState:
     repaired: dict[int, TrialRecord]
     on_result: Callable[[int, dict[str, Any]], None]
     on_ended: Callable[[TrialRecord], None]
+    on_restart: Callable[[int], None]
     numbers: dict[str, int] = field(default_factory=dict)
     parameters: dict[int, dict[str, Any]] = field(default_factory=dict)
     stopped: dict[int, int] = field(default_factory=dict)

@@ -12,13 +12,17 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.callback import WorkerGroupCallback
+from ray.train.v2._internal.execution.worker_group.worker_group import WorkerGroup
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from study.definition import Study
+from study.desk import Desk
 from study.fold_worker import TrialJob, run_folds
 
 CONTROLLER_RESTARTS = 3
@@ -27,22 +31,30 @@ LEAVE_SECONDS = 5.0
 
 
 class FoldGroup(DataParallelTrainer):
-    """A group of fold workers without Ray Data, which each of them would import otherwise."""
+    """A group of fold workers whose resources the desk gives back if their trial's process dies.
 
-    left_out: tuple[type, ...] = (DatasetsCallback,)
-
-    def _create_default_callbacks(self) -> list[Any]:
-        callbacks = super()._create_default_callbacks()
-        return [each for each in callbacks if not isinstance(each, self.left_out)]
-
-
-class PrivateFoldGroup(FoldGroup):
-    """The same on a private cluster, where nothing outlives the driver that could be cleaned up.
-
-    Ray's cleaner is a process of its own, and needs the dashboard's.
+    Ray's own cleaner of placement groups asks the dashboard, which a private cluster does not
+    have. Ray Data is left out, since every worker would import it.
     """
 
-    left_out = (*FoldGroup.left_out, PlacementGroupCleanerCallback)
+    def _create_default_callbacks(self) -> list[Any]:
+        left_out = (DatasetsCallback, PlacementGroupCleanerCallback)
+        callbacks = super()._create_default_callbacks()
+        loop = self.train_loop_config
+        told = ResourcesTold(loop["job"].desk, loop["group"])
+        return [*(each for each in callbacks if not isinstance(each, left_out)), told]
+
+
+class ResourcesTold(WorkerGroupCallback):
+    """Tells the desk what a group of fold workers holds of the cluster."""
+
+    def __init__(self, desk: ActorHandle[Desk], group: str) -> None:
+        self._desk, self._group = desk, group
+
+    def after_worker_group_start(self, worker_group: WorkerGroup) -> None:
+        """Called in the process of Ray Train's controller."""
+        handle = worker_group.get_worker_group_state().placement_group_handle
+        ray.get(self._desk.hold.remote(self._group, handle.placement_group))
 
 
 class TrialRunner(tune.Trainable):
@@ -60,6 +72,7 @@ class TrialRunner(tune.Trainable):
         self._error: BaseException | None = None
         self._workers = threading.Thread(target=self._run_workers, daemon=True)
         self._workers.start()
+        self._job.desk.watch.remote(self._group, ray.get_runtime_context().current_actor)
         self._assign(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -77,6 +90,9 @@ class TrialRunner(tune.Trainable):
         self._heard += 1
         return {**result, "done": result["state"] == "completed"}
 
+    def ping(self) -> None:
+        """Answer, between two validation epochs, that this process lives."""
+
     def cleanup(self) -> None:
         """Send the workers home."""
         with contextlib.suppress(RayError):
@@ -92,7 +108,7 @@ class TrialRunner(tune.Trainable):
     def _run_workers(self) -> None:
         plan = self._job.plan
         resources = {"CPU": plan.cpu} | ({"GPU": plan.gpu} if plan.gpu else {})
-        trainer = (PrivateFoldGroup if self._job.is_private else FoldGroup)(
+        trainer = FoldGroup(
             run_folds,
             train_loop_config={"job": self._job, "group": self._group},
             scaling_config=ScalingConfig(

@@ -161,7 +161,9 @@ class Chaos:
         def goes_on() -> bool:
             return any(t != trial or e > epoch for t, e in self._heard()[since:])
 
-        self._run.wait_until(goes_on)
+        if not self._run.wait_until(goes_on) and self._run.driver.poll() is None:
+            self.problems.append(f"{kind}: the study does not go on: {self._run.said()[-2000:]}")
+            return False
         kill = Kill(
             kind,
             trial,

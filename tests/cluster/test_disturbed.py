@@ -29,20 +29,20 @@ def test_a_study_stopped_twice_ends_with_the_same_table(undisturbed, study_file,
     interrupted.driver.send_signal(signal.SIGINT)
     assert interrupted.wait() == 130
     assert "interrupted; continue with: python -m study.run" in interrupted.said()
-    wait_until_gone(interrupted.processes, seconds=10)
+    wait_until_gone(interrupted.others, seconds=10)
 
     killed = start(*arguments)
     killed.wait_until_said("trial-00001: epoch 2")
     killed.driver.kill()
     killed.wait()
-    wait_until_gone(killed.workers, seconds=10)
+    wait_until_gone(lambda: killed.find("worker"), seconds=10)
 
     last = start(*arguments)
     assert last.wait() == 0, last.said()
     assert "trial-00000: epoch" not in last.said(), "an ended trial ran again"
     ours = tmp_path / "results" / "tiny" / "scores.parquet"
     assert ours.read_bytes() == (undisturbed[0] / "scores.parquet").read_bytes()
-    wait_until_gone(last.processes, seconds=10)
+    wait_until_gone(last.others, seconds=10)
 
 
 def test_neither_a_killed_worker_nor_two_trials_at_a_time_change_the_table(

@@ -15,7 +15,9 @@ def test_what_goes_wrong_while_a_trial_is_written_down_is_kept_for_the_end(
     results = LocalFolder(tmp_path)
     results.write("ledger", b"a file where the ledger's folder should be")
     ended: list[object] = []
-    state = SearchState(tiny_study(), results, {}, {}, lambda *_: None, ended.append)
+    state = SearchState(
+        tiny_study(), results, {}, {}, lambda *_: None, ended.append, lambda *_: None
+    )
     state.parameters[0] = {}
     state.conclude(0)
     assert state.lost == {0}
@@ -25,7 +27,7 @@ def test_what_goes_wrong_while_a_trial_is_written_down_is_kept_for_the_end(
 
 
 def state_of(study: Study, results: Path) -> SearchState:
-    return SearchState(study, LocalFolder(results), {}, {}, lambda *_: None, lambda *_: None)
+    return SearchState(study, LocalFolder(results), {}, {}, *[lambda *_: None] * 3)
 
 
 def beside(tiny_study: Callable[..., Study]) -> Study:
