@@ -15,6 +15,7 @@ CLUSTER = {
     for name in (
         "capacity",
         "cluster",
+        "desk",
         "fold_worker",
         "report/cluster",
         "search",

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi, kstest
 
 COLLAPSED_NATS = 0.01
 """A dimension whose posterior is on average nearer to the prior than this says nothing of x."""
@@ -60,6 +59,8 @@ def measure_latents(
     Raises:
         ValueError: another shape, or values of z that are not finite.
     """
+    from scipy.stats import chi, kstest  # half a second in every fold's fresh process
+
     _require_measurable(z, kl)
     dimensions = z.shape[1]
     norm = np.linalg.norm(z.astype(np.float64), axis=1)
@@ -98,6 +99,8 @@ def _distance(norm: npt.NDArray[np.float64], dimensions: int, scale: float) -> f
 
     A p value would be too large by far, for the scale was fitted to the same norms.
     """
+    from scipy.stats import chi, kstest
+
     if not scale:
         return math.nan
     return float(kstest(norm, chi.cdf, args=(dimensions, 0, scale)).statistic)

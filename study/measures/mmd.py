@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.distance import cdist, pdist
 
 Float2d = npt.NDArray[np.float64]
 
@@ -51,6 +50,8 @@ def maximum_mean_discrepancy(
 
 def _of_pairs(real: Float2d, synthetic: Float2d) -> float:
     """Return equation 4 of Gretton et al.: the mean of its h over pairs of different index."""
+    from scipy.spatial.distance import cdist, pdist  # slow to import in every fold's process
+
     real_distance = pdist(real)
     width = float(np.median(real_distance)) or 1.0
     across = cdist(real, synthetic)
