@@ -113,12 +113,13 @@ class Desk:
         Ray keeps a placement group as long as the driver lives: one left behind by a
         process that was killed would have all trials that follow wait for ever.
         """
-        from ray.exceptions import RayActorError
+        from ray.exceptions import ActorDiedError, ActorUnavailableError
         from ray.util import remove_placement_group
 
-        with contextlib.suppress(RayActorError):
+        with contextlib.suppress(ActorDiedError):
             while True:
-                await runner.ping.remote()
+                with contextlib.suppress(ActorUnavailableError):  # for now
+                    await runner.ping.remote()
                 await asyncio.sleep(LOOK_SECONDS)
         await self.close(group)
         if group in self._held:
