@@ -58,10 +58,14 @@ class ResourcesTold(WorkerGroupCallback):
 
 
 class TrialRunner(tune.Trainable):
-    """Trains all folds of one trial after the other; each step is a validation epoch."""
+    """Trains all folds of one trial after the other; each step is a validation epoch.
+
+    Nothing begins before the first step: Tune may start a process for a trial, and then give
+    that trial to a process which has become free.
+    """
 
     def setup(self, config: dict[str, Any], job: TrialJob) -> None:
-        """Start the group of workers, and hand it the first trial.
+        """Remember the first trial.
 
         Args:
             config: `number` of the trial and its searched `parameters`.
@@ -70,18 +74,23 @@ class TrialRunner(tune.Trainable):
         self._job = job
         self._group = f"group-{uuid.uuid4().hex[:8]}"
         self._error: BaseException | None = None
-        self._workers = threading.Thread(target=self._run_workers, daemon=True)
-        self._workers.start()
-        self._job.desk.watch.remote(self._group, ray.get_runtime_context().current_actor)
-        self._assign(config)
+        self._workers: threading.Thread | None = None
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Hand the group another trial; it drops the one it had."""
-        self._assign(new_config)
+        """Remember another trial; the group drops the one it had at the next step."""
+        self._config = new_config
+        self._token: int | None = None
         return True
 
     def step(self) -> dict[str, Any]:
         """Return what all folds say of the next validation epoch."""
+        if self._workers is None:
+            self._workers = threading.Thread(target=self._run_workers, daemon=True)
+            self._workers.start()
+            self._job.desk.watch.remote(self._group, ray.get_runtime_context().current_actor)
+        if self._token is None:
+            self._assign()
         awaited = self._job.desk.result.remote(self._group, self._token, self._heard)
         while not ray.wait([awaited], timeout=LOOK_SECONDS)[0]:
             if not self._workers.is_alive():
@@ -95,15 +104,17 @@ class TrialRunner(tune.Trainable):
 
     def cleanup(self) -> None:
         """Send the workers home."""
+        if self._workers is None:
+            return
         with contextlib.suppress(RayError):
             ray.get(self._job.desk.close.remote(self._group))
         self._workers.join(LEAVE_SECONDS)
 
-    def _assign(self, config: dict[str, Any]) -> None:
+    def _assign(self) -> None:
+        """Hand the group its trial."""
+        number, parameters = self._config["number"], self._config["parameters"]
         self._heard = 0
-        self._token = ray.get(
-            self._job.desk.assign.remote(self._group, config["number"], config["parameters"])
-        )
+        self._token = ray.get(self._job.desk.assign.remote(self._group, number, parameters))
 
     def _run_workers(self) -> None:
         plan = self._job.plan
