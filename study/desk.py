@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 4
 LOOK_SECONDS = 1.0
+LEAVE_SECONDS = 2.0
 CLOSED = -1
 
 
@@ -79,6 +80,7 @@ class Desk:
         self._groups: dict[str, _Progress] = {}
         self._passed: dict[int, int] = {}
         self._held: dict[str, PlacementGroup] = {}
+        self._giving: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Condition()
 
     async def assign(self, group: str, number: int, parameters: dict[str, Any]) -> int:
@@ -111,17 +113,31 @@ class Desk:
         """Give back what a group holds when the process that runs its trials has ended.
 
         Ray keeps a placement group as long as the driver lives: one left behind by a
-        process that was killed would have all trials that follow wait for ever.
+        process that was killed would have all trials that follow wait for ever. A process
+        that Tune has done with ends when nobody knows it any more: so this returns when its
+        group is sent home.
         """
         from ray.exceptions import ActorDiedError, ActorUnavailableError
-        from ray.util import remove_placement_group
 
         with contextlib.suppress(ActorDiedError):
-            while True:
+            while not self._is_closed(group):
                 with contextlib.suppress(ActorUnavailableError):  # for now
                     await runner.ping.remote()
                 await asyncio.sleep(LOOK_SECONDS)
         await self.close(group)
+        giving = asyncio.create_task(self._give_back(group))
+        self._giving.add(giving)
+        giving.add_done_callback(self._giving.discard)
+
+    def _is_closed(self, group: str) -> bool:
+        progress = self._groups.get(group)
+        return progress is not None and progress.assignment.token == CLOSED
+
+    async def _give_back(self, group: str) -> None:
+        """Free the resources of a group that has been sent home, if it has not done so."""
+        from ray.util import remove_placement_group
+
+        await asyncio.sleep(LEAVE_SECONDS)
         if group in self._held:
             remove_placement_group(self._held.pop(group))
 
