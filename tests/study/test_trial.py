@@ -1,9 +1,10 @@
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
 from study.definition import Study
-from study.trial import milestones
+from study.trial import TrialRunner, milestones
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,18 @@ def test_milestones_are_the_rungs_below_the_last_epoch(
 
 def test_without_stopping_there_are_no_milestones(tiny_study: Callable[..., Study]) -> None:
     assert milestones(tiny_study()) == frozenset()
+
+
+class Untouchable:
+    """Stands for what must not be asked for anything."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} was asked for")
+
+
+def test_a_process_that_is_asked_for_no_step_takes_no_trial_and_starts_nothing() -> None:
+    """Tune starts some, and then gives their trial to a process that has become free."""
+    runner = TrialRunner.__new__(TrialRunner)
+    runner.setup({"number": 0, "parameters": {}}, job=cast(Any, Untouchable()))
+    runner.reset_config({"number": 1, "parameters": {}})
+    runner.cleanup()
