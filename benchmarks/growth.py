@@ -10,12 +10,16 @@ seconds a trial are those of the work of starting and writing, not of a real clu
 import argparse
 import contextlib
 import os
+import secrets
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from benchmarks.measurement import memory
+from study.storage import LocalFolder
 
 FOLDS = 5
 STUDY = """
@@ -73,25 +77,23 @@ def measure(folder: Path, trials: int, raylets: int, address: str) -> float:
     with (folder / "growth.log").open("w") as log:
         driver = subprocess.Popen([*command, "--address", address], stdout=log, stderr=log)
     marks = [n * m for n in (10, 100, 1000, 10_000) for m in (1, 3) if n * m < trials] + [trials]
-    found: list[Growth] = []
     began = last = 0.0
     while driver.poll() is None:
         time.sleep(LOOK_SECONDS)
         ended = len(list(results.glob("ledger/*/trial.json")))
         began = began or (time.monotonic() if ended else 0.0)
-        if len(found) < len(marks) and ended >= marks[len(found)]:
+        if marks and ended >= marks[0]:
+            marks.pop(0)
             last = time.monotonic()
-            found.append(
-                Growth(
-                    trials=ended,
-                    seconds=last - began,
-                    driver_cpu_seconds=_cpu_seconds(driver.pid),
-                    driver_rss_bytes=_resident(driver.pid),
-                    desk_rss_bytes=_resident(_desk()),
-                    written_bytes=_size(results),
-                )
+            growth = Growth(
+                trials=ended,
+                seconds=last - began,
+                driver_cpu_seconds=_cpu_seconds(driver.pid),
+                driver_rss_bytes=memory(driver.pid)["Rss"],
+                desk_rss_bytes=memory(_desk())["Rss"],
+                written_bytes=LocalFolder(folder).size("growth"),
             )
-            print(asdict(found[-1]), flush=True)
+            print(asdict(growth), flush=True)
     if driver.returncode:
         raise RuntimeError(f"exit code {driver.returncode}: {(folder / 'growth.log').read_text()}")
     return time.monotonic() - last
@@ -130,17 +132,6 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _resident(pid: int) -> int:
-    if not pid:
-        return 0
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
 def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
@@ -148,7 +139,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--raylets", type=int, default=10, help=f"at least {FOLDS}")
     arguments = parser.parse_args()
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    # Its nodes listen to more than this machine: nobody else is let in.
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     with _cluster(arguments.raylets) as address:
         report = measure(arguments.folder, arguments.trials, arguments.raylets, address)
     print(f"the report of {arguments.trials} trials took {report:.1f} s")

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.measurement import memory
 from models import ENCODER_ERRORS
 from study import fold_files
 from study.data.assembly import build_samples
@@ -119,10 +120,10 @@ def report(results: Path) -> ReportFigures:
             process.wait(SAMPLING_SECONDS)
             break
         except subprocess.TimeoutExpired:
-            memory = [_memory(pid) for pid in _tree(process.pid)]
-            rss = max(rss, sum(m["Rss"] for m in memory))
-            pss = max(pss, sum(m["Pss"] for m in memory))
-            count = max(count, len(memory))
+            found = [memory(pid) for pid in _tree(process.pid)]
+            rss = max(rss, sum(m["Rss"] for m in found))
+            pss = max(pss, sum(m["Pss"] for m in found))
+            count = max(count, len(found))
     seconds = time.perf_counter() - started
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
@@ -272,20 +273,6 @@ def _tree(root: int) -> Iterator[int]:
             continue
         for child in children:
             yield from _tree(int(child))
-
-
-def _memory(pid: int) -> dict[str, int]:
-    """Return `Rss` and `Pss` of a process in bytes; zeros once it is gone."""
-    found = {"Rss": 0, "Pss": 0}
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return found
-    for line in lines:
-        name, _, rest = line.partition(":")
-        if name in found:
-            found[name] = int(rest.split()[0]) * 1024
-    return found
 
 
 def main() -> None:

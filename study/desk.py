@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 4
 LOOK_SECONDS = 1.0
-LEAVE_SECONDS = 2.0
+LEAVE_SECONDS = 10.0
+"""Longer than a group that is sent home by its process is waited for there."""
 CLOSED = -1
 
 
@@ -106,8 +107,11 @@ class Desk:
             self._changed.notify_all()
 
     async def hold(self, group: str, held: "PlacementGroup") -> None:
-        """Hear what a group holds of the cluster."""
+        """Hear what a group holds of the cluster; what it held before is given back."""
+        before = self._held.get(group)
         self._held[group] = held
+        if before is not None and before.id != held.id:
+            _give_back(before)
 
     async def watch(self, group: str, runner: "ActorHandle[Any]") -> None:
         """Give back what a group holds when the process that runs its trials has ended.
@@ -119,13 +123,16 @@ class Desk:
         """
         from ray.exceptions import ActorDiedError, ActorUnavailableError
 
-        with contextlib.suppress(ActorDiedError):
+        seconds = LEAVE_SECONDS
+        try:
             while not self._is_closed(group):
                 with contextlib.suppress(ActorUnavailableError):  # for now
                     await runner.ping.remote()
                 await asyncio.sleep(LOOK_SECONDS)
-        await self.close(group)
-        giving = asyncio.create_task(self._give_back(group))
+        except ActorDiedError:
+            seconds = 0.0  # its workers have died with it
+            await self.close(group)
+        giving = asyncio.create_task(self._release(group, seconds))
         self._giving.add(giving)
         giving.add_done_callback(self._giving.discard)
 
@@ -133,13 +140,11 @@ class Desk:
         progress = self._groups.get(group)
         return progress is not None and progress.assignment.token == CLOSED
 
-    async def _give_back(self, group: str) -> None:
-        """Free the resources of a group that has been sent home, if it has not done so."""
-        from ray.util import remove_placement_group
-
-        await asyncio.sleep(LEAVE_SECONDS)
+    async def _release(self, group: str, seconds: float) -> None:
+        """Free, after a while, what a group held that has been sent home."""
+        await asyncio.sleep(seconds)
         if group in self._held:
-            remove_placement_group(self._held.pop(group))
+            _give_back(self._held.pop(group))
 
     async def take(self, group: str, fold: int, after: int) -> Assignment:
         """Wait for an assignment of `group` other than that with the token `after`.
@@ -250,6 +255,13 @@ class Desk:
         raise LostTrialError(
             f"workers of trial {progress.assignment.number} died {ATTEMPTS} times at one epoch"
         )
+
+
+def _give_back(held: "PlacementGroup") -> None:
+    """Free resources; nothing happens if they are free."""
+    from ray.util import remove_placement_group
+
+    remove_placement_group(held)
 
 
 def mean_over_folds(reports: Sequence[FoldReport]) -> dict[str, Any]:

@@ -104,10 +104,10 @@ class Display:
             )
 
     def restarted(self, number: int) -> None:
-        """Show that the process of a trial died."""
+        """Show that processes of a trial died."""
         name = described_trial(self._study, number)
         self._console.print(
-            f"{name}: its process died; another goes on from the checkpoints of its folds",
+            f"{name}: its processes died; others go on from the checkpoints of its folds",
             highlight=False,
             soft_wrap=True,
         )

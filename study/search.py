@@ -166,7 +166,7 @@ def run_search(
         run: names this run; see `study.locks`.
         on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
-        on_restart: called with the number of a trial whose process died, and is replaced.
+        on_restart: called with the number of a trial whose processes died, and are replaced.
 
     Returns:
         Numbers of the trials that could not be finished.

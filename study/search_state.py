@@ -28,7 +28,7 @@ class SearchState:
         errors: what keeps the study from going on.
         on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
-        on_restart: called with the number of a trial whose process died, and is replaced.
+        on_restart: called with the number of a trial whose processes died, and are replaced.
     """
 
     study: Study

@@ -226,11 +226,11 @@ class Chaos:
     def _finish(self) -> None:
         run = self._run
         assert run is not None
-        run.wait()
+        run.wait_until(lambda: False)
         while run.driver.poll() == 1 and len(self.problems) < 5:
             run.stop()
             self._run = run = self.start("disturbed")
-            run.wait()
+            run.wait_until(lambda: False)
         if run.driver.poll() != 0:
             self.problems.append(f"never finished: {run.said()[-2000:]}")
         left = seconds_until(lambda: not run.others(), ALL_LEAVE_SECONDS)

@@ -2,7 +2,6 @@ import contextlib
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -10,16 +9,10 @@ import pandas as pd
 from study.checkpoint import FoldProgress, save_checkpoint
 from study.ledger import Ledger
 from study.storage import LocalFolder
+from tests.study_run import seconds_until
 
 LOOPBACK = "0100007F"
 LISTENING = "0A"
-
-
-def wait_until_gone(processes, seconds):
-    deadline = time.monotonic() + seconds
-    while processes():
-        assert time.monotonic() < deadline, f"still there: {processes()}"
-        time.sleep(0.2)
 
 
 def test_a_study_stopped_twice_ends_with_the_same_table(undisturbed, study_file, start, tmp_path):
@@ -29,20 +22,20 @@ def test_a_study_stopped_twice_ends_with_the_same_table(undisturbed, study_file,
     interrupted.driver.send_signal(signal.SIGINT)
     assert interrupted.wait() == 130
     assert "interrupted; continue with: python -m study.run" in interrupted.said()
-    wait_until_gone(interrupted.others, seconds=10)
+    assert seconds_until(lambda: not interrupted.others(), 10) < 10, interrupted.others()
 
     killed = start(*arguments)
     killed.wait_until_said("trial-00001: epoch 2")
     killed.driver.kill()
     killed.wait()
-    wait_until_gone(lambda: killed.find("worker"), seconds=10)
+    assert seconds_until(lambda: not killed.find("worker"), 10) < 10, killed.others()
 
     last = start(*arguments)
     assert last.wait() == 0, last.said()
     assert "trial-00000: epoch" not in last.said(), "an ended trial ran again"
     ours = tmp_path / "results" / "tiny" / "scores.parquet"
     assert ours.read_bytes() == (undisturbed[0] / "scores.parquet").read_bytes()
-    wait_until_gone(last.others, seconds=10)
+    assert seconds_until(lambda: not last.others(), 10) < 10, last.others()
 
 
 def test_neither_a_killed_worker_nor_two_trials_at_a_time_change_the_table(

@@ -2,6 +2,7 @@ import asyncio
 import math
 from collections.abc import Coroutine
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -262,10 +263,13 @@ def test_what_a_group_holds_is_given_back_when_its_process_ends(
     monkeypatch.setattr(study.desk, "LEAVE_SECONDS", 0.0)
 
     async def play() -> None:
-        desk, runner, held = Desk(1, frozenset()), Runner(), object()
+        desk, runner = Desk(1, frozenset()), Runner()
+        earlier, held = SimpleNamespace(id="earlier"), SimpleNamespace(id="held")
         watching = task(desk.watch("a", runner))  # type: ignore[arg-type]
         taking = task(desk.take("a", 0, after=0))
-        await desk.hold("a", held)  # type: ignore[arg-type]
+        for each in (earlier, held, held):
+            await desk.hold("a", each)  # type: ignore[arg-type]
+        assert given == [earlier]
         assert await waits(watching)
         if end == "dies":
             runner.is_alive = False
@@ -274,6 +278,6 @@ def test_what_a_group_holds_is_given_back_when_its_process_ends(
         await watching
         assert (await taking).token == CLOSED
         await asyncio.sleep(0.01)
-        assert given == [held]
+        assert given == [earlier, held]
 
     asyncio.run(play())

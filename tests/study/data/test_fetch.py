@@ -166,9 +166,18 @@ def test_an_answer_that_is_no_zip_is_refused_and_forgotten(server, tmp_path):
     assert list((tmp_path / "wafer").iterdir()) == []
 
 
-def test_a_damaged_zip_is_refused(tmp_path):
+COMPRESSION_IN_HEAD, COMPRESSION_IN_DIRECTORY = 8, 10
+"""Where an entry's two heads in a zip say how it is compressed."""
+
+
+@pytest.mark.parametrize("damage", ["one byte", "unknown compression"])
+def test_a_damaged_zip_is_refused(tmp_path, damage):
     content = bytearray(zipped({"a.tsv": CONTENT}))
-    content[200] ^= 255
+    if damage == "one byte":
+        content[200] ^= 255
+    else:
+        content[COMPRESSION_IN_HEAD] = 99
+        content[content.index(b"PK\x01\x02") + COMPRESSION_IN_DIRECTORY] = 99
     archive = tmp_path / "a.zip"
     archive.write_bytes(content)
     members = [Member(stem="a", extensions=(".tsv",), largest=10**7, verify=lambda path: None)]

@@ -1,0 +1,198 @@
+"""What training of every model of the table promises, whatever it is made of."""
+
+import copy
+import io
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from models import MODELS
+from tests.models.contract import (
+    Build,
+    Waves,
+    assert_same_tree,
+    leaves,
+    skip_without_networks,
+    trained,
+)
+
+pytestmark = pytest.mark.parametrize("name", list(MODELS))
+
+
+def test_an_epoch_has_finite_losses_and_moves_weights(
+    name: str, build: Build, waves: Waves
+) -> None:
+    x = waves()
+    model = build(name)
+    before = model.weights()
+    losses = model.train_epoch(x, torch.arange(len(x)))
+    assert losses
+    assert all(isinstance(v, float) and math.isfinite(v) for v in losses.values())
+    after = model.weights()
+    assert after
+    assert any(key not in before or not torch.equal(before[key], after[key]) for key in after)
+
+
+def test_weights_are_copies(name: str, build: Build, waves: Waves) -> None:
+    x = waves()
+    model = build(name)
+    weights = model.weights()
+    kept = copy.deepcopy(weights)
+    model.train_epoch(x, torch.arange(len(x)))
+    assert_same_tree(weights, kept)
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_training_goes_on_from_a_state_as_if_never_interrupted(
+    name: str, saved: bool, build: Build, waves: Waves
+) -> None:
+    x = waves()
+    members = torch.arange(len(x))
+    model = trained(build, name, x)
+    state = copy.deepcopy(model.state())
+    if saved:
+        file = io.BytesIO()
+        torch.save(state, file)
+        state = torch.load(io.BytesIO(file.getvalue()), weights_only=True)
+    other = build(name, seeds=(91, 92, 93))
+    other.load_state(state)
+    assert model.train_epoch(x, members) == other.train_epoch(x, members)
+    assert_same_tree(model.state(), other.state())
+    assert_same_tree(model.errors(x), other.errors(x))
+
+
+def test_a_state_is_not_changed_by_further_training(name: str, build: Build, waves: Waves) -> None:
+    x = waves()
+    model = trained(build, name, x)
+    state = model.state()
+    kept = copy.deepcopy(state)
+    model.train_epoch(x, torch.arange(len(x)))
+    assert_same_tree(state, kept)
+
+
+def test_equal_seeds_give_equal_training(name: str, build: Build, waves: Waves) -> None:
+    x = waves()
+    assert_same_tree(build(name).weights(), build(name).weights())
+    assert_same_tree(trained(build, name, x).state(), trained(build, name, x).state())
+
+
+def test_each_seed_decides_its_own_stream(name: str, build: Build, waves: Waves) -> None:
+    skip_without_networks(name)
+    x = waves()
+    base = build(name).weights()
+    others = build(name, seeds=(7, 2, 3)).weights()
+    random = [key for key, value in base.items() if value.is_floating_point() and value.ndim > 1]
+    assert random
+    assert all(not torch.equal(base[key], others[key]) for key in random)
+    assert_same_tree(base, build(name, seeds=(1, 7, 8)).weights())
+    first = trained(build, name, x).weights()
+    second = trained(build, name, x, seeds=(1, 7, 3)).weights()
+    assert any(not torch.equal(first[key], second[key]) for key in random)
+
+
+def test_the_global_stream_is_neither_read_nor_moved(name: str, build: Build, waves: Waves) -> None:
+    x = waves()
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    model = trained(build, name, x)
+    model.errors(x)
+    model.reconstruct(x)
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(6)
+    assert_same_tree(model.state(), trained(build, name, x).state())
+
+
+def test_only_members_are_trained_on(name: str, build: Build, waves: Waves) -> None:
+    x = waves(24)
+    members = torch.arange(0, 24, 2)
+    spoiled = x.clone()
+    spoiled[1::2] = float("nan")
+    first, second = build(name), build(name)
+    assert first.train_epoch(x, members) == second.train_epoch(spoiled, members)
+    assert_same_tree(first.state(), second.state())
+
+
+def test_a_last_batch_of_one_is_no_failure(name: str, build: Build, waves: Waves) -> None:
+    x = waves(9)
+    losses = build(name).train_epoch(x, torch.arange(9))
+    assert all(math.isfinite(v) for v in losses.values())
+
+
+def test_half_precision_stays_out_of_weights_and_optimizers(
+    name: str, build: Build, waves: Waves
+) -> None:
+    skip_without_networks(name)
+    x = waves()
+    model = build(name, precision="bfloat16")
+    losses = model.train_epoch(x, torch.arange(len(x)))
+    assert all(math.isfinite(v) for v in losses.values())
+    found = {
+        key: value.dtype
+        for key, value in leaves(model.state()).items()
+        if isinstance(value, Tensor) and value.is_floating_point()
+    }
+    assert set(found.values()) == {torch.float32}
+    assert any(key.startswith("/optimizers") for key in found)
+    assert all(v.dtype == torch.float32 for v in model.errors(x).values())
+    full = build(name)
+    assert losses != full.train_epoch(x, torch.arange(len(x)))
+
+
+def test_defaults_are_those_of_the_paper(name: str, build: Build) -> None:
+    skip_without_networks(name)
+    model: Any = build(name, batch_size=MODELS[name].training_defaults.get("batch_size", 256))
+    trained_one = getattr(model, "refined", model)
+    settings, training = trained_one.settings, trained_one.training
+    common = {
+        "latent_size": settings.latent_size,
+        "output_layer": settings.output_layer,
+        "optimizer": training.optimizer.name,
+        "learning_rate": training.optimizer.learning_rate,
+        "betas": training.optimizer.betas,
+        "updates": training.discriminator_updates,
+        "batch": training.batch_size,
+        "epochs": training.epochs,
+    }
+    for key in ("reconstruction_loss", "spectral_norm", "nu"):
+        if hasattr(settings, key):
+            common[key] = getattr(settings, key)
+    plus = {
+        "latent_size": 6,
+        "output_layer": "sigmoid",
+        "reconstruction_loss": "bce",
+        "spectral_norm": True,
+        "optimizer": "adabelief",
+        "learning_rate": 2e-4,
+        "betas": (0.5, 0.99),
+        "updates": 3,
+        "batch": 256,
+        "epochs": 500,
+        "nu": 1.0,
+    }
+    original = {
+        "latent_size": 50,
+        "output_layer": "tanh",
+        "reconstruction_loss": "mse",
+        "spectral_norm": False,
+        "optimizer": "adam",
+        "learning_rate": 1e-4,
+        "betas": (0.5, 0.999),
+        "updates": 1,
+        "batch": 64,
+        "epochs": 500,
+        "nu": 1.0,
+    }
+    paper = original if name == "beatgan" else plus
+    assert common == {key: paper[key] for key in common}
+    if name != "beatgan":
+        assert training.optimizer.epsilon == 1e-16
+        assert training.optimizer.rectify
+    if hasattr(settings, "beta"):
+        assert settings.latent == "mean"
+        assert settings.beta == {"vae": 0.0}.get(name, 1e-4)
+    with_loss = {"ae", "vae", "beatgan", "beatgan_plus", "beta_vaegan", "latent_refinement"}
+    assert hasattr(settings, "reconstruction_loss") == (name in with_loss)
+    assert hasattr(settings, "spectral_norm") == (name not in {"ae", "vae"})
