@@ -1,9 +1,11 @@
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 import study
 from study.data.assembly import ARRAYS, build_samples
 from study.data.cache import entry_key, read_entry, write_entry
+from study.data.samples import Samples
 
 KEY = "k" * 64
 
@@ -89,17 +92,22 @@ def test_pickled_arrays_are_never_loaded(tmp_path, samples):
     assert read_entry(tmp_path, KEY) is None
 
 
-def test_writers_and_readers_at_once_see_whole_entries_only(tmp_path, samples):
-    def work(number: int) -> bool:
-        if number % 5 == 0:
-            # A damaged entry makes every writer want to replace it.
-            (tmp_path / KEY / "label.npy").unlink(missing_ok=True)
-        write_entry(tmp_path, KEY, samples)
-        found = read_entry(tmp_path, KEY)
-        return found is None or found.values.tobytes() == samples.values.tobytes()
+def write_and_read(folder: Path, samples: Samples, damages: bool) -> bool:
+    """Return whether an entry read back is whole, after damaging it first if asked to."""
+    if damages:
+        # A damaged entry makes every writer want to replace it.
+        (folder / KEY / "label.npy").unlink(missing_ok=True)
+    write_entry(folder, KEY, samples)
+    found = read_entry(folder, KEY)
+    return found is None or found.values.tobytes() == samples.values.tobytes()
 
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(work, range(60)))
+
+def test_writers_and_readers_at_once_see_whole_entries_only(tmp_path, samples):
+    # Processes, as fold workers are: in Python before 3.11.8, threads that read NumPy's
+    # files at once can fail in its parser (python/cpython#106905).
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
+        damages = (number % 5 == 0 for number in range(60))
+        assert all(pool.map(write_and_read, repeat(tmp_path), repeat(samples), damages))
     write_entry(tmp_path, KEY, samples)
     assert read_entry(tmp_path, KEY) is not None
     assert [path.name for path in tmp_path.iterdir()] == [KEY]
