@@ -75,7 +75,7 @@ def connected(
         try:
             try:
                 _start(address, folder)
-            except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            except Exception as error:  # Ray raises no narrower class on a machine too busy
                 where = f"no Ray cluster answers at {address}" if address else "Ray did not start"
                 said = " ".join(str(error).split())[:200]
                 raise StudyFailedError(f"{where}: {said}") from None

@@ -7,24 +7,18 @@ was meant for another attempt at the same trial.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from study.fold_report import FoldReport
 from study.ledger import fold_name
-
-if TYPE_CHECKING:
-    from ray.actor import ActorHandle
-    from ray.util.placement_group import PlacementGroup
+from study.orphans import give_back_orphans
 
 ATTEMPTS = 4
 LOOK_SECONDS = 1.0
-LEAVE_SECONDS = 10.0
-"""Longer than a group that is sent home by its process is waited for there."""
 CLOSED = -1
 
 
@@ -80,8 +74,6 @@ class Desk:
         self._tokens = 0
         self._groups: dict[str, _Progress] = {}
         self._passed: dict[int, int] = {}
-        self._held: dict[str, PlacementGroup] = {}
-        self._giving: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Condition()
 
     async def assign(self, group: str, number: int, parameters: dict[str, Any]) -> int:
@@ -106,45 +98,11 @@ class Desk:
             self._groups[group] = _Progress(assignment)
             self._changed.notify_all()
 
-    async def hold(self, group: str, held: "PlacementGroup") -> None:
-        """Hear what a group holds of the cluster; what it held before is given back."""
-        before = self._held.get(group)
-        self._held[group] = held
-        if before is not None and before.id != held.id:
-            _give_back(before)
-
-    async def watch(self, group: str, runner: "ActorHandle[Any]") -> None:
-        """Give back what a group holds when the process that runs its trials has ended.
-
-        Ray keeps a placement group as long as the driver lives: one left behind by a
-        process that was killed would have all trials that follow wait for ever. A process
-        that Tune has done with ends when nobody knows it any more: so this returns when its
-        group is sent home.
-        """
-        from ray.exceptions import ActorDiedError, ActorUnavailableError
-
-        seconds = LEAVE_SECONDS
-        try:
-            while not self._is_closed(group):
-                with contextlib.suppress(ActorUnavailableError):  # for now
-                    await runner.ping.remote()
-                await asyncio.sleep(LOOK_SECONDS)
-        except ActorDiedError:
-            seconds = 0.0  # its workers have died with it
-            await self.close(group)
-        giving = asyncio.create_task(self._release(group, seconds))
-        self._giving.add(giving)
-        giving.add_done_callback(self._giving.discard)
-
-    def _is_closed(self, group: str) -> bool:
-        progress = self._groups.get(group)
-        return progress is not None and progress.assignment.token == CLOSED
-
-    async def _release(self, group: str, seconds: float) -> None:
-        """Free, after a while, what a group held that has been sent home."""
-        await asyncio.sleep(seconds)
-        if group in self._held:
-            _give_back(self._held.pop(group))
+    async def tidy(self) -> None:
+        """Give back what groups of dead processes hold of the cluster; does not return."""
+        while True:
+            await asyncio.to_thread(give_back_orphans)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def take(self, group: str, fold: int, after: int) -> Assignment:
         """Wait for an assignment of `group` other than that with the token `after`.
@@ -255,13 +213,6 @@ class Desk:
         raise LostTrialError(
             f"workers of trial {progress.assignment.number} died {ATTEMPTS} times at one epoch"
         )
-
-
-def _give_back(held: "PlacementGroup") -> None:
-    """Free resources; nothing happens if they are free."""
-    from ray.util import remove_placement_group
-
-    remove_placement_group(held)
 
 
 def mean_over_folds(reports: Sequence[FoldReport]) -> dict[str, Any]:

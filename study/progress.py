@@ -103,11 +103,12 @@ class Display:
                 soft_wrap=True,
             )
 
-    def restarted(self, number: int) -> None:
+    def died(self, number: int, reason: str, is_replaced: bool) -> None:
         """Show that processes of a trial died."""
         name = described_trial(self._study, number)
+        then = "others go on from the checkpoints of its folds" if is_replaced else "given up"
         self._console.print(
-            f"{name}: its processes died; others go on from the checkpoints of its folds",
+            f"{name}: its processes died ({reason}); {then}",
             highlight=False,
             soft_wrap=True,
         )

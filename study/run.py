@@ -246,7 +246,7 @@ def _search(
             run,
             display.result,
             on_ended,
-            display.restarted,
+            display.died,
         )
     finally:
         display.stop()

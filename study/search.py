@@ -6,6 +6,7 @@ of no use to it.
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -137,11 +138,22 @@ class Conclusions(tune.Callback):
 
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         """See `tune.Callback.on_trial_recover`; its folds have checkpoints of their own."""
-        self._state.on_restart(self._state.numbers[trial.trial_id])
+        self._state.on_death(self._state.numbers[trial.trial_id], last_failure(trial), True)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         """See `tune.Callback.on_trial_error`; Tune has given the trial up."""
-        self._state.conclude(self._state.numbers[trial.trial_id])
+        number = self._state.numbers[trial.trial_id]
+        self._state.on_death(number, last_failure(trial), False)
+        self._state.conclude(number)
+
+
+def last_failure(trial: Any) -> str:
+    """Return in a few words what ended the processes of a trial of Tune's last."""
+    text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+    said = text.rpartition("Failure # ")[2].strip()
+    # Ray tells the story of a process, from which this is the point, or raises what it raised.
+    _, _, exit_detail = said.partition("Worker exit detail: ")
+    return (exit_detail or said.splitlines()[-1]).partition(". ")[0].rstrip(".")
 
 
 def run_search(
@@ -153,7 +165,7 @@ def run_search(
     run: str,
     on_result: Callable[[int, dict[str, Any]], None],
     on_ended: Callable[[TrialRecord], None],
-    on_restart: Callable[[int], None],
+    on_death: Callable[[int, str, bool], None],
 ) -> set[int]:
     """Run all trials of a study that have not ended, on the connected cluster.
 
@@ -166,7 +178,8 @@ def run_search(
         run: names this run; see `study.locks`.
         on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
-        on_restart: called with the number of a trial whose processes died, and are replaced.
+        on_death: called with the number of a trial whose processes died, with the reason, and
+            whether others take their place.
 
     Returns:
         Numbers of the trials that could not be finished.
@@ -177,11 +190,12 @@ def run_search(
         {record.number: record for record in records}
         for records in split_by_wholeness(ledger, study)
     )
-    state = SearchState(study, results, whole, broken, on_result, on_ended, on_restart)
+    state = SearchState(study, results, whole, broken, on_result, on_ended, on_death)
     epochs = milestones(study)
     desk = ray.remote(num_cpus=0, resources={HEAD_NODE: 0.001})(Desk).remote(
         study.split.folds, epochs
     )
+    desk.tidy.remote()
     job = TrialJob(
         study=study,
         plan=plan,

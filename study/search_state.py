@@ -28,7 +28,8 @@ class SearchState:
         errors: what keeps the study from going on.
         on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
-        on_restart: called with the number of a trial whose processes died, and are replaced.
+        on_death: called with the number of a trial whose processes died, with the reason, and
+            whether others take their place.
     """
 
     study: Study
@@ -37,7 +38,7 @@ class SearchState:
     repaired: dict[int, TrialRecord]
     on_result: Callable[[int, dict[str, Any]], None]
     on_ended: Callable[[TrialRecord], None]
-    on_restart: Callable[[int], None]
+    on_death: Callable[[int, str, bool], None]
     numbers: dict[str, int] = field(default_factory=dict)
     parameters: dict[int, dict[str, Any]] = field(default_factory=dict)
     stopped: dict[int, int] = field(default_factory=dict)

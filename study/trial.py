@@ -12,17 +12,13 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-from ray.train.v2._internal.execution.callback import WorkerGroupCallback
-from ray.train.v2._internal.execution.worker_group.worker_group import WorkerGroup
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from study.definition import Study
-from study.desk import Desk
 from study.fold_worker import TrialJob, run_folds
 
 CONTROLLER_RESTARTS = 3
@@ -31,30 +27,16 @@ LEAVE_SECONDS = 5.0
 
 
 class FoldGroup(DataParallelTrainer):
-    """A group of fold workers whose resources the desk gives back if their trial's process dies.
+    """A group of fold workers, without what is of no use to them.
 
-    Ray's own cleaner of placement groups asks the dashboard, which a private cluster does not
-    have. Ray Data is left out, since every worker would import it.
+    Ray Data is left out, since every worker would import it, and Ray's own cleaner of
+    placement groups; see `study.orphans`.
     """
 
     def _create_default_callbacks(self) -> list[Any]:
         left_out = (DatasetsCallback, PlacementGroupCleanerCallback)
         callbacks = super()._create_default_callbacks()
-        loop = self.train_loop_config
-        told = ResourcesTold(loop["job"].desk, loop["group"])
-        return [*(each for each in callbacks if not isinstance(each, left_out)), told]
-
-
-class ResourcesTold(WorkerGroupCallback):
-    """Tells the desk what a group of fold workers holds of the cluster."""
-
-    def __init__(self, desk: ActorHandle[Desk], group: str) -> None:
-        self._desk, self._group = desk, group
-
-    def after_worker_group_start(self, worker_group: WorkerGroup) -> None:
-        """Called in the process of Ray Train's controller."""
-        handle = worker_group.get_worker_group_state().placement_group_handle
-        ray.get(self._desk.hold.remote(self._group, handle.placement_group))
+        return [each for each in callbacks if not isinstance(each, left_out)]
 
 
 class TrialRunner(tune.Trainable):
@@ -88,19 +70,15 @@ class TrialRunner(tune.Trainable):
         if self._workers is None:
             self._workers = threading.Thread(target=self._run_workers, daemon=True)
             self._workers.start()
-            self._job.desk.watch.remote(self._group, ray.get_runtime_context().current_actor)
         if self._token is None:
             self._assign()
         awaited = self._job.desk.result.remote(self._group, self._token, self._heard)
         while not ray.wait([awaited], timeout=LOOK_SECONDS)[0]:
             if not self._workers.is_alive():
-                raise RuntimeError("the group of fold workers is gone") from self._error
+                raise RuntimeError(f"the group of fold workers is gone: {self._error}")
         result: dict[str, Any] = ray.get(awaited)
         self._heard += 1
         return {**result, "done": result["state"] == "completed"}
-
-    def ping(self) -> None:
-        """Answer, between two validation epochs, that this process lives."""
 
     def cleanup(self) -> None:
         """Send the workers home."""

@@ -31,7 +31,11 @@ def test_a_study_stopped_twice_ends_with_the_same_table(undisturbed, study_file,
     assert seconds_until(lambda: not killed.find("worker"), 10) < 10, killed.others()
 
     last = start(*arguments)
+    # Its group is about to start: it holds resources, and nobody has been told.
+    last.wait_for_worker()
+    os.kill(last.find("trial")[0], signal.SIGKILL)
     assert last.wait() == 0, last.said()
+    assert "trial-00001: its processes died" in last.said()
     assert "trial-00000: epoch" not in last.said(), "an ended trial ran again"
     ours = tmp_path / "results" / "tiny" / "scores.parquet"
     assert ours.read_bytes() == (undisturbed[0] / "scores.parquet").read_bytes()

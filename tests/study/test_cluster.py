@@ -1,5 +1,6 @@
 """Folders of private clusters whose drivers were killed, and nodes that join late."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -9,8 +10,8 @@ import pytest
 
 from study import capacity
 from study.capacity import plan_when_joined
-from study.cluster import DRIVER_LOCK, FOLDER_PREFIX, _temporary_folder
-from study.errors import RequestError
+from study.cluster import DRIVER_LOCK, FOLDER_PREFIX, _temporary_folder, connected
+from study.errors import RequestError, StudyFailedError
 from study.locks import locked
 from study.plan import NodeCapacity
 from study.storage import LocalFolder
@@ -59,6 +60,21 @@ def test_folders_in_use_of_others_and_behind_links_stay(base: Path) -> None:
     finally:
         sleeper.communicate()
     assert all(folder.is_dir() for folder in (held, used, foreign, outside))
+
+
+def test_a_cluster_that_does_not_start_is_told_of_in_one_line(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(*_: object, **__: object) -> None:
+        raise Exception("The node timed out.\nThe machine may be overloaded.")
+
+    monkeypatch.setattr("ray.init", init)
+    before = dict(os.environ)
+    line = "^Ray did not start: The node timed out. The machine may be overloaded.$"
+    with pytest.raises(StudyFailedError, match=line), connected(None):
+        pass
+    assert not list(base.iterdir())
+    assert dict(os.environ) == before
 
 
 def test_a_study_waits_for_nodes_that_have_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,11 @@ import asyncio
 import math
 from collections.abc import Coroutine
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from ray.exceptions import ActorDiedError
 
-import study.desk
 from study.desk import ATTEMPTS, CLOSED, Desk, LostTrialError, mean_over_folds
 from study.fold_report import FoldReport
 
@@ -234,50 +231,5 @@ def test_workers_that_die_now_and_then_are_replaced_as_long_as_the_trial_gets_on
             await desk.take("a", 0, 0)
             assert await desk.report("a", token, 0, said(0.5, epoch=epoch))
             assert (await desk.result("a", token, epoch - 1))["epoch"] == epoch
-
-    asyncio.run(play())
-
-
-class Runner:
-    """A process that runs trials, and answers until it dies."""
-
-    def __init__(self) -> None:
-        self.ping, self.is_alive = self, True
-
-    def remote(self) -> "asyncio.Future[None]":
-        answer = asyncio.get_running_loop().create_future()
-        if self.is_alive:
-            answer.set_result(None)
-        else:
-            answer.set_exception(ActorDiedError())
-        return answer
-
-
-@pytest.mark.parametrize("end", ["dies", "is done with"])
-def test_what_a_group_holds_is_given_back_when_its_process_ends(
-    end: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[object] = []
-    monkeypatch.setattr("ray.util.remove_placement_group", given.append)
-    monkeypatch.setattr(study.desk, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(study.desk, "LEAVE_SECONDS", 0.0)
-
-    async def play() -> None:
-        desk, runner = Desk(1, frozenset()), Runner()
-        earlier, held = SimpleNamespace(id="earlier"), SimpleNamespace(id="held")
-        watching = task(desk.watch("a", runner))  # type: ignore[arg-type]
-        taking = task(desk.take("a", 0, after=0))
-        for each in (earlier, held, held):
-            await desk.hold("a", each)  # type: ignore[arg-type]
-        assert given == [earlier]
-        assert await waits(watching)
-        if end == "dies":
-            runner.is_alive = False
-        else:
-            await desk.close("a")
-        await watching
-        assert (await taking).token == CLOSED
-        await asyncio.sleep(0.01)
-        assert given == [earlier, held]
 
     asyncio.run(play())

@@ -1,10 +1,13 @@
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from study.definition import Study
 from study.ledger import TrialRecord
 from study.proposal import TWIN
-from study.search import LedgerSearch
+from study.search import LedgerSearch, last_failure
 from study.search_state import SearchState
 from study.storage import LocalFolder
 
@@ -24,6 +27,38 @@ def test_what_goes_wrong_while_a_trial_is_written_down_is_kept_for_the_end(
     assert [type(error) for error in state.errors] == [NotADirectoryError]
     assert not ended
     assert not state.ended
+
+
+KILLED = """The actor died unexpectedly before finishing this task.
+	class_name: ResourceTrainable
+	pid: 12
+The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker \
+exit detail: Worker unexpectedly exits with a connection error code 2. End of file. Some \
+common causes include: (1) the process was killed."""
+NODE_DIED = """The actor died unexpectedly before finishing this task.
+	pid: 12
+The actor died because its node has died. Node Id: 12"""
+RAISED = """ray::ResourceTrainable.train() (pid=12)
+  File "desk.py", line 1, in result
+study.desk.LostTrialError: workers of trial 0 died 4 times at one epoch"""
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (KILLED, "Worker unexpectedly exits with a connection error code 2"),
+        (NODE_DIED, "The actor died because its node has died"),
+        (RAISED, "study.desk.LostTrialError: workers of trial 0 died 4 times at one epoch"),
+        ("", "4 (occurred at noon)"),
+    ],
+)
+def test_the_last_failure_of_a_trial_is_told_in_a_few_words(
+    tmp_path: Path, said: str, reason: str
+) -> None:
+    file = tmp_path / "error.txt"
+    earlier = "Failure # 3 (occurred at dawn)\nsomething else\n"
+    file.write_text(f"{earlier}Failure # 4 (occurred at noon)\n{said}\n")
+    assert last_failure(SimpleNamespace(error_file=str(file))) == reason
 
 
 def state_of(study: Study, results: Path) -> SearchState:
