@@ -36,6 +36,8 @@ ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # A fold that failed has no metric to report.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Its own record of the search is never read: the ledger is.
+    "TUNE_GLOBAL_CHECKPOINT_S": "inf",
     # A trial whose processes died is told of in one line.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -24,6 +24,7 @@ def conclude(
     number: int,
     parameters: dict[str, Any],
     stopped_epoch: int | None,
+    arrival: int,
     failure: str = "",
 ) -> TrialRecord | None:
     """Write down how trial `number` ended, if it has.
@@ -38,6 +39,7 @@ def conclude(
         number: the trial's number.
         parameters: its searched settings.
         stopped_epoch: epoch at which the search stopped it, None if it did not.
+        arrival: how many trials had ended before it; one that ends again keeps what it had.
         failure: why it was given up, with folds missing; "" if it was not.
 
     Returns:
@@ -60,7 +62,7 @@ def conclude(
         state="failed" if reason else _state(manifests),
         reason=reason,
         values=[] if reason else _mean_values(ledger, manifests),
-        arrival=before.arrival if before else len(ledger.trials()),
+        arrival=before.arrival if before else arrival,
     )
     ledger.record_trial(record)
     checkpoints.remove(trial)

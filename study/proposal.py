@@ -19,7 +19,47 @@ TWIN = 1_000_000
 """What a twin's number is above that of its trial; no search has as many trials."""
 
 
-def propose(study: Study, number: int, ended: Sequence[TrialRecord]) -> dict[str, Any]:
+class History:
+    """What Optuna knows of a search; to learn of a trial costs the same however many it knows."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._known = 0
+        self._optuna: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles what it is given; of this nothing is ever read back."""
+        return {}
+
+    def propose(self, number: int, ended: Sequence[TrialRecord]) -> dict[str, Any]:
+        """Return the parameters of trial `number`, by dotted key.
+
+        Args:
+            number: the trial's number.
+            ended: records, which begin with those that earlier calls were given.
+        """
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        search = self._study.search
+        space = {key: forms.to_optuna() for key, forms in search.space.items()}
+        history = self._optuna or optuna.create_study(direction="maximize")
+        history.add_trials([frozen_trial(record, space) for record in ended[self._known :]])
+        history.sampler = optuna.samplers.TPESampler(
+            seed=stream_seed(self._study.seed, "search", number) % 2**32,
+            n_startup_trials=search.startup_trials,
+        )
+        asked = history.ask(space)
+        # What is asked for stays in the history; of failed trials the sampler takes no notice.
+        history.tell(asked, state=optuna.trial.TrialState.FAIL)
+        self._optuna, self._known = history, len(ended)
+        parameters: dict[str, Any] = asked.params
+        return parameters
+
+
+def propose(
+    study: Study, number: int, ended: Sequence[TrialRecord], history: History | None = None
+) -> dict[str, Any]:
     """Return the parameters of trial `number`, by dotted key.
 
     Args:
@@ -27,6 +67,8 @@ def propose(study: Study, number: int, ended: Sequence[TrialRecord]) -> dict[str
         number: the trial's number.
         ended: records of the trials 0 to `number - search.parallel`, for a twin of all;
             stopped trials count with the value they had reached, failed ones as failed.
+        history: knows some of them, in their order, from earlier calls; it changes no
+            proposal, only what it costs.
     """
     if study.systems:
         return system_parameters(study, number)
@@ -35,18 +77,7 @@ def propose(study: Study, number: int, ended: Sequence[TrialRecord]) -> dict[str
         return {**trial.parameters, "split.protocol": study.split.beside}
     if not study.search.space:
         return {}
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space = {key: forms.to_optuna() for key, forms in study.search.space.items()}
-    sampler = optuna.samplers.TPESampler(
-        seed=stream_seed(study.seed, "search", number) % 2**32,
-        n_startup_trials=study.search.startup_trials,
-    )
-    history = optuna.create_study(direction="maximize", sampler=sampler)
-    history.add_trials([frozen_trial(record, space) for record in ended])
-    parameters: dict[str, Any] = history.ask(space).params
-    return parameters
+    return (history or History(study)).propose(number, ended)
 
 
 def best_trial(ended: Iterable[TrialRecord]) -> TrialRecord | None:

@@ -64,6 +64,7 @@ class SearchState:
                 number,
                 self.parameters[number],
                 self.stopped.get(number),
+                len(self.ended.keys() | self.repaired.keys()),
                 self.failed.get(number, ""),
             )
         except Exception as error:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ray import tune
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from study.ledger import TrialRecord
@@ -68,6 +69,11 @@ class MilestoneScheduler(AsyncHyperBandScheduler):
         record = self._state.repaired[number]
         is_end = record.state == "pruned" and epoch >= record.values[-1][0]
         return str(TrialScheduler.STOP if is_end else TrialScheduler.CONTINUE)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """See `TrialScheduler`; Tune's own looks through all trials that there ever were."""
+        pending = [t for t in tune_controller.get_live_trials() if t.status == Trial.PENDING]
+        return min(pending, key=lambda t: self._state.numbers[t.trial_id], default=None)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """See `TrialScheduler.on_trial_complete`; every rung was entered on the way."""

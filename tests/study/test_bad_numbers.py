@@ -184,7 +184,7 @@ def test_a_failed_trial_is_never_best_and_the_search_hears_that_it_failed(
     study = tiny_study(search={"trials": 3, "space": space, "startup_trials": 1})
     ledger, checkpoints = Ledger(LocalFolder(tmp_path / "l")), LocalFolder(tmp_path / "c")
     tried = {"model.beta": 0.05}
-    record = conclude(ledger, checkpoints, study, 0, tried, None, "fold 0: ValueError")
+    record = conclude(ledger, checkpoints, study, 0, tried, None, 0, "fold 0: ValueError")
     assert record is not None
     assert (record.state, record.reason, record.values) == ("failed", "fold 0: ValueError", [])
     assert ledger.trial(0) == record

@@ -80,7 +80,7 @@ def stop(study: Study) -> Callable[[Path], object]:
         ledger, checkpoints = Ledger(LocalFolder(root / "l")), LocalFolder(root / "checkpoints")
         if ledger.trial(3) is None:
             epoch = interrupted_stop(ledger, study, 3) or 2
-            conclude(ledger, checkpoints, study, 3, {}, epoch)
+            conclude(ledger, checkpoints, study, 3, {}, epoch, 0)
 
     return act
 

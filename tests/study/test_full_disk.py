@@ -87,7 +87,7 @@ def test_a_disk_that_is_full_at_twenty_moments_loses_nothing(
                 name = trial_name(number)
                 place = checkpoints.folder(f"{name}/{fold_name(fold)}")
                 train_fold(FoldTask(study, name, fold), samples, members, ledger, place)
-            conclude(ledger, checkpoints, study, number, {}, None)
+            conclude(ledger, checkpoints, study, number, {}, None, number)
         build_report(study, {"paper": splits.split_hash}, results)
 
     go_on(tmp_path / "undisturbed", 2)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from study.definition import Study
 from study.ledger import State, TrialRecord
-from study.proposal import TWIN, best_trial, missing_trials, propose
+from study.proposal import TWIN, History, best_trial, missing_trials, propose
 from study.study_file import check_study, configure
 
 SPACE = {
@@ -67,6 +67,21 @@ def test_a_proposal_is_a_function_of_what_it_is_given() -> None:
     first = propose(study, 12, records)
     np.random.seed(4)  # noqa: NPY002
     assert propose(study, 12, records) == first
+
+
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=6), st.integers(0, 2**32))
+@settings(max_examples=15, deadline=None)
+def test_a_history_changes_no_proposal(steps: list[int], seed: int) -> None:
+    study = searched(seed=seed)
+    ways: tuple[State, ...] = ("completed", "completed", "pruned", "failed")
+    records = ended(study, sum(steps), lambda number: ways[(number + seed) % 4])
+    history = History(study)
+    known = 0
+    for step in steps:
+        known += step
+        for number in (known, known + 1):
+            first = propose(study, number, records[:known])
+            assert propose(study, number, records[:known], history) == first
 
 
 def test_numbers_and_seeds_draw_differently() -> None:

@@ -3,12 +3,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ray.tune.experiment import Trial
 
 from study.definition import Study
-from study.ledger import TrialRecord
+from study.ledger import Ledger, TrialRecord
 from study.proposal import TWIN
 from study.search import LedgerSearch, last_failure
 from study.search_state import SearchState
+from study.stopping import MilestoneScheduler
 from study.storage import LocalFolder
 
 
@@ -63,6 +65,34 @@ def test_the_last_failure_of_a_trial_is_told_in_a_few_words(
 
 def state_of(study: Study, results: Path) -> SearchState:
     return SearchState(study, LocalFolder(results), {}, {}, *[lambda *_: None] * 3)
+
+
+def test_trials_are_numbered_by_arrival(tmp_path: Path, tiny_study: Callable[..., Study]) -> None:
+    state = state_of(tiny_study(), tmp_path)
+    state.repaired[7] = TrialRecord(7, {}, "completed", "", [(1, 0.5)])
+    for number in (3, 0):
+        state.parameters[number] = {}
+        state.failed[number] = "fold 0: no"
+        state.conclude(number)
+    assert not state.errors
+    arrivals = {record.number: record.arrival for record in state.ended.values()}
+    assert arrivals == {3: 1, 0: 2}
+    stored = Ledger(LocalFolder(tmp_path / "ledger")).trials()
+    assert {record.number: record.arrival for record in stored} == arrivals
+
+
+def test_the_pending_trial_that_was_proposed_first_runs_first(
+    tmp_path: Path, tiny_study: Callable[..., Study]
+) -> None:
+    state = state_of(tiny_study(), tmp_path)
+    state.numbers.update(a=2, b=1, c=0)
+    scheduler = MilestoneScheduler(state, frozenset(), desk=None)
+    named = {"a": Trial.PENDING, "b": Trial.PENDING, "c": Trial.RUNNING}
+    trials = [SimpleNamespace(trial_id=name, status=status) for name, status in named.items()]
+    controller = SimpleNamespace(get_live_trials=lambda: trials)
+    assert scheduler.choose_trial_to_run(controller).trial_id == "b"
+    trials.clear()
+    assert scheduler.choose_trial_to_run(controller) is None
 
 
 def beside(tiny_study: Callable[..., Study]) -> Study:

@@ -72,7 +72,7 @@ def reported(root: Path, study: Study, trials: list[dict[str, Any]]) -> Reported
             task = FoldTask(configured, trial_name(number), fold)
             place = checkpoints.folder(f"{task.trial}/{fold}")
             train_fold(task, samples, members, ledger, place)
-        assert conclude(ledger, checkpoints, study, number, parameters, None) is not None
+        assert conclude(ledger, checkpoints, study, number, parameters, None, number) is not None
     return finished(study, results)
 
 
