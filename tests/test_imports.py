@@ -15,8 +15,8 @@ CLUSTER = {
     for name in (
         "capacity",
         "cluster",
-        "desk",
         "fold_worker",
+        "orphans",
         "report/cluster",
         "search",
         "stopping",
