@@ -106,9 +106,10 @@ class Display:
     def died(self, number: int, reason: str, is_replaced: bool) -> None:
         """Show that processes of a trial died."""
         name = described_trial(self._study, number)
-        then = "others go on from the checkpoints of its folds" if is_replaced else "given up"
+        go_on = "others go on from the checkpoints of its folds"
         self._console.print(
-            f"{name}: its processes died ({reason}); {then}",
+            f"{name}: its processes died ({reason});"
+            f" {go_on if is_replaced else 'it is left to the next run'}",
             highlight=False,
             soft_wrap=True,
         )

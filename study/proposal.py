@@ -9,6 +9,7 @@ settings, trained under that protocol when all others have ended.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from study.definition import Study
@@ -25,11 +26,13 @@ class History:
     def __init__(self, study: Study) -> None:
         self._study = study
         self._known = 0
-        self._optuna: Any = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles what it is given; of this nothing is ever read back."""
-        return {}
+    @cached_property
+    def _optuna(self) -> Any:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        return optuna.create_study(direction="maximize")
 
     def propose(self, number: int, ended: Sequence[TrialRecord]) -> dict[str, Any]:
         """Return the parameters of trial `number`, by dotted key.
@@ -40,11 +43,10 @@ class History:
         """
         import optuna
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        search = self._study.search
+        search, history = self._study.search, self._optuna
         space = {key: forms.to_optuna() for key, forms in search.space.items()}
-        history = self._optuna or optuna.create_study(direction="maximize")
         history.add_trials([frozen_trial(record, space) for record in ended[self._known :]])
+        self._known = len(ended)
         history.sampler = optuna.samplers.TPESampler(
             seed=stream_seed(self._study.seed, "search", number) % 2**32,
             n_startup_trials=search.startup_trials,
@@ -52,7 +54,6 @@ class History:
         asked = history.ask(space)
         # What is asked for stays in the history; of failed trials the sampler takes no notice.
         history.tell(asked, state=optuna.trial.TrialState.FAIL)
-        self._optuna, self._known = history, len(ended)
         parameters: dict[str, Any] = asked.params
         return parameters
 

@@ -22,7 +22,7 @@ from study.fold_worker import TrialJob
 from study.ledger import Ledger, TrialRecord, trial_name
 from study.outcome import interrupted_stop, split_by_wholeness
 from study.plan import Plan
-from study.proposal import TWIN, History, has_twin, missing_trials, propose
+from study.proposal import TWIN, has_twin, missing_trials, propose
 from study.search_state import SearchState
 from study.splits import Splits
 from study.stopping import MilestoneScheduler, StopOnError
@@ -39,7 +39,6 @@ class LedgerSearch(Searcher):
         super().__init__(metric="value", mode="max")
         self._state = state
         self._next = 0
-        self._history = History(state.study)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """See `Searcher.suggest`; None while trials that the next one needs still run."""
@@ -82,7 +81,7 @@ class LedgerSearch(Searcher):
         if number in state.repaired:
             return state.repaired[number].parameters
         needed = range(0 if study.systems else number - study.search.parallel + 1)
-        return propose(study, number, [state.ended[n] for n in needed], self._history)
+        return propose(study, number, [state.ended[n] for n in needed], state.history)
 
     def _finish_stop(self, number: int) -> bool:
         """Commit a stop that was being committed when the driver died; tell whether it was."""

@@ -7,6 +7,7 @@ from typing import Any
 from study.definition import Study
 from study.ledger import Ledger, TrialRecord
 from study.outcome import conclude
+from study.proposal import History
 from study.storage import Folder
 
 
@@ -26,6 +27,7 @@ class SearchState:
         failed: why a trial was given up, by number.
         lost: numbers of trials that this run could not finish.
         errors: what keeps the study from going on.
+        history: what Optuna knows of the search.
         on_result: called with a trial's number and what its folds report.
         on_ended: called with the record of each trial that ends.
         on_death: called with the number of a trial whose processes died, with the reason, and
@@ -45,6 +47,10 @@ class SearchState:
     failed: dict[int, str] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
     errors: list[Exception] = field(default_factory=list)
+    history: History = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.history = History(self.study)
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles what it is given; of this nothing is ever read back."""

@@ -204,7 +204,7 @@ def _reconstruction_figure(samples: Samples, reconstructed: npt.NDArray[np.float
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2.6 * PICTURED, 3.6))
-    # A layout that follows from what is drawn would take as long again as the drawing.
+    # A layout that follows from what is drawn would take half as long again.
     figure.subplots_adjust(0.04, 0.07, 0.995, 0.92, wspace=0.06, hspace=0.2)
     axes = figure.subplots(2, PICTURED, sharex=True, sharey=True, squeeze=False)
     position = {0: 0, 1: 0}

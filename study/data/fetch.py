@@ -1,6 +1,8 @@
 """Downloads that continue where they stopped and are verified before they take a name."""
 
+import errno
 import http.client
+import lzma
 import shutil
 import tempfile
 import urllib.error
@@ -21,6 +23,10 @@ _CHUNK = 2**18
 _ATTEMPTS = 3
 _TIMEOUT_SECONDS = 60
 _LARGEST_DEFAULT = 64 * 2**20
+# A head that names an encryption or an unknown compression is a RuntimeError of zipfile's.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+# A place before the file's start, and bzip2's own: those of a disk have other numbers.
+_DAMAGE_NUMBERS = (errno.EINVAL, None)
 
 
 @dataclass(frozen=True)
@@ -175,8 +181,9 @@ def extract_members(archive: Path, folder: Path, members: Sequence[Member]) -> l
             unpacked = [_unpack(opened, member, Path(temporary)) for member in members]
             # All or none: a half right archive leaves the folder as it was.
             return [path.replace(folder / path.name) for path in unpacked]
-    # zipfile's answer to an entry whose damaged head names an unknown compression is the last.
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _DAMAGE_NUMBERS:
+            raise
         archive.unlink(missing_ok=True)
         raise RequestError(
             f"{archive}: expected a zip, found a damaged file ({error}): run the same command "

@@ -31,7 +31,7 @@ def test_a_study_stopped_twice_ends_with_the_same_table(undisturbed, study_file,
     assert seconds_until(lambda: not killed.find("worker"), 10) < 10, killed.others()
 
     last = start(*arguments)
-    # Its group is about to start: it holds resources, and nobody has been told.
+    # Its group is about to start, and holds resources already.
     last.wait_for_worker()
     os.kill(last.find("trial")[0], signal.SIGKILL)
     assert last.wait() == 0, last.said()

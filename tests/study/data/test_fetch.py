@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import io
 import zipfile
@@ -184,6 +185,41 @@ def test_a_damaged_zip_is_refused(tmp_path, damage):
     with pytest.raises(RequestError, match=r"a\.zip: expected a zip, found a damaged file"):
         extract_members(archive, tmp_path, members)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_zip_with_any_bit_turned_is_right_or_refused(tmp_path):
+    content, archive = zipped({"a.tsv": CONTENT[:300]}), tmp_path / "a.zip"
+
+    def verify(path):
+        if path.read_bytes() != CONTENT[:300]:
+            raise RequestError("other bytes")
+
+    members = [Member(stem="a", extensions=(".tsv",), largest=1000, verify=verify)]
+    refused = 0
+    for position in range(8 * len(content)):
+        turned = bytearray(content)
+        turned[position // 8] ^= 1 << position % 8
+        archive.write_bytes(turned)
+        try:
+            (found,) = extract_members(archive, tmp_path, members)
+            assert found.read_bytes() == CONTENT[:300]
+        except RequestError:
+            refused += 1
+            assert not archive.exists()
+    assert refused > 4 * len(content)
+
+
+def test_a_full_disk_is_no_damaged_zip(tmp_path):
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(zipped({"a.tsv": CONTENT}))
+
+    def verify(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    members = [Member(stem="a", extensions=(".tsv",), largest=10**7, verify=verify)]
+    with pytest.raises(OSError, match="No space"):
+        extract_members(archive, tmp_path, members)
+    assert archive.exists()
 
 
 @pytest.mark.parametrize(("stem", "largest"), [("b", 10**7), ("a", 1000)])
