@@ -61,7 +61,7 @@ def scoring_network(fold: "TrainedFold") -> "ScoringNetwork":
     try:
         return ScoringNetwork(fold.model, limits)
     except TypeError as error:
-        raise RequestError(f"{fold.place}: {fold.study.model.name}: {error}") from None
+        raise RequestError(f"{fold.place}: {fold.config.model.name}: {error}") from None
 
 
 def _write_onnx(network: "ScoringNetwork", fold: "TrainedFold", file: Path) -> None:
@@ -92,11 +92,11 @@ def _write_torch(network: "ScoringNetwork", fold: "TrainedFold", file: Path) -> 
 
 def _described(fold: "TrainedFold") -> dict[str, str]:
     """Return what the network is of, for those who find the file."""
-    study = fold.study
+    config = fold.config
     return {
-        "model": study.model.name,
-        "study": study.name,
-        "dataset": study.dataset.name,
+        "model": config.model.name,
+        "study": config.study,
+        "dataset": config.dataset.name,
         "fold": "/".join(fold.place.split("/")[-2:]),
     }
 

@@ -34,12 +34,11 @@ def export(
     """Write the trials of RESULTS to FILE, in place of what is there."""
     from study.ledger.ledger import Ledger
     from study.ledger.study_folder import read_study
-    from study.search.sources import TWIN
     from study.storage.folder import reach_folder
 
     folder = reach_folder(results)
     study = read_study(folder)
-    records = [r for r in Ledger(folder.folder("ledger")).trials() if r.number < TWIN]
+    records = [r for r in Ledger(folder.folder("ledger")).trials() if not r.trial.is_repetition]
     if not records:
         raise StudyFailedError(f"{folder.locate('ledger')}: no trial has ended yet")
     path = file or Path(f"{study.name}.sqlite3")
@@ -62,7 +61,8 @@ def write_storage(study: "Study", records: Any, path: Path) -> None:
     """
     import optuna
 
-    from study.search.sources import frozen_trial
+    from study.search.proposals import frozen_trial
+    from study.search.sources import trial_source
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     draft = path.with_name(f".{path.name}.tmp")
@@ -72,7 +72,7 @@ def write_storage(study: "Study", records: Any, path: Path) -> None:
         written = optuna.create_study(study_name=study.name, storage=storage, direction="maximize")
         metric = study.search.metric
         written.set_user_attr("metric", f"{metric.score} of {metric.composition}")
-        space = _space(study)
+        space = trial_source(study).space
         for record in records:
             trial = frozen_trial(record, space)
             trial.set_user_attr("trial", record.name)
@@ -83,18 +83,6 @@ def write_storage(study: "Study", records: Any, path: Path) -> None:
         storage.remove_session()
         storage.engine.dispose()
     draft.replace(path)
-
-
-def _space(study: "Study") -> dict[str, Any]:
-    """Return Optuna's distributions of what sets trials apart."""
-    from optuna.distributions import CategoricalDistribution
-
-    if not study.systems:
-        return {key: forms.to_optuna() for key, forms in study.search.space.items()}
-    space: dict[str, Any] = {"system": CategoricalDistribution(list(study.systems))}
-    if len(study.split.protocols) > 1:
-        space["split.protocol"] = CategoricalDistribution(list(study.split.protocols))
-    return space
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from study.config.schema import Study
     from study.data.samples import Samples
     from study.data.splits import Splits
-    from study.ledger.ledger import TrialRecord
+    from study.ledger.study_folder import SplitFacts
     from study.search.plan import Plan
+    from study.search.trial import TrialRecord
     from study.storage.folder import Folder
 
 PROGRAM = "python -m study.run"
@@ -103,20 +104,21 @@ def _plan_cluster(
     if price is not None and not 0 <= price < math.inf:
         raise RequestError(f"--price must be a number from 0, found {price:g}")
     from study.ledger.ledger import Ledger
+    from study.ledger.trial_outcome import measured_costs
     from study.search.plan import make_plan
-    from study.search.ray_up_file import described, measured, read_cluster
-    from study.search.sources import missing_trials
+    from study.search.ray_up_file import described, read_cluster
+    from study.search.sources import trial_source
     from study.storage.folder import reach_folder
     from study.terminal.progress import open_console, show_plan
 
-    there = read_cluster(file)
-    fitted = make_plan(study, [there.head], there.growth)
+    planned, source = read_cluster(file), trial_source(study)
+    plan = make_plan(study, [planned.head], planned.growth)
     results = reach_folder(output).folder(study.name)
-    ended = [] if fresh else _ended(results, study)
-    left = len(missing_trials(study, {record.number: record for record in ended}))
-    known = measured(Ledger(results.folder("ledger")), ended)
-    said = described(study, fitted, there, left, price, known)
-    show_plan(open_console(), study, fitted, ended, _trial_bytes(results, ended), said)
+    ended = [] if fresh else _ended(results)
+    left = len(source.missing({record.name: record for record in ended}))
+    costs = measured_costs(Ledger(results.folder("ledger")), ended)
+    lines = described(study, plan, planned, left, price, costs)
+    show_plan(open_console(), study, source, plan, ended, _trial_bytes(results, ended), lines)
 
 
 def _run(
@@ -129,31 +131,32 @@ def _run(
     fresh: bool,
 ) -> None:
     from study.search.plan import make_plan, this_machine
+    from study.search.sources import trial_source
     from study.storage.folder import reach_folder
     from study.terminal.progress import open_console, show_plan
 
-    console = open_console()
+    console, source = open_console(), trial_source(study)
     outputs = reach_folder(output)
     results = outputs.folder(study.name)
     if not address:
-        fitted = make_plan(study, this_machine())
+        plan = make_plan(study, this_machine())
         if only_plan:
-            ended = [] if fresh else _ended(results, study)
-            show_plan(console, study, fitted, ended, _trial_bytes(results, ended))
+            ended = [] if fresh else _ended(results)
+            show_plan(console, study, source, plan, ended, _trial_bytes(results, ended))
             return
     from study.data import data_folder, load
     from study.data.leakage import refuse_leakage
-    from study.data.splits import splits_of
+    from study.data.splits import splits_by_protocol
     from study.ledger.recovery import recover
-    from study.ledger.study_folder import put_aside, refuse_other_study, write_study
-    from study.search.sources import missing_trials
+    from study.ledger.study_folder import SplitFacts, put_aside, refuse_other_study, write_study
     from study.storage.locks import begin_run, sole_driver, unguarded
 
     samples = load(study.dataset, data_folder(data), study.seed)
-    splits = splits_of(samples, study)
-    for divided in splits.values():
-        refuse_leakage(samples, divided)
-    split_hash = {protocol: divided.split_hash for protocol, divided in splits.items()}
+    splits = splits_by_protocol(samples, study.split, study.seed)
+    facts = {
+        protocol: SplitFacts(divided.split_hash, refuse_leakage(samples, divided))
+        for protocol, divided in splits.items()
+    }
     if not fresh:
         refuse_other_study(results, study, samples, splits)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -163,9 +166,9 @@ def _run(
 
     if only_plan:
         with connected(address):
-            ended = _ended(results, study)
-            fitted, nodes = plan_on_cluster(study, is_private=not address)
-            show_plan(console, study, fitted, ended, _trial_bytes(results, ended), nodes)
+            ended = _ended(results)
+            plan, nodes = plan_on_cluster(study, is_private=not address)
+            show_plan(console, study, source, plan, ended, _trial_bytes(results, ended), nodes)
         return
     with sole_driver(outputs, study.name):
         if warning := unguarded(outputs):
@@ -174,13 +177,13 @@ def _run(
         begin_run(outputs, study.name, run)
         if fresh and (aside := put_aside(outputs, study.name)):
             console.print(f"the results until now are in {aside}", soft_wrap=True)
-        for line in recover(results, study):
+        for line in recover(results):
             console.print(line, soft_wrap=True, highlight=False)
-        write_study(results, study, samples, splits)
-        unfinished: set[int] = set()
-        if missing_trials(study, {record.number: record for record in _ended(results, study)}):
+        write_study(results, study, samples, splits, facts)
+        unfinished: list[str] = []
+        if source.missing({record.name: record for record in _ended(results)}):
             with connected(address, _lost):
-                fitted, nodes = plan_on_cluster(study, console.print, is_private=not address)
+                plan, nodes = plan_on_cluster(study, console.print, is_private=not address)
                 unfinished = _search(
                     console,
                     study,
@@ -188,23 +191,23 @@ def _run(
                     splits,
                     outputs,
                     run,
-                    fitted,
+                    plan,
                     nodes,
                 )
                 # The cluster that trained fits the compositions too.
-                _report(console, study, split_hash, results)
+                _report(console, study, facts, results)
             results.remove("tune")
         else:
-            _report(console, study, split_hash, results)
+            _report(console, study, facts, results)
     if unfinished:
         raise StudyFailedError(f"{len(unfinished)} trial(s) are not finished")
 
 
-def _ended(results: "Folder", study: "Study") -> "list[TrialRecord]":
+def _ended(results: "Folder") -> "list[TrialRecord]":
     from study.ledger.ledger import Ledger
-    from study.ledger.trial_outcome import split_by_wholeness
+    from study.ledger.trial_outcome import split_by_completeness
 
-    return split_by_wholeness(Ledger(results.folder("ledger")), study)[0]
+    return split_by_completeness(Ledger(results.folder("ledger")))[0]
 
 
 def _trial_bytes(results: "Folder", ended: "list[TrialRecord]") -> float:
@@ -220,49 +223,44 @@ def _search(
     run: str,
     plan: "Plan",
     nodes: dict[str, str],
-) -> set[int]:
+) -> list[str]:
     from study.cluster.tune_search import run_search
+    from study.search.sources import trial_source
     from study.terminal.progress import Display, show_plan
     from study.training.events import reading_command, write_outcomes
 
-    results = outputs.folder(study.name)
-    ended = _ended(results, study)
-    show_plan(console, study, plan, ended, _trial_bytes(results, ended), nodes)
+    results, source = outputs.folder(study.name), trial_source(study)
+    ended = _ended(results)
+    show_plan(console, study, source, plan, ended, _trial_bytes(results, ended), nodes)
     console.print(f" TensorBoard  {reading_command(results)}", soft_wrap=True)
-    display = Display(study, console)
 
-    def on_ended(record: "TrialRecord") -> None:
-        display.ended(record)
-        write_outcomes(study, [record], results)
+    class Observer(Display):
+        """Shows trials here, and their outcomes in TensorBoard."""
 
-    display.start(ended)
+        def on_ended(self, record: "TrialRecord") -> None:
+            super().on_ended(record)
+            write_outcomes([record], results)
+
+    observer = Observer(study.name, source, console)
+    observer.start(ended)
     try:
-        return run_search(
-            study,
-            plan,
-            samples,
-            splits,
-            outputs,
-            run,
-            display.result,
-            on_ended,
-            display.died,
-        )
+        return run_search(study, plan, samples, splits, outputs, run, observer)
     finally:
-        display.stop()
+        observer.stop()
 
 
 def _report(
-    console: "Console", study: "Study", split_hash: dict[str, str], results: "Folder"
+    console: "Console", study: "Study", facts: "dict[str, SplitFacts]", results: "Folder"
 ) -> None:
     from study.report.build import build_report
     from study.report.page.build import write_page
-    from study.search.sources import best_trial
+    from study.search.sources import trial_source
+    from study.search.trial import best_trial
     from study.terminal.progress import show_summary, show_systems
     from study.training.events import reading_command, write_outcomes
 
-    report = build_report(study, split_hash, results)
-    ended = _ended(results, study)
+    report = build_report(study, facts, results)
+    ended = _ended(results)
     completed = [record for record in ended if record.state == "completed"]
     failed = [record for record in ended if record.state == "failed"]
     for record in failed:
@@ -271,11 +269,11 @@ def _report(
         raise StudyFailedError("no trial completed" + (f": {failed[0].reason}" if failed else ""))
     best = best_trial(completed)
     assert best is not None
-    if study.systems:
+    if best.trial.system:
         show_systems(console, study, report.summary)
     else:
-        show_summary(console, study, report.summary, best)
-    write_outcomes(study, ended, results, report.summary)
+        show_summary(console, study, trial_source(study), report.summary, best)
+    write_outcomes(ended, results, report.summary)
     page = write_page(study, results, report.tables)
     console.print(f"      report  {results.locate(page)}", soft_wrap=True)
     console.print(f"      scores  {results.locate('scores.parquet')}", soft_wrap=True)

@@ -91,7 +91,7 @@ def _score_table(
     from study.detectors.signals.rows import read_blocks
     from study.detectors.signals.table import write_scores
 
-    dataset = detector.folds[0].study.dataset
+    dataset = detector.folds[0].config.dataset
     blocks = read_blocks(path, dataset, resample=resample, label_first=label_first)
     _say(write_scores(target, detector, blocks), "samples", target)
 
@@ -111,7 +111,7 @@ def _score_record(
     from study.detectors.signals.records import read_beats
     from study.detectors.signals.table import write_scores
 
-    dataset = detector.folds[0].study.dataset
+    dataset = detector.folds[0].config.dataset
     beats = read_beats(path, dataset, peaks, resample=resample)
     stretch = stretch_of(beats, plot, first, last) if plot else None
     _say(write_scores(target, detector, beats.blocks()), "beats", target)

@@ -12,7 +12,6 @@ from study.errors import RequestError
 from study.search.node_types import capacity_of, growth_of, not_there_yet
 from study.search.plan import NO_GROWTH, Growth, NodeCapacity, Plan, make_plan
 
-HEAD_NODE = "node:__internal_head__"
 KUBERNETES_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 NO_LIMIT = 10**6
 JOIN_SECONDS = 600.0
@@ -36,8 +35,10 @@ def growth() -> Growth:
     """
     import ray
 
+    from study.cluster.ray_internals import HEAD_NODE, autoscaler_description
+
     workers = [capacity_of(n["Resources"]) for n in _living() if HEAD_NODE not in n["Resources"]]
-    reported = ray._private.state.state.get_cluster_config()
+    reported = autoscaler_description()
     if reported is not None and reported.node_group_configs:
         return not_there_yet(growth_of(_description(reported)), workers)
     asked = ray.remote(num_cpus=0, resources={HEAD_NODE: 0.001})(_head_description).remote(
@@ -146,13 +147,8 @@ def _kuberay_description() -> dict[str, Any] | None:
     name = os.environ.get("RAY_CLUSTER_NAME")
     if not name or not KUBERNETES_NAMESPACE.is_file():
         return None
-    from ray.autoscaler._private.kuberay import autoscaling_config, node_provider
+    from study.cluster.ray_internals import kuberay_description
 
     with contextlib.suppress(OSError, KeyError, ValueError):
-        client = node_provider.KubernetesHttpApiClient(KUBERNETES_NAMESPACE.read_text().strip())
-        found = client.get(f"rayclusters/{name}")
-        description: dict[str, Any] = autoscaling_config._derive_autoscaling_config_from_ray_cr(
-            found
-        )
-        return description
+        return kuberay_description(KUBERNETES_NAMESPACE.read_text().strip(), name)
     return None

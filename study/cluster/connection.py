@@ -125,7 +125,7 @@ def _watched(is_private: bool, on_lost: Callable[[str], object]) -> Iterator[Non
     import ray
 
     ended = threading.Event()
-    lost = _private_loss(ray) if is_private else _given_loss(ray)
+    lost = _private_loss() if is_private else _given_loss(ray)
 
     def watch() -> None:
         while not ended.wait(LOOK_SECONDS):
@@ -143,9 +143,11 @@ def _watched(is_private: bool, on_lost: Callable[[str], object]) -> Iterator[Non
         watcher.join()
 
 
-def _private_loss(ray: Any) -> Callable[[], str]:
+def _private_loss() -> Callable[[], str]:
     """Return what tells which process of a private cluster ended; it ends the others too."""
-    node = ray._private.worker._global_node
+    from study.cluster.ray_internals import private_node
+
+    node = private_node()
 
     def lost() -> str:
         for name in VITAL:

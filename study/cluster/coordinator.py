@@ -1,8 +1,8 @@
-"""Where trials are handed to groups of fold workers, and where their reports meet.
+"""Where trials are assigned to groups of fold workers, and where their reports meet.
 
 A group of workers takes trials in turn, since a fresh process costs seconds of imports.
-The desk is an actor of its own that all of them, and the trials that Ray Tune runs,
-talk to. Every exchange names the assignment it belongs to, so that nobody hears what
+The coordinator is an actor of its own that all of them, and the trials that Ray Tune runs,
+talk to. Every exchange names the attempt that it belongs to, so that nobody hears what
 was meant for another attempt at the same trial.
 """
 
@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
+from study.cluster.placement_groups import remove_orphans
+from study.search.trial import Trial, fold_name, mean_over_folds
+from study.training.validation_report import ValidationReport
 
-from study.cluster.placement_groups import give_back_orphans
-from study.ledger.ledger import fold_name
-from study.training.validation_report import FoldReport
-
-ATTEMPTS = 4
-LOOK_SECONDS = 1.0
-CLOSED = -1
+MOST_STARTS = 4
+"""How often a fold's worker may start on one trial without its getting on."""
+POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -27,212 +25,228 @@ class Assignment:
     """A trial for a group to train.
 
     Attributes:
-        token: names this handing out; -1 tells workers to go home.
-        number: the trial's number.
-        parameters: its searched settings.
+        attempt: names this attempt at the trial; 0 is none.
+        trial: the trial; None tells workers to end.
     """
 
-    token: int
-    number: int = -1
-    parameters: dict[str, Any] = field(default_factory=dict)
+    attempt: int
+    trial: Trial | None
 
 
 class LostTrialError(RuntimeError):
-    """The workers of a trial died more often than is worth another try."""
+    """The workers of a trial died more often than is worth another start."""
 
 
 @dataclass
-class _Progress:
-    """What the folds of one assignment have said.
+class _Attempt:
+    """Where the folds of one assignment stand.
 
     Attributes:
         assignment: what they train.
-        attempts: how often each fold's worker has taken it.
-        complaints: why workers died of themselves since the last such epoch, by fold.
-        blocked: whether the last complaint was of what keeps every trial from going on.
-        reports: by epoch and fold, what not all folds have said yet.
-        epoch: the last that all have said.
+        starts: how often each fold's worker has taken it since all folds last got on.
+        failures: why workers died of themselves since then, by fold.
+        blocked: whether the last failure was of what keeps every trial from going on.
+        reports: by epoch and fold, of epochs that not all folds have reported yet.
+        epoch: the last that all have reported.
         failed: whether a fold had failed by then.
-        merged: what all have said, in order.
+        stopped: whether the search has stopped the trial.
+        results: what all folds have reported, in order.
     """
 
     assignment: Assignment
-    attempts: dict[int, int] = field(default_factory=dict)
-    complaints: dict[int, str] = field(default_factory=dict)
+    starts: dict[int, int] = field(default_factory=dict)
+    failures: dict[int, str] = field(default_factory=dict)
     blocked: bool = False
-    reports: dict[int, dict[int, FoldReport]] = field(default_factory=dict)
+    reports: dict[int, dict[int, ValidationReport]] = field(default_factory=dict)
     epoch: int = 0
     failed: bool = False
-    merged: list[dict[str, Any]] = field(default_factory=list)
+    stopped: bool = False
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its workers have nothing more to do for it."""
+        return self.failed or self.stopped
+
+    @property
+    def trial_name(self) -> str:
+        """The name of its trial; "" without one."""
+        return self.assignment.trial.name if self.assignment.trial else ""
 
 
-class Desk:
+class Coordinator:
     """An asynchronous actor; see the module."""
 
-    def __init__(self, folds: int, milestones: frozenset[int]) -> None:
-        self._folds, self._milestones = folds, milestones
-        self._tokens = 0
-        self._groups: dict[str, _Progress] = {}
-        self._passed: dict[int, int] = {}
+    def __init__(self, folds: int, rungs: Sequence[int]) -> None:
+        self._folds, self._rungs = folds, frozenset(rungs)
+        self._attempts = 0
+        self._groups: dict[str, _Attempt] = {}
+        self._promoted: dict[str, int] = {}
         self._changed = asyncio.Condition()
 
-    async def assign(self, group: str, number: int, parameters: dict[str, Any]) -> int:
-        """Hand a trial to a group, which drops the one it had; return the token.
+    async def assign(self, group: str, trial: Trial) -> int:
+        """Assign a trial to a group, which drops the one it had; return the attempt.
 
-        Another group that had this trial is sent home: the process that ran it died.
+        Another group that had this trial is dismissed: the process that ran it died.
         """
-        self._tokens += 1
-        token = self._tokens
-        for other, progress in list(self._groups.items()):
-            if other != group and progress.assignment.number == number:
-                await self.close(other)
-        await self._hand(group, Assignment(token, number, parameters))
-        return token
+        for other, attempt in list(self._groups.items()):
+            if other != group and attempt.trial_name == trial.name:
+                await self.dismiss(other)
+        return await self._assign(group, trial)
 
-    async def close(self, group: str) -> None:
-        """Send the workers of a group home."""
-        await self._hand(group, Assignment(CLOSED))
+    async def dismiss(self, group: str) -> None:
+        """End the workers of a group."""
+        await self._assign(group, None)
 
-    async def _hand(self, group: str, assignment: Assignment) -> None:
+    async def _assign(self, group: str, trial: Trial | None) -> int:
         async with self._changed:
-            self._groups[group] = _Progress(assignment)
+            self._attempts += 1
+            self._groups[group] = _Attempt(Assignment(self._attempts, trial))
             self._changed.notify_all()
+            return self._attempts
 
-    async def tidy(self) -> None:
-        """Give back what groups of dead processes hold of the cluster; does not return."""
+    async def remove_orphans(self) -> None:
+        """Remove placement groups of dead processes from time to time; does not return."""
         while True:
-            await asyncio.to_thread(give_back_orphans)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.to_thread(remove_orphans)
+            await asyncio.sleep(POLL_SECONDS)
 
-    async def take(self, group: str, fold: int, after: int) -> Assignment:
-        """Wait for an assignment of `group` other than that with the token `after`.
+    async def next_assignment(self, group: str, fold: int, after: int) -> Assignment:
+        """Wait for an assignment of `group` other than the attempt `after`.
 
         A worker that takes the place of a dead one gets the dead one's.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self._has_work(group, after))
-            progress = self._groups[group]
-            progress.attempts[fold] = progress.attempts.get(fold, 0) + 1
-            if progress.complaints and progress.attempts[fold] > ATTEMPTS:
-                self._give_up(progress)
+            attempt = self._groups[group]
+            attempt.starts[fold] = attempt.starts.get(fold, 0) + 1
+            if attempt.failures and attempt.starts[fold] > MOST_STARTS:
+                self._give_up(attempt)
                 await self._changed.wait_for(lambda: self._has_work(group, after))
-                progress = self._groups[group]
+                attempt = self._groups[group]
             self._changed.notify_all()
-            return progress.assignment
+            return attempt.assignment
 
     def _has_work(self, group: str, after: int) -> bool:
-        progress = self._groups.get(group)
-        return progress is not None and progress.assignment.token != after and not progress.failed
+        attempt = self._groups.get(group)
+        return attempt is not None and attempt.assignment.attempt != after and not attempt.is_over
 
-    def _give_up(self, progress: _Progress) -> None:
-        """Let the trial hear why its folds cannot be trained."""
-        progress.failed = True
-        said = sorted(progress.complaints.items())
-        progress.merged.append(
+    def _give_up(self, attempt: _Attempt) -> None:
+        """Fail the trial with the reasons why its folds cannot be trained."""
+        attempt.failed = True
+        failures = sorted(attempt.failures.items())
+        attempt.results.append(
             {
-                "epoch": progress.epoch,
-                "state": "blocked" if progress.blocked else "failed",
-                "reason": "; ".join(f"fold {fold}: {reason}" for fold, reason in said),
+                "epoch": attempt.epoch,
+                "state": "blocked" if attempt.blocked else "failed",
+                "reason": "; ".join(f"fold {fold}: {reason}" for fold, reason in failures),
             }
         )
         self._changed.notify_all()
 
-    async def complain(
-        self, group: str, token: int, fold: int, reason: str, *, blocked: bool
+    async def report_failure(
+        self, group: str, attempt: int, fold: int, reason: str, *, blocked: bool
     ) -> None:
-        """Hear why a fold's worker dies; the last one's reason is the trial's.
+        """Take note of why a fold's worker dies; the last one's reason is the trial's.
 
         `blocked` says that the fault is not the trial's: no other would fare better.
         """
-        progress = self._groups[group]
-        if progress.assignment.token == token:
-            progress.complaints[fold] = reason
-            progress.blocked = blocked
+        current = self._groups[group]
+        if current.assignment.attempt == attempt:
+            current.failures[fold] = reason
+            current.blocked = blocked
 
-    async def report(self, group: str, token: int, fold: int, report: FoldReport) -> bool:
-        """Hear of a fold's validation epoch; tell whether the fold shall train on.
+    async def report(self, group: str, attempt: int, fold: int, report: ValidationReport) -> bool:
+        """Take a fold's report of a validation epoch; tell whether it shall train on.
 
-        Folds do not wait for each other, but at a milestone: there the answer comes when
-        all have said that epoch and the search has decided.
+        Folds do not wait for each other, but at a rung: there the answer comes when all
+        have reported that epoch and the search has decided.
         """
         async with self._changed:
-            progress = self._groups[group]
-            if progress.assignment.token != token:
-                return False
-            if report.epoch > progress.epoch:
-                said = progress.reports.setdefault(report.epoch, {})
-                said[fold] = report
-                if len(said) == self._folds:
-                    self._merge(progress, report.epoch)
-            await self._changed.wait_for(lambda: self._answered(group, token, report))
             current = self._groups[group]
-            return current.assignment.token == token and not current.failed
+            if current.assignment.attempt != attempt:
+                return False
+            if report.epoch > current.epoch:
+                reports = current.reports.setdefault(report.epoch, {})
+                reports[fold] = report
+                if len(reports) == self._folds:
+                    self._merge(current, report.epoch)
+            await self._changed.wait_for(lambda: self._is_decided(group, attempt, report))
+            current = self._groups[group]
+            return current.assignment.attempt == attempt and not current.is_over
 
-    def _merge(self, progress: _Progress, epoch: int) -> None:
-        """Tell of an epoch that all folds have said; each says its epochs in order."""
-        said = progress.reports.pop(epoch)
-        merged = mean_over_folds([said[fold] for fold in range(self._folds)])
-        progress.epoch = epoch
-        progress.failed = merged["state"] == "failed"
-        progress.merged.append(merged)
-        progress.attempts.clear()  # it gets on
-        progress.complaints.clear()
+    def _merge(self, attempt: _Attempt, epoch: int) -> None:
+        """Make one result of an epoch that all folds have reported; each reports in order."""
+        reports = attempt.reports.pop(epoch)
+        result = merge_reports([reports[fold] for fold in range(self._folds)])
+        attempt.epoch = epoch
+        attempt.failed = result["state"] == "failed"
+        attempt.results.append(result)
+        attempt.starts.clear()  # it gets on
+        attempt.failures.clear()
         self._changed.notify_all()
 
-    def _answered(self, group: str, token: int, report: FoldReport) -> bool:
-        progress = self._groups[group]
-        if progress.assignment.token != token or progress.failed:
+    def _is_decided(self, group: str, attempt: int, report: ValidationReport) -> bool:
+        current = self._groups[group]
+        if current.assignment.attempt != attempt or current.is_over:
             return True
-        if report.epoch not in self._milestones or report.state != "running":
+        if report.epoch not in self._rungs or report.state != "running":
             return True
-        return self._passed.get(progress.assignment.number, 0) >= report.epoch
+        return self._promoted.get(current.trial_name, 0) >= report.epoch
 
-    async def pass_milestone(self, number: int, epoch: int) -> None:
-        """Let trial `number` train on past `epoch`."""
+    async def promote(self, trial: str, epoch: int) -> None:
+        """Let a trial train on past the rung at `epoch`."""
         async with self._changed:
-            self._passed[number] = max(epoch, self._passed.get(number, 0))
+            self._promoted[trial] = max(epoch, self._promoted.get(trial, 0))
             self._changed.notify_all()
 
-    async def result(self, group: str, token: int, index: int) -> dict[str, Any]:
-        """Wait for the result number `index`, from 0, of all folds of an assignment.
+    async def stop_trial(self, trial: str) -> None:
+        """End a trial for its folds, which wait for the next; the group keeps its workers."""
+        async with self._changed:
+            for attempt in self._groups.values():
+                attempt.stopped |= attempt.trial_name == trial
+            self._changed.notify_all()
+
+    async def result(self, group: str, attempt: int, index: int) -> dict[str, Any]:
+        """Wait for the result number `index`, from 0, of all folds of an attempt.
 
         Raises:
             LostTrialError: its workers were started too often.
         """
-        progress = self._groups[group]
-        assert progress.assignment.token == token
+        current = self._groups[group]
+        assert current.assignment.attempt == attempt
         async with self._changed:
             await self._changed.wait_for(
                 lambda: (
-                    len(progress.merged) > index
-                    or max(progress.attempts.values(), default=0) > ATTEMPTS
+                    len(current.results) > index
+                    or max(current.starts.values(), default=0) > MOST_STARTS
                 )
             )
-            if len(progress.merged) > index:
-                return progress.merged[index]
+            if len(current.results) > index:
+                return current.results[index]
         raise LostTrialError(
-            f"workers of trial {progress.assignment.number} died {ATTEMPTS} times at one epoch"
+            f"workers of {current.trial_name} died {MOST_STARTS} times at one epoch"
         )
 
 
-def mean_over_folds(reports: Sequence[FoldReport]) -> dict[str, Any]:
-    """Return what Tune hears of a trial from what its folds say of the same epoch.
+def merge_reports(reports: Sequence[ValidationReport]) -> dict[str, Any]:
+    """Return the result of a trial from what its folds report of the same epoch.
 
     If a fold failed, so has the trial, and there is no `value`.
     """
-    merged: dict[str, Any] = {
+    result: dict[str, Any] = {
         "epoch": reports[0].epoch,
         "state": reports[0].state,
         "reason": "",
     }
     for fold, report in enumerate(reports):
-        merged[f"{fold_name(fold)}/value"] = report.value
+        result[f"{fold_name(fold)}/value"] = report.value
         for name, score in report.scores.items():
-            merged[f"{fold_name(fold)}/{name}"] = score
+            result[f"{fold_name(fold)}/{name}"] = score
     failed = [f"fold {f}: {r.reason}" for f, r in enumerate(reports) if r.state == "failed"]
     if failed:
-        return {**merged, "state": "failed", "reason": "; ".join(failed)}
-    merged["value"] = float(np.mean([report.value for report in reports]))
+        return {**result, "state": "failed", "reason": "; ".join(failed)}
+    result["value"] = mean_over_folds([report.value for report in reports])
     for name in reports[0].scores:
-        merged[name] = float(np.mean([report.scores[name] for report in reports]))
-    return merged
+        result[name] = mean_over_folds([report.scores[name] for report in reports])
+    return result

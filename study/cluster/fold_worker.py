@@ -5,24 +5,24 @@ imports little, and `run_folds` the rest when it starts.
 """
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayError
 
-from study.cluster.coordinator import CLOSED, Assignment
-from study.config.schema import Study
 from study.errors import StudyFailedError
-from study.ledger.ledger import Ledger, fold_name, trial_name
+from study.ledger.ledger import Ledger
 from study.search.plan import Plan
+from study.search.trial import FoldAddress, Trial
 from study.storage.folder import Folder, open_folder
 from study.storage.locks import fold_of_run
 
 if TYPE_CHECKING:
     from study.data.samples import Samples
     from study.data.splits import Fold
-    from study.training.validation_report import FoldReport
+    from study.training.validation_report import ValidationReport
 
 # Numbers of glibc's malloc.h, and what `man mallopt` allows at most for the second.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -34,79 +34,87 @@ REASON_LENGTH = 300
 
 
 @dataclass(frozen=True)
-class TrialJob:
-    """What all trials of a study share.
+class WorkerContext:
+    """What the workers of all trials of a study share.
 
     Attributes:
-        study: the study.
+        study: the study's name.
+        num_folds: folds of each trial.
         plan: resources of each fold.
         outputs: path or URI of the folder of all results.
         run: names the run that this is part of; see `study.storage.locks`.
-        milestones: epochs at which the search may stop a trial.
+        rungs: epochs at which the search may stop a trial.
         samples: the dataset, one copy on each node.
         folds: the folds' sample indices, by protocol.
-        desk: hands out trials and hears of them; see `study.cluster.coordinator`.
+        coordinator: assigns trials and takes reports; see `study.cluster.coordinator`.
     """
 
-    study: Study
+    study: str
+    num_folds: int
     plan: Plan
     outputs: str
     run: str
-    milestones: frozenset[int]
+    rungs: tuple[int, ...]
     samples: "ray.ObjectRef"
     folds: "ray.ObjectRef"
-    desk: "ray.actor.ActorHandle"
+    coordinator: "ray.actor.ActorHandle"
 
     @property
     def results(self) -> Folder:
         """The study's results folder."""
-        return open_folder(self.outputs).folder(self.study.name)
+        return open_folder(self.outputs).folder(self.study)
 
 
 class _StoppedError(Exception):
-    """The trial was stopped, or given to other workers."""
+    """The trial was stopped, or assigned to other workers."""
 
 
 def run_folds(config: dict[str, Any]) -> None:
     """Train the fold of this worker's rank of one trial after the other.
 
-    The loop that Ray Train runs; `config` holds the `job` and the name of the `group`.
+    The loop that Ray Train runs; `config` holds the `context` and the name of the `group`.
     """
     import torch
     from ray import train
 
-    job: TrialJob = config["job"]
+    context: WorkerContext = config["context"]
     group, fold = config["group"], train.get_context().get_world_rank()
-    torch.set_num_threads(job.plan.threads)
+    torch.set_num_threads(context.plan.threads)
     _keep_freed_memory()
-    samples, folds = ray.get(job.samples), ray.get(job.folds)
-    token = 0
+    samples, folds = ray.get(context.samples), ray.get(context.folds)
+    attempt = 0
     while True:
-        assignment = ray.get(job.desk.take.remote(group, fold, token))
-        token = assignment.token
-        if token == CLOSED:
+        assignment = ray.get(context.coordinator.next_assignment.remote(group, fold, attempt))
+        attempt, trial = assignment.attempt, assignment.trial
+        if trial is None:
             return
-        place = f"{trial_name(assignment.number)}/{fold_name(fold)}"
+        address = trial.folds[fold]
+        outputs = open_folder(context.outputs)
+
+        def watch(report: "ValidationReport", attempt: int = attempt) -> None:
+            if not ray.get(context.coordinator.report.remote(group, attempt, fold, report)):
+                raise _StoppedError
+
         try:
-            with fold_of_run(open_folder(job.outputs), job.study.name, job.run, place):
-                _train(job, group, fold, assignment, samples, folds)
+            with fold_of_run(outputs, context.study, context.run, address.path):
+                _train(context, trial, address, samples, folds[trial.protocol][fold], watch)
         except _StoppedError:
             continue
         except RayError:
             raise  # the cluster's own trouble, which it mends
         except Exception as error:
             # A fresh process tries again, a few times: this one may be broken.
-            complaint = job.desk.complain.remote(
-                group, token, fold, reason_of(error), blocked=isinstance(error, BLOCKING)
+            reported = context.coordinator.report_failure.remote(
+                group, attempt, fold, reason_of(error), blocked=isinstance(error, BLOCKING)
             )
-            ray.get(complaint)
+            ray.get(reported)
             raise
 
 
 def reason_of(error: Exception) -> str:
     """Return what went wrong in one line, short enough for a table."""
-    said = " ".join(str(error).split())
-    return f"{type(error).__name__}: {said}"[:REASON_LENGTH] if said else type(error).__name__
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:REASON_LENGTH] if text else type(error).__name__
 
 
 def _keep_freed_memory() -> None:
@@ -118,44 +126,31 @@ def _keep_freed_memory() -> None:
 
 
 def _train(
-    job: TrialJob,
-    group: str,
-    fold: int,
-    assignment: Assignment,
+    context: WorkerContext,
+    trial: Trial,
+    address: FoldAddress,
     samples: "Samples",
-    folds: "dict[str, tuple[Fold, ...]]",
+    fold: "Fold",
+    watch: Callable[["ValidationReport"], None],
 ) -> None:
     """Train one fold of one trial.
 
     Raises:
         _StoppedError: it was stopped on the way.
     """
-    from study.config.study_file import configure
     from study.training.events import FoldWriter
     from study.training.fold import FoldTask, train_fold
 
-    results = job.results
-    study = configure(job.study, assignment.parameters)
-    place = f"{trial_name(assignment.number)}/{fold_name(fold)}"
-
-    def watch(report: "FoldReport") -> None:
-        if not ray.get(job.desk.report.remote(group, assignment.token, fold, report)):
-            raise _StoppedError
-
-    writer = FoldWriter(results.folder(f"tensorboard/{place}"))
+    results = context.results
+    device = "cuda" if context.plan.gpu else "cpu"
+    writer = FoldWriter(results.folder(f"tensorboard/{address.path}"))
     try:
         train_fold(
-            FoldTask(
-                study=study,
-                trial=trial_name(assignment.number),
-                fold=fold,
-                milestones=job.milestones,
-                device="cuda" if job.plan.gpu else "cpu",
-            ),
+            FoldTask(trial.config, address, context.rungs, device),
             samples,
-            folds[study.split.protocol][fold],
+            fold,
             Ledger(results.folder("ledger")),
-            results.folder(f"checkpoints/{place}"),
+            results.folder(f"checkpoints/{address.path}"),
             watch,
             writer,
         )

@@ -5,79 +5,90 @@ from types import SimpleNamespace
 from typing import Any
 
 from ray import tune
-from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
+from study.cluster.ray_internals import forget_trial, pending_trials
 from study.cluster.search_state import SearchState
-from study.ledger.ledger import TrialRecord
-from study.search.sources import TWIN
+from study.config.schema import StoppingSettings
+from study.search.rungs import rungs
+from study.search.trial import Trial, TrialRecord
 
 
-class MilestoneScheduler(AsyncHyperBandScheduler):
+class RungScheduler(AsyncHyperBandScheduler):
     """ASHA with epochs as its clock, that knows the rungs of trials that ended before.
 
-    A trial with a failed fold is stopped, and enters no rung. Folds wait at a
-    milestone; they are let through when the trial may go on.
+    A trial with a failed fold is stopped, and enters no rung. Folds wait at a rung until
+    the coordinator has the decision.
     """
 
-    def __init__(self, state: SearchState, epochs: frozenset[int], desk: Any) -> None:
-        study, stopping = state.study, state.study.search.stopping
-        last = max(study.epochs(number) for number in range(study.search.trials))
+    def __init__(
+        self, state: SearchState, stopping: StoppingSettings | None, coordinator: Any
+    ) -> None:
+        last = state.source.longest
+        self._rungs = rungs(stopping, last)
         super().__init__(
             time_attr="epoch",
             metric="value",
             mode="max",
             max_t=last,
-            grace_period=min(stopping.grace_epochs, last) if stopping else last,
+            grace_period=self._rungs[0] if self._rungs else last,
             reduction_factor=stopping.reduction if stopping else 2,
         )
-        self._state, self._milestones, self._desk = state, epochs, desk
-        known = [*state.ended.values(), *state.repaired.values()]
-        for record in sorted(known, key=lambda record: record.arrival):
-            if record.number < TWIN:
+        self._state, self._coordinator = state, coordinator
+        records = [*state.ended.values(), *state.incomplete.values()]
+        for record in sorted(records, key=lambda record: record.completion_order):
+            if not record.trial.is_repetition:
                 self._enter_rungs(record)
 
     def _enter_rungs(self, record: TrialRecord) -> None:
-        trial = SimpleNamespace(trial_id=record.name)
-        self.on_trial_add(None, trial)
+        entered = SimpleNamespace(trial_id=record.name)
+        self.on_trial_add(None, entered)
         for epoch, value in record.values:
-            super().on_trial_result(None, trial, {"epoch": epoch, "value": value})
+            super().on_trial_result(None, entered, {"epoch": epoch, "value": value})
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """See `TrialScheduler.on_trial_result`."""
-        number, epoch = self._state.numbers[trial.trial_id], result["epoch"]
+        ours = self._state.running[trial.trial_id]
+        decision = self._decide(ours, tune_controller, trial, result)
+        if decision == TrialScheduler.STOP:
+            self._coordinator.stop_trial.remote(ours.name)
+        elif result["epoch"] in self._rungs:
+            self._coordinator.promote.remote(ours.name, result["epoch"])
+        return decision
+
+    def _decide(self, ours: Trial, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Decide whether a trial goes on; where the search stops it, remember at which epoch."""
+        epoch = result["epoch"]
         if not math.isfinite(result.get("value", math.nan)):
             return str(TrialScheduler.STOP)
-        if number >= TWIN:  # its values are of other samples: it is compared with nothing
-            self._desk.pass_milestone.remote(number, epoch)
+        if ours.is_repetition:  # its values are of other samples: it is compared with nothing
             return str(TrialScheduler.CONTINUE)
-        if number in self._state.repaired:
-            decision = self._as_before(number, epoch)
+        if ours.name in self._state.incomplete:
+            decision = self._as_before(self._state.incomplete[ours.name], epoch)
         else:
             decision = str(super().on_trial_result(tune_controller, trial, result))
         if result["state"] == "completed":  # it ends by itself; a stop would only cut it off
             return str(TrialScheduler.CONTINUE)
-        if epoch in self._milestones:
-            if decision == TrialScheduler.STOP:
-                self._state.stopped[number] = epoch
-            else:
-                self._desk.pass_milestone.remote(number, epoch)
+        if epoch in self._rungs and decision == TrialScheduler.STOP:
+            self._state.stopped[ours.name] = epoch
         return decision
 
-    def _as_before(self, number: int, epoch: int) -> str:
+    def _as_before(self, record: TrialRecord, epoch: int) -> str:
         """Decide on a trial that has ended once as it was decided then."""
-        record = self._state.repaired[number]
         is_end = record.state == "pruned" and epoch >= record.values[-1][0]
         return str(TrialScheduler.STOP if is_end else TrialScheduler.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """See `TrialScheduler`; Tune's own looks through all trials that there ever were."""
-        pending = [t for t in tune_controller.get_live_trials() if t.status == Trial.PENDING]
-        return min(pending, key=lambda t: self._state.numbers[t.trial_id], default=None)
+        return min(
+            pending_trials(tune_controller),
+            key=lambda trial: self._state.running[trial.trial_id].order,
+            default=None,
+        )
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """See `TrialScheduler.on_trial_complete`; every rung was entered on the way."""
-        self._trial_info.pop(trial.trial_id, None)
+        forget_trial(self, trial.trial_id)
 
 
 class StopOnError(tune.Stopper):

@@ -1,14 +1,29 @@
 """What the parts of one driver's search share; the ledger is what outlives it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from study.config.schema import Study
-from study.ledger.ledger import Ledger, TrialRecord
-from study.ledger.trial_outcome import conclude
-from study.search.sources import History
+from study.ledger.ledger import Ledger
+from study.ledger.trial_outcome import finalize
+from study.search.sources import TrialSource
+from study.search.trial import Trial, TrialRecord
 from study.storage.folder import Folder
+
+
+class Observer(Protocol):
+    """Is told how a search goes."""
+
+    def on_result(self, trial: Trial, result: dict[str, Any]) -> None:
+        """Take what the folds of a trial report of an epoch."""
+        ...
+
+    def on_ended(self, record: TrialRecord) -> None:
+        """Take the record of a trial that ends."""
+        ...
+
+    def on_death(self, trial: Trial, reason: str, *, is_replaced: bool) -> None:
+        """Take why processes of a trial died, and whether others take their place."""
+        ...
 
 
 @dataclass
@@ -16,67 +31,58 @@ class SearchState:
     """What the search, the scheduler and the callback of one driver share.
 
     Attributes:
-        study: the study.
-        results: its results folder.
-        ended: records of ended trials by number.
-        repaired: records, by number, of ended trials of which folds are lost: they end as
+        source: where trials come from.
+        results: the study's results folder.
+        ended: records of ended trials by name.
+        incomplete: records, by name, of ended trials of which folds are lost: they end as
             they had.
-        numbers: trial number by Tune's own trial id.
-        parameters: searched settings by trial number.
-        stopped: epoch of an early stop by trial number.
-        failed: why a trial was given up, by number.
-        lost: numbers of trials that this run could not finish.
+        observer: is told how the search goes.
+        running: trials by Tune's own trial id.
+        stopped: epoch of an early stop by the trial's name.
+        failed: why a trial was given up, by name.
+        lost: names of trials that this run could not finish.
         errors: what keeps the study from going on.
-        history: what Optuna knows of the search.
-        on_result: called with a trial's number and what its folds report.
-        on_ended: called with the record of each trial that ends.
-        on_death: called with the number of a trial whose processes died, with the reason, and
-            whether others take their place.
     """
 
-    study: Study
+    source: TrialSource
     results: Folder
-    ended: dict[int, TrialRecord]
-    repaired: dict[int, TrialRecord]
-    on_result: Callable[[int, dict[str, Any]], None]
-    on_ended: Callable[[TrialRecord], None]
-    on_death: Callable[[int, str, bool], None]
-    numbers: dict[str, int] = field(default_factory=dict)
-    parameters: dict[int, dict[str, Any]] = field(default_factory=dict)
-    stopped: dict[int, int] = field(default_factory=dict)
-    failed: dict[int, str] = field(default_factory=dict)
-    lost: set[int] = field(default_factory=set)
+    ended: dict[str, TrialRecord]
+    incomplete: dict[str, TrialRecord]
+    observer: Observer
+    running: dict[str, Trial] = field(default_factory=dict)
+    stopped: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
     errors: list[Exception] = field(default_factory=list)
-    history: History = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.history = History(self.study)
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles what it is given; of this nothing is ever read back."""
         return {}
 
-    def conclude(self, number: int) -> None:
+    @property
+    def ledger(self) -> Ledger:
+        """The study's ledger."""
+        return Ledger(self.results.folder("ledger"))
+
+    def finalize(self, trial: Trial) -> None:
         """Write down how a trial ended, or that this run could not finish it.
 
         What goes wrong is kept for the end: Tune, which calls this, would wait for ever.
         """
         record = None
         try:
-            record = conclude(
-                Ledger(self.results.folder("ledger")),
+            record = finalize(
+                self.ledger,
                 self.results.folder("checkpoints"),
-                self.study,
-                number,
-                self.parameters[number],
-                self.stopped.get(number),
-                len(self.ended.keys() | self.repaired.keys()),
-                self.failed.get(number, ""),
+                trial,
+                self.stopped.get(trial.name),
+                len(self.ended.keys() | self.incomplete.keys()),
+                self.failed.get(trial.name, ""),
             )
         except Exception as error:
             self.errors.append(error)
         if record is None:
-            self.lost.add(number)
+            self.lost.add(trial.name)
         else:
-            self.ended[number] = record
-            self.on_ended(record)
+            self.ended[trial.name] = record
+            self.observer.on_ended(record)

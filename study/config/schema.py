@@ -5,19 +5,18 @@ the other and writes it back.
 """
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from models.settings import ModelSettings, TrainingSettings
+from study.config.samplers import SamplerName
 from study.config.search_space import Distribution, SpaceKey
-from study.data.settings import DatasetSettings
+from study.data.settings import DatasetSettings, SplitSettings
 from study.scores.settings import CompositionName, LatentForm, MetricName, ScoreSettings
 from study.settings import Settings
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-
-Protocol = Literal["paper", "kfold", "inter_patient"]
 
 
 def _plain_name(name: str) -> str:
@@ -35,33 +34,6 @@ def _whole_above_one(amount: float) -> float:
 Name = Annotated[str, AfterValidator(_plain_name)]
 CPUs = Annotated[float, Field(gt=0, le=1024)]
 GPUs = Annotated[float, Field(ge=0, le=1024), AfterValidator(_whole_above_one)]
-
-
-class SplitSettings(Settings):
-    """How samples are divided; see `study.data.splits`."""
-
-    protocol: Protocol = Field(
-        "paper", description="how training, validation and test samples are drawn"
-    )
-    beside: Protocol | None = Field(
-        None,
-        description="a second protocol, under which every system is trained as well, or the "
-        "best trial of a search",
-    )
-    folds: int = Field(5, ge=1, le=100, description="folds of every trial")
-
-    @model_validator(mode="after")
-    def _protocols_can_be_drawn(self) -> Self:
-        if self.beside == self.protocol:
-            raise ValueError(f"beside must be another protocol than {self.protocol}")
-        if "kfold" in self.protocols and self.folds < 2:
-            raise ValueError("protocol kfold needs folds >= 2")
-        return self
-
-    @property
-    def protocols(self) -> tuple[Protocol, ...]:
-        """The protocol, and the one beside it if there is one."""
-        return (self.protocol, self.beside) if self.beside else (self.protocol,)
 
 
 class MetricSettings(Settings):
@@ -94,6 +66,7 @@ class SearchSettings(Settings):
         description="trials that may run at a time; a trial is proposed from those that come "
         "this many before it, so that how many really run changes nothing",
     )
+    sampler: SamplerName = Field("tpe", description="search algorithm: what proposes trials")
     startup_trials: int = Field(
         10, ge=1, le=100_000, description="trials drawn at random before TPE"
     )
@@ -161,19 +134,8 @@ class Study(Settings):
         description="configurations by name, a trial of each in place of a search; what one does "
         "not say of its training and metric is said by the study",
     )
-    system: str = Field("", description="in what a trial stores: the system that it is")
     resources: ResourceSettings = ResourceSettings()
     seed: int = Field(0, ge=0, lt=2**63, description="decides everything that is random")
     provenance: dict[str, Any] | None = Field(
         None, description="versions and hashes of a stored study; not part of the request"
     )
-
-    def epochs(self, number: int) -> int:
-        """Return the epochs of trial `number`."""
-        return (self.system_of(number) or self).training.epochs
-
-    def system_of(self, number: int) -> SystemSettings | None:
-        """Return the system that trial `number` trains; None in a study that searches."""
-        if not self.systems:
-            return None
-        return list(self.systems.values())[number // len(self.split.protocols)]

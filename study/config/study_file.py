@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from models import MODELS, components_of
+from study.config.dotted_keys import assign, flatten, inner
 from study.config.error_messages import first_problem, nearest, shown
 from study.config.schema import Study
 from study.config.search_space import Distribution
@@ -76,7 +77,7 @@ def load_study(request: str, overrides: Sequence[str] = (), seed: int | None = N
     if seed is not None:
         assignments["seed"] = seed
     for key, value in assignments.items():
-        _assign(content, key, value)
+        _override(content, key, value)
     return check_study(content, str(path), assignments)
 
 
@@ -98,20 +99,6 @@ def check_study(
     return study
 
 
-def configure(study: Study, parameters: Mapping[str, Any]) -> Study:
-    """Return `study` with searched settings replaced, `parameters` by dotted key."""
-    content = study.model_dump(mode="json", by_alias=True)
-    if "system" in parameters:
-        chosen = content["systems"][parameters["system"]]
-        content |= {"model": chosen["model"], "training": chosen["training"]}
-        content["search"] |= {"metric": chosen["metric"], "trials": 1}
-    content["systems"] = {}
-    content["split"]["beside"] = None
-    for key, value in parameters.items():
-        _assign(content, key, value)
-    return check_study(content, "trial")
-
-
 def dump_study(study: Study) -> dict[str, Any]:
     """Return the study as plain values that `check_study` reads back as it was."""
     content = study.model_dump(mode="json", by_alias=True)
@@ -122,25 +109,12 @@ def dump_study(study: Study) -> dict[str, Any]:
     content["search"]["space"] = space
     if content["provenance"] is None:
         del content["provenance"]
-    if not content["system"]:
-        del content["system"]
     return content
 
 
 def to_yaml(content: Mapping[str, Any]) -> str:
     """Return `content` as YAML in its own order."""
     return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=False)
-
-
-def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by dotted key; lists stay values."""
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _locate(request: str) -> Path:
@@ -179,19 +153,16 @@ def read_assignment(override: str) -> tuple[str, Any]:
     return key, parse_yaml(text, f"--set {override}")
 
 
-def _assign(content: dict[str, Any], key: str, value: Any) -> None:
+def _override(content: dict[str, Any], key: str, value: Any) -> None:
     """Set a dotted key; all that follows `search.space.` is one key, and null removes it."""
-    in_space = key.startswith(SPACE)
-    path = ["search", "space", key.removeprefix(SPACE)] if in_space else key.split(".")
-    for part in path[:-1]:
-        inner = content.get(part)
-        if not isinstance(inner, dict):
-            inner = content[part] = {}
-        content = inner
-    if value is None and in_space:
-        content.pop(path[-1], None)
+    if not key.startswith(SPACE):
+        assign(content, key, value)
+        return
+    space = inner(content, ("search", "space"))
+    if value is None:
+        space.pop(key.removeprefix(SPACE), None)
     else:
-        content[path[-1]] = value
+        space[key.removeprefix(SPACE)] = value
 
 
 def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[str]:
@@ -255,7 +226,7 @@ def _unusable_values(base: dict[str, Any], space: Mapping[str, Distribution]) ->
     for values in [*((end,) for end in ends), *together]:
         trial = copy.deepcopy({**base, "search": {}})
         for key, value in values:
-            _assign(trial, key, value)
+            assign(trial, key, value)
         try:
             Study.model_validate(trial)
         except ValidationError as error:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import platformdirs
-
 from study.data.settings import (
     DatasetSettings,
     MitbihSettings,
@@ -17,11 +15,10 @@ from study.data.settings import (
     WaferSettings,
 )
 from study.errors import RequestError
+from study.storage.cache_folder import prepared_folder, user_cache
 
 if TYPE_CHECKING:
     from study.data.samples import Samples
-
-_USER_FOLDER = "beta-vaegan-study"
 
 
 @dataclass(frozen=True)
@@ -85,15 +82,7 @@ def dataset(name: str) -> Dataset:
 def data_folder(option: str | None) -> Path:
     """Return where datasets are: `option`, else STUDY_DATA_DIR, else a cache folder."""
     chosen = option or os.environ.get("STUDY_DATA_DIR")
-    return Path(chosen).expanduser() if chosen else _user_cache() / "data"
-
-
-def prepared_folder(option: Path | None = None) -> Path:
-    """Return where prepared samples are: `option`, else STUDY_CACHE_DIR, else the user's."""
-    if option is not None:
-        return option
-    chosen = os.environ.get("STUDY_CACHE_DIR")
-    return Path(chosen).expanduser() if chosen else _user_cache() / "prepared"
+    return Path(chosen).expanduser() if chosen else user_cache() / "data"
 
 
 def load(
@@ -129,7 +118,3 @@ def load(
     for name in ARRAYS:
         getattr(subset, name).setflags(write=False)
     return subset
-
-
-def _user_cache() -> Path:
-    return platformdirs.user_cache_path(_USER_FOLDER)

@@ -1,8 +1,8 @@
-"""Settings of every dataset: the `dataset` part of a study file."""
+"""Settings of every dataset and of its division: `dataset` and `split` of a study file."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from study.settings import Settings
 
@@ -115,3 +115,32 @@ DatasetSettings = Annotated[
     MitbihSettings | UcrSettings | WaferSettings | SyntheticSettings,
     Field(discriminator="name"),
 ]
+
+Protocol = Literal["paper", "kfold", "inter_patient"]
+
+
+class SplitSettings(Settings):
+    """How samples are divided; see `study.data.splits`."""
+
+    protocol: Protocol = Field(
+        "paper", description="how training, validation and test samples are drawn"
+    )
+    beside: Protocol | None = Field(
+        None,
+        description="a second protocol, under which every system is trained as well, or the "
+        "best trial of a search",
+    )
+    folds: int = Field(5, ge=1, le=100, description="folds of every trial")
+
+    @model_validator(mode="after")
+    def _protocols_can_be_drawn(self) -> Self:
+        if self.beside == self.protocol:
+            raise ValueError(f"beside must be another protocol than {self.protocol}")
+        if "kfold" in self.protocols and self.folds < 2:
+            raise ValueError("protocol kfold needs folds >= 2")
+        return self
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocol, and the one beside it if there is one."""
+        return (self.protocol, self.beside) if self.beside else (self.protocol,)

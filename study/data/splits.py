@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from study.config.schema import SplitSettings, Study
 from study.data.samples import Samples
+from study.data.settings import SplitSettings
 from study.errors import RequestError
 from study.randomness import stream_seed
 
@@ -65,13 +65,15 @@ def make_splits(samples: Samples, settings: SplitSettings, study_seed: int) -> S
     return Splits(settings.protocol, folds, _hash(settings.protocol, folds))
 
 
-def splits_of(samples: Samples, study: Study) -> dict[str, Splits]:
-    """Return the folds of every protocol of a study, by protocol."""
+def splits_by_protocol(
+    samples: Samples, settings: SplitSettings, study_seed: int
+) -> dict[str, Splits]:
+    """Return the folds of every protocol of a study."""
     return {
         protocol: make_splits(
-            samples, study.split.model_copy(update={"protocol": protocol}), study.seed
+            samples, settings.model_copy(update={"protocol": protocol}), study_seed
         )
-        for protocol in study.split.protocols
+        for protocol in settings.protocols
     }
 
 

@@ -185,7 +185,7 @@ def load_detector(
     if place.fold is not None:
         return Detector((read_fold(place, place.fold, composition, latent_form, device),))
     first = read_fold(place, 0, composition, latent_form, device)
-    others = range(1, first.study.split.folds)
+    others = range(1, first.config.split.folds)
     return Detector(
         (first, *(read_fold(place, k, composition, latent_form, device) for k in others))
     )

@@ -16,14 +16,14 @@ from pydantic import ValidationError
 
 from models import components_of
 from models.interface import Model, Shape
-from study.config.schema import Study
-from study.config.study_file import check_study
+from study.config.trial_config import TrialConfig
 from study.errors import RequestError
 from study.ledger import fold_files
-from study.ledger.ledger import TRIAL_NAME, FoldManifest, Ledger, fold_name
+from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.scores.components import CompositionError, Float, FoldErrors, Limits, SplitErrors
 from study.scores.compositions import FittedComposition, applicable, find_composition
 from study.scores.settings import CompositionName, LatentForm
+from study.search.trial import FoldAddress, fold_name, order_of
 from study.storage.folder import reach_folder
 from study.training.setup import build_model, scale_values, shared_tensor
 
@@ -40,7 +40,7 @@ class TrainedFold:
 
     Attributes:
         place: the fold's folder or URI.
-        study: the study with the trial's settings.
+        config: the trial's configuration.
         model: with the weights of the best validation epoch.
         scaling: limits of the fold's training samples; None where samples need none.
         composition: name of the composition.
@@ -50,7 +50,7 @@ class TrainedFold:
     """
 
     place: str
-    study: Study
+    config: TrialConfig
     model: Model
     scaling: Limits | None
     composition: CompositionName
@@ -112,7 +112,7 @@ def locate(location: str) -> Place:
         number = int(fold)
     else:
         trial, number = last, None
-    if not TRIAL_NAME.fullmatch(trial):
+    if order_of(trial) is None:
         raise RequestError(
             f"{location}: expected the folder of a trained fold, results/<study>/ledger/<trial>/"
             "fold-<k>, or of its trial, found another path: correct it"
@@ -140,24 +140,25 @@ def read_fold(
         RequestError: there is no such fold, it failed, or the composition does not fit it.
         DamagedError: a file is not what was committed.
     """
-    where = place.ledger.folder.locate(f"{place.trial}/{fold_name(number)}")
-    manifest = place.ledger.fold(place.trial, number)
+    address = FoldAddress(place.trial, number)
+    where = place.ledger.folder.locate(address.path)
+    manifest = place.ledger.fold(address)
     if manifest is None or manifest.state == "failed":
         found = "none" if manifest is None else f"one that failed: {manifest.reason}"
         raise RequestError(f"{where}: expected a trained fold, found {found}: choose another")
-    described = fold_files.read_json(place.ledger, manifest, fold_files.MODEL)
-    study = _study(described, where)
-    form = latent_form or study.search.metric.latent_form
-    name = composition or study.search.metric.composition
-    errors = _errors(place.ledger, manifest, study, described["latent_size"])
-    fitted, chosen, used_form = _fit(errors, study, name, form, where)
-    model = build_model(study, Shape(**described["shape"]), number, torch.device(device))
+    described = fold_files.read_json(place.ledger, manifest, MODEL)
+    config = _config(described, where)
+    form = latent_form or config.metric.latent_form
+    name = composition or config.metric.composition
+    errors = _errors(place.ledger, manifest, config, described["latent_size"])
+    fitted, chosen, used_form = _fit(errors, config, name, form, where)
+    model = build_model(config, Shape(**described["shape"]), number, torch.device(device))
     weights = place.ledger.read(manifest, fold_files.WEIGHTS)
     model.load_weights(safetensors.torch.load(weights))
     scaling = described["scaling"]
     return TrainedFold(
         place=where,
-        study=study,
+        config=config,
         model=model,
         scaling=None if scaling is None else Limits(**scaling),
         composition=chosen,
@@ -167,22 +168,24 @@ def read_fold(
     )
 
 
-def _study(described: dict[str, Any], where: str) -> Study:
+def _config(described: dict[str, Any], where: str) -> TrialConfig:
     try:
-        return check_study(described["study"], f"{where}/{fold_files.MODEL}")
-    except (KeyError, ValidationError) as error:
-        raise RequestError(f"{where}: holds no study ({type(error).__name__})") from None
+        # Older folds hold the whole study, with the trial's settings.
+        return TrialConfig.from_stored(described.get("config") or described["study"])
+    except (KeyError, TypeError, ValidationError) as error:
+        problem = type(error).__name__
+        raise RequestError(f"{where}/{MODEL}: holds no configuration ({problem})") from None
 
 
 def _errors(
-    ledger: Ledger, manifest: FoldManifest, study: Study, latent_size: int | None
+    ledger: Ledger, manifest: FoldManifest, config: TrialConfig, latent_size: int | None
 ) -> FoldErrors:
-    components = components_of(study.model)
+    components = components_of(config.model)
     return fold_files.read_errors(ledger, manifest, components, latent_size)[EPOCH_RULE]
 
 
 def _fit(
-    errors: FoldErrors, study: Study, name: str, form: str, where: str
+    errors: FoldErrors, config: TrialConfig, name: str, form: str, where: str
 ) -> tuple[FittedComposition, CompositionName, LatentForm | Literal[""]]:
     """Fit the composition `name` without test errors; see `study.scores.compositions`."""
     entry = find_composition(name)
@@ -191,12 +194,12 @@ def _fit(
     if chosen is None:
         raise RequestError(
             f"composition: {name} needs {', '.join(entry.components)}, of which "
-            f"{study.model.name} does not give all; it allows {', '.join(allowed)}"
+            f"{config.model.name} does not give all; it allows {', '.join(allowed)}"
         )
     known_form = latent_form_of(form)
     used: LatentForm | Literal[""] = known_form if entry.uses_latent else ""
     try:
-        return entry.fit(errors.for_fitting(), study.scores, used), chosen, used
+        return entry.fit(errors.for_fitting(), config.scores, used), chosen, used
     except CompositionError as error:
         raise RequestError(f"{where}: {name} cannot be fitted: {error}: choose another") from None
 

@@ -20,7 +20,6 @@ EPOCH_RULES = ("best_validation", "last")
 COMPONENTS = "components.parquet"
 TRAINING_COMPONENTS = "training_components.parquet"
 HISTORY = "history.parquet"
-MODEL = "model.json"
 WEIGHTS = "model.safetensors"
 TIMINGS = "timings.json"
 RECONSTRUCTIONS = "reconstructions.parquet"

@@ -8,23 +8,21 @@ how the trial ended; it is written when all that is known of the trial is commit
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
+from study.config.trial_config import TrialConfig
 from study.errors import StudyFailedError
+from study.search.trial import FOLD_NAME, FoldAddress, State, Trial, TrialRecord, order_of
 from study.storage.folder import Folder
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 TRIAL = "trial.json"
-TRIAL_NAME = re.compile(r"trial-\d{5,}")
-FOLD_NAME = re.compile(r"fold-(\d+)")
+MODEL = "model.json"
 FILE_NAME = re.compile(r"\w[\w.-]*")
-
-State = Literal["completed", "pruned", "failed"]
 
 
 class DamagedError(StudyFailedError):
@@ -53,46 +51,10 @@ class FoldManifest:
     last_epoch: int
     files: dict[str, str]
 
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """How a trial ended.
-
-    Attributes:
-        number: the trial's number, from 0, in the order of proposal.
-        parameters: searched settings by dotted key.
-        state: how it ended; a trial that failed is never best.
-        reason: why, if it did not complete.
-        values: validation epoch and the metric's mean over folds, in order.
-        arrival: how many trials had ended before it.
-    """
-
-    number: int
-    parameters: dict[str, Any]
-    state: State
-    reason: str
-    values: list[tuple[int, float]] = field(default_factory=list)
-    arrival: int = 0
-
     @property
-    def name(self) -> str:
-        """The trial's name, which is that of its folder."""
-        return trial_name(self.number)
-
-    @property
-    def best_value(self) -> float:
-        """The metric's mean over folds at its best epoch; nan if nothing was validated."""
-        return max((value for _, value in self.values), default=math.nan)
-
-
-def trial_name(number: int) -> str:
-    """Return the name of trial `number`."""
-    return f"trial-{number:05d}"
-
-
-def fold_name(number: int) -> str:
-    """Return the name of fold `number`."""
-    return f"fold-{number}"
+    def address(self) -> FoldAddress:
+        """Which fold it is."""
+        return FoldAddress(self.trial, self.fold)
 
 
 class Ledger:
@@ -107,29 +69,28 @@ class Ledger:
         Raises:
             ValueError: the fold is committed already.
         """
-        place = _place(manifest.trial, manifest.fold)
-        if self.folder.exists(f"{place}/{MANIFEST}"):
-            raise ValueError(f"{place} is committed already")
-        self.folder.write_all({f"{place}/{name}": content for name, content in files.items()})
-        digests = {name: _digest(content) for name, content in sorted(files.items())}
-        manifest = FoldManifest(**{**asdict(manifest), "files": digests})
-        self.folder.write(f"{place}/{MANIFEST}", _sealed(asdict(manifest)))
+        path = manifest.address.path
+        if self.folder.exists(f"{path}/{MANIFEST}"):
+            raise ValueError(f"{path} is committed already")
+        self.folder.write_all({f"{path}/{name}": content for name, content in files.items()})
+        digests = {name: sha256(content) for name, content in sorted(files.items())}
+        manifest = replace(manifest, files=digests)
+        self.folder.write(f"{path}/{MANIFEST}", _sealed(asdict(manifest)))
         return manifest
 
-    def fold(self, trial: str, fold: int) -> FoldManifest | None:
+    def fold(self, address: FoldAddress) -> FoldManifest | None:
         """Return a committed fold's manifest, or None if it is not committed.
 
         Raises:
             DamagedError: the manifest is not what was written.
         """
-        path = f"{_place(trial, fold)}/{MANIFEST}"
+        path = f"{address.path}/{MANIFEST}"
         content = self._sealed_file(path)
         if content is None:
             return None
         try:
             manifest = FoldManifest(**content)
-            of_this_place = (manifest.trial, manifest.fold) == (trial, fold)
-            if of_this_place and all(map(FILE_NAME.fullmatch, manifest.files)):
+            if manifest.address == address and all(map(FILE_NAME.fullmatch, manifest.files)):
                 return manifest
         except TypeError:
             pass
@@ -150,63 +111,91 @@ class Ledger:
         Raises:
             DamagedError: the file is missing or not what was committed.
         """
-        path = f"{_place(manifest.trial, manifest.fold)}/{name}"
+        path = f"{manifest.address.path}/{name}"
         try:
             content = self.folder.read(path)
         except FileNotFoundError:
             raise DamagedError(f"{self.folder.locate(path)} is missing") from None
-        if _digest(content) != manifest.files.get(name):
+        if sha256(content) != manifest.files.get(name):
             raise DamagedError(f"{self.folder.locate(path)} is not what was committed (sha256)")
         return content
 
     def record_trial(self, record: TrialRecord) -> None:
         """Write how a trial ended."""
-        self.folder.write(f"{record.name}/{TRIAL}", _sealed(asdict(record)))
+        content = {**vars(record), "trial": record.trial.to_dict()}
+        self.folder.write(f"{record.name}/{TRIAL}", _sealed(content))
 
-    def trial(self, number: int) -> TrialRecord | None:
-        """Return how trial `number` ended, or None if it has not.
+    def trial(self, name: str) -> TrialRecord | None:
+        """Return how a trial ended, or None if it has not.
 
         Raises:
             DamagedError: the record is not what was written.
         """
-        path = f"{trial_name(number)}/{TRIAL}"
+        path = f"{name}/{TRIAL}"
         content = self._sealed_file(path)
         if content is None:
             return None
         try:
             values = [(int(epoch), float(value)) for epoch, value in content.pop("values")]
-            record = TrialRecord(**content, values=values)
-            if record.number == number:
+            if "trial" in content:
+                trial = Trial.from_dict(content.pop("trial"))
+            else:
+                older = self._older_trial(name, content)
+                if older is None:
+                    return None
+                trial = older
+            record = TrialRecord(trial, **content, values=values)
+            if record.name == name:
                 return record
         except (KeyError, TypeError, ValueError):
             pass
         raise DamagedError(f"{self.folder.locate(path)} is no record of this trial")
 
     def trials(self) -> list[TrialRecord]:
-        """Return how every ended trial ended, by number."""
-        records = [self.trial(number) for number in self.numbers()]
+        """Return how every ended trial ended, in the order of their names."""
+        records = [self.trial(name) for name in self.names()]
         return [record for record in records if record is not None]
 
-    def numbers(self) -> list[int]:
-        """Return the numbers of the trials that have a folder, in order."""
-        return sorted(
-            int(name.removeprefix("trial-"))
-            for name in self.folder.names()
-            if TRIAL_NAME.fullmatch(name)
-        )
+    def names(self) -> list[str]:
+        """Return the names of the trials that have a folder: by number, repetitions last."""
+        orders = {name: order_of(name) for name in self.folder.names()}
+        trials = {name: order for name, order in orders.items() if order is not None}
+        return sorted(trials, key=trials.__getitem__)
 
-    def folds(self, trial: str) -> list[int]:
-        """Return the numbers of the folds of a trial that have a folder, in order."""
-        found = map(FOLD_NAME.fullmatch, self.folder.names(trial))
-        return sorted(int(match[1]) for match in found if match)
+    def folds(self, trial: str) -> list[FoldAddress]:
+        """Return the folds of a trial that have a folder, in order."""
+        matches = map(FOLD_NAME.fullmatch, self.folder.names(trial))
+        return [FoldAddress(trial, fold) for fold in sorted(int(m[1]) for m in matches if m)]
 
-    def committed(self, trial: str) -> list[int]:
-        """Return the numbers of a trial's committed folds, in order."""
+    def committed(self, trial: str) -> list[FoldAddress]:
+        """Return the committed folds of a trial, in order."""
         return [
-            fold
-            for fold in self.folds(trial)
-            if self.folder.exists(f"{_place(trial, fold)}/{MANIFEST}")
+            address
+            for address in self.folds(trial)
+            if self.folder.exists(f"{address.path}/{MANIFEST}")
         ]
+
+    def _older_trial(self, name: str, content: dict[str, Any]) -> Trial | None:
+        """Read a trial from a record of the form before trials were stored whole.
+
+        Its configuration is taken from a fold. A failed trial has none there: it counts as
+        not ended.
+
+        Args:
+            name: the trial's name.
+            content: the record's, from which is removed what is of the older form.
+        """
+        content.pop("number")
+        parameters, order = content.pop("parameters"), content.pop("arrival")
+        content["completion_order"] = order
+        is_repetition, number = order_of(name) or (False, -1)
+        for address in self.committed(name):
+            manifest = self.fold(address)
+            if manifest is not None and MODEL in manifest.files:
+                study = json.loads(self.read(manifest, MODEL))["study"]
+                config, system = TrialConfig.from_stored(study), study.get("system", "")
+                return Trial(number, config, parameters, system, is_repetition)
+        return None
 
     def _sealed_file(self, path: str) -> dict[str, Any] | None:
         try:
@@ -216,22 +205,19 @@ class Ledger:
         return _unsealed(content, self.folder.locate(path))
 
 
-def promote(stage: Ledger, ledger: Ledger, manifest: FoldManifest) -> None:
+def promote(stage: Ledger, ledger: Ledger, manifest: FoldManifest) -> FoldManifest:
     """Commit to `ledger` what `stage` holds of a fold, under `manifest`'s state and reason."""
     files = {name: stage.read(manifest, name) for name in manifest.files}
-    ledger.commit_fold(manifest, files)
+    return ledger.commit_fold(manifest, files)
 
 
 def canonical_hash(content: Any) -> str:
     """Return the sha256 (hex) of plain values, whatever their order of keys."""
-    return _digest(json.dumps(content, sort_keys=True).encode())
+    return sha256(json.dumps(content, sort_keys=True).encode())
 
 
-def _place(trial: str, fold: int) -> str:
-    return f"{trial}/{fold_name(fold)}"
-
-
-def _digest(content: bytes) -> str:
+def sha256(content: bytes) -> str:
+    """Return the sha256 (hex) of `content`."""
     return hashlib.sha256(content).hexdigest()
 
 

@@ -7,15 +7,15 @@ it had. What is missing then is trained again: the ledger says what that is.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from study.config.schema import Study
-from study.ledger.ledger import TRIAL, DamagedError, Ledger, fold_name, trial_name
-from study.ledger.trial_outcome import STAGE_PREFIX, split_by_wholeness
+from study.ledger.ledger import TRIAL, DamagedError, Ledger
+from study.ledger.trial_outcome import STAGE_PREFIX, split_by_completeness
+from study.search.trial import FoldAddress
 from study.storage.folder import Folder
 
 DAMAGED = "damaged"
 
 
-def recover(results: Folder, study: Study) -> list[str]:
+def recover(results: Folder) -> list[str]:
     """Put aside what is damaged in a study's results folder; return a line on each.
 
     Every file of the ledger and every checkpoint is read. What is of no more use is
@@ -26,27 +26,27 @@ def recover(results: Folder, study: Study) -> list[str]:
     results.remove("tune")
     ledger = Ledger(results.folder("ledger"))
     lines = [*_damaged_trials(results, ledger), *_damaged_folds(results, ledger)]
-    for record in split_by_wholeness(ledger, study)[0]:
+    for record in split_by_completeness(ledger)[0]:
         results.remove(f"checkpoints/{record.name}")
     return [*lines, *_damaged_checkpoints(results)]
 
 
 def _damaged_trials(results: Folder, ledger: Ledger) -> Iterator[str]:
-    for number in ledger.numbers():
+    for name in ledger.names():
         try:
-            ledger.trial(number)
+            ledger.trial(name)
         except DamagedError as error:
-            aside = _put_aside(results, "ledger", f"{trial_name(number)}/{TRIAL}")
-            yield f"{error}; it is put aside as {aside} and told anew from the trial's folds"
+            aside = _put_aside(results, "ledger", f"{name}/{TRIAL}")
+            yield f"{error}; it is put aside as {aside} and made again from the trial's folds"
 
 
 def _damaged_folds(results: Folder, ledger: Ledger) -> Iterator[str]:
-    places = [(trial_name(n), f) for n in ledger.numbers() for f in ledger.folds(trial_name(n))]
+    addresses = [address for name in ledger.names() for address in ledger.folds(name)]
     with ThreadPoolExecutor() as readers:
-        problems = list(readers.map(lambda place: _problem(ledger, *place), places))
-    for (trial, fold), problem in zip(places, problems, strict=True):
+        problems = list(readers.map(lambda address: _problem(ledger, address), addresses))
+    for address, problem in zip(addresses, problems, strict=True):
         if problem:
-            aside = _put_aside(results, "ledger", f"{trial}/{fold_name(fold)}")
+            aside = _put_aside(results, "ledger", address.path)
             yield f"{problem}; the fold is put aside as {aside} and trained again"
 
 
@@ -80,16 +80,16 @@ def _staging_problem(folder: Folder) -> str:
         if name.startswith(STAGE_PREFIX):
             stage = Ledger(folder.folder(name))
             for trial in stage.folder.names():
-                number = next(iter(stage.folds(trial)), None)
-                if number is not None and (problem := _problem(stage, trial, number)):
+                address = next(iter(stage.folds(trial)), None)
+                if address is not None and (problem := _problem(stage, address)):
                     return problem
     return ""
 
 
-def _problem(ledger: Ledger, trial: str, fold: int) -> str:
+def _problem(ledger: Ledger, address: FoldAddress) -> str:
     """Return what is wrong with a fold; nothing is with one that is not committed."""
     try:
-        manifest = ledger.fold(trial, fold)
+        manifest = ledger.fold(address)
         if manifest is not None:
             ledger.verify(manifest)
     except DamagedError as error:

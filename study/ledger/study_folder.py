@@ -2,11 +2,14 @@
 
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from study.config.dotted_keys import flatten
 from study.config.schema import Study
-from study.config.study_file import check_study, dump_study, flatten, parse_yaml, to_yaml
+from study.config.study_file import check_study, dump_study, parse_yaml, to_yaml
+from study.data.leakage import Leakage
 from study.data.samples import Samples
 from study.data.splits import Splits, splits_table
 from study.errors import RequestError
@@ -35,21 +38,39 @@ def read_study(results: Folder) -> Study:
     return check_study(content, where)
 
 
-def stored_split_hash(results: Folder, study: Study) -> dict[str, str]:
-    """Return the hash of a stored study's folds by protocol.
+@dataclass(frozen=True)
+class SplitFacts:
+    """What the tables say of the folds of one protocol.
+
+    Attributes:
+        split_hash: sha256 (hex) of the protocol and of every index list.
+        leakage: what test samples share with training samples, by fold.
+    """
+
+    split_hash: str
+    leakage: tuple[Leakage, ...]
+
+
+def stored_split_facts(results: Folder, study: Study) -> dict[str, SplitFacts]:
+    """Return what a stored study says of its folds, by protocol.
 
     Raises:
-        RequestError: one is not there: the folder is of an older form.
+        RequestError: something is not there: the folder is of an older form.
     """
-    found = (study.provenance or {}).get("split_hash")
-    known = found if isinstance(found, Mapping) else {}
+    provenance = study.provenance or {}
+    facts: dict[str, SplitFacts] = {}
     for protocol in study.split.protocols:
-        if not isinstance(known.get(protocol), str):
-            raise RequestError(
-                f"{results.locate(STUDY)}: provenance.split_hash.{protocol} is missing; run the"
-                " study anew with --fresh"
+        try:
+            facts[protocol] = SplitFacts(
+                split_hash=str(provenance["split_hash"][protocol]),
+                leakage=tuple(Leakage(**fold) for fold in provenance["leakage"][protocol]),
             )
-    return dict(known)
+        except (KeyError, TypeError):
+            raise RequestError(
+                f"{results.locate(STUDY)}: provenance says nothing of the folds of {protocol}; run"
+                " the study again, which adds it and trains nothing twice"
+            ) from None
+    return facts
 
 
 def refuse_other_study(
@@ -63,26 +84,31 @@ def refuse_other_study(
     for key in sorted(before.keys() | now.keys()):
         if not key.startswith(CHANGEABLE) and before.get(key) != now.get(key):
             raise RequestError(
-                f"{results.locate(STUDY)}: {key} is {_said(before, key)} there and"
-                f" {_said(now, key)} now; use --fresh, another --output or another name"
+                f"{results.locate(STUDY)}: {key} is {_setting(before, key)} there and"
+                f" {_setting(now, key)} now; use --fresh, another --output or another name"
             )
-    known = stored.provenance or {}
+    provenance = stored.provenance or {}
     for key, value in _hashes(samples, splits).items():
-        if known.get(key) != value:
+        if provenance.get(key) != value:
             raise RequestError(
-                f"{results.locate(STUDY)}: {key} is {known.get(key)} there and {value} now: the"
-                " data changed; use --fresh or another --output"
+                f"{results.locate(STUDY)}: {key} is {provenance.get(key)} there and {value} now:"
+                " the data changed; use --fresh or another --output"
             )
 
 
 def write_study(
-    results: Folder, study: Study, samples: Samples, splits: Mapping[str, Splits]
+    results: Folder,
+    study: Study,
+    samples: Samples,
+    splits: Mapping[str, Splits],
+    facts: Mapping[str, SplitFacts],
 ) -> None:
-    """Write `study.yaml`, with versions and hashes, and `splits.parquet`."""
+    """Write `study.yaml`, with versions, hashes and leakage, and `splits.parquet`."""
     provenance = {
         "python": platform.python_version(),
         "versions": {name: version(name) for name in VERSIONED},
         **_hashes(samples, splits),
+        "leakage": {p: [vars(fold) for fold in each.leakage] for p, each in facts.items()},
     }
     content = dump_study(study.model_copy(update={"provenance": provenance}))
     results.write("splits.parquet", to_parquet(splits_table(samples, splits)))
@@ -105,5 +131,5 @@ def _hashes(samples: Samples, splits: Mapping[str, Splits]) -> dict[str, Any]:
     return {"samples_hash": samples.content_hash, "split_hash": split_hash}
 
 
-def _said(flat: Mapping[str, Any], key: str) -> str:
+def _setting(flat: Mapping[str, Any], key: str) -> str:
     return repr(flat[key]) if key in flat else "not set"

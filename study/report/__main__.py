@@ -16,14 +16,14 @@ def report(
     results: Annotated[str, typer.Argument(help="a study's folder, e.g. results/quickstart")],
 ) -> None:
     """Make the tables and the page of RESULTS again from its ledger."""
-    from study.ledger.study_folder import read_study, stored_split_hash
+    from study.ledger.study_folder import read_study, stored_split_facts
     from study.report.build import build_report
     from study.report.page.build import write_page
     from study.storage.folder import reach_folder
 
     folder = reach_folder(results)
     study = read_study(folder)
-    written = build_report(study, stored_split_hash(folder, study), folder)
+    written = build_report(study, stored_split_facts(folder, study), folder)
     if written is None:
         raise StudyFailedError(f"{folder.locate('ledger')}: no trial has scores yet")
     page = write_page(study, folder, written.tables)

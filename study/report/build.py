@@ -9,13 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from models import components_of
 from study.config.schema import Study
-from study.config.study_file import configure
 from study.data import DATASETS
 from study.errors import StudyFailedError
 from study.ledger import fold_files
-from study.ledger.ledger import DamagedError, FoldManifest, Ledger, TrialRecord
+from study.ledger.ledger import DamagedError, FoldManifest, Ledger
+from study.ledger.study_folder import SplitFacts
 from study.report.cache import FoldCache, fold_key
 from study.report.details import DETAIL_TABLES, detail_tables, detailed
 from study.report.epochs import FoldHistory
@@ -25,6 +24,7 @@ from study.report.parallel import Means, best_means, in_order
 from study.report.strata import FoldDetails
 from study.report.summary import summary_table
 from study.report.tables import TrialScores, scores_table, timing, timings_table
+from study.search.trial import TrialRecord
 from study.storage.folder import Folder
 
 ROWS_WORTH_PROCESSES = 400_000
@@ -54,7 +54,6 @@ class _Trial:
 
     Attributes:
         record: how it ended.
-        study: the study with the trial's settings.
         manifests: the commits of its folds, by fold.
         is_detailed: whether its decisions are told by stratum and prevalence.
         keys: `fold_key` by fold.
@@ -63,7 +62,6 @@ class _Trial:
     """
 
     record: TrialRecord
-    study: Study
     manifests: list[FoldManifest]
     is_detailed: bool
     keys: dict[int, str]
@@ -72,7 +70,7 @@ class _Trial:
 
 
 def build_report(
-    study: Study, split_hash: Mapping[str, str], results: Folder, means: Means | None = None
+    study: Study, splits: Mapping[str, SplitFacts], results: Folder, means: Means | None = None
 ) -> Report | None:
     """Write the study's tables from the ledger: scores, summary, timings, and `details`.
 
@@ -84,7 +82,7 @@ def build_report(
 
     Args:
         study: the study.
-        split_hash: of its folds, by protocol.
+        splits: hash and leakage of its folds, by protocol.
         results: the study's results folder.
         means: where to fit; None for the cluster that is connected, else processes on
             this machine's cores, and for little work no process but this.
@@ -101,8 +99,7 @@ def build_report(
         if not ended:
             return None
         with ThreadPoolExecutor() as readers:
-            told = detailed(study, ended)
-            read = partial(_read_trial, _without_space(study), ledger, cache, told)
+            read = partial(_read_trial, ledger, cache, detailed(ended))
             trials = list(readers.map(read, ended))
         details = _Details([], [], [])
         scored = list(_scored(ledger, cache, trials, means, details))
@@ -110,7 +107,7 @@ def build_report(
         raise StudyFailedError(
             f"{error}; run the study again, which puts it aside and trains the fold again"
         ) from None
-    scores = scores_table(split_hash, scored)
+    scores = scores_table(splits, scored)
     timings = timings_table([row for trial in trials for row in trial.timings])
     del scored, trials
     summary = summary_table(scores)
@@ -121,7 +118,7 @@ def build_report(
     for name in DETAIL_TABLES - tables.keys():
         results.remove(f"{name}.parquet")
     files = [f"{name}.parquet" for name in tables]
-    if study.systems:
+    if any(record.trial.system for record in ended):
         from study.report.paper.build import Tables, write_paper_report
 
         given = Tables(scores, summary, tables["epochs"], tables["measures"])
@@ -148,21 +145,18 @@ class _Details:
 
 
 def _read_trial(
-    study: Study, ledger: Ledger, cache: FoldCache, told: Set[str], record: TrialRecord
+    ledger: Ledger, cache: FoldCache, in_detail: Set[str], record: TrialRecord
 ) -> _Trial:
     """Return what is known of a trial; what its kept scores were made from is sound."""
     manifests = []
-    for fold in range(study.split.folds):
-        manifest = ledger.fold(record.name, fold)
+    for address in record.trial.folds:
+        manifest = ledger.fold(address)
         if manifest is None:
-            raise DamagedError(f"{ledger.folder.locate(record.name)}: fold {fold} is missing")
+            location = ledger.folder.locate(record.name)
+            raise DamagedError(f"{location}: fold {address.fold} is missing")
         manifests.append(manifest)
-    trial_study = configure(study, record.parameters)
-    components = components_of(trial_study.model)
-    keys = {
-        m.fold: fold_key(m, components, trial_study.scores, _left_out(study)) for m in manifests
-    }
-    is_detailed = record.name in told
+    keys = {m.fold: fold_key(m, record.trial.config, _left_out(record)) for m in manifests}
+    is_detailed = record.name in in_detail
     kept = cache.read(record.name, keys, detailed=is_detailed)
     for manifest in manifests:
         for name in READ_FILES if manifest.fold in kept else ():
@@ -171,7 +165,7 @@ def _read_trial(
         timing(manifest, fold_files.read_json(ledger, manifest, fold_files.TIMINGS))
         for manifest in manifests
     ]
-    return _Trial(record, trial_study, manifests, is_detailed, keys, kept, timings)
+    return _Trial(record, manifests, is_detailed, keys, kept, timings)
 
 
 def _scored(
@@ -186,9 +180,8 @@ def _scored(
         ScoreTask(
             ledger,
             manifest,
-            components_of(trial.study.model),
-            trial.study.scores,
-            left_out=_left_out(trial.study),
+            trial.record.trial.config,
+            left_out=_left_out(trial.record),
             detailed=trial.is_detailed,
         )
         for trial in trials
@@ -206,20 +199,14 @@ def _scored(
         for m in trial.manifests if trial.is_detailed else ():
             found = folds[m.fold].details
             assert found is not None
-            details.add(FoldHistory.read(trial.study, ledger, m), found)
+            details.add(FoldHistory.read(trial.record.trial, ledger, m), found)
         scores = pa.concat_tables([folds[m.fold].scores for m in trial.manifests]).combine_chunks()
-        yield TrialScores(trial.record, trial.study, trial.manifests, scores)
+        yield TrialScores(trial.record, trial.manifests, scores)
     next(fitted, None)  # lets go of what computed
 
 
-def _without_space(study: Study) -> Study:
-    """Return a study that searches nothing: ends of a space take long to check each time."""
-    search = study.search.model_copy(update={"space": {}})
-    return study.model_copy(update={"search": search})
-
-
-def _left_out(study: Study) -> tuple[str, ...]:
-    return DATASETS[study.dataset.name].left_out
+def _left_out(record: TrialRecord) -> tuple[str, ...]:
+    return DATASETS[record.trial.config.dataset.name].left_out
 
 
 def _work(tasks: Sequence[ScoreTask]) -> float:

@@ -11,16 +11,17 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
 
+from study.config.trial_config import TrialConfig
 from study.ledger.ledger import FoldManifest, canonical_hash
 from study.report.fold_scores import SCHEMA, FoldScores
 from study.report.strata import PREVALENCE_SCHEMA, STRATA_SCHEMA, FoldDetails
-from study.scores.settings import ScoreSettings
 from study.storage.folder import Folder
 
 FOLDER = "score_cache"
@@ -119,22 +120,16 @@ class FoldCache:
         self._scores.write(trial, keys, {f: each.scores for f, each in folds.items()})
 
 
-def fold_key(
-    manifest: FoldManifest,
-    components: Sequence[str],
-    settings: ScoreSettings,
-    left_out: Sequence[str],
-) -> str:
+def fold_key(manifest: FoldManifest, config: TrialConfig, left_out: Sequence[str]) -> str:
     """Return the sha256 (hex) of what decides a fold's scores.
 
     Args:
         manifest: holds the sha256 of the fold's errors.
-        components: names of the model's error components.
-        settings: how compositions are fitted.
+        config: says which components its model has, and how compositions are fitted.
         left_out: kinds of samples that details leave out.
     """
-    asked = settings.model_dump(mode="json")
-    return canonical_hash([scoring(), vars(manifest), list(components), asked, list(left_out)])
+    asked = [config.model.model_dump(mode="json"), config.scores.model_dump(mode="json")]
+    return canonical_hash([scoring(), asdict(manifest), asked, list(left_out)])
 
 
 @cache

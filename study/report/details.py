@@ -11,13 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from study.config.schema import Study
-from study.ledger.ledger import TrialRecord
 from study.randomness import stream_seed
 from study.report.comparisons import comparisons_table
 from study.report.epochs import KEYS, FoldHistory, epochs_table, measures_table
 from study.report.patients import patient_intervals
 from study.report.protocols import protocol_differences
-from study.search.sources import TWIN
+from study.search.trial import TrialRecord
 
 BEST_TRIALS = 20
 DETAIL_TABLES = frozenset(
@@ -26,18 +25,20 @@ DETAIL_TABLES = frozenset(
 _OF_TRIAL = tuple(name for name in KEYS if name != "fold")
 
 
-def detailed(study: Study, records: Iterable[TrialRecord]) -> set[str]:
-    """Return the names of the trials that are told in detail.
+def detailed(records: Iterable[TrialRecord]) -> set[str]:
+    """Return the names of the trials that are reported in detail.
 
-    All of a study of systems; of a search the best completed ones, by validation, and twins.
+    All systems; of a search the best completed trials, by validation, and repetitions.
     """
-    if study.systems:
-        return {record.name for record in records}
-    completed = [record for record in records if record.state == "completed"]
-    best = sorted(completed, key=lambda record: (-record.best_value, record.number))
-    twins = {record.name for record in completed if record.number >= TWIN}
-    searched = [record.name for record in best if record.number < TWIN]
-    return {*searched[:BEST_TRIALS], *twins}
+    always, searched = [], []
+    for record in records:
+        completed = record.state == "completed"
+        if record.trial.system or (completed and record.trial.is_repetition):
+            always.append(record.name)
+        elif completed:
+            searched.append(record)
+    best = sorted(searched, key=lambda record: (-record.best_value, record.trial.number))
+    return {*always, *(record.name for record in best[:BEST_TRIALS])}
 
 
 def detail_tables(

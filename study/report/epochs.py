@@ -6,10 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from study.config.schema import Study
 from study.ledger.fold_files import EPOCH_RULES, read_history
 from study.ledger.ledger import FoldManifest, Ledger
 from study.report.tables import column
+from study.search.trial import Trial
 from study.training.measures.running_mean import running_mean
 
 KEYS = ("study", "dataset", "protocol", "model", "system", "trial", "fold")
@@ -33,14 +33,14 @@ class FoldHistory:
     rows: Sequence[Mapping[str, Any]]
 
     @classmethod
-    def read(cls, study: Study, ledger: Ledger, manifest: FoldManifest) -> "FoldHistory":
-        """Read a committed fold of a trial whose settings `study` has."""
+    def read(cls, trial: Trial, ledger: Ledger, manifest: FoldManifest) -> "FoldHistory":
+        """Read a committed fold of a trial."""
         keys = {
-            "study": study.name,
-            "dataset": study.dataset.name,
-            "protocol": study.split.protocol,
-            "model": study.model.name,
-            "system": study.system,
+            "study": trial.config.study,
+            "dataset": trial.config.dataset.name,
+            "protocol": trial.protocol,
+            "model": trial.config.model.name,
+            "system": trial.system,
             "trial": manifest.trial,
             "fold": manifest.fold,
         }

@@ -8,15 +8,15 @@ from typing import get_type_hints
 import numpy as np
 import pyarrow as pa
 
-from study.data.leakage import Leakage
+from models import components_of
+from study.config.trial_config import TrialConfig
 from study.ledger import fold_files
-from study.ledger.ledger import FoldManifest, Ledger
+from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.report.strata import FoldDecisions, FoldDetails, TestSamples, fold_details
 from study.scores.components import FoldErrors, SplitErrors
 from study.scores.evaluation import Evaluated, ScoreRow, evaluate_compositions
-from study.scores.settings import ScoreSettings
 
-READ_FILES = (fold_files.COMPONENTS, fold_files.TRAINING_COMPONENTS, fold_files.MODEL)
+READ_FILES = (fold_files.COMPONENTS, fold_files.TRAINING_COMPONENTS, MODEL)
 """Files of a committed fold that its scores are made from."""
 
 _TYPES = {float: pa.float64(), int: pa.int64()}
@@ -34,15 +34,13 @@ def _schema() -> pa.Schema:
             ),
             ("num_training", pa.int64()),
             ("beta_unscaled", pa.float64()),
-            *((f"test_{field.name}", pa.int64()) for field in fields(Leakage)),
         ]
     )
 
 
 SCHEMA = _schema()
-"""Columns of a fold's scores: its number, the epoch rule, all of `ScoreRow`, the number
-of training samples, beta times length times channels (null where there is no beta), and
-how many test samples share something with training."""
+"""Columns of a fold's scores: its number, the epoch rule, all of `ScoreRow`, the number of
+training samples, and beta times length times channels (null where there is no beta)."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +50,14 @@ class ScoreTask:
     Attributes:
         ledger: where the fold is.
         manifest: its commit.
-        components: names of the model's error components.
-        settings: how compositions are fitted.
+        config: the trial's configuration.
         left_out: kinds of samples to leave out of further metrics, one at a time.
         detailed: whether decisions are to be told by stratum and prevalence.
     """
 
     ledger: Ledger
     manifest: FoldManifest
-    components: tuple[str, ...]
-    settings: ScoreSettings
+    config: TrialConfig
     left_out: tuple[str, ...]
     detailed: bool
 
@@ -88,19 +84,21 @@ def score_fold(task: ScoreTask) -> FoldScores:
         DamagedError: a file of the fold is not what was committed.
     """
     ledger, manifest = task.ledger, task.manifest
-    described = fold_files.read_json(ledger, manifest, fold_files.MODEL)
-    errors = fold_files.read_errors(ledger, manifest, task.components, described["latent_size"])
-    model, shape = described["study"]["model"], described["shape"]
-    beta = model.get("encoder", model).get("beta")
+    described = fold_files.read_json(ledger, manifest, MODEL)
+    model, shape = task.config.model, described["shape"]
+    components, latent_size = components_of(model), described["latent_size"]
+    errors = fold_files.read_errors(ledger, manifest, components, latent_size)
+    beta = getattr(getattr(model, "encoder", model), "beta", None)
     unscaled = None if beta is None else beta * shape["length"] * shape["channels"]
     values = attrgetter(*(field.name for field in fields(ScoreRow)))
-    leaks = tuple(described["leakage"][field.name] for field in fields(Leakage))
     rows: list[tuple[object, ...]] = []
     fitted: dict[str, list[Evaluated]] = {}
     for rule in fold_files.EPOCH_RULES:
         same = next((old for old in fitted if _equal(errors[old], errors[rule])), None)
-        fitted[rule] = fitted[same] if same else evaluate_compositions(errors[rule], task.settings)
-        end = (len(errors[rule].training), unscaled, *leaks)
+        fitted[rule] = (
+            fitted[same] if same else evaluate_compositions(errors[rule], task.config.scores)
+        )
+        end = (len(errors[rule].training), unscaled)
         rows += [(manifest.fold, rule, *values(found.row), *end) for found in fitted[rule]]
     columns = zip(*rows, strict=True) if rows else [()] * len(SCHEMA)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]

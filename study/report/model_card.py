@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models import MODELS, components_of
-from study.config.schema import Study
-from study.config.study_file import configure, dump_study, flatten
+from study.config.dotted_keys import flatten
+from study.config.schema import MetricSettings, Study
+from study.config.trial_config import TrialConfig
 from study.data import DATASETS
-from study.ledger.ledger import Ledger, TrialRecord
-from study.search.sources import best_trial
+from study.ledger.ledger import Ledger
+from study.search.trial import Trial, TrialRecord, best_trial
 from study.storage.folder import Folder
 
 FOLDER = "report"
@@ -55,25 +56,24 @@ def write_model_cards(
         for record in Ledger(results.folder("ledger")).trials()
         if record.state == "completed"
     ]
+    systems = [record for record in completed if record.trial.system]
     best = best_trial(completed)
-    if best is not None and not study.systems:
+    if best is not None and not systems:
         completed = [best]
     written = []
     for record in completed:
-        trial = configure(study, record.parameters)
         of_trial = [
             table.filter(pc.equal(table["trial"], record.name)) for table in (scores, summary)
         ]
-        written.append(f"{FOLDER}/{_folder(study, trial)}{CARD}")
-        results.write(written[-1], model_card(trial, record, *of_trial).encode())
+        written.append(f"{FOLDER}/{_folder(study, record.trial)}{CARD}")
+        results.write(written[-1], model_card(record, *of_trial).encode())
     return written
 
 
-def model_card(study: Study, record: TrialRecord, scores: pa.Table, summary: pa.Table) -> str:
+def model_card(record: TrialRecord, scores: pa.Table, summary: pa.Table) -> str:
     """Return the card of one trial, Markdown.
 
     Args:
-        study: the study with the trial's settings.
         record: the trial.
         scores: rows of the trial.
         summary: rows of the trial.
@@ -82,45 +82,45 @@ def model_card(study: Study, record: TrialRecord, scores: pa.Table, summary: pa.
 
     text = importlib.resources.files("study.report").joinpath(TEMPLATE).read_text("utf-8")
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
-    entry, first = MODELS[study.model.name], scores.slice(0, 1).to_pylist()[0]
+    trial, config = record.trial, record.trial.config
+    entry, first = MODELS[config.model.name], scores.slice(0, 1).to_pylist()[0]
     return environment.from_string(text).render(
-        title=f"{study.system or study.model.name} on {study.dataset.name}: {record.name} of "
-        f"study {study.name}",
+        title=f"{trial.system or config.model.name} on {config.dataset.name}: {record.name} of "
+        f"study {config.study}",
         description=entry.description[0].upper() + entry.description[1:],
-        components=", ".join(f"`{name}`" for name in components_of(study.model)),
-        dataset=study.dataset.name,
-        dataset_description=DATASETS[study.dataset.name].description,
-        length=study.dataset.length,
-        limit=study.dataset.limit,
-        protocol=study.split.protocol,
-        protocol_limit=_PROTOCOL_LIMITS.get(study.split.protocol, _PROTOCOL_LIMITS["paper"]),
-        folds=study.split.folds,
+        components=", ".join(f"`{name}`" for name in components_of(config.model)),
+        dataset=config.dataset.name,
+        dataset_description=DATASETS[config.dataset.name].description,
+        length=config.dataset.length,
+        limit=config.dataset.limit,
+        protocol=trial.protocol,
+        protocol_limit=_PROTOCOL_LIMITS.get(trial.protocol, _PROTOCOL_LIMITS["paper"]),
+        folds=config.split.folds,
         split_hash=first["split_hash"],
         num_training=first["num_training"],
         num_samples=first["num_samples"],
         prevalence=f"{first['prevalence']:.1%}",
-        settings=_settings(study),
-        seed=study.seed,
-        rows=list(_rows(study, summary)),
+        settings=_settings(config),
+        seed=config.seed,
+        rows=list(_rows(config.metric, summary)),
         place=f"ledger/{record.name}",
     )
 
 
-def _folder(study: Study, trial: Study) -> str:
+def _folder(study: Study, trial: Trial) -> str:
     """Return where a trial's card is below the report's folder, with a slash after it."""
     if not trial.system:
         return ""
-    beside = trial.split.protocol != study.split.protocol
-    return f"{trial.system}_{trial.split.protocol}/" if beside else f"{trial.system}/"
+    beside = trial.protocol != study.split.protocol
+    return f"{trial.system}_{trial.protocol}/" if beside else f"{trial.system}/"
 
 
-def _settings(study: Study) -> dict[str, Any]:
-    content = dump_study(study)
+def _settings(config: TrialConfig) -> dict[str, Any]:
+    content = config.to_dict()
     return flatten({part: content[part] for part in ("dataset", "model", "training")})
 
 
-def _rows(study: Study, summary: pa.Table) -> Iterator[dict[str, Any]]:
-    metric = study.search.metric
+def _rows(metric: MetricSettings, summary: pa.Table) -> Iterator[dict[str, Any]]:
     for row in summary.filter(pc.equal(summary["epoch_rule"], EPOCH_RULE)).to_pylist():
         form = row["latent_form"]
         yield {

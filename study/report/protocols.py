@@ -46,10 +46,12 @@ def protocol_differences(summary: pa.Table) -> pa.Table:
     known = ["system", "dataset", "model", "protocol", "trial", *_DECIDED]
     frame = summary.select([*known, *means, *parameters]).to_pandas()
     frame["system"] = frame["system"].fillna("")
-    frame["twin"] = _twins(frame, [name for name in parameters if name not in OF_THE_SPLIT])
+    frame["configuration"] = _configurations(
+        frame, [name for name in parameters if name not in OF_THE_SPLIT]
+    )
     frame = frame.rename(columns=dict(zip(means, HELD_METRICS, strict=True)))
     apart = frame["protocol"] == INTER_PATIENT
-    key = ["dataset", "twin", *_DECIDED]
+    key = ["dataset", "configuration", *_DECIDED]
     other = frame.loc[apart, [*key, "trial", *HELD_METRICS]]
     held = frame[~apart].merge(other, on=key, suffixes=("", "_inter_patient"))
     for metric in HELD_METRICS:
@@ -58,7 +60,7 @@ def protocol_differences(summary: pa.Table) -> pa.Table:
     return pa.table({name: held[name].to_numpy() for name in SCHEMA.names}, schema=SCHEMA)
 
 
-def _twins(frame: pd.DataFrame, settings: list[str]) -> pd.Series:
+def _configurations(frame: pd.DataFrame, settings: list[str]) -> pd.Series:
     """Return what rows of one system share: its name, or a number of its settings."""
     number = frame.groupby(["model", *settings], sort=False, dropna=False).ngroup()
     return frame["system"].where(frame["system"] != "", "settings " + number.astype(str))

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from study.config.schema import Study
-from study.config.study_file import dump_study, flatten
+from study.config.dotted_keys import flatten
 from study.data.leakage import Leakage
-from study.ledger.ledger import FoldManifest, TrialRecord, canonical_hash
+from study.ledger.ledger import FoldManifest, canonical_hash
+from study.ledger.study_folder import SplitFacts
 from study.report.fold_scores import SCHEMA
 from study.scores.evaluation import ScoreRow
+from study.search.trial import TrialRecord
 
 DECIDING = ("dataset", "split", "model", "training", "scores", "seed")
 SHOWN = ("dataset", "split", "model", "training", "scores")
@@ -36,23 +37,21 @@ class TrialScores:
 
     Attributes:
         record: how it ended.
-        study: the study with the trial's settings.
         manifests: the commits of its folds, by fold from 0.
         scores: a table of `fold_scores.SCHEMA`, all folds in their order.
     """
 
     record: TrialRecord
-    study: Study
     manifests: Sequence[FoldManifest]
     scores: pa.Table
 
 
-def scores_table(split_hash: Mapping[str, str], trials: Sequence[TrialScores]) -> pa.Table:
+def scores_table(splits: Mapping[str, SplitFacts], trials: Sequence[TrialScores]) -> pa.Table:
     """Return `scores.parquet`.
 
     Args:
-        split_hash: of the study's folds, by protocol.
-        trials: by number; at least one.
+        splits: hash and leakage of its folds, by protocol.
+        trials: in order; at least one.
 
     Returns:
         A row per trial, fold, epoch rule and composition, in this order; columns as
@@ -60,12 +59,11 @@ def scores_table(split_hash: Mapping[str, str], trials: Sequence[TrialScores]) -
     """
     scores = pa.concat_tables([trial.scores for trial in trials]).combine_chunks()
     trial_of_row = np.repeat(np.arange(len(trials)), [t.scores.num_rows for t in trials])
-    known = _of_trials(split_hash, trials, trial_of_row)
-    own = {name: scores[name] for name in SCHEMA.names} | {
-        "epoch": pa.array(_epochs(trials, scores, trial_of_row))
-    }
-    names = [*_fixed_columns(), *sorted(name for name in known if name.startswith("param."))]
-    return pa.table({name: own[name] if name in own else known[name] for name in names})
+    columns = _trial_columns(splits, trials, trial_of_row)
+    columns |= {name: scores[name] for name in SCHEMA.names}
+    columns |= _fold_columns(splits, trials, scores, trial_of_row)
+    names = [*_fixed_columns(), *sorted(name for name in columns if name.startswith("param."))]
+    return pa.table({name: columns[name] for name in names})
 
 
 def timings_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -84,44 +82,59 @@ def timing(manifest: FoldManifest, timings: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def _of_trials(
-    split_hash: Mapping[str, str], trials: Sequence[TrialScores], trial_of_row: Any
+def _trial_columns(
+    splits: Mapping[str, SplitFacts], trials: Sequence[TrialScores], trial_of_row: Any
 ) -> dict[str, pa.Array]:
     """Return the columns that say the same of all rows of a trial."""
-    rows = [_trial_row(trial.study, split_hash, trial.record) for trial in trials]
+    rows = [_trial_row(splits, trial.record) for trial in trials]
     names = {name: None for row in rows for name in row}
     taken = pa.array(trial_of_row)
     return {name: column([row.get(name) for row in rows]).take(taken) for name in names}
 
 
-def _trial_row(study: Study, split_hash: Mapping[str, str], record: TrialRecord) -> dict[str, Any]:
-    config = dump_study(study)
+def _trial_row(splits: Mapping[str, SplitFacts], record: TrialRecord) -> dict[str, Any]:
+    trial = record.trial
+    settings = trial.config.to_dict()
     return {
-        "study": study.name,
-        "dataset": study.dataset.name,
-        "protocol": study.split.protocol,
-        "split_hash": split_hash[study.split.protocol],
-        "model": study.model.name,
-        "system": study.system,
-        "trial": record.name,
-        "config_hash": canonical_hash({part: config[part] for part in DECIDING}),
+        "study": trial.config.study,
+        "dataset": trial.config.dataset.name,
+        "protocol": trial.protocol,
+        "split_hash": splits[trial.protocol].split_hash,
+        "model": trial.config.model.name,
+        "system": trial.system,
+        "trial": trial.name,
+        "config_hash": canonical_hash({part: settings[part] for part in DECIDING}),
         "state": record.state,
-        "seed": study.seed,
+        "seed": trial.config.seed,
     } | {
         f"param.{key}": value
-        for key, value in flatten({part: config[part] for part in SHOWN}).items()
+        for key, value in flatten({part: settings[part] for part in SHOWN}).items()
     }
 
 
-def _epochs(trials: Sequence[TrialScores], scores: pa.Table, trial_of_row: Any) -> Any:
-    """Return `(n,)` the epoch whose weights each row is of."""
-    folds = [manifest for trial in trials for manifest in trial.manifests]
+def _fold_columns(
+    splits: Mapping[str, SplitFacts],
+    trials: Sequence[TrialScores],
+    scores: pa.Table,
+    trial_of_row: Any,
+) -> dict[str, pa.Array]:
+    """Return the columns that say the same of all rows of a fold, or of one of its epoch rules."""
+    manifests = [manifest for trial in trials for manifest in trial.manifests]
     starts = np.cumsum([0, *(len(trial.manifests) for trial in trials)])[:-1]
     fold_of_row = starts[trial_of_row] + scores["fold"].to_numpy()
-    best = np.array([manifest.best_epoch for manifest in folds])[fold_of_row]
-    last = np.array([manifest.last_epoch for manifest in folds])[fold_of_row]
+    best = np.array([manifest.best_epoch for manifest in manifests])[fold_of_row]
+    last = np.array([manifest.last_epoch for manifest in manifests])[fold_of_row]
     is_last = pa.compute.equal(scores["epoch_rule"], "last").to_numpy()
-    return np.where(is_last, last, best)
+    leakage = [
+        splits[trial.record.trial.protocol].leakage[manifest.fold]
+        for trial in trials
+        for manifest in trial.manifests
+    ]
+    columns = {"epoch": pa.array(np.where(is_last, last, best))}
+    for name in (field.name for field in fields(Leakage)):
+        counts = np.array([getattr(each, name) for each in leakage], dtype=np.int64)
+        columns[f"test_{name}"] = pa.array(counts[fold_of_row])
+    return columns
 
 
 def _fixed_columns() -> Iterator[str]:

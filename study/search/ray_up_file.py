@@ -1,8 +1,7 @@
 """A plan for a cluster that is not there, from the file that `ray up` would read."""
 
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ import yaml
 
 from study.config.schema import Study
 from study.errors import RequestError
-from study.ledger.fold_files import TIMINGS
-from study.ledger.ledger import Ledger, TrialRecord
 from study.search.node_types import capacity_of, growth_of
 from study.search.plan import Growth, NodeCapacity, Plan, folds_on, nodes_for
 
@@ -33,7 +30,7 @@ class PlannedCluster:
 
 
 @dataclass(frozen=True)
-class Measured:
+class TrialCosts:
     """What ended trials took.
 
     Attributes:
@@ -107,26 +104,13 @@ def _check_number(path: str, key: str, value: Any, *, whole: bool) -> None:
         )
 
 
-def measured(ledger: Ledger, ended: Sequence[TrialRecord]) -> Measured | None:
-    """Return what trials that ended, and did not fail, took; None if there is none."""
-    hours, devices = [], set()
-    for record in ended:
-        manifests = [ledger.fold(record.name, fold) for fold in ledger.committed(record.name)]
-        timings = [json.loads(ledger.read(each, TIMINGS)) for each in manifests if each]
-        if record.state != "failed" and timings:
-            seconds = max(each["train_seconds"] + each["evaluate_seconds"] for each in timings)
-            hours.append(seconds / 3600)
-            devices |= {str(each["device"]) for each in timings}
-    return Measured(len(hours), sum(hours) / len(hours), tuple(sorted(devices))) if hours else None
-
-
 def described(
     study: Study,
     plan: Plan,
     cluster: PlannedCluster,
     left: int,
     price: float | None,
-    known: Measured | None,
+    costs: TrialCosts | None,
 ) -> dict[str, str]:
     """Return what there is to say of a plan for a cluster, by the names of its lines.
 
@@ -136,7 +120,7 @@ def described(
         cluster: the cluster.
         left: trials to run.
         price: of a worker node's hour; None if it is not known.
-        known: what ended trials took; None if none has ended.
+        costs: what ended trials took; None if none has ended.
     """
     running = min(plan.trials_at_a_time, left)
     folds = max(0, running * study.split.folds - folds_on(cluster.head, plan.cpu, plan.gpu))
@@ -148,8 +132,8 @@ def described(
         + f"{' and ' if needed else ''}the head ({_said(cluster.head)})",
         "per GPU": ", ".join(_on_gpus(plan, cluster)),
         "waiting": f"{left - running} trial(s), until others end",
-        "hours": _hours(left, running, known),
-        "cost": _cost(left, running, sum(count for _, count in needed), price, known),
+        "hours": _hours(left, running, costs),
+        "cost": _cost(left, running, sum(count for _, count in needed), price, costs),
     }
 
 
@@ -170,27 +154,29 @@ def _on_gpus(plan: Plan, cluster: PlannedCluster) -> Iterator[str]:
             yield f"{folds / kind.node.gpus:g} folds on a {kind.name}"
 
 
-def _hours(left: int, running: int, known: Measured | None) -> str:
-    if known is None:
+def _hours(left: int, running: int, costs: TrialCosts | None) -> str:
+    if costs is None:
         return "known when a trial has ended"
-    hours = _until_done(left, running, known)
+    hours = _until_done(left, running, costs)
     return (
-        f"about {hours:.2g}, if trials take {known.hours:.2g} as the {known.trials} that ended"
-        f" did on {', '.join(known.devices)}"
+        f"about {hours:.2g}, if trials take {costs.hours:.2g} as the {costs.trials} that ended"
+        f" did on {', '.join(costs.devices)}"
     )
 
 
-def _cost(left: int, running: int, nodes: int, price: float | None, known: Measured | None) -> str:
+def _cost(
+    left: int, running: int, nodes: int, price: float | None, costs: TrialCosts | None
+) -> str:
     if price is None:
         return "known with --price, of a worker node's hour"
-    if known is None:
+    if costs is None:
         return f"{nodes * price:g} an hour; in all, known when a trial has ended"
-    hours = _until_done(left, running, known)
+    hours = _until_done(left, running, costs)
     return (
         f"about {hours * nodes * price:.2f} ({hours:.2g} h x {nodes} node(s) x {price:g}), without"
         " the head, storage and the time in which nodes start"
     )
 
 
-def _until_done(left: int, running: int, known: Measured) -> float:
-    return math.ceil(left / running) * known.hours if running else 0.0
+def _until_done(left: int, running: int, costs: TrialCosts) -> float:
+    return math.ceil(left / running) * costs.hours if running else 0.0

@@ -1,133 +1,281 @@
-"""What the next trial tries: a pure function of the study's seed and of ended trials.
+"""Where trials come from: a search, a list of systems, and a repetition of the best trial.
 
-A trial is proposed from those that come at least `search.parallel` before it, and
-the sampler is seeded by the trial's number. So which trials exist depends neither on
-how many run at a time nor on interruptions, and the ledger alone continues a search.
-
-With a second protocol (`split.beside`) the best trial of a search gets a twin: its
-settings, trained under that protocol when all others have ended.
+Only these know what a study file says of its trials. What they propose is a pure function
+of the study and of ended trials, so that the ledger alone continues a study.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
-from typing import Any
+import enum
+from collections.abc import Mapping, Set
+from typing import Any, Protocol
 
 from study.config.schema import Study
-from study.ledger.ledger import TrialRecord
-from study.randomness import stream_seed
+from study.config.trial_config import TrialConfig
+from study.data.settings import Protocol as SplitProtocol
+from study.search.proposals import Proposals
+from study.search.trial import Trial, TrialRecord, best_trial, trial_name
 
-TWIN = 1_000_000
-"""What a twin's number is above that of its trial; no search has as many trials."""
+Records = Mapping[str, TrialRecord]
+"""Ended trials by name."""
 
 
-class History:
-    """What Optuna knows of a search; to learn of a trial costs the same however many it knows."""
+class NoTrial(enum.Enum):
+    """Why there is no trial to start."""
+
+    YET = "trials that run must end first"
+    MORE = "there is none left, or none that can be known in this run"
+
+
+class TrialSource(Protocol):
+    """Says which trials a study has, in what order, and which of them are missing."""
+
+    @property
+    def size(self) -> int:
+        """Trials that it names at the beginning; a repetition comes on top."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all trials together, if none is stopped early."""
+        ...
+
+    @property
+    def longest(self) -> int:
+        """Epochs of the longest trial."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a plan says of the trials, by the names of its lines."""
+        ...
+
+    @property
+    def space(self) -> dict[str, Any]:
+        """Optuna's distributions of what sets its trials apart, by dotted key."""
+        ...
+
+    def missing(self, ended: Records) -> list[str]:
+        """Return the names of the trials that are still to run, as far as they are decided."""
+        ...
+
+    def next_trial(self, ended: Records, lost: Set[str]) -> Trial | NoTrial:
+        """Return the next trial that has not ended; each is returned once.
+
+        Args:
+            ended: the ended trials.
+            lost: names of trials that this run cannot finish.
+        """
+        ...
+
+
+class Search:
+    """Trials whose settings are proposed from those of ended trials.
+
+    A trial is proposed from those that come at least `search.parallel` before it, so that
+    which trials exist depends neither on how many run at a time nor on interruptions.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._study, self._config = study, TrialConfig.of(study)
+        self._proposals = Proposals(study)
+        self._ended: list[TrialRecord] = []
+        self._next = 0
+
+    @property
+    def size(self) -> int:
+        """See `TrialSource.size`."""
+        return self._study.search.trials
+
+    @property
+    def epochs(self) -> int:
+        """See `TrialSource.epochs`."""
+        return self.size * self.longest
+
+    @property
+    def longest(self) -> int:
+        """See `TrialSource.longest`."""
+        return self._config.training.epochs
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """See `TrialSource.facts`."""
+        return {
+            "protocols": self._study.split.protocol,
+            "searched": ", ".join(self._study.search.space) or "nothing",
+        }
+
+    @property
+    def space(self) -> dict[str, Any]:
+        """See `TrialSource.space`."""
+        return {key: values.to_optuna() for key, values in self._study.search.space.items()}
+
+    def missing(self, ended: Records) -> list[str]:
+        """See `TrialSource.missing`."""
+        names = map(trial_name, range(self.size))
+        return [name for name in names if name not in ended]
+
+    def next_trial(self, ended: Records, lost: Set[str]) -> Trial | NoTrial:
+        """See `TrialSource.next_trial`."""
+        while self._next < self.size:
+            number = self._next
+            awaited = self._awaited(number, ended)
+            if awaited:
+                return NoTrial.YET if lost.isdisjoint(awaited) else NoTrial.MORE
+            self._next += 1
+            if trial_name(number) not in ended:
+                needed = self._ended[: max(0, number - self._study.search.parallel + 1)]
+                parameters = self._proposals.propose(number, needed)
+                return Trial(number, self._config.with_parameters(parameters), parameters)
+        return NoTrial.MORE
+
+    def _awaited(self, number: int, ended: Records) -> list[str]:
+        """Return the names of the trials that must end before `number` can be proposed."""
+        needed = number - self._study.search.parallel + 1
+        while len(self._ended) < needed and trial_name(len(self._ended)) in ended:
+            self._ended.append(ended[trial_name(len(self._ended))])
+        rest = map(trial_name, range(len(self._ended), needed))
+        return [name for name in rest if name not in ended]
+
+
+class SystemList:
+    """A trial for each system of a study, under each of its protocols."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._known = 0
+        self._trials = list(_trials_of_systems(study))
+        self._next = 0
 
-    @cached_property
-    def _optuna(self) -> Any:
-        import optuna
+    @property
+    def size(self) -> int:
+        """See `TrialSource.size`."""
+        return len(self._trials)
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        return optuna.create_study(direction="maximize")
+    @property
+    def epochs(self) -> int:
+        """See `TrialSource.epochs`."""
+        return sum(trial.config.training.epochs for trial in self._trials)
 
-    def propose(self, number: int, ended: Sequence[TrialRecord]) -> dict[str, Any]:
-        """Return the parameters of trial `number`, by dotted key.
+    @property
+    def longest(self) -> int:
+        """See `TrialSource.longest`."""
+        return max(trial.config.training.epochs for trial in self._trials)
 
-        Args:
-            number: the trial's number.
-            ended: records, which begin with those that earlier calls were given.
-        """
-        import optuna
+    @property
+    def facts(self) -> dict[str, str]:
+        """See `TrialSource.facts`."""
+        return {
+            "systems": ", ".join(self._study.systems),
+            "protocols": ", ".join(self._study.split.protocols),
+            "searched": "nothing",
+        }
 
-        search, history = self._study.search, self._optuna
-        space = {key: forms.to_optuna() for key, forms in search.space.items()}
-        history.add_trials([frozen_trial(record, space) for record in ended[self._known :]])
-        self._known = len(ended)
-        history.sampler = optuna.samplers.TPESampler(
-            seed=stream_seed(self._study.seed, "search", number) % 2**32,
-            n_startup_trials=search.startup_trials,
+    @property
+    def space(self) -> dict[str, Any]:
+        """See `TrialSource.space`."""
+        from optuna.distributions import CategoricalDistribution
+
+        values: dict[str, list[Any]] = {}
+        for trial in self._trials:
+            for key, value in trial.parameters.items():
+                values.setdefault(key, []).append(value)
+        return {key: CategoricalDistribution(list(dict.fromkeys(v))) for key, v in values.items()}
+
+    def missing(self, ended: Records) -> list[str]:
+        """See `TrialSource.missing`."""
+        return [trial.name for trial in self._trials if trial.name not in ended]
+
+    def next_trial(self, ended: Records, lost: Set[str]) -> Trial | NoTrial:
+        """See `TrialSource.next_trial`."""
+        while self._next < self.size:
+            trial = self._trials[self._next]
+            self._next += 1
+            if trial.name not in ended:
+                return trial
+        return NoTrial.MORE
+
+
+class Repetition:
+    """Another source's trials, and at last its best one again under another protocol."""
+
+    def __init__(self, source: TrialSource, protocol: SplitProtocol) -> None:
+        self._source, self._protocol = source, protocol
+        self._proposed: set[str] = set()
+
+    @property
+    def size(self) -> int:
+        """See `TrialSource.size`."""
+        return self._source.size
+
+    @property
+    def epochs(self) -> int:
+        """See `TrialSource.epochs`."""
+        return self._source.epochs + self._source.longest
+
+    @property
+    def longest(self) -> int:
+        """See `TrialSource.longest`."""
+        return self._source.longest
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """See `TrialSource.facts`."""
+        facts = self._source.facts
+        after = f"{facts['protocols']}; then the best trial under {self._protocol}"
+        return facts | {"protocols": after}
+
+    @property
+    def space(self) -> dict[str, Any]:
+        """See `TrialSource.space`."""
+        return self._source.space
+
+    def missing(self, ended: Records) -> list[str]:
+        """See `TrialSource.missing`: the repetition is decided when all others have ended."""
+        missing = self._source.missing(ended)
+        if missing:
+            return missing
+        repetition = self._repetition(ended)
+        return [repetition.name] if repetition and repetition.name not in ended else []
+
+    def next_trial(self, ended: Records, lost: Set[str]) -> Trial | NoTrial:
+        """See `TrialSource.next_trial`."""
+        trial = self._source.next_trial(ended, lost)
+        if trial is not NoTrial.MORE:
+            return trial
+        if self._source.missing(ended):
+            return NoTrial.MORE if lost else NoTrial.YET
+        repetition = self._repetition(ended)
+        if not repetition or lost or repetition.name in {*ended, *self._proposed}:
+            return NoTrial.MORE
+        self._proposed.add(repetition.name)
+        return repetition
+
+    def _repetition(self, ended: Records) -> Trial | None:
+        best = best_trial(ended.values())
+        if best is None:
+            return None
+        return Trial(
+            number=best.trial.number,
+            config=best.trial.config.under(self._protocol),
+            parameters={**best.trial.parameters, "split.protocol": self._protocol},
+            is_repetition=True,
         )
-        asked = history.ask(space)
-        # What is asked for stays in the history; of failed trials the sampler takes no notice.
-        history.tell(asked, state=optuna.trial.TrialState.FAIL)
-        parameters: dict[str, Any] = asked.params
-        return parameters
 
 
-def propose(
-    study: Study, number: int, ended: Sequence[TrialRecord], history: History | None = None
-) -> dict[str, Any]:
-    """Return the parameters of trial `number`, by dotted key.
-
-    Args:
-        study: the study.
-        number: the trial's number.
-        ended: records of the trials 0 to `number - search.parallel`, for a twin of all;
-            stopped trials count with the value they had reached, failed ones as failed.
-        history: knows some of them, in their order, from earlier calls; it changes no
-            proposal, only what it costs.
-    """
+def trial_source(study: Study) -> TrialSource:
+    """Return where the trials of a study come from."""
     if study.systems:
-        return system_parameters(study, number)
-    if number >= TWIN:
-        (trial,) = (record for record in ended if record.number == number - TWIN)
-        return {**trial.parameters, "split.protocol": study.split.beside}
-    if not study.search.space:
-        return {}
-    return (history or History(study)).propose(number, ended)
+        return SystemList(study)
+    search = Search(study)
+    return Repetition(search, study.split.beside) if study.split.beside else search
 
 
-def best_trial(ended: Iterable[TrialRecord]) -> TrialRecord | None:
-    """Return the completed trial with the largest value, the first of equals; never a twin."""
-    completed = [r for r in ended if r.state == "completed" and r.number < TWIN]
-    return max(completed, key=lambda r: (r.best_value, -r.number), default=None)
-
-
-def missing_trials(study: Study, ended: Mapping[int, TrialRecord]) -> set[int]:
-    """Return the numbers of the trials that are still to run: at last, the best one's twin."""
-    missing = set(range(study.search.trials)) - ended.keys()
-    best = best_trial(ended.values())
-    if missing or best is None or not has_twin(study):
-        return missing
-    return {best.number + TWIN} - ended.keys()
-
-
-def has_twin(study: Study) -> bool:
-    """Tell whether the best trial gets a twin: in a search with a second protocol."""
-    return study.split.beside is not None and not study.systems
-
-
-def system_parameters(study: Study, number: int) -> dict[str, str]:
-    """Return what sets trial `number` apart: each system in turn, under every protocol."""
+def _trials_of_systems(study: Study) -> list[Trial]:
     protocols = study.split.protocols
-    parameters = {"system": list(study.systems)[number // len(protocols)]}
-    if len(protocols) > 1:
-        parameters["split.protocol"] = protocols[number % len(protocols)]
-    return parameters
-
-
-def frozen_trial(record: TrialRecord, space: Mapping[str, Any]) -> Any:
-    """Return an ended trial as Optuna's `FrozenTrial`.
-
-    Args:
-        record: how it ended.
-        space: Optuna's distributions by dotted key; only these settings are taken.
-    """
-    import optuna
-
-    state = {
-        "completed": optuna.trial.TrialState.COMPLETE,
-        "pruned": optuna.trial.TrialState.PRUNED,
-        "failed": optuna.trial.TrialState.FAIL,
-    }[record.state]
-    return optuna.trial.create_trial(
-        state=state,
-        value=record.best_value if record.state == "completed" else None,
-        params={key: record.parameters[key] for key in space},
-        distributions=dict(space),
-        intermediate_values=dict(record.values),
-    )
+    trials: list[Trial] = []
+    for name, system in study.systems.items():
+        config = TrialConfig.of(study, system)
+        for protocol in protocols:
+            parameters = {"system": name}
+            if len(protocols) > 1:
+                parameters["split.protocol"] = protocol
+            trials.append(Trial(len(trials), config.under(protocol), parameters, name))
+    return trials

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from study.errors import RequestError, StudyFailedError
+from study.storage.cache_folder import prepared_folder
 from study.storage.folder import Folder, LocalFolder
 
 LEAVE_SECONDS = 120.0
@@ -126,8 +127,6 @@ def locked(
 def _lock_file(location: str, *, is_local: bool) -> Path:
     if is_local:
         return Path(location)
-    from study.data import prepared_folder
-
     place, _, _ = location.partition("?")
     return prepared_folder() / "locks" / f"{hashlib.sha256(place.encode()).hexdigest()}.lock"
 

@@ -4,7 +4,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -20,9 +21,9 @@ from rich.progress import (
 from rich.table import Table
 
 from study.config.schema import MetricSettings, Study
-from study.ledger.ledger import TrialRecord, fold_name, trial_name
 from study.search.plan import Plan
-from study.search.sources import TWIN, has_twin, missing_trials, system_parameters
+from study.search.sources import TrialSource
+from study.search.trial import Trial, TrialRecord, fold_name
 
 LOG_WIDTH = 120
 
@@ -43,14 +44,15 @@ class Display:
     """Progress of trials, folds and epochs, with the time left.
 
     On a terminal it is a bar for the study and one for each running trial; in a log
-    file it is a line for each validation.
+    file it is a line for each validation. It observes a search; see
+    `study.cluster.search_state`.
     """
 
-    def __init__(self, study: Study, console: Console) -> None:
-        self._study, self._console = study, console
-        self._ended: set[int] = set()
-        self._reached: dict[int, int] = {}
-        self._tasks: dict[int, TaskID] = {}
+    def __init__(self, name: str, source: TrialSource, console: Console) -> None:
+        self._source, self._console = source, console
+        self._ended: dict[str, int] = {}
+        self._reached: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
         self._started = time.monotonic()
         self._before = 0
         self._progress = Progress(
@@ -58,26 +60,18 @@ class Display:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[said]}"),
+            TextColumn("{task.fields[status]}"),
             console=console,
             disable=not console.is_terminal,
         )
         self._all = self._progress.add_task(
-            f"{study.name}: epochs of all trials", total=self._total, said=""
+            f"{name}: epochs of all trials", total=source.epochs, status=""
         )
-
-    @property
-    def _total(self) -> int:
-        epochs = self._epochs_of(range(self._study.search.trials))
-        return epochs + (self._study.training.epochs if has_twin(self._study) else 0)
-
-    def _epochs_of(self, numbers: Iterable[int]) -> int:
-        return sum(self._study.epochs(number) for number in numbers)
 
     def start(self, ended: Sequence[TrialRecord]) -> None:
         """Begin, with the trials that have ended before."""
-        self._ended = {record.number for record in ended}
-        self._before = self._epochs_of(self._ended)
+        self._ended = {record.name: _epochs(record.trial) for record in ended}
+        self._before = sum(self._ended.values())
         self._started = time.monotonic()
         self._progress.start()
 
@@ -85,69 +79,56 @@ class Display:
         """Leave the terminal as it is."""
         self._progress.stop()
 
-    def result(self, number: int, result: Mapping[str, Any]) -> None:
-        """Show what a trial's folds say after an epoch."""
+    def on_result(self, trial: Trial, result: Mapping[str, Any]) -> None:
+        """Show what a trial's folds report after an epoch."""
         epoch = int(result["epoch"])
-        self._reached[number] = epoch
-        said = self._values(number, result)
-        name, epochs = described_trial(self._study, number), self._study.epochs(number)
-        if number not in self._tasks:
-            self._tasks[number] = self._progress.add_task(f"  {name}", total=epochs, said=said)
-        self._progress.update(self._tasks[number], completed=epoch, said=said)
+        self._reached[trial.name] = epoch
+        status = _status(trial, result)
+        label, epochs = trial_label(trial), _epochs(trial)
+        if trial.name not in self._tasks:
+            self._tasks[trial.name] = self._progress.add_task(
+                f"  {label}", total=epochs, status=status
+            )
+        self._progress.update(self._tasks[trial.name], completed=epoch, status=status)
         left = self._update_all()
         if not self._console.is_terminal:
-            self._console.print(
-                f"{name}: epoch {epoch} of {epochs}, {said};"
-                f" {len(self._ended)} of {self._study.search.trials} trials ended, {left}",
-                highlight=False,
-                soft_wrap=True,
+            self._print(
+                f"{label}: epoch {epoch} of {epochs}, {status};"
+                f" {len(self._ended)} of {self._source.size} trials ended, {left}"
             )
 
-    def died(self, number: int, reason: str, is_replaced: bool) -> None:
+    def on_death(self, trial: Trial, reason: str, *, is_replaced: bool) -> None:
         """Show that processes of a trial died."""
-        name = described_trial(self._study, number)
         go_on = "others go on from the checkpoints of its folds"
-        self._console.print(
-            f"{name}: its processes died ({reason});"
-            f" {go_on if is_replaced else 'it is left to the next run'}",
-            highlight=False,
-            soft_wrap=True,
+        self._print(
+            f"{trial_label(trial)}: its processes died ({reason});"
+            f" {go_on if is_replaced else 'it is left to the next run'}"
         )
 
-    def ended(self, record: TrialRecord) -> None:
+    def on_ended(self, record: TrialRecord) -> None:
         """Show that a trial has ended."""
-        self._ended.add(record.number)
-        self._reached.pop(record.number, None)
-        if record.number in self._tasks:
-            self._progress.remove_task(self._tasks.pop(record.number))
+        self._ended[record.name] = _epochs(record.trial)
+        self._reached.pop(record.name, None)
+        if record.name in self._tasks:
+            self._progress.remove_task(self._tasks.pop(record.name))
         self._update_all()
-        name = described_trial(self._study, record.number)
-        outcome = record.reason or f"best {self._metric(record.number)} {record.best_value:.4f}"
-        self._console.print(f"{name} {record.state}: {outcome}", highlight=False, soft_wrap=True)
+        outcome = record.reason or f"best {_metric(record.trial)} {record.best_value:.4f}"
+        self._print(f"{trial_label(record.trial)} {record.state}: {outcome}")
 
-    def _metric(self, number: int) -> str:
-        system = self._study.system_of(number)
-        metric = system.metric if system else self._study.search.metric
-        return f"{metric.composition} {metric.score}"
-
-    def _values(self, number: int, result: Mapping[str, Any]) -> str:
-        if result["state"] == "failed":
-            return f"failed: {result['reason']}"
-        folds = range(self._study.split.folds)
-        each = " ".join(f"{result[f'{fold_name(fold)}/value']:.3f}" for fold in folds)
-        return f"{self._metric(number)} {result['value']:.4f} (folds {each})"
+    def _print(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
 
     def _update_all(self) -> str:
-        done = self._epochs_of(self._ended) + sum(self._reached.values())
+        done = sum(self._ended.values()) + sum(self._reached.values())
         left = self._time_left(done)
-        self._progress.update(self._all, completed=done, said=left)
+        self._progress.update(self._all, completed=done, status=left)
         return left
 
     def _time_left(self, done: int) -> str:
         trained = done - self._before
         if trained <= 0:
             return "time left unknown"
-        seconds = (time.monotonic() - self._started) / trained * (self._total - done)
+        seconds = (time.monotonic() - self._started) / trained * (self._source.epochs - done)
         if seconds < 90:
             return f"about {seconds:.0f} s left"
         if seconds < 5400:
@@ -155,19 +136,35 @@ class Display:
         return f"about {seconds / 3600:.1f} h left"
 
 
-def described_trial(study: Study, number: int) -> str:
-    """Return a trial's name, with the system that it is and the protocol if there are several."""
-    if number >= TWIN:
-        return f"{trial_name(number)} ({trial_name(number - TWIN)}, {study.split.beside})"
-    if not study.systems:
-        return trial_name(number)
-    said = system_parameters(study, number).values()
-    return f"{trial_name(number)} ({', '.join(said)})"
+def trial_label(trial: Trial) -> str:
+    """Return a trial's name, with what a reader needs to tell it from others."""
+    if trial.repeats:
+        return f"{trial.name} ({trial.repeats}, {trial.protocol})"
+    if not trial.system:
+        return trial.name
+    return f"{trial.name} ({', '.join(trial.parameters.values())})"
+
+
+def _epochs(trial: Trial) -> int:
+    return trial.config.training.epochs
+
+
+def _metric(trial: Trial) -> str:
+    return f"{trial.config.metric.composition} {trial.config.metric.score}"
+
+
+def _status(trial: Trial, result: Mapping[str, Any]) -> str:
+    if result["state"] == "failed":
+        return f"failed: {result['reason']}"
+    folds = range(trial.config.split.folds)
+    each = " ".join(f"{result[f'{fold_name(fold)}/value']:.3f}" for fold in folds)
+    return f"{_metric(trial)} {result['value']:.4f} (folds {each})"
 
 
 def show_plan(
     console: Console,
     study: Study,
+    source: TrialSource,
     plan: Plan,
     ended: Sequence[TrialRecord],
     trial_bytes: float,
@@ -178,25 +175,21 @@ def show_plan(
     Args:
         console: where to.
         study: the study.
+        source: where its trials come from.
         plan: resources of each fold, and trials at a time.
         ended: records of the trials that have ended.
         trial_bytes: what the ledger holds of each of them, on average; 0 if nothing.
-        of_cluster: what else there is to say of where it runs, by the names of the lines.
+        of_cluster: what else is known of where it runs, by the names of the lines.
     """
-    left = len(missing_trials(study, {record.number: record for record in ended}))
-    stopping = study.search.stopping
-    epochs = max(study.epochs(number) for number in range(study.search.trials))
+    left = len(source.missing({record.name: record for record in ended}))
+    stopping, facts = study.search.stopping, source.facts
+    what = "systems" if "systems" in facts else study.model.name
     lines = {
-        "study": f"{study.name}: {'systems' if study.systems else study.model.name} on"
-        f" {study.dataset.name}",
-        "trials": f"{study.search.trials} x {study.split.folds} folds x"
-        f" {epochs} epochs, {left} trials to run"
+        "study": f"{study.name}: {what} on {study.dataset.name}",
+        "trials": f"{source.size} x {study.split.folds} folds x"
+        f" {source.longest} epochs, {left} trials to run"
         + (f", {len(ended)} ended before" if ended else ""),
-        "systems": ", ".join(study.systems),
-        "protocols": study.split.protocol
-        + (f"; then the best trial under {study.split.beside}" if has_twin(study) else "")
-        + (f", {study.split.beside}" if study.systems and study.split.beside else ""),
-        "searched": ", ".join(study.search.space) or "nothing",
+        **facts,
         "early stops": f"ASHA from epoch {stopping.grace_epochs}, one in {stopping.reduction}"
         " goes on"
         if stopping
@@ -205,13 +198,13 @@ def show_plan(
         "at a time": f"{plan.trials_at_a_time} trial(s), each with all its folds",
         **(of_cluster or {}),
         "disk": f"{trial_bytes / 1e6:.1f} MB a trial,"
-        f" {trial_bytes * study.search.trials / 1e9:.2f} GB when all have ended"
+        f" {trial_bytes * source.size / 1e9:.2f} GB when all have ended"
         if trial_bytes
         else "known when a trial has ended",
     }
-    for name, said in lines.items():
-        if said:
-            console.print(f"{name:>12}  {said}", highlight=False, soft_wrap=True)
+    for name, text in lines.items():
+        if text:
+            console.print(f"{name:>12}  {text}", highlight=False, soft_wrap=True)
 
 
 def show_systems(console: Console, study: Study, summary: pa.Table) -> None:
@@ -252,22 +245,24 @@ def _scores(row: Mapping[str, Any]) -> Iterator[str]:
     return (_mean_and_deviation(row, metric) for metric in ("f1_weighted", "phi", "auroc"))
 
 
-def show_summary(console: Console, study: Study, summary: pa.Table, best: TrialRecord) -> None:
+def show_summary(
+    console: Console, study: Study, source: TrialSource, summary: pa.Table, best: TrialRecord
+) -> None:
     """Print the best trial's compositions, by mean and deviation over folds."""
-    parameters = ", ".join(f"{key} {_shown(value)}" for key, value in best.parameters.items())
+    parameters = ", ".join(f"{key} {_shown(value)}" for key, value in best.trial.parameters.items())
     console.print(
-        f"\n{study.name}: {best.name} is the best of {study.search.trials} trial(s)"
+        f"\n{study.name}: {best.name} is the best of {source.size} trial(s)"
         f"{f' ({parameters})' if parameters else ''}; on test, weights of the best validation"
         f" epoch, mean ± deviation over {study.split.folds} fold(s)",
         highlight=False,
     )
     table = _scores_table(["composition (form of L)", "supervision"])
-    twin = trial_name(best.number + TWIN)
+    repetition = replace(best.trial, is_repetition=True).name
     for row in summary.to_pylist():
-        of_twin = row["trial"] == twin and _is_measured(row, study.search.metric)
-        if (row["trial"] == best.name or of_twin) and row["epoch_rule"] == "best_validation":
+        repeats = row["trial"] == repetition and _is_measured(row, study.search.metric)
+        if (row["trial"] == best.name or repeats) and row["epoch_rule"] == "best_validation":
             form = f" ({row['latent_form']})" if row["latent_form"] else ""
-            under = f", {row['protocol']}" if of_twin else ""
+            under = f", {row['protocol']}" if repeats else ""
             table.add_row(f"{row['composition']}{form}{under}", row["supervision"], *_scores(row))
     console.print(table)
     console.print(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from models.interface import Model
-from study.config.schema import Study
+from study.config.trial_config import TrialConfig
 from study.data.samples import Samples
 from study.data.splits import Fold
 from study.ledger import fold_files
@@ -52,7 +52,7 @@ class FoldEvaluator:
     """Scores the samples of one fold with its model as it is.
 
     Attributes:
-        study: the study with the trial's settings.
+        config: the trial's.
         number: the fold's number.
         model: the model.
         samples: the dataset, scaled.
@@ -60,7 +60,7 @@ class FoldEvaluator:
         fold: the fold's sample indices.
     """
 
-    study: Study
+    config: TrialConfig
     number: int
     model: Model
     samples: Samples
@@ -69,15 +69,15 @@ class FoldEvaluator:
 
     @classmethod
     def of(
-        cls, study: Study, number: int, model: Model, samples: Samples, fold: Fold
+        cls, config: TrialConfig, number: int, model: Model, samples: Samples, fold: Fold
     ) -> "FoldEvaluator":
         """Put the samples where the model is."""
         values = shared_tensor(samples.values).to(model.device)
-        return cls(study, number, model, samples, values, fold)
+        return cls(config, number, model, samples, values, fold)
 
     def evaluation(self) -> Evaluation:
         """Return the error components of all samples."""
-        fold, draws = self.fold, self.study.measures.draws
+        fold, draws = self.fold, self.config.measures.draws
         training = self._errors(fold.training)
         latents = self.model.latents(self._of(fold.training))
         if latents is not None and latents.kl is not None:
@@ -95,10 +95,10 @@ class FoldEvaluator:
         Raises:
             NonFiniteError: an error component, or the metric, is not finite.
         """
-        metric = self.study.search.metric
+        metric = self.config.metric
         errors = self._fit_errors()
         found = validation_metrics(
-            errors, metric.composition, self.study.scores, metric.latent_form
+            errors, metric.composition, self.config.scores, metric.latent_form
         )
         row = {"value": getattr(found, metric.score)}
         if not math.isfinite(row["value"]):
@@ -110,22 +110,22 @@ class FoldEvaluator:
         return row | self._latent() | self._generation(epoch, with_tstr=with_tstr)
 
     def _fit_errors(self) -> FitErrors:
-        metric = self.study.search.metric
-        asked = (metric.composition, *self.study.measures.tracked)
+        metric = self.config.metric
+        asked = (metric.composition, *self.config.measures.tracked)
         needed = any(needs_training(name, metric.latent_form) for name in asked)
         training = self._split_errors(self.fold.training) if needed else None
         return FitErrors(self._split_errors(self.fold.validation), training, self.model.latent_size)
 
     def _tracked(self, errors: FitErrors) -> Iterator[tuple[str, float]]:
         """Yield validation F1, and lambda where it is fitted, of the compositions followed."""
-        for name in self.study.measures.tracked:
+        for name in self.config.measures.tracked:
             entry = find_composition(name)
             if not set(entry.components) <= set(self.model.components):
                 continue
-            form = self.study.search.metric.latent_form if entry.uses_latent else ""
+            form = self.config.metric.latent_form if entry.uses_latent else ""
             f1 = lambda_ = math.nan
             try:
-                fitted = entry.fit(errors, self.study.scores, form)
+                fitted = entry.fit(errors, self.config.scores, form)
                 decided = fitted.predict(fitted.score(errors.validation))
                 f1, lambda_ = predicted_f1(errors.validation.label, decided), fitted.lambda_
             except CompositionError:
@@ -269,4 +269,4 @@ class FoldEvaluator:
         return SplitErrors(label=self.samples.label[members], values=self._errors(members))
 
     def _seed(self, stream: str, *path: int) -> int:
-        return stream_seed(self.study.seed, stream, self.number, *path)
+        return stream_seed(self.config.seed, stream, self.number, *path)

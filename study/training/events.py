@@ -16,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from study.config.schema import Study
-from study.config.study_file import dump_study, flatten
+from study.config.dotted_keys import flatten
 from study.data.samples import Samples
 from study.data.splits import Fold
-from study.ledger.ledger import TrialRecord
+from study.search.trial import TrialRecord
 from study.storage.folder import Folder, LocalFolder
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ def write_hparams(
 
 
 def write_outcomes(
-    study: Study, records: Sequence[TrialRecord], results: Folder, summary: pa.Table | None = None
+    records: Sequence[TrialRecord], results: Folder, summary: pa.Table | None = None
 ) -> None:
     """Write trials to HParams: the best on validation, and test once there is a summary.
 
@@ -173,7 +172,8 @@ def write_outcomes(
     scores = {record.name: _final_scores(record, rows) for record in written}
     columns = dict.fromkeys(name for each in scores.values() for name in each)
     for record in written:
-        settings = record.parameters or flatten({"model": dump_study(study)["model"]})
+        trial = record.trial
+        settings = trial.parameters or flatten({"model": trial.config.to_dict()["model"]})
         shown = {**settings, "state": record.state}
         write_hparams(results, record.name, shown, scores[record.name], columns)
 

@@ -11,26 +11,26 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import safetensors.torch
 import torch
 
-from study.config.schema import Study
-from study.config.study_file import dump_study
-from study.data.leakage import count_leakage
+from study.config.trial_config import TrialConfig
 from study.data.samples import Samples
 from study.data.splits import Fold
 from study.ledger import fold_files
 from study.ledger.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
 from study.ledger.fold_files import Evaluation
-from study.ledger.ledger import MANIFEST, FoldManifest, Ledger, State, fold_name
+from study.ledger.ledger import MANIFEST, MODEL, FoldManifest, Ledger
 from study.ledger.trial_outcome import stage_name
+from study.search.trial import FoldAddress, State
 from study.storage.folder import Folder
 from study.training.evaluation import REPORTED_SCORES, FoldEvaluator, NonFiniteError
 from study.training.events import PROJECTED, FoldWriter
 from study.training.setup import build_model, device_name, fit_scaling, scale
-from study.training.validation_report import FoldReport
+from study.training.validation_report import ValidationReport
 
 
 @dataclass(frozen=True)
@@ -38,25 +38,26 @@ class FoldTask:
     """What one fold of one trial is to do.
 
     Attributes:
-        study: the study, configured with the trial's parameters.
-        trial: the trial's name.
-        fold: number of the fold, from 0.
-        milestones: epochs after which the trial may be stopped early.
+        config: the trial's configuration.
+        address: the fold.
+        rungs: epochs after which the trial may be stopped early.
         device: "cpu" or "cuda".
     """
 
-    study: Study
-    trial: str
-    fold: int
-    milestones: frozenset[int] = frozenset()
+    config: TrialConfig
+    address: FoldAddress
+    rungs: tuple[int, ...] = ()
     device: str = "cpu"
 
-
-def validation_epochs(study: Study, milestones: frozenset[int]) -> list[int]:
-    """Return the epochs after which every fold of a trial validates and reports."""
-    last, interval = study.training.epochs, study.training.validation_interval
-    regular = set(range(interval, last + 1, interval))
-    return sorted(regular | {epoch for epoch in milestones if epoch <= last} | {last})
+    @cached_property
+    def validation_epochs(self) -> list[int]:
+        """The epochs after which every fold of the trial validates and reports."""
+        training = self.config.training
+        regular = range(
+            training.validation_interval, training.epochs + 1, training.validation_interval
+        )
+        rungs = (epoch for epoch in self.rungs if epoch <= training.epochs)
+        return sorted({*regular, *rungs, training.epochs})
 
 
 def train_fold(
@@ -65,7 +66,7 @@ def train_fold(
     fold: Fold,
     ledger: Ledger,
     checkpoints: Folder,
-    watch: Callable[[FoldReport], None] = lambda report: None,
+    watch: Callable[[ValidationReport], None] = lambda report: None,
     writer: FoldWriter | None = None,
 ) -> FoldManifest:
     """Train a fold, or go on where its checkpoint is, and commit it.
@@ -86,35 +87,35 @@ def train_fold(
     Returns:
         The committed manifest, whose state is "completed" or "failed".
     """
-    manifest = ledger.fold(task.trial, task.fold)
+    manifest = ledger.fold(task.address)
     if manifest is None:
         training = _Training(task, samples, fold, checkpoints, watch, writer)
         manifest = training.run(ledger)
         reported = training.reported
     else:
         reported = _repeat_reports(task, fold_files.read_history(ledger, manifest), watch)
-    for epoch in validation_epochs(task.study, task.milestones):
+    for epoch in task.validation_epochs:
         if epoch > reported:
             assert manifest.state == "failed"
-            watch(FoldReport(epoch=epoch, state="failed", reason=manifest.reason))
+            watch(ValidationReport(epoch=epoch, state="failed", reason=manifest.reason))
     return manifest
 
 
 def _repeat_reports(
-    task: FoldTask, history: list[dict[str, Any]], watch: Callable[[FoldReport], None]
+    task: FoldTask, history: list[dict[str, Any]], watch: Callable[[ValidationReport], None]
 ) -> int:
     """Report what was validated before; return the last epoch that was reported."""
     reported = 0
     for row in history:
         if "value" in row:
             reported = int(row["epoch"])
-            watch(_report(row, task.study.training.epochs))
+            watch(_report(row, task.config.training.epochs))
     return reported
 
 
-def _report(row: dict[str, Any], epochs: int) -> FoldReport:
+def _report(row: dict[str, Any], epochs: int) -> ValidationReport:
     epoch = int(row["epoch"])
-    return FoldReport(
+    return ValidationReport(
         epoch=epoch,
         state="completed" if epoch == epochs else "running",
         value=row["value"],
@@ -142,16 +143,18 @@ class _Training:
         samples: Samples,
         fold: Fold,
         checkpoints: Folder,
-        watch: Callable[[FoldReport], None],
+        watch: Callable[[ValidationReport], None],
         writer: FoldWriter | None,
     ) -> None:
         self.task, self.fold = task, fold
-        self.scaling = fit_scaling(task.study, samples, fold)
+        self.scaling = fit_scaling(task.config, samples, fold)
         self.samples = samples if self.scaling is None else scale(samples, self.scaling)
         self.checkpoints, self.watch, self.writer = checkpoints, watch, writer
         self.device = torch.device(task.device)
-        self.model = build_model(task.study, samples, task.fold, self.device)
-        self.evaluator = FoldEvaluator.of(task.study, task.fold, self.model, self.samples, fold)
+        self.model = build_model(task.config, samples, task.address.fold, self.device)
+        self.evaluator = FoldEvaluator.of(
+            task.config, task.address.fold, self.model, self.samples, fold
+        )
         self.members = torch.from_numpy(fold.training).to(self.device)
         self.progress = load_checkpoint(checkpoints) or FoldProgress()
         self.reported = 0
@@ -162,8 +165,8 @@ class _Training:
 
     def run(self, ledger: Ledger) -> FoldManifest:
         """Train to the end and commit."""
-        epochs = self.task.study.training.epochs
-        validated = validation_epochs(self.task.study, self.task.milestones)
+        epochs = self.task.config.training.epochs
+        validated = self.task.validation_epochs
         try:
             past = [row for row in self.progress.history if row["epoch"] < epochs]
             self.reported = _repeat_reports(self.task, past, self.watch)
@@ -209,10 +212,10 @@ class _Training:
             self.progress.best_weights = self.model.weights()
 
     def _tstr_is_due(self) -> bool:
-        interval, epoch = self.task.study.measures.tstr_interval, self.progress.epoch
+        interval, epoch = self.task.config.measures.tstr_interval, self.progress.epoch
         if interval is None:
             return False
-        validated = validation_epochs(self.task.study, self.task.milestones)
+        validated = self.task.validation_epochs
         return (validated.index(epoch) + 1) % interval == 0 or epoch == validated[-1]
 
     def _keep(self, row: dict[str, Any]) -> None:
@@ -222,9 +225,9 @@ class _Training:
             self.writer.scalars(epoch, "validation", {n: row[n] for n in REPORTED_SCORES})
             self.writer.scalars(epoch, "", _numbers(row, grouped=True))
             self.writer.reconstructions(epoch, self.samples, self.fold, self.evaluator.reconstruct)
-        if epoch == self.task.study.training.epochs:
+        if epoch == self.task.config.training.epochs:
             return
-        if epoch in self.task.milestones:
+        if epoch in self.task.rungs:
             self._stage()
         self.progress.model_state = self.model.state()
         save_checkpoint(self.checkpoints, self.progress)
@@ -238,30 +241,28 @@ class _Training:
 
     def _tell(self, row: dict[str, Any]) -> None:
         self.reported = int(row["epoch"])
-        self.watch(_report(row, self.task.study.training.epochs))
+        self.watch(_report(row, self.task.config.training.epochs))
 
     def _stage(self) -> None:
         """Put down what is committed if the trial is stopped at this epoch."""
         stage = self.checkpoints.folder(stage_name(self.progress.epoch))
-        stage.remove(f"{self.task.trial}/{fold_name(self.task.fold)}/{MANIFEST}")
+        stage.remove(f"{self.task.address.path}/{MANIFEST}")
         stage.remove("")
         Ledger(stage).commit_fold(*self._result("pruned"))
 
     def _result(self, state: State) -> tuple[FoldManifest, dict[str, bytes]]:
         started = time.perf_counter()
         evaluations, pictures = self._evaluations()
-        study = self.task.study
         described = {
-            "study": dump_study(study),
-            "trial": self.task.trial,
-            "fold": self.task.fold,
+            "config": self.task.config.to_dict(),
+            "trial": self.task.address.trial,
+            "fold": self.task.address.fold,
             "shape": vars(self.model.shape),
             "scaling": self.scaling and vars(self.scaling),
             "components": list(self.model.components),
             "latent_size": self.model.latent_size,
             "best_epoch": self.progress.best_epoch,
             "samples_hash": self.samples.content_hash,
-            "leakage": vars(count_leakage(self.samples, self.fold)),
         }
         files = pictures | {
             fold_files.COMPONENTS: fold_files.components_file(self.samples, self.fold, evaluations),
@@ -269,7 +270,7 @@ class _Training:
                 self.fold, evaluations
             ),
             fold_files.HISTORY: fold_files.history_file(self.progress.history),
-            fold_files.MODEL: fold_files.json_file(described),
+            MODEL: fold_files.json_file(described),
             fold_files.WEIGHTS: safetensors.torch.save(self.progress.best_weights),
             fold_files.TIMINGS: self._timings(time.perf_counter() - started),
         }
@@ -287,8 +288,8 @@ class _Training:
 
     def _manifest(self, state: State, reason: str) -> FoldManifest:
         return FoldManifest(
-            trial=self.task.trial,
-            fold=self.task.fold,
+            trial=self.task.address.trial,
+            fold=self.task.address.fold,
             state=state,
             reason=reason,
             best_epoch=self.progress.best_epoch,

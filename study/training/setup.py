@@ -11,35 +11,37 @@ from torch import Tensor
 
 from models import implementation
 from models.interface import Model, Seeds, Shape
-from study.config.schema import Study
+from study.config.trial_config import TrialConfig
 from study.data.samples import Samples
 from study.data.splits import Fold
 from study.randomness import stream_seed
 from study.scores.components import Limits
 
 
-def build_model(study: Study, like: Samples | Shape, fold: int, device: torch.device) -> Model:
+def build_model(
+    config: TrialConfig, like: Samples | Shape, fold: int, device: torch.device
+) -> Model:
     """Return the untrained model of a fold, its streams of randomness derived from the seed.
 
     Args:
-        study: the study with the trial's settings.
+        config: the trial's.
         like: has the channels and the length of the samples that the model is for.
         fold: the fold's number.
         device: where the model is.
     """
     seeds = Seeds(
-        weights=stream_seed(study.seed, "weights", fold),
-        batches=stream_seed(study.seed, "batches", fold),
-        noise=stream_seed(study.seed, "noise", fold),
+        weights=stream_seed(config.seed, "weights", fold),
+        batches=stream_seed(config.seed, "batches", fold),
+        noise=stream_seed(config.seed, "noise", fold),
     )
     shape = Shape(like.channels, like.length)
-    build = implementation(study.model.name)
-    return build(study.model, study.training, shape, seeds, device)
+    build = implementation(config.model.name)
+    return build(config.model, config.training, shape, seeds, device)
 
 
-def fit_scaling(study: Study, samples: Samples, fold: Fold) -> Limits | None:
+def fit_scaling(config: TrialConfig, samples: Samples, fold: Fold) -> Limits | None:
     """Return the limits of the training samples if the dataset leaves scaling to the fold."""
-    if not study.dataset.scaled_by_fold:
+    if not config.dataset.scaled_by_fold:
         return None
     return Limits.fit(samples.values[fold.training].astype(np.float64).ravel())
 

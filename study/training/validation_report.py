@@ -1,12 +1,12 @@
-"""What a fold says while it trains; apart from training, as who hears it needs no PyTorch."""
+"""What a fold reports while it trains; apart from training, since readers need no PyTorch."""
 
 import math
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class FoldReport:
-    """What a fold says after a validation epoch.
+class ValidationReport:
+    """What a fold reports after a validation epoch.
 
     Attributes:
         epoch: the epoch.

@@ -21,9 +21,9 @@ from study.ledger.trial_outcome import conclude
 from study.search.sources import propose
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
-from study.training.validation_report import FoldReport
+from study.training.validation_report import ValidationReport
 
-Train = Callable[..., tuple[FoldManifest, list[FoldReport]]]
+Train = Callable[..., tuple[FoldManifest, list[ValidationReport]]]
 BAD = [math.nan, math.inf, -math.inf]
 
 
@@ -33,10 +33,10 @@ def train(
 ) -> Train:
     """Trains one fold as the study says."""
 
-    def train(**parts: Any) -> tuple[FoldManifest, list[FoldReport]]:
+    def train(**parts: Any) -> tuple[FoldManifest, list[ValidationReport]]:
         parts["training"] = {"epochs": 2, "validation_interval": 1} | parts.get("training", {})
         study, samples = tiny_study(**parts), tiny_samples()
-        reports: list[FoldReport] = []
+        reports: list[ValidationReport] = []
         manifest = train_fold(
             FoldTask(study, "trial-00000", 0),
             samples,
@@ -50,7 +50,7 @@ def train(
     return train
 
 
-def assert_failed(manifest: FoldManifest, reports: list[FoldReport], reason: str) -> None:
+def assert_failed(manifest: FoldManifest, reports: list[ValidationReport], reason: str) -> None:
     assert manifest.state == "failed"
     assert reason in manifest.reason
     assert reports[-1].state == "failed"

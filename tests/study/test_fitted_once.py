@@ -22,7 +22,7 @@ from study.scores.compositions import applicable
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
 from study.training.setup import build_model
-from study.training.validation_report import FoldReport
+from study.training.validation_report import ValidationReport
 
 TRIAL = "trial-00000"
 FITTED_ONCE = [name for name, entry in MODELS.items() if entry.fitted_once]
@@ -48,7 +48,7 @@ def test_a_fold_becomes_rows_of_the_table(
     study, samples = check_study(content(name), "tiny.yaml"), tiny_samples()
     fold = make_splits(samples, study.split, 0).folds[0]
     ledger = Ledger(LocalFolder(tmp_path / "ledger"))
-    reports: list[FoldReport] = []
+    reports: list[ValidationReport] = []
     checkpoints = LocalFolder(tmp_path / "checkpoints")
     task = FoldTask(study, TRIAL, 0)
     manifest = train_fold(task, samples, fold, ledger, checkpoints, reports.append)

@@ -30,7 +30,7 @@ from study.scores.evaluation import FitResult
 from study.scores.settings import LATENT_FORMS
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
-from study.training.validation_report import FoldReport
+from study.training.validation_report import ValidationReport
 
 LABELS = ("label", "kind", "symbol")
 MEASURED = ["f1_weighted", "f1_anomaly", "precision", "recall", "phi", "auroc", "auprc"]
@@ -120,7 +120,7 @@ class Outcome:
 def follow(study: Study, samples: Samples, fold: Fold, place: Path) -> Outcome:
     """Train a fold, commit it, fit every composition on it and measure them on test."""
     ledger = Ledger(LocalFolder(place / "ledger"))
-    reports: list[FoldReport] = []
+    reports: list[ValidationReport] = []
     checkpoints = LocalFolder(place / "checkpoints")
     task = FoldTask(study, "trial-00000", 0)
     manifest = train_fold(task, samples, fold, ledger, checkpoints, reports.append)

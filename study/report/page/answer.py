@@ -36,7 +36,7 @@ CONSTANT = "a constant answer"
 
 def answer(source: Source) -> Section:
     """Return the section that comes first."""
-    tables = list(_of_systems(source) if source.study.systems else _of_search(source))
+    tables = list(_of_systems(source) if not source.is_search else _of_search(source))
     known = {place.dataset for place in published_numbers()}
     notes = []
     if source.study.dataset.name not in known:
@@ -119,10 +119,10 @@ def _lede(source: Source) -> str:
 def _of_search(source: Source) -> Iterator[Table]:
     (best,) = source.entries
     yield _compositions(source, best)
-    if best.record.parameters:
+    if best.record.trial.parameters:
         settings = [
             [Cell(key), Cell(setting(value), "number")]
-            for key, value in best.record.parameters.items()
+            for key, value in best.record.trial.parameters.items()
         ]
         yield Table(["setting", "value"], settings, f"what {best.label} was trained with")
 
@@ -258,7 +258,7 @@ def _row(source: Source, entry: Entry) -> "pd.Series[Any] | None":
 
 def _papers_system(entry: Entry) -> str:
     """Return the paper's system that is nearest to a trial's model."""
-    model = entry.study.model
+    model = entry.config.model
     if model.name == "beta_vaegan":
         return "vaegan_1" if getattr(model, "beta", None) == 0 else "vaegan_2"
     return model.name
@@ -268,5 +268,5 @@ def _published(entry: Entry, system: str, composition: str, form: str) -> Publis
     # The paper does not say which form of L its svm_gamma had.
     if form not in ("", "implicit"):
         return None
-    place = Place("II", entry.study.dataset.name, system, composition, "f1_weighted")
+    place = Place("II", entry.config.dataset.name, system, composition, "f1_weighted")
     return published_numbers().get(place)

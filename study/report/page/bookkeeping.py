@@ -8,10 +8,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from study.config.study_file import dump_study, to_yaml
-from study.ledger.ledger import TrialRecord
 from study.ledger.study_folder import read_study
 from study.report.page.parts import Cell, Section, Table, count, counted, number
 from study.report.page.source import Source
+from study.search.sources import trial_source
+from study.search.trial import TrialRecord
 
 MOST_ROWS = 30
 PLACES = {"least": 0.0, "median": 0.5, "nine in ten below": 0.9, "most": 1.0}
@@ -44,7 +45,7 @@ def _timing(source: Source) -> Section:
 
 
 def _each(source: Source, by_trial: pd.DataFrame) -> Table:
-    labels = {e.name: f"{e.label}, {e.protocol}" for e in source.entries if source.study.systems}
+    labels = {e.name: f"{e.label}, {e.protocol}" for e in source.entries if not source.is_search}
     rows = [
         [Cell(name), Cell(labels.get(name, "")), count(int(row["epochs"])), *_seconds(row)]
         for name, (_, row) in zip(map(str, by_trial.index), by_trial.iterrows(), strict=True)
@@ -76,7 +77,7 @@ def _endings(source: Source) -> Section:
     said = "; ".join(f"{states[state]:,} {name}" for state, name in
                      (("completed", "completed"), ("pruned", "stopped early"), ("failed", "failed"))
                      if states[state])  # fmt: skip
-    left = source.study.search.trials - len(source.records)
+    left = trial_source(source.study).size - len(source.records)
     tables = [t for t in (_stopped(source.records), _failed(source.records)) if t]
     return Section(
         "endings", "What was stopped or failed",

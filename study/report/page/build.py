@@ -21,7 +21,6 @@ from study.report.page.search import search_sections
 from study.report.page.source import Source
 from study.report.page.training import learning
 from study.report.paper.names import dataset_label
-from study.search.sources import TWIN
 from study.storage.folder import Folder
 
 PAGE = "report/index.html"
@@ -41,15 +40,15 @@ def write_page(study: Study, results: Folder, tables: Mapping[str, pa.Table]) ->
     Raises:
         StudyFailedError: a file of the ledger is not what was committed.
     """
-    # A twin's values are of other samples: it is compared with no trial of the search.
-    records = [r for r in Ledger(results.folder("ledger")).trials() if r.number < TWIN]
+    # A repetition's values are of other samples: it is compared with no trial of the search.
+    records = [r for r in Ledger(results.folder("ledger")).trials() if not r.trial.is_repetition]
     source = Source(study, records, tables, results)
     try:
         with page_style():
             sections = page_sections(source)
     except DamagedError as error:
         raise StudyFailedError(
-            f"{error}; delete the folder of that trial and run the study again"
+            f"{error}; run the study again, which puts it aside and trains the fold again"
         ) from None
     results.write(PAGE, _render(source, sections).encode())
     return PAGE
@@ -71,7 +70,7 @@ def page_sections(source: Source) -> list[Section]:
 
 def _render(source: Source, sections: list[Section]) -> str:
     study = source.study
-    what = "systems" if study.systems else study.model.name
+    what = study.model.name if source.is_search else "systems"
     facts = [
         f"{what} on {dataset_label(study.dataset.name)}",
         f"protocol {' and '.join(study.split.protocols)}",

@@ -35,7 +35,7 @@ def _differences(source: Source) -> Section:
     tables = []
     if not frame.empty:
         frame = frame[(frame["epoch_rule"] == BEST) & (frame["metric"] == "f1_weighted")]
-        kind = "models" if source.study.systems else "compositions"
+        kind = "models" if not source.is_search else "compositions"
         tables = [t for t in [_against(best, frame[frame["compared"] == kind], kind)] if t]
     return Section(
         "differences", "Which differences are real",

@@ -85,8 +85,8 @@ def _fitted(source: Source, entry: Entry) -> Fitted:
     from models import MODELS
 
     manifest = source.manifest(entry)
-    components = MODELS[entry.study.model.name].components
-    size = getattr(entry.study.model, "latent_size", None)
+    components = MODELS[entry.config.model.name].components
+    size = getattr(entry.config.model, "latent_size", None)
     errors = read_errors(source.ledger, manifest, components, size)[BEST]
     asked = {(name, ""): None for name in CURVES}
     asked.pop((entry.composition, entry.latent_form), None)
@@ -98,7 +98,7 @@ def _fitted(source: Source, entry: Entry) -> Fitted:
         if set(composition.components) <= set(components):
             try:
                 found[name, form] = composition.fit(
-                    errors.for_fitting(), entry.study.scores, cast(LatentForm | Literal[""], form)
+                    errors.for_fitting(), entry.config.scores, cast(LatentForm | Literal[""], form)
                 )
             except CompositionError:
                 continue  # these errors allow no fit; the table says why

@@ -20,7 +20,7 @@ PAGE = re.compile(r"(figure|table)_(\d+)(?:_(\w+))?\.svg")
 def paper_section(source: Source) -> list[Section]:
     """Return the paper's tables and figures as the study has drawn them; none without."""
     names = [name for name in source.results.names(FOLDER) if PAGE.fullmatch(name)]
-    if not source.study.systems or not names:
+    if source.is_search or not names:
         return []
     names.sort(key=_order)
     tables = [table for name in names if name.startswith("table") for table in _table(source, name)]

@@ -9,13 +9,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
 from study.config.search_space import Distribution
-from study.ledger.ledger import TrialRecord
 from study.randomness import stream_seed
 from study.report.page import charts
 from study.report.page.charts import ACCENT, FAINT, INK, MUTED, PAPER
 from study.report.page.parts import Picture, Section, counted, setting
 from study.report.page.source import Source
-from study.search.sources import frozen_trial
+from study.search.proposals import frozen_trial
+from study.search.trial import TrialRecord
 
 MOST_SETTINGS = 12
 MOST_LINES = 200
@@ -27,7 +27,7 @@ TREES = 32
 
 def search_sections(source: Source) -> list[Section]:
     """Return the sections of a study that searches; none for one of systems."""
-    if source.study.systems or len(source.records) < 2:
+    if not source.is_search or len(source.records) < 2:
         return []
     return [_over_time(source), *_settings(source)]
 
@@ -36,15 +36,15 @@ def _over_time(source: Source) -> Section:
     records = source.records
     kept = charts.thinned(len(records))
     figure, axes = charts.panel("trial", _metric(source), wide=True)
-    _scatter(axes, [float(record.number) for record in records], records, kept)
+    _scatter(axes, [float(record.trial.number) for record in records], records, kept)
     best = np.fmax.accumulate(
         [r.best_value if r.state == "completed" else math.nan for r in records]
     )
     turns = np.append(np.flatnonzero(np.append(True, best[1:] != best[:-1])), len(best) - 1)
-    numbers = [records[turn].number for turn in turns]
+    numbers = [records[turn].trial.number for turn in turns]
     axes.step(numbers, best[turns], where="post", color=ACCENT, linewidth=1.2)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    failed = [r.number for r in records if r.state == "failed"]
+    failed = [r.trial.number for r in records if r.state == "failed"]
     failed = [failed[i] for i in charts.thinned(len(failed))]
     if failed:
         floor = axes.get_ylim()[0]
@@ -86,7 +86,7 @@ def _against(
     figure, axes = charts.panel(key, _metric(source))
     scale = _Positions(form)
     kept = charts.thinned(len(records))
-    _scatter(axes, [scale.of(record.parameters[key]) for record in records], records, kept)
+    _scatter(axes, [scale.of(record.trial.parameters[key]) for record in records], records, kept)
     scale.mark(axes)
     return charts.picture(figure, f"{key} against the metric")
 
@@ -153,7 +153,7 @@ def _parallel(
     scales = {key: _Positions(form) for key, form in space.items()}
     values = np.array([record.best_value for record in kept])
     low, high = float(values.min()), float(values.max())
-    columns = [[scales[key].share(r.parameters[key]) for r in kept] for key in space]
+    columns = [[scales[key].share(r.trial.parameters[key]) for r in kept] for key in space]
     columns.append(list((values - low) / (high - low or 1.0)))
     lines = np.stack([np.broadcast_to(np.arange(len(columns)), (len(kept), len(columns))),
                       np.array(columns).T], axis=2)  # fmt: skip

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 
 from models import MODELS
 from study.config.schema import MetricSettings, Study
-from study.config.study_file import configure
-from study.ledger.ledger import FoldManifest, Ledger, TrialRecord
+from study.config.trial_config import TrialConfig
+from study.ledger.ledger import FoldManifest, Ledger
 from study.report.paper.names import system_label
 from study.report.paper.tables import best_composition
-from study.search.sources import system_parameters
+from study.search.trial import FoldAddress, TrialRecord, best_trial
 from study.storage.folder import Folder
 
 FOLD = 0
@@ -34,7 +34,6 @@ class Entry:
 
     Attributes:
         record: how it ended.
-        study: the study with its settings.
         label: what the page calls it.
         composition: the best on validation, of the weights of the best epoch; "" if
             none is defined in all folds.
@@ -43,7 +42,6 @@ class Entry:
     """
 
     record: TrialRecord
-    study: Study
     label: str
     composition: str
     latent_form: str
@@ -55,19 +53,24 @@ class Entry:
         return self.record.name
 
     @property
+    def config(self) -> TrialConfig:
+        """The trial's configuration."""
+        return self.record.trial.config
+
+    @property
     def protocol(self) -> str:
         """How its samples were divided."""
-        return self.study.split.protocol
+        return self.record.trial.protocol
 
     @property
     def fitted_once(self) -> bool:
         """Whether it is a simple model, without epochs."""
-        return MODELS[self.study.model.name].fitted_once
+        return MODELS[self.config.model.name].fitted_once
 
     @property
     def metric(self) -> MetricSettings:
         """What it was trained and chosen for."""
-        return self.study.search.metric
+        return self.config.metric
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class Source:
     @cached_property
     def scores(self) -> pd.DataFrame:
         """`scores.parquet` of the trials that the page tells of, at the best epoch."""
-        names = {record.name for record in self._told}
+        names = {record.name for record in self._shown_records}
         frame: pd.DataFrame = self.tables["scores"].to_pandas()
         return frame[(frame["epoch_rule"] == BEST) & frame["trial"].isin(names)]
 
@@ -116,7 +119,7 @@ class Source:
     @cached_property
     def entries(self) -> list[Entry]:
         """The answer: every system under every protocol, or the best trial of a search."""
-        return [self._entry(record) for record in self._told]
+        return [self._entry(record) for record in self._shown_records]
 
     @cached_property
     def shown(self) -> list[Entry]:
@@ -131,7 +134,7 @@ class Source:
 
     def manifest(self, entry: Entry, fold: int = FOLD) -> FoldManifest:
         """Return the commit of an entry's fold."""
-        manifest = self.ledger.fold(entry.name, fold)
+        manifest = self.ledger.fold(FoldAddress(entry.name, fold))
         assert manifest is not None
         return manifest
 
@@ -147,30 +150,29 @@ class Source:
         return pq.read_table(io.BytesIO(self.ledger.read(manifest, name)))
 
     @cached_property
-    def _told(self) -> list[TrialRecord]:
-        ended = [record for record in self.records if record.state != "failed"]
-        if self.study.systems:
-            return ended
-        completed = [record for record in ended if record.state == "completed"] or ended
-        return [max(completed, key=lambda r: (_or_least(r.best_value), -r.number))]
+    def is_search(self) -> bool:
+        """Whether trials were proposed; else they are systems that the study names."""
+        return not any(record.trial.system for record in self.records)
+
+    @cached_property
+    def _shown_records(self) -> list[TrialRecord]:
+        if not self.is_search:
+            return [record for record in self.records if record.state != "failed"]
+        best = best_trial(self.records) or best_trial(self.records, ("pruned",))
+        return [best] if best else []
 
     def _entry(self, record: TrialRecord) -> Entry:
-        study = configure(self.study, record.parameters)
         rows = self.scores[self.scores["trial"] == record.name]
         composition, form = best_composition(rows) or ("", "")
         chosen = (rows["composition"] == composition) & (rows["latent_form"] == form)
         validation = float(rows[chosen]["validation_f1_weighted"].mean())
-        return Entry(record, study, self._label(record), composition, form, validation)
-
-    def _label(self, record: TrialRecord) -> str:
-        if not self.study.systems:
-            return record.name
-        return system_label(system_parameters(self.study, record.number)["system"])
+        label = system_label(record.trial.system) if record.trial.system else record.name
+        return Entry(record, label, composition, form, validation)
 
 
 def ranked(entries: Iterable[Entry]) -> list[Entry]:
     """Return entries by their best composition on validation, the best first."""
-    return sorted(entries, key=lambda e: (-_or_least(e.validation), e.record.number))
+    return sorted(entries, key=lambda e: (-_or_least(e.validation), e.record.trial.number))
 
 
 def _or_least(value: float) -> float:

@@ -43,7 +43,7 @@ def _all_trials(source: Source) -> Picture | None:
     """Draw every trial's mean over folds; the best in colour."""
     records = [r for r in source.records if r.values]
     best = source.entries[0].record
-    if source.study.systems or len(records) < 2 or len(best.values) < 2:
+    if not source.is_search or len(records) < 2 or len(best.values) < 2:
         return None
     kept = [records[i] for i in charts.thinned(len(records), MOST_LINES)]
     figure, axes = charts.panel("epoch", _metric(source.entries[0]), wide=True)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from study.ledger.ledger import Ledger
+from study.search.trial import FoldAddress
 
 LATENT_SIZE = "param.model.latent_size"
 FOLD = 0
@@ -65,7 +66,7 @@ class FoldFiles:
         """
         if system not in self.trials:
             return None
-        manifest = self.ledger.fold(self.trials[system], FOLD)
+        manifest = self.ledger.fold(FoldAddress(self.trials[system], FOLD))
         if manifest is None or name not in manifest.files:
             return None
         file = pq.ParquetFile(io.BytesIO(self.ledger.read(manifest, name)))

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from study.cluster.coordinator import ATTEMPTS, CLOSED, Desk, LostTrialError, mean_over_folds
-from study.training.validation_report import FoldReport
+from study.training.validation_report import ValidationReport
 
 
-def said(value: float, epoch: int = 4, **kept: Any) -> FoldReport:
+def said(value: float, epoch: int = 4, **kept: Any) -> ValidationReport:
     scores = {"phi": value / 2, "generator_loss": 1 - value}
-    return replace(FoldReport(epoch, "running", value=value, scores=scores), **kept)
+    return replace(ValidationReport(epoch, "running", value=value, scores=scores), **kept)
 
 
 def test_a_trial_says_the_means_of_its_folds_and_what_each_said() -> None:

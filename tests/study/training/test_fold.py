@@ -19,7 +19,7 @@ from study.ledger.ledger import FoldManifest, Ledger
 from study.ledger.trial_outcome import stage_name
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold, validation_epochs
-from study.training.validation_report import FoldReport
+from study.training.validation_report import ValidationReport
 
 TRIAL = "trial-00000"
 REPRODUCIBLE = (
@@ -43,7 +43,7 @@ class Bench:
     samples: Samples
     place: Path
     milestones: frozenset[int] = frozenset()
-    reports: list[FoldReport] = field(default_factory=list)
+    reports: list[ValidationReport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.fold = make_splits(self.samples, self.study.split, 0).folds[0]
@@ -59,7 +59,7 @@ class Bench:
     def run(self, stop_at: int | None = None) -> FoldManifest:
         self.reports = []
 
-        def watch(report: FoldReport) -> None:
+        def watch(report: ValidationReport) -> None:
             self.reports.append(report)
             if report.epoch == stop_at:
                 raise StopHere

@@ -1,0 +1,87 @@
+"""What the folds of one trial need to know, and nothing else."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import Field
+
+from models.settings import ModelSettings, TrainingSettings
+from study.config.dotted_keys import assign
+from study.config.schema import MeasureSettings, MetricSettings, Name, Study, SystemSettings
+from study.data.settings import DatasetSettings, Protocol, SplitSettings
+from study.scores.settings import ScoreSettings
+from study.settings import Settings
+
+
+class TrialConfig(Settings):
+    """The configuration of one trial: every setting that decides what its folds store.
+
+    It is made once, where the trial is proposed, and goes as it is to the workers, to the
+    trial's record and to each fold's `model.json`.
+    """
+
+    study: Name = Field(description="the study that it is a configuration of")
+    dataset: DatasetSettings
+    split: SplitSettings
+    model: ModelSettings
+    training: TrainingSettings
+    scores: ScoreSettings
+    measures: MeasureSettings
+    metric: MetricSettings
+    seed: int
+
+    @classmethod
+    def of(cls, study: Study, system: SystemSettings | None = None) -> Self:
+        """Return what a study says of all its trials, or of those of one system.
+
+        Args:
+            study: the study.
+            system: one of `study.systems`, which has a model, training and metric of its own.
+        """
+        return cls(
+            study=study.name,
+            dataset=study.dataset,
+            split=study.split.model_copy(update={"beside": None}),
+            model=(system or study).model,
+            training=(system or study).training,
+            scores=study.scores,
+            measures=study.measures,
+            metric=system.metric if system else study.search.metric,
+            seed=study.seed,
+        )
+
+    def under(self, protocol: Protocol) -> Self:
+        """Return the same with the samples divided by another protocol."""
+        split = self.split.model_copy(update={"protocol": protocol})
+        return self.model_copy(update={"split": split})
+
+    def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
+        """Return the same with searched settings replaced, by dotted key.
+
+        Raises:
+            ValidationError: a value is not allowed.
+        """
+        if not parameters:
+            return self
+        content = self.to_dict()
+        for key, value in parameters.items():
+            assign(content, key, value)
+        return self.model_validate(content)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, which `model_validate` reads back."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    @classmethod
+    def from_stored(cls, content: Mapping[str, Any]) -> Self:
+        """Read what a fold or a trial stores.
+
+        Older results hold a whole study in its place, whose search has the metric.
+
+        Raises:
+            ValidationError: it is neither.
+        """
+        parts = {name: content[name] for name in cls.model_fields if name in content}
+        if "search" in content:
+            parts |= {"study": content["name"], "metric": content["search"]["metric"]}
+        return cls.model_validate(parts)

@@ -1,0 +1,167 @@
+"""A trial: one configuration of a study, which is trained with all folds, and how it ended."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from study.config.trial_config import TrialConfig
+from study.data.settings import Protocol
+
+TRIAL_NAME = re.compile(r"trial-(\d{5,})")
+FOLD_NAME = re.compile(r"fold-(\d+)")
+REPETITION = 1_000_000
+"""What a repetition's name adds to the number of its trial; no search has as many trials."""
+
+State = Literal["completed", "pruned", "failed"]
+
+
+def trial_name(number: int, *, is_repetition: bool = False) -> str:
+    """Return the name of trial `number`, or of its repetition."""
+    return f"trial-{number + REPETITION * is_repetition:05d}"
+
+
+def fold_name(number: int) -> str:
+    """Return the name of fold `number`."""
+    return f"fold-{number}"
+
+
+def order_of(name: str) -> tuple[bool, int] | None:
+    """Return `Trial.order` of the trial with this name; None if it is no trial's name."""
+    match = TRIAL_NAME.fullmatch(name)
+    if not match:
+        return None
+    is_repetition, number = divmod(int(match[1]), REPETITION)
+    return bool(is_repetition), number
+
+
+@dataclass(frozen=True)
+class FoldAddress:
+    """One fold of one trial.
+
+    Attributes:
+        trial: the trial's name.
+        fold: the fold's number, from 0.
+    """
+
+    trial: str
+    fold: int
+
+    @property
+    def path(self) -> str:
+        """Its place below whatever folder holds folds: `<trial>/fold-<k>`."""
+        return f"{self.trial}/{fold_name(self.fold)}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration of a study.
+
+    Attributes:
+        number: in the order of proposal, from 0; of a repetition that of the trial repeated.
+        config: all that its folds need to know.
+        parameters: what sets it apart from the study's other trials, by dotted key.
+        system: its name in a study of systems; "" in a search.
+        is_repetition: whether it is another trial, trained again under a second protocol.
+    """
+
+    number: int
+    config: TrialConfig
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    system: str = ""
+    is_repetition: bool = False
+
+    @property
+    def name(self) -> str:
+        """The trial's name, which is that of its folder."""
+        return trial_name(self.number, is_repetition=self.is_repetition)
+
+    @property
+    def order(self) -> tuple[bool, int]:
+        """What trials are sorted by: their numbers, repetitions last."""
+        return self.is_repetition, self.number
+
+    @property
+    def protocol(self) -> Protocol:
+        """How its samples are divided."""
+        return self.config.split.protocol
+
+    @property
+    def repeats(self) -> str | None:
+        """Name of the trial that it repeats, if any."""
+        return trial_name(self.number) if self.is_repetition else None
+
+    @property
+    def folds(self) -> tuple[FoldAddress, ...]:
+        """Its folds, in order."""
+        return tuple(FoldAddress(self.name, fold) for fold in range(self.config.split.folds))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, which `from_dict` reads back."""
+        return {
+            "number": self.number,
+            "config": self.config.to_dict(),
+            "parameters": dict(self.parameters),
+            "system": self.system,
+            "is_repetition": self.is_repetition,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` returned.
+
+        Raises:
+            ValueError: it is something else.
+            TypeError: it is something else.
+            KeyError: it is something else.
+        """
+        return cls(**{**content, "config": TrialConfig.model_validate(content["config"])})
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """How a trial ended.
+
+    Attributes:
+        trial: the trial.
+        state: how it ended; a trial that failed is never best.
+        reason: why, if it did not complete.
+        values: validation epoch and the metric's mean over folds, in order.
+        completion_order: how many trials had ended before it.
+    """
+
+    trial: Trial
+    state: State
+    reason: str = ""
+    values: Sequence[tuple[int, float]] = ()
+    completion_order: int = 0
+
+    @property
+    def name(self) -> str:
+        """The trial's name."""
+        return self.trial.name
+
+    @property
+    def best_value(self) -> float:
+        """The metric's mean over folds at its best epoch; nan if nothing was validated."""
+        return max((value for _, value in self.values), default=math.nan)
+
+
+def mean_over_folds(values: Sequence[float]) -> float:
+    """Return a trial's value from those of its folds, in their order."""
+    return float(np.mean(values))
+
+
+def best_trial(
+    ended: Iterable[TrialRecord], states: Sequence[State] = ("completed",)
+) -> TrialRecord | None:
+    """Return the trial with the largest value, the first of equals; never a repetition."""
+    eligible = [r for r in ended if r.state in states and not r.trial.is_repetition]
+    return max(eligible, key=lambda r: (_or_least(r.best_value), -r.trial.number), default=None)
+
+
+def _or_least(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
