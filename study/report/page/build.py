@@ -49,7 +49,7 @@ def write_page(study: Study, results: Folder, tables: Mapping[str, pa.Table]) ->
             sections = page_sections(source)
     except DamagedError as error:
         raise StudyFailedError(
-            f"{error}; delete the folder of that trial and run the study again"
+            f"{error}; run the study again, which puts it aside and trains it anew"
         ) from None
     results.write(PAGE, _render(source, sections).encode())
     return PAGE
