@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measurement import Measurement
+from study.config.study_file import load_study
 from study.data import load
-from study.study_file import load_study
 
 MEGABYTE = 2**20
 
@@ -49,7 +49,7 @@ def _memory_of_workers(data: Path) -> list[float]:
     the memory that is a process's alone, before and after; the samples are one copy in
     memory that all share.
     """
-    from study.cluster import connected
+    from study.cluster.connection import connected
 
     study = load_study("mitbih", (), None)
     samples = load(study.dataset, data, study.seed)

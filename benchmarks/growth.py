@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.measurement import memory
-from study.storage import LocalFolder
+from study.storage.folder import LocalFolder
 
 FOLDS = 5
 STUDY = """

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from models.beta_vaegan import BetaVAEGAN
 from models.settings import BetaVAEGANSettings
+from study.config.schema import Study
+from study.config.study_file import load_study
 from study.data import load
 from study.data.samples import Samples
-from study.definition import Study
-from study.fold_setup import build_model, fit_scaling, scale
+from study.data.splits import Fold, make_splits
 from study.scores.components import FoldErrors, SplitErrors
 from study.scores.evaluation import evaluate_fold
-from study.splits import Fold, make_splits
-from study.study_file import load_study
+from study.training.setup import build_model, fit_scaling, scale
 from tests.models.plain import PlainBetaVAEGAN, PlainDiscriminator, copy_weights
 
 COMPOSITIONS = ("reconstruction", "lambda_grid", "svm_lambda", "svm_gamma")

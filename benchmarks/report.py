@@ -21,17 +21,17 @@ import numpy.typing as npt
 
 from benchmarks.measurement import memory
 from models import ENCODER_ERRORS
-from study import fold_files
+from study.config.schema import Study
+from study.config.study_file import check_study, configure, dump_study, to_yaml
 from study.data.assembly import build_samples
+from study.data.leakage import count_leakage
 from study.data.samples import Samples
-from study.definition import Study
-from study.fold_files import Errors, Evaluation
-from study.leakage import count_leakage
-from study.ledger import FoldManifest, Ledger, TrialRecord, canonical_hash, trial_name
+from study.data.splits import Fold
+from study.ledger import fold_files
+from study.ledger.fold_files import Errors, Evaluation
+from study.ledger.ledger import FoldManifest, Ledger, TrialRecord, canonical_hash, trial_name
 from study.report.cache import FOLDER
-from study.splits import Fold
-from study.storage import LocalFolder
-from study.study_file import check_study, configure, dump_study, to_yaml
+from study.storage.folder import LocalFolder
 
 EPOCHS = 40
 SHARE_ENDING_AT_BEST = 0.1

@@ -26,11 +26,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from models import MODELS, ModelEntry, components_of, implementation
 from models.interface import Model, Seeds, Shape
 from models.settings import TrainingSettings
+from study.config.systems import with_model_defaults
 from study.data.resampling import interpolate_rows, scale_rows
-from study.fold_setup import scale_values, shared_tensor
 from study.randomness import stream_seed
 from study.scores.components import Limits
-from study.systems import with_model_defaults
+from study.training.setup import scale_values, shared_tensor
 
 BLOCK = 32
 """Networks take lengths that are a multiple of it."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.command import Command
 from study.errors import RequestError
+from study.terminal.command import Command
 
 if TYPE_CHECKING:
     from models.exported import ScoringNetwork
-    from study.trained import TrainedFold
+    from study.detectors.trained import TrainedFold
 
 FORM = """Input x: (samples, channels, length) float32 in the dataset's units, any number of
 samples. Outputs: reconstruction_error, and as far as the model has them discrimination_error
@@ -37,7 +37,7 @@ def export(
         raise RequestError(f"{file}: expected a file ending in {' or '.join(_WRITERS)}")
     if not file.absolute().parent.is_dir():
         raise RequestError(f"{file}: expected a file in a folder that exists, found none")
-    from study.trained import locate, read_fold
+    from study.detectors.trained import locate, read_fold
 
     place = locate(fold)
     if place.fold is None:

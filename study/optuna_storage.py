@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from study.command import Command
 from study.errors import RequestError, StudyFailedError
+from study.terminal.command import Command
 
 if TYPE_CHECKING:
-    from study.definition import Study
+    from study.config.schema import Study
 
 EXAMPLE = """\b
 Example:
@@ -32,10 +32,10 @@ def export(
     ] = None,
 ) -> None:
     """Write the trials of RESULTS to FILE, in place of what is there."""
-    from study.ledger import Ledger
-    from study.proposal import TWIN
-    from study.results import read_study
-    from study.storage import reach_folder
+    from study.ledger.ledger import Ledger
+    from study.ledger.study_folder import read_study
+    from study.search.sources import TWIN
+    from study.storage.folder import reach_folder
 
     folder = reach_folder(results)
     study = read_study(folder)
@@ -62,7 +62,7 @@ def write_storage(study: "Study", records: Any, path: Path) -> None:
     """
     import optuna
 
-    from study.proposal import frozen_trial
+    from study.search.sources import frozen_trial
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     draft = path.with_name(f".{path.name}.tmp")

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.command import Command, give_up
-from study.completion import complete_setting, complete_study
 from study.errors import RequestError, StudyFailedError
+from study.terminal.command import Command, give_up
+from study.terminal.completion import complete_setting, complete_study
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from study.config.schema import Study
     from study.data.samples import Samples
-    from study.definition import Study
-    from study.ledger import TrialRecord
-    from study.plan import Plan
-    from study.splits import Splits
-    from study.storage import Folder
+    from study.data.splits import Splits
+    from study.ledger.ledger import TrialRecord
+    from study.search.plan import Plan
+    from study.storage.folder import Folder
 
 PROGRAM = "python -m study.run"
 
@@ -76,7 +76,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="replaces the study's seed")] = None,
 ) -> None:
     """Run STUDY, or continue it where it stopped."""
-    from study.study_file import load_study
+    from study.config.study_file import load_study
 
     request = load_study(study, set_ or (), seed)
     if cluster or price is not None:
@@ -102,12 +102,12 @@ def _plan_cluster(
         raise RequestError("--cluster is a cluster that is not there: leave --address out")
     if price is not None and not 0 <= price < math.inf:
         raise RequestError(f"--price must be a number from 0, found {price:g}")
-    from study.cluster_plan import described, measured, read_cluster
-    from study.ledger import Ledger
-    from study.plan import make_plan
-    from study.progress import open_console, show_plan
-    from study.proposal import missing_trials
-    from study.storage import reach_folder
+    from study.ledger.ledger import Ledger
+    from study.search.plan import make_plan
+    from study.search.ray_up_file import described, measured, read_cluster
+    from study.search.sources import missing_trials
+    from study.storage.folder import reach_folder
+    from study.terminal.progress import open_console, show_plan
 
     there = read_cluster(file)
     fitted = make_plan(study, [there.head], there.growth)
@@ -128,9 +128,9 @@ def _run(
     only_plan: bool,
     fresh: bool,
 ) -> None:
-    from study.plan import make_plan, this_machine
-    from study.progress import open_console, show_plan
-    from study.storage import reach_folder
+    from study.search.plan import make_plan, this_machine
+    from study.storage.folder import reach_folder
+    from study.terminal.progress import open_console, show_plan
 
     console = open_console()
     outputs = reach_folder(output)
@@ -142,12 +142,12 @@ def _run(
             show_plan(console, study, fitted, ended, _trial_bytes(results, ended))
             return
     from study.data import data_folder, load
-    from study.leakage import refuse_leakage
-    from study.locks import begin_run, sole_driver, unguarded
-    from study.proposal import missing_trials
-    from study.recovery import recover
-    from study.results import put_aside, refuse_other_study, write_study
-    from study.splits import splits_of
+    from study.data.leakage import refuse_leakage
+    from study.data.splits import splits_of
+    from study.ledger.recovery import recover
+    from study.ledger.study_folder import put_aside, refuse_other_study, write_study
+    from study.search.sources import missing_trials
+    from study.storage.locks import begin_run, sole_driver, unguarded
 
     samples = load(study.dataset, data_folder(data), study.seed)
     splits = splits_of(samples, study)
@@ -158,8 +158,8 @@ def _run(
         refuse_other_study(results, study, samples, splits)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-    from study.capacity import plan_on_cluster
-    from study.cluster import connected
+    from study.cluster.capacity import plan_on_cluster
+    from study.cluster.connection import connected
 
     if only_plan:
         with connected(address):
@@ -201,8 +201,8 @@ def _run(
 
 
 def _ended(results: "Folder", study: "Study") -> "list[TrialRecord]":
-    from study.ledger import Ledger
-    from study.outcome import split_by_wholeness
+    from study.ledger.ledger import Ledger
+    from study.ledger.trial_outcome import split_by_wholeness
 
     return split_by_wholeness(Ledger(results.folder("ledger")), study)[0]
 
@@ -221,9 +221,9 @@ def _search(
     plan: "Plan",
     nodes: dict[str, str],
 ) -> set[int]:
-    from study.progress import Display, show_plan
-    from study.search import run_search
-    from study.tensorboard import reading_command, write_outcomes
+    from study.cluster.tune_search import run_search
+    from study.terminal.progress import Display, show_plan
+    from study.training.events import reading_command, write_outcomes
 
     results = outputs.folder(study.name)
     ended = _ended(results, study)
@@ -255,11 +255,11 @@ def _search(
 def _report(
     console: "Console", study: "Study", split_hash: dict[str, str], results: "Folder"
 ) -> None:
-    from study.progress import show_summary, show_systems
-    from study.proposal import best_trial
     from study.report.build import build_report
     from study.report.page.build import write_page
-    from study.tensorboard import reading_command, write_outcomes
+    from study.search.sources import best_trial
+    from study.terminal.progress import show_summary, show_systems
+    from study.training.events import reading_command, write_outcomes
 
     report = build_report(study, split_hash, results)
     ended = _ended(results, study)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from study.command import Command
 from study.errors import RequestError
+from study.terminal.command import Command
 
 if TYPE_CHECKING:
-    from study.detector import Detector
-    from study.signals.records import Peaks
-    from study.signals.table import Counts
+    from study.detectors.detector import Detector
+    from study.detectors.signals.records import Peaks
+    from study.detectors.signals.table import Counts
 
 EXAMPLES = """\b
 Examples:
@@ -72,11 +72,11 @@ def score(
     for path in (target, *((plot,) if plot else ())):
         if not path.absolute().parent.is_dir():
             raise RequestError(f"{path}: expected a file in a folder that exists, found none")
-    from study.signals.rows import is_table
+    from study.detectors.signals.rows import is_table
 
     if is_table(signals) and plot:
         raise RequestError("--plot: expected a WFDB record, found a table: leave it out")
-    from study.detector import load_detector
+    from study.detectors.detector import load_detector
 
     detector = load_detector(model, composition, latent_form)
     if is_table(signals):
@@ -88,8 +88,8 @@ def score(
 def _score_table(
     detector: "Detector", path: Path, target: Path, *, resample: bool, label_first: bool
 ) -> None:
-    from study.signals.rows import read_blocks
-    from study.signals.table import write_scores
+    from study.detectors.signals.rows import read_blocks
+    from study.detectors.signals.table import write_scores
 
     dataset = detector.folds[0].study.dataset
     blocks = read_blocks(path, dataset, resample=resample, label_first=label_first)
@@ -107,9 +107,9 @@ def _score_record(
     *,
     resample: bool,
 ) -> None:
-    from study.signals.picture import draw_stretch, stretch_of
-    from study.signals.records import read_beats
-    from study.signals.table import write_scores
+    from study.detectors.signals.picture import draw_stretch, stretch_of
+    from study.detectors.signals.records import read_beats
+    from study.detectors.signals.table import write_scores
 
     dataset = detector.folds[0].study.dataset
     beats = read_beats(path, dataset, peaks, resample=resample)

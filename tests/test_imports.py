@@ -13,14 +13,14 @@ STUDY = sorted((ROOT / "study").rglob("*.py"))
 CLUSTER = {
     f"study/{name}.py"
     for name in (
-        "capacity",
-        "cluster",
-        "fold_worker",
-        "orphans",
+        "cluster/capacity",
+        "cluster/connection",
+        "cluster/fold_worker",
+        "cluster/placement_groups",
+        "cluster/scheduler",
+        "cluster/trainable",
+        "cluster/tune_search",
         "report/cluster",
-        "search",
-        "stopping",
-        "trial",
     )
 }
 FORBIDDEN_IN_MODELS = {
@@ -96,9 +96,9 @@ def modules_after(statement: str) -> set[str]:
         "import study.run",
         "import study.score",
         "import study.export",
-        "import study.study_file",
+        "import study.config.study_file",
         "import models",
-        "from study.study_file import load_study; load_study('quickstart')",
+        "from study.config.study_file import load_study; load_study('quickstart')",
         "sys.argv = ['run', 'mitbih', '--plan', '--output', '/nonexistent', '--cluster', "
         "'cluster.yaml', '--price', '1']; import study.run; assert study.run.app.main() == 0",
     ],
@@ -109,7 +109,7 @@ def test_a_request_is_checked_without_the_heavy_libraries(statement: str) -> Non
 
 
 def test_training_a_fold_needs_no_cluster() -> None:
-    assert not modules_after("import study.fold") & {"ray", "typer", "optuna"}
+    assert not modules_after("import study.training.fold") & {"ray", "typer", "optuna"}
 
 
 def test_a_report_needs_no_cluster_and_its_help_no_libraries() -> None:
@@ -119,5 +119,5 @@ def test_a_report_needs_no_cluster_and_its_help_no_libraries() -> None:
 
 
 def test_the_desk_and_what_it_hears_need_no_pytorch() -> None:
-    program = "import sys, study.desk, study.fold_report; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    loaded = modules_after("import study.cluster.coordinator, study.training.validation_report")
+    assert "torch" not in loaded

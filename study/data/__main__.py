@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from study.command import Command
 from study.data import DATASETS, data_folder, dataset
 from study.data.settings import DatasetSettings
+from study.terminal.command import Command
 
 app = Command("Download, verify and describe datasets.")
 
@@ -79,7 +79,7 @@ def _settings(name: str, assignments: list[str]) -> DatasetSettings:
     Raises:
         RequestError: an assignment has no such form, or a key or value is wrong.
     """
-    from study.study_file import check_study, read_assignment
+    from study.config.study_file import check_study, read_assignment
 
     dataset(name)
     assigned = dict(read_assignment(f"dataset.{assignment}") for assignment in assignments)

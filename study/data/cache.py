@@ -19,7 +19,7 @@ import numpy as np
 
 from study.data.assembly import ARRAYS
 from study.data.samples import Samples
-from study.storage import sync_folder
+from study.storage.folder import sync_folder
 
 _LIBRARIES = ("numpy", "scipy", "tsdownsample", "wfdb")
 _MANIFEST = "manifest.json"

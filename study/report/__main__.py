@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from study.command import Command
 from study.errors import StudyFailedError
+from study.terminal.command import Command
 
 app = Command("Make a study's tables and its report page again; nothing is trained.")
 
@@ -16,10 +16,10 @@ def report(
     results: Annotated[str, typer.Argument(help="a study's folder, e.g. results/quickstart")],
 ) -> None:
     """Make the tables and the page of RESULTS again from its ledger."""
+    from study.ledger.study_folder import read_study, stored_split_hash
     from study.report.build import build_report
     from study.report.page.build import write_page
-    from study.results import read_study, stored_split_hash
-    from study.storage import reach_folder
+    from study.storage.folder import reach_folder
 
     folder = reach_folder(results)
     study = read_study(folder)

@@ -10,11 +10,12 @@ from typing import Any
 import pyarrow as pa
 
 from models import components_of
-from study import fold_files
+from study.config.schema import Study
+from study.config.study_file import configure
 from study.data import DATASETS
-from study.definition import Study
 from study.errors import StudyFailedError
-from study.ledger import DamagedError, FoldManifest, Ledger, TrialRecord
+from study.ledger import fold_files
+from study.ledger.ledger import DamagedError, FoldManifest, Ledger, TrialRecord
 from study.report.cache import FoldCache, fold_key
 from study.report.details import DETAIL_TABLES, detail_tables, detailed
 from study.report.epochs import FoldHistory
@@ -24,8 +25,7 @@ from study.report.parallel import Means, best_means, in_order
 from study.report.strata import FoldDetails
 from study.report.summary import summary_table
 from study.report.tables import TrialScores, scores_table, timing, timings_table
-from study.storage import Folder
-from study.study_file import configure
+from study.storage.folder import Folder
 
 ROWS_WORTH_PROCESSES = 400_000
 """Rows of errors whose fits take a few times as long as starting processes."""

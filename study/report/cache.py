@@ -17,17 +17,17 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from study.ledger import FoldManifest, canonical_hash
+from study.ledger.ledger import FoldManifest, canonical_hash
 from study.report.fold_scores import SCHEMA, FoldScores
 from study.report.strata import PREVALENCE_SCHEMA, STRATA_SCHEMA, FoldDetails
 from study.scores.settings import ScoreSettings
-from study.storage import Folder
+from study.storage.folder import Folder
 
 FOLDER = "score_cache"
 LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "scipy")
 _STUDY = Path(__file__).parents[1]
 _CODE = (
-    "fold_files.py",
+    "ledger/fold_files.py",
     "report/cache.py",
     "report/fold_scores.py",
     "report/strata.py",

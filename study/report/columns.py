@@ -9,8 +9,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 
-from study.leakage import Leakage
-from study.measures.latents import LatentMeasures
+from study.data.leakage import Leakage
 from study.report.comparisons import COMPARED_METRICS, PairedTest
 from study.report.patients import PATIENT_METRICS
 from study.report.protocols import HELD_METRICS
@@ -18,6 +17,7 @@ from study.report.summary import STATISTICS, SUMMARY_KEYS
 from study.scores.evaluation import ScoreRow
 from study.scores.settings import METRIC_NAMES
 from study.scores.strata import PrevalenceRow, StratumRow
+from study.training.measures.latents import LatentMeasures
 
 KEYS = {
     "study": "the study's name",

@@ -10,14 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from study.definition import Study
-from study.ledger import TrialRecord
-from study.proposal import TWIN
+from study.config.schema import Study
+from study.ledger.ledger import TrialRecord
 from study.randomness import stream_seed
 from study.report.comparisons import comparisons_table
 from study.report.epochs import KEYS, FoldHistory, epochs_table, measures_table
 from study.report.patients import patient_intervals
 from study.report.protocols import protocol_differences
+from study.search.sources import TWIN
 
 BEST_TRIALS = 20
 DETAIL_TABLES = frozenset(

@@ -6,11 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from study.definition import Study
-from study.fold_files import EPOCH_RULES, read_history
-from study.ledger import FoldManifest, Ledger
-from study.measures.running_mean import running_mean
+from study.config.schema import Study
+from study.ledger.fold_files import EPOCH_RULES, read_history
+from study.ledger.ledger import FoldManifest, Ledger
 from study.report.tables import column
+from study.training.measures.running_mean import running_mean
 
 KEYS = ("study", "dataset", "protocol", "model", "system", "trial", "fold")
 TSTR_WINDOW = 5

@@ -8,9 +8,9 @@ from typing import get_type_hints
 import numpy as np
 import pyarrow as pa
 
-from study import fold_files
-from study.leakage import Leakage
-from study.ledger import FoldManifest, Ledger
+from study.data.leakage import Leakage
+from study.ledger import fold_files
+from study.ledger.ledger import FoldManifest, Ledger
 from study.report.strata import FoldDecisions, FoldDetails, TestSamples, fold_details
 from study.scores.components import FoldErrors, SplitErrors
 from study.scores.evaluation import Evaluated, ScoreRow, evaluate_compositions

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models import MODELS, components_of
+from study.config.schema import Study
+from study.config.study_file import configure, dump_study, flatten
 from study.data import DATASETS
-from study.definition import Study
-from study.ledger import Ledger, TrialRecord
-from study.proposal import best_trial
-from study.storage import Folder
-from study.study_file import configure, dump_study, flatten
+from study.ledger.ledger import Ledger, TrialRecord
+from study.search.sources import best_trial
+from study.storage.folder import Folder
 
 FOLDER = "report"
 CARD = "MODEL_CARD.md"

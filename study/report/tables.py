@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from study.definition import Study
-from study.leakage import Leakage
-from study.ledger import FoldManifest, TrialRecord, canonical_hash
+from study.config.schema import Study
+from study.config.study_file import dump_study, flatten
+from study.data.leakage import Leakage
+from study.ledger.ledger import FoldManifest, TrialRecord, canonical_hash
 from study.report.fold_scores import SCHEMA
 from study.scores.evaluation import ScoreRow
-from study.study_file import dump_study, flatten
 
 DECIDING = ("dataset", "split", "model", "training", "scores", "seed")
 SHOWN = ("dataset", "split", "model", "training", "scores")

@@ -15,9 +15,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from study.checkpoint import NAME
-from study.ledger import Ledger, fold_name
-from study.storage import LocalFolder
+from study.ledger.checkpoint import NAME
+from study.ledger.ledger import Ledger, fold_name
+from study.storage.folder import LocalFolder
 from tests.study_run import Run, seconds_until
 
 KINDS = ("worker", "trial", "driver", "raylet", "head")

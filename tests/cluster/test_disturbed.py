@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from study.checkpoint import FoldProgress, save_checkpoint
-from study.ledger import Ledger
-from study.storage import LocalFolder
+from study.ledger.checkpoint import FoldProgress, save_checkpoint
+from study.ledger.ledger import Ledger
+from study.storage.folder import LocalFolder
 from tests.study_run import seconds_until
 
 LOOPBACK = "0100007F"

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from study.detector import load_detector
-from study.ledger import Ledger
-from study.storage import Folder, open_folder
+from study.detectors.detector import load_detector
+from study.ledger.ledger import Ledger
+from study.storage.folder import Folder, open_folder
 from tests.cluster.conftest import SECRET, run_with_secrets
 from tests.conftest import STORE_SECRET
 

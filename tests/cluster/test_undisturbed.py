@@ -11,8 +11,8 @@ from sklearn.metrics import f1_score, matthews_corrcoef, roc_auc_score
 from sklearn.svm import SVC
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from study.config.study_file import load_study
 from study.scores.settings import COMPOSITION_NAMES
-from study.study_file import load_study
 from tests.cluster.conftest import SECRET
 
 PROMISED = """

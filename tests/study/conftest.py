@@ -12,19 +12,19 @@ import torch
 import wfdb
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
+from study.config.schema import Study
+from study.config.study_file import check_study
 from study.data import load
 from study.data.assembly import build_samples
 from study.data.mitbih import prepare_records
 from study.data.samples import Samples
 from study.data.settings import MitbihSettings, UcrSettings
+from study.data.splits import Fold, make_splits
 from study.data.ucr import Table, samples_of
-from study.definition import Study
-from study.fold import FoldTask, train_fold
-from study.ledger import Ledger, trial_name
-from study.object_store import RemoteFolder
-from study.splits import Fold, make_splits
-from study.storage import Folder, LocalFolder, open_folder
-from study.study_file import check_study
+from study.ledger.ledger import Ledger, trial_name
+from study.storage.folder import Folder, LocalFolder, open_folder
+from study.storage.object_store import RemoteFolder
+from study.training.fold import FoldTask, train_fold
 from tests.s3_server import S3Server
 
 REPOSITORY = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import study.cluster
+import study.cluster.connection
 import study.data.__main__
 import study.report.__main__
 import study.run
@@ -74,7 +74,7 @@ class Answer:
         seen = before()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["study", *arguments])
-            patch.setattr(study.cluster, "connected", _no_ray)
+            patch.setattr(study.cluster.connection, "connected", _no_ray)
             with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(output):
                 self.code = app.main()
         self.said, self.output = errors.getvalue(), output.getvalue()

@@ -13,15 +13,15 @@ from torch import Tensor
 from models.encoder_decoder import EncoderDecoder
 from models.gradient import GradientModel
 from models.interface import Latents
+from study.config.schema import Study
 from study.data.samples import Samples
-from study.definition import Study
-from study.fold import FoldTask, train_fold
-from study.fold_report import FoldReport
-from study.ledger import FoldManifest, Ledger, TrialRecord
-from study.outcome import conclude
-from study.proposal import propose
-from study.splits import make_splits
-from study.storage import LocalFolder
+from study.data.splits import make_splits
+from study.ledger.ledger import FoldManifest, Ledger, TrialRecord
+from study.ledger.trial_outcome import conclude
+from study.search.sources import propose
+from study.storage.folder import LocalFolder
+from study.training.fold import FoldTask, train_fold
+from study.training.validation_report import FoldReport
 
 Train = Callable[..., tuple[FoldManifest, list[FoldReport]]]
 BAD = [math.nan, math.inf, -math.inf]

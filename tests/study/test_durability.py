@@ -12,17 +12,17 @@ import pyarrow as pa
 import pytest
 import torch
 
-from study.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
+from study.config.schema import Study
 from study.data.assembly import ARRAYS, build_samples
 from study.data.cache import read_entry, write_entry
-from study.definition import Study
-from study.fold_files import history_file
-from study.ledger import FoldManifest, Ledger, TrialRecord, fold_name
-from study.outcome import conclude, interrupted_stop, stage_name
+from study.ledger.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
+from study.ledger.fold_files import history_file
+from study.ledger.ledger import FoldManifest, Ledger, TrialRecord, fold_name
+from study.ledger.trial_outcome import conclude, interrupted_stop, stage_name
 from study.report.build import build_report
 from study.report.cache import ScoreCache
 from study.report.fold_scores import SCHEMA
-from study.storage import LocalFolder
+from study.storage.folder import LocalFolder
 from tests.faulty_disk import MODES, FaultyDisk, Killed
 from tests.study.report.conftest import SPLIT_HASHES, DrawnLedger
 

@@ -10,16 +10,16 @@ import pytest
 
 from models import MODELS, components_of
 from models.settings import LatentSearchSettings
-from study import fold_files
+from study.config.schema import Study
+from study.config.study_file import check_study
 from study.data.samples import Samples
-from study.definition import Study
-from study.fold import FoldTask, train_fold
-from study.ledger import Ledger
+from study.data.splits import make_splits
+from study.ledger import fold_files
+from study.ledger.ledger import Ledger
 from study.scores.compositions import applicable
 from study.scores.evaluation import evaluate_fold
-from study.splits import make_splits
-from study.storage import LocalFolder
-from study.study_file import check_study
+from study.storage.folder import LocalFolder
+from study.training.fold import FoldTask, train_fold
 
 
 def parts(name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from study import export
-from study.command import REQUEST_WRONG
+from study.terminal.command import REQUEST_WRONG
 from tests.study.conftest import Trained
 
 

@@ -10,19 +10,19 @@ import safetensors.torch
 import torch
 
 from models import MODELS, components_of
-from study import fold_files
+from study.config.study_file import check_study, dump_study
 from study.data.samples import Samples
+from study.data.splits import make_splits
 from study.errors import RequestError
-from study.fold import FoldTask, train_fold
-from study.fold_report import FoldReport
-from study.fold_setup import build_model
-from study.ledger import Ledger, TrialRecord
+from study.ledger import fold_files
+from study.ledger.ledger import Ledger, TrialRecord
 from study.report.fold_scores import ScoreTask, score_fold
 from study.report.tables import TrialScores, scores_table
 from study.scores.compositions import applicable
-from study.splits import make_splits
-from study.storage import LocalFolder
-from study.study_file import check_study, dump_study
+from study.storage.folder import LocalFolder
+from study.training.fold import FoldTask, train_fold
+from study.training.setup import build_model
+from study.training.validation_report import FoldReport
 
 TRIAL = "trial-00000"
 FITTED_ONCE = [name for name, entry in MODELS.items() if entry.fitted_once]

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from study.config.schema import Study
 from study.data.samples import Samples
-from study.definition import Study
-from study.fold import FoldTask, train_fold
-from study.ledger import Ledger, fold_name, trial_name
-from study.outcome import conclude, split_by_wholeness
-from study.recovery import recover
+from study.data.splits import make_splits
+from study.ledger.ledger import Ledger, fold_name, trial_name
+from study.ledger.recovery import recover
+from study.ledger.trial_outcome import conclude, split_by_wholeness
 from study.report.build import build_report
-from study.splits import make_splits
-from study.storage import LocalFolder
+from study.storage.folder import LocalFolder
+from study.training.fold import FoldTask, train_fold
 
 MOMENTS = 20
 AMPLE_BYTES = 2**29

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from study.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
 from study.data.assembly import build_samples
 from study.data.cache import read_entry, write_entry
 from study.errors import RequestError
-from study.ledger import DamagedError, FoldManifest, Ledger, canonical_hash
+from study.ledger.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
+from study.ledger.ledger import DamagedError, FoldManifest, Ledger, canonical_hash
+from study.ledger.study_folder import read_study
 from study.report.cache import ScoreCache
 from study.report.fold_scores import SCHEMA
-from study.results import read_study
-from study.storage import LocalFolder
+from study.storage.folder import LocalFolder
 
 TRIAL = "trial-00000"
 

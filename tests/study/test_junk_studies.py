@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from models import MODELS
-from study.data import DATASETS
-from study.errors import RequestError
-from study.study_file import (
+from study.config.study_file import (
     check_study,
     load_study,
     parse_yaml,
 )
+from study.data import DATASETS
+from study.errors import RequestError
 from tests.study.test_study_file import LEAST, again
 
 scalars = (

@@ -6,11 +6,11 @@ from pathlib import Path
 import optuna
 import pytest
 
-from study.definition import Study
-from study.ledger import Ledger, TrialRecord
+from study.config.schema import Study
+from study.config.study_file import check_study, dump_study, to_yaml
+from study.ledger.ledger import Ledger, TrialRecord
 from study.optuna_storage import app, write_storage
-from study.storage import LocalFolder
-from study.study_file import check_study, dump_study, to_yaml
+from study.storage.folder import LocalFolder
 
 SPACE = {"model.beta": {"loguniform": [1e-6, 0.1]}, "model.latent_size": {"int": [2, 4]}}
 PARAMETERS = {"model.beta": 1e-3, "model.latent_size": 3}

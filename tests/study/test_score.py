@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from study import load_detector, score
-from study.command import NOT_FINISHED, REQUEST_WRONG
+from study.terminal.command import NOT_FINISHED, REQUEST_WRONG
 from tests.study.conftest import Trained
 
 

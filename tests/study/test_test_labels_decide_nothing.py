@@ -17,20 +17,20 @@ import pandas as pd
 import pytest
 
 from models import MODELS
-from study import fold_files
+from study.config.schema import Study
+from study.config.study_file import check_study
 from study.data import load
 from study.data.samples import Samples
-from study.definition import Study
-from study.fold import FoldTask, train_fold
-from study.fold_report import FoldReport
-from study.ledger import FoldManifest, Ledger
+from study.data.splits import Fold, make_splits
+from study.ledger import fold_files
+from study.ledger.ledger import FoldManifest, Ledger
 from study.report.fold_scores import ScoreTask, score_fold
 from study.scores.compositions import COMPOSITIONS, FittedMachine, applicable
 from study.scores.evaluation import FitResult
 from study.scores.settings import LATENT_FORMS
-from study.splits import Fold, make_splits
-from study.storage import LocalFolder
-from study.study_file import check_study
+from study.storage.folder import LocalFolder
+from study.training.fold import FoldTask, train_fold
+from study.training.validation_report import FoldReport
 
 LABELS = ("label", "kind", "symbol")
 MEASURED = ["f1_weighted", "f1_anomaly", "precision", "recall", "phi", "auroc", "auprc"]

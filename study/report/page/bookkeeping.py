@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 from markupsafe import Markup
 
-from study.ledger import TrialRecord
+from study.config.study_file import dump_study, to_yaml
+from study.ledger.ledger import TrialRecord
+from study.ledger.study_folder import read_study
 from study.report.page.parts import Cell, Section, Table, count, counted, number
 from study.report.page.source import Source
-from study.results import read_study
-from study.study_file import dump_study, to_yaml
 
 MOST_ROWS = 30
 PLACES = {"least": 0.0, "median": 0.5, "nine in ten below": 0.9, "most": 1.0}

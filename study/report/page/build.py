@@ -6,10 +6,9 @@ from collections.abc import Mapping
 import jinja2
 import pyarrow as pa
 
-from study.definition import Study
+from study.config.schema import Study
 from study.errors import StudyFailedError
-from study.ledger import DamagedError, Ledger
-from study.proposal import TWIN
+from study.ledger.ledger import DamagedError, Ledger
 from study.report.page.answer import answer
 from study.report.page.bookkeeping import bookkeeping_sections
 from study.report.page.charts import page_style
@@ -22,7 +21,8 @@ from study.report.page.search import search_sections
 from study.report.page.source import Source
 from study.report.page.training import learning
 from study.report.paper.names import dataset_label
-from study.storage import Folder
+from study.search.sources import TWIN
+from study.storage.folder import Folder
 
 PAGE = "report/index.html"
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from study.fold_files import TRAINING_COMPONENTS, read_errors
+from study.ledger.fold_files import TRAINING_COMPONENTS, read_errors
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
 from study.report.page.parts import Picture, Section

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from study.fold_files import EXTREMES, RECONSTRUCTIONS
+from study.ledger.fold_files import EXTREMES, RECONSTRUCTIONS
 from study.report.page import charts
 from study.report.page.bars import share_bar
 from study.report.page.charts import ACCENT, INK, MUTED

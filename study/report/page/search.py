@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
-from study.ledger import TrialRecord
-from study.proposal import frozen_trial
+from study.config.search_space import Distribution
+from study.ledger.ledger import TrialRecord
 from study.randomness import stream_seed
 from study.report.page import charts
 from study.report.page.charts import ACCENT, FAINT, INK, MUTED, PAPER
 from study.report.page.parts import Picture, Section, counted, setting
 from study.report.page.source import Source
-from study.search_space import Distribution
+from study.search.sources import frozen_trial
 
 MOST_SETTINGS = 12
 MOST_LINES = 200

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models import MODELS
-from study.definition import MetricSettings, Study
-from study.ledger import FoldManifest, Ledger, TrialRecord
-from study.proposal import system_parameters
+from study.config.schema import MetricSettings, Study
+from study.config.study_file import configure
+from study.ledger.ledger import FoldManifest, Ledger, TrialRecord
 from study.report.paper.names import system_label
 from study.report.paper.tables import best_composition
-from study.storage import Folder
-from study.study_file import configure
+from study.search.sources import system_parameters
+from study.storage.folder import Folder
 
 FOLD = 0
 """The fold whose samples are drawn."""

@@ -2,13 +2,13 @@
 
 import pyarrow as pa
 
-from study.definition import Study
-from study.fold_files import to_parquet
-from study.ledger import Ledger
+from study.config.schema import Study
+from study.ledger.fold_files import to_parquet
+from study.ledger.ledger import Ledger
 from study.report.paper.pages import Page, pages
 from study.report.paper.pictures import rendered
 from study.report.paper.source import FoldFiles, Source, Tables, trials_by_system
-from study.storage import Folder
+from study.storage.folder import Folder
 
 __all__ = ["Tables", "write_paper_report"]
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
-from study.fold_files import COMPONENTS, INTERPOLATION, RECONSTRUCTIONS, TRAINING_COMPONENTS
+from study.ledger.fold_files import COMPONENTS, INTERPOLATION, RECONSTRUCTIONS, TRAINING_COMPONENTS
 from study.report.paper import figures_of_norms as norms
 from study.report.paper import figures_of_samples as samples
 from study.report.paper import figures_of_training as training

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from study.ledger import Ledger
+from study.ledger.ledger import Ledger
 
 LATENT_SIZE = "param.model.latent_size"
 FOLD = 0

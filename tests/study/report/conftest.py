@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from models import ENCODER_ERRORS
-from study import fold_files
+from study.config.schema import Study
+from study.config.study_file import check_study, dump_study, to_yaml
+from study.data.leakage import count_leakage
 from study.data.samples import Samples
-from study.definition import Study
-from study.fold_files import Evaluation
-from study.leakage import count_leakage
-from study.ledger import FoldManifest, Ledger, State, TrialRecord, trial_name
-from study.splits import make_splits
-from study.storage import Folder
-from study.study_file import check_study, dump_study, to_yaml
+from study.data.splits import make_splits
+from study.ledger import fold_files
+from study.ledger.fold_files import Evaluation
+from study.ledger.ledger import FoldManifest, Ledger, State, TrialRecord, trial_name
+from study.storage.folder import Folder
 from tests.study.report.trained import of_systems, one_thread, searched
 
 __all__ = ["of_systems", "one_thread", "searched"]  # fixtures

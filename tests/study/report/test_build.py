@@ -9,17 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from study import fold_files
+from study.config.study_file import check_study, dump_study
 from study.data.samples import Samples
 from study.errors import StudyFailedError
-from study.ledger import fold_name, trial_name
+from study.ledger import fold_files
+from study.ledger.ledger import fold_name, trial_name
 from study.report import build, cache, fold_scores
 from study.report.build import build_report
 from study.report.cache import FOLDER
 from study.report.fold_scores import ScoreTask, score_fold
 from study.report.parallel import Means
-from study.storage import LocalFolder
-from study.study_file import check_study, dump_study
+from study.storage.folder import LocalFolder
 from tests.study.report.conftest import FOLDS, LAST_EPOCH, SPLIT_HASHES, DrawnLedger
 
 

@@ -8,12 +8,12 @@ import pyarrow as pa
 import pytest
 
 import study
-from study.ledger import FoldManifest
+from study.ledger.ledger import FoldManifest
 from study.report import cache
 from study.report.cache import ScoreCache, fold_key
 from study.report.fold_scores import SCHEMA
 from study.scores.settings import ScoreSettings
-from study.storage import Folder
+from study.storage.folder import Folder
 
 NAN = float("nan")
 MANIFEST = FoldManifest("trial-00000", 0, "completed", "", 3, 6, {"components.parquet": "ab"})

@@ -3,8 +3,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from study.cluster import connected
-from study.ledger import DamagedError
+from study.cluster.connection import connected
+from study.ledger.ledger import DamagedError
 from study.report.build import build_report
 from study.report.cache import FOLDER
 from study.report.parallel import best_means, in_order

@@ -2,10 +2,10 @@ import io
 
 import pandas as pd
 
-from study.ledger import TrialRecord
+from study.config.study_file import check_study
+from study.ledger.ledger import TrialRecord
 from study.report.build import build_report
 from study.report.model_card import write_model_cards
-from study.study_file import check_study
 from tests.study.report.conftest import FOLDS, SPLIT_HASHES, DrawnLedger
 
 

@@ -7,7 +7,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from study.errors import StudyFailedError
-from study.ledger import DamagedError
+from study.ledger.ledger import DamagedError
 from study.report import parallel
 from study.report.parallel import Means, best_means, in_order
 

@@ -10,16 +10,16 @@ import pyarrow as pa
 import pytest
 
 from models import ENCODER_ERRORS
-from study import fold_files
+from study.config.schema import Study
+from study.config.study_file import configure
 from study.data.samples import Samples
-from study.definition import Study
-from study.fold import FoldTask, train_fold
-from study.ledger import Ledger, TrialRecord
+from study.data.splits import make_splits
+from study.ledger import fold_files
+from study.ledger.ledger import Ledger, TrialRecord
 from study.report.fold_scores import ScoreTask, score_fold
 from study.report.tables import TrialScores, column, scores_table, timing, timings_table
-from study.splits import make_splits
-from study.storage import LocalFolder
-from study.study_file import configure
+from study.storage.folder import LocalFolder
+from study.training.fold import FoldTask, train_fold
 
 PROMISED = [
     *(

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from study.config.schema import Study
+from study.config.study_file import check_study, configure, dump_study, to_yaml
 from study.data.assembly import build_samples
 from study.data.samples import Samples
-from study.definition import Study
-from study.fold import FoldTask, train_fold
-from study.ledger import Ledger, TrialRecord, trial_name
-from study.outcome import conclude
-from study.proposal import system_parameters
+from study.data.splits import make_splits
+from study.ledger.ledger import Ledger, TrialRecord, trial_name
+from study.ledger.trial_outcome import conclude
 from study.report.build import Report, build_report
 from study.report.page.build import write_page
-from study.splits import make_splits
-from study.storage import LocalFolder
-from study.study_file import check_study, configure, dump_study, to_yaml
+from study.search.sources import system_parameters
+from study.storage.folder import LocalFolder
+from study.training.fold import FoldTask, train_fold
 
 FAILURE = "fold 1: discriminator_loss is nan in epoch 3"
 PARTS: dict[str, Any] = {

@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from study import fold_files
+from study.config.study_file import check_study, dump_study, load_study
 from study.errors import StudyFailedError
-from study.ledger import Ledger, TrialRecord
+from study.ledger import fold_files
+from study.ledger.ledger import Ledger, TrialRecord
 from study.report.page.answer import best_entry
 from study.report.page.build import PAGE, write_page
 from study.report.page.source import Entry, Source
-from study.storage import LocalFolder, open_folder
-from study.study_file import check_study, dump_study, load_study
+from study.storage.folder import LocalFolder, open_folder
 from tests.study.report.trained import FAILURE, Reported
 
 

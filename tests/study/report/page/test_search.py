@@ -4,12 +4,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from study.ledger import Ledger, State, TrialRecord
+from study.config.search_space import Distribution
+from study.ledger.ledger import Ledger, State, TrialRecord
 from study.report.page import charts
 from study.report.page.build import page_sections
 from study.report.page.search import importance, search_sections
 from study.report.page.source import Source
-from study.search_space import Distribution
 from tests.study.report.trained import Reported
 
 SPACE = {

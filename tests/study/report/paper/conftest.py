@@ -9,20 +9,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from study.definition import Study
-from study.fold_files import (
+from study.config.schema import Study
+from study.config.study_file import check_study
+from study.ledger.fold_files import (
     COMPONENTS,
     INTERPOLATION,
     RECONSTRUCTIONS,
     TRAINING_COMPONENTS,
     to_parquet,
 )
-from study.ledger import FoldManifest, Ledger, trial_name
+from study.ledger.ledger import FoldManifest, Ledger, trial_name
 from study.report.paper.source import Tables
 from study.report.summary import SUMMARY_KEYS, summary_table
 from study.scores.settings import LATENT_FORMS, METRIC_NAMES
-from study.storage import Folder, LocalFolder
-from study.study_file import check_study
+from study.storage.folder import Folder, LocalFolder
 
 MODELS = {
     "ae": "ae",

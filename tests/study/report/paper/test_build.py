@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from study.fold_files import RECONSTRUCTIONS
-from study.ledger import DamagedError
+from study.ledger.fold_files import RECONSTRUCTIONS
+from study.ledger.ledger import DamagedError
 from study.report.paper.build import write_paper_report
 from study.report.paper.source import Tables
 from tests.study.report.paper.conftest import MadeStudy

@@ -1,0 +1,204 @@
+"""The Ray cluster that a study runs on: a private one on this machine, or a given one."""
+
+import contextlib
+import logging
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from study.errors import StudyFailedError
+from study.storage.folder import LocalFolder
+from study.storage.locks import locked
+
+LOOPBACK = "127.0.0.1"
+FOLDER_PREFIX = "study-ray-"
+DRIVER_LOCK = "driver.lock"
+VITAL = ("gcs_server", "raylet")
+LOOK_SECONDS = 0.2
+SILENCE_SECONDS = 60.0
+"""How long a given cluster may be silent before it counts as gone."""
+
+PRIVATE_ENVIRONMENT = {
+    # Ray otherwise listens on all interfaces, as other nodes need.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # Its one node is not taken away while the driver, which it belongs to, lives.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+}
+ENVIRONMENT = {
+    # The study has its own display, its own handling of Ctrl-C and its own logs.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # A fold that failed has no metric to report.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Its own record of the search is never read: the ledger is.
+    "TUNE_GLOBAL_CHECKPOINT_S": "inf",
+    # A trial whose processes died is told of in one line.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+@contextlib.contextmanager
+def connected(
+    address: str | None, on_lost: Callable[[str], object] = lambda what: None
+) -> Iterator[None]:
+    """Connect to the cluster at `address`, or start a private one for the time being.
+
+    A private cluster listens on loopback only, and is gone with its folder of
+    temporary files when the block is left. Folders of killed drivers are deleted.
+
+    Args:
+        address: the cluster's; None for a private one.
+        on_lost: called from another thread with what ended, if the cluster ends before
+            the block is left. Ray's calls may then not return: end the process.
+
+    Raises:
+        StudyFailedError: no cluster answers at `address`, or none can be started.
+    """
+    before = dict(os.environ)
+    if not address:
+        # Ray reads these when it is imported: that happens below and nowhere earlier.
+        os.environ.update(PRIVATE_ENVIRONMENT)
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    with contextlib.ExitStack() as held:
+        folder = None if address else held.enter_context(_temporary_folder())
+        try:
+            try:
+                _start(address, folder)
+            except Exception as error:  # Ray raises no narrower class on a machine too busy
+                where = f"no Ray cluster answers at {address}" if address else "Ray did not start"
+                said = " ".join(str(error).split())[:200]
+                raise StudyFailedError(f"{where}: {said}") from None
+            with _watched(address is None, on_lost):
+                yield
+        finally:
+            ray.shutdown()
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """Return a folder for a private cluster; delete those whose drivers were killed."""
+    base = Path(tempfile.gettempdir())
+    for left in base.glob(f"{FOLDER_PREFIX}*"):
+        if (left / DRIVER_LOCK).is_file() and not left.is_symlink() and _is_mine(left):
+            with contextlib.suppress(TimeoutError), locked(LocalFolder(left), DRIVER_LOCK):
+                if not _in_use(left):
+                    shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
+    try:
+        with locked(LocalFolder(Path(folder)), DRIVER_LOCK):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_mine(folder: Path) -> bool:
+    return folder.stat().st_uid == os.getuid()
+
+
+def _in_use(folder: Path) -> bool:
+    """Tell whether a process of Ray's still names the folder on its command line."""
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(folder) in entry.read_bytes():
+                return True
+    return False
+
+
+@contextlib.contextmanager
+def _watched(is_private: bool, on_lost: Callable[[str], object]) -> Iterator[None]:
+    """Look after the cluster in a thread while the block runs."""
+    import ray
+
+    ended = threading.Event()
+    lost = _private_loss(ray) if is_private else _given_loss(ray)
+
+    def watch() -> None:
+        while not ended.wait(LOOK_SECONDS):
+            what = lost()
+            if what and not ended.is_set():
+                on_lost(what)
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _private_loss(ray: Any) -> Callable[[], str]:
+    """Return what tells which process of a private cluster ended; it ends the others too."""
+    node = ray._private.worker._global_node
+
+    def lost() -> str:
+        for name in VITAL:
+            for each in node.all_processes.get(name, ()):
+                if each.process.poll() is not None:
+                    node.kill_all_processes(check_alive=False, allow_graceful=False)
+                    shutil.rmtree(node.get_temp_dir_path(), ignore_errors=True)
+                    return f"Ray's {name} ended"
+        return ""
+
+    return lost
+
+
+def _given_loss(ray: Any) -> Callable[[], str]:
+    """Return what tells that a given cluster's head has not answered for too long."""
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    heard = time.monotonic()
+
+    def lost() -> str:
+        nonlocal heard
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 5):
+            heard = time.monotonic()
+        silent = time.monotonic() - heard
+        return f"the Ray cluster at {host}:{port} is silent" if silent > SILENCE_SECONDS else ""
+
+    return lost
+
+
+def _start(address: str | None, folder: str | None) -> None:
+    import ray
+
+    common = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address:
+        variables = {name: os.environ[name] for name in ENVIRONMENT}
+        if address != "auto":
+            variables["RAY_ADDRESS"] = address
+        ray.init(address, runtime_env={"env_vars": variables}, **common)
+        return
+    # Its processes inherit this environment. With the address they find their own
+    # cluster where several run on one host.
+    port = _free_port()
+    os.environ["RAY_GCS_SERVER_PORT"] = str(port)
+    os.environ["RAY_ADDRESS"] = f"{LOOPBACK}:{port}"
+    ray.init(
+        address="local",
+        include_dashboard=False,  # a dozen processes, which nobody here asks anything
+        _node_ip_address=LOOPBACK,
+        _temp_dir=folder,
+        **common,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((LOOPBACK, 0))
+        return int(listener.getsockname()[1])

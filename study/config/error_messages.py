@@ -1,0 +1,149 @@
+"""What is wrong with a study file, in one line: key, what was found, what is allowed."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from study.config.schema import Study
+
+
+def first_problem(error: ValidationError, source: str, assignments: Mapping[str, Any]) -> str:
+    """Return one line on the first problem of `error`.
+
+    Args:
+        error: from checking a study.
+        source: the file that the study is from.
+        assignments: overrides by dotted key; a problem in one of them names it.
+    """
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    path, holder = _without_tags([str(part) for part in first["loc"]], first["type"])
+    key = ".".join(path)
+    further = [p for p in problems if p["loc"][: len(path)] != first["loc"][: len(path)]]
+    alternatives = [
+        p["ctx"]["expected"]
+        for p in problems[1:]
+        if p["type"] == "literal_error" and p not in further
+    ]
+    also = f"; or {' or '.join(alternatives)}" if alternatives else ""
+    more = f" (and {len(further)} more)" if further else ""
+    said = f"{_problem(first, key, path, holder)}{also}{more}"
+    is_set = any(_covers(assigned, key) for assigned in assignments)
+    return " ".join((f"--set {said}" if is_set else f"{source}: {said}").split())
+
+
+def _covers(set_key: str, key: str) -> bool:
+    return key == set_key or key.startswith(f"{set_key}.") or set_key.startswith(f"{key}.")
+
+
+def _problem(first: Any, key: str, path: list[str], holder: Any) -> str:
+    kind, found = first["type"], shown(first["input"])
+    if kind == "extra_forbidden":
+        fields = list(_field_annotations(holder))
+        allowed = f"; allowed here: {', '.join(fields)}" if fields else ""
+        return f"{key}: unknown key{nearest(path[-1], fields)}{allowed}"
+    if kind == "missing":
+        return f"{key}: is missing"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        tags = ", ".join(_tags(_annotation(path)))
+        name = first["input"].get("name") if isinstance(first["input"], Mapping) else None
+        tag = nearest(str(name), tags.split(", ")) if name and tags else ""
+        return f"{key}.name: must be one of {tags}, found {shown(name)}{tag}"
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if kind == "literal_error":
+        expected = str(first["ctx"]["expected"]).replace("'", "")
+        options = expected.replace(" or ", ", ").split(", ")
+        return f"{key}: must be {expected}, found {found}{nearest(str(first['input']), options)}"
+    if kind == "value_error":
+        return f"{key}: {message}" if key else message
+    return f"{key}: {message}, found {found}"
+
+
+def _without_tags(path: list[str], problem: str) -> tuple[list[str], Any]:
+    """Drop what pydantic adds for the members of unions: `dataset.mitbih.length`.
+
+    Returns:
+        The rest of the path, and the annotation that its last part stands in.
+    """
+    kept: list[str] = []
+    model: Any = Study
+    holder = model
+    for place, part in enumerate(path):
+        holder = model
+        fields, tags = _field_annotations(model), _tags(model)
+        is_unknown = problem == "extra_forbidden" and place == len(path) - 1
+        if part in fields:
+            model = fields[part]
+        elif part in tags and not is_unknown:
+            model = tags[part]
+            continue
+        elif get_origin(model) is dict and part != "[key]":
+            model = get_args(model)[1]
+        elif not is_unknown and not part.isdigit():
+            continue
+        kept.append(part)
+    return kept, holder
+
+
+def _annotation(path: Sequence[str]) -> Any:
+    model: Any = Study
+    for part in path:
+        fields = _field_annotations(model)
+        model = fields[part] if part in fields else dict(enumerate(get_args(model))).get(1)
+    return model
+
+
+def _field_annotations(annotation: Any) -> dict[str, Any]:
+    """Return the annotation of every field, by its name in a study file."""
+    return {
+        field.alias or name: field.annotation
+        for member in _members(annotation)
+        for name, field in member.model_fields.items()
+    }
+
+
+def setting_keys(annotation: Any = Study) -> Iterator[str]:
+    """Yield the dotted key of every setting that a study file may hold, or a prefix of it.
+
+    Names that the file itself gives (searched settings, systems) are not known here.
+    """
+    for name, inner in _field_annotations(annotation).items():
+        yield name
+        if get_origin(inner) is not dict:
+            yield from (f"{name}.{key}" for key in setting_keys(inner))
+
+
+def _members(annotation: Any) -> list[type[BaseModel]]:
+    """Return the settings classes in an annotation, whether alone or in a union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    found: list[type[BaseModel]] = []
+    for argument in get_args(annotation):
+        found += _members(argument)
+    return found
+
+
+def _tags(annotation: Any) -> dict[str, Any]:
+    tags = {}
+    for member in _members(annotation):
+        if "name" in member.model_fields:
+            for tag in get_args(member.model_fields["name"].annotation):
+                tags[tag] = member
+    return tags
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a question after the known name that is nearest to `word`, or ""."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def shown(value: Any) -> str:
+    """Return `value` as it is shown in a message, shortened."""
+    try:
+        text = repr(value)
+    except ValueError:  # more digits than Python writes
+        text = "a very large number"
+    return text if len(text) <= 60 else f"{text[:57]}..."

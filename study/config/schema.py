@@ -1,0 +1,179 @@
+"""The study file: one frozen model for each of its parts.
+
+The file and these classes are the same thing: `study.config.study_file` reads the one into
+the other and writes it back.
+"""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from models.settings import ModelSettings, TrainingSettings
+from study.config.search_space import Distribution, SpaceKey
+from study.data.settings import DatasetSettings
+from study.scores.settings import CompositionName, LatentForm, MetricName, ScoreSettings
+from study.settings import Settings
+
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+Protocol = Literal["paper", "kfold", "inter_patient"]
+
+
+def _plain_name(name: str) -> str:
+    if not NAME_PATTERN.fullmatch(name):
+        raise ValueError(f"must be 1 to 64 of a-z, 0-9, _ and -, found {name!r}")
+    return name
+
+
+def _whole_above_one(amount: float) -> float:
+    if amount > 1 and amount != int(amount):
+        raise ValueError(f"above 1 it must be a whole number, found {amount:g}")
+    return amount
+
+
+Name = Annotated[str, AfterValidator(_plain_name)]
+CPUs = Annotated[float, Field(gt=0, le=1024)]
+GPUs = Annotated[float, Field(ge=0, le=1024), AfterValidator(_whole_above_one)]
+
+
+class SplitSettings(Settings):
+    """How samples are divided; see `study.data.splits`."""
+
+    protocol: Protocol = Field(
+        "paper", description="how training, validation and test samples are drawn"
+    )
+    beside: Protocol | None = Field(
+        None,
+        description="a second protocol, under which every system is trained as well, or the "
+        "best trial of a search",
+    )
+    folds: int = Field(5, ge=1, le=100, description="folds of every trial")
+
+    @model_validator(mode="after")
+    def _protocols_can_be_drawn(self) -> Self:
+        if self.beside == self.protocol:
+            raise ValueError(f"beside must be another protocol than {self.protocol}")
+        if "kfold" in self.protocols and self.folds < 2:
+            raise ValueError("protocol kfold needs folds >= 2")
+        return self
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocol, and the one beside it if there is one."""
+        return (self.protocol, self.beside) if self.beside else (self.protocol,)
+
+
+class MetricSettings(Settings):
+    """What the search maximises: a validation score, as the mean over folds."""
+
+    composition: CompositionName = Field("svm_lambda", description="score composition")
+    latent_form: LatentForm = Field(
+        "implicit", description="form of L(x), for compositions that use it"
+    )
+    score: MetricName = Field("f1_weighted", description="score of the composition's decisions")
+
+
+class StoppingSettings(Settings):
+    """Asynchronous successive halving (ASHA) on the metric, in epochs."""
+
+    grace_epochs: int = Field(
+        10, ge=1, le=1_000_000, description="epochs before a trial can be stopped"
+    )
+    reduction: int = Field(3, ge=2, le=16, description="one in this many goes on at each rung")
+
+
+class SearchSettings(Settings):
+    """The search over trials."""
+
+    trials: int = Field(1, ge=1, le=100_000, description="trials of the study")
+    parallel: int = Field(
+        4,
+        ge=1,
+        le=10_000,
+        description="trials that may run at a time; a trial is proposed from those that come "
+        "this many before it, so that how many really run changes nothing",
+    )
+    startup_trials: int = Field(
+        10, ge=1, le=100_000, description="trials drawn at random before TPE"
+    )
+    metric: MetricSettings = MetricSettings()
+    space: dict[SpaceKey, Distribution] = Field({}, description="settings that are searched")
+    stopping: StoppingSettings | None = Field(None, description="early stopping; null for none")
+
+
+class MeasureSettings(Settings):
+    """What is measured of a model besides its scores, at every validation."""
+
+    tracked: tuple[CompositionName, ...] = Field(
+        ("reconstruction", "discrimination", "lambda_grid"),
+        description="compositions whose validation F1 and lambda are followed over epochs, "
+        "as far as the model has their errors",
+    )
+    tstr_interval: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="validations from one measurement of TSTR to the next; null for none",
+    )
+    draws: int = Field(
+        10, ge=2, le=1000, description="scorings for the variance of errors that are drawn"
+    )
+
+
+class SystemSettings(Settings):
+    """A fixed configuration that a study trains, in place of a search."""
+
+    model: ModelSettings
+    training: TrainingSettings
+    metric: MetricSettings
+
+
+class FoldResources(Settings):
+    """What each fold's worker gets."""
+
+    cpu: CPUs | Literal["auto"] = Field("auto", description="CPUs, fractions allowed")
+    gpu: GPUs | Literal["auto"] = Field("auto", description="GPUs, fractions allowed")
+
+
+class ResourceSettings(Settings):
+    """What the study asks of the cluster; changes no result but for CPU thread counts."""
+
+    per_fold: FoldResources = FoldResources()
+    max_concurrent_trials: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = Field(
+        "auto", description="trials at a time; auto takes what fits the cluster"
+    )
+
+
+class Study(Settings):
+    """A study: everything that decides its results, and where it may run."""
+
+    name: Name = Field(description="names the results folder")
+    dataset: DatasetSettings
+    split: SplitSettings = SplitSettings()
+    model: ModelSettings
+    training: TrainingSettings = TrainingSettings()
+    scores: ScoreSettings = ScoreSettings()
+    measures: MeasureSettings = MeasureSettings()
+    search: SearchSettings = SearchSettings()
+    systems: dict[Name, SystemSettings] = Field(
+        {},
+        description="configurations by name, a trial of each in place of a search; what one does "
+        "not say of its training and metric is said by the study",
+    )
+    system: str = Field("", description="in what a trial stores: the system that it is")
+    resources: ResourceSettings = ResourceSettings()
+    seed: int = Field(0, ge=0, lt=2**63, description="decides everything that is random")
+    provenance: dict[str, Any] | None = Field(
+        None, description="versions and hashes of a stored study; not part of the request"
+    )
+
+    def epochs(self, number: int) -> int:
+        """Return the epochs of trial `number`."""
+        return (self.system_of(number) or self).training.epochs
+
+    def system_of(self, number: int) -> SystemSettings | None:
+        """Return the system that trial `number` trains; None in a study that searches."""
+        if not self.systems:
+            return None
+        return list(self.systems.values())[number // len(self.split.protocols)]

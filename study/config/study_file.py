@@ -1,0 +1,264 @@
+"""Reading a study file, with overrides, into a checked `Study`, and writing it back."""
+
+import copy
+import importlib.resources
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from models import MODELS, components_of
+from study.config.error_messages import first_problem, nearest, shown
+from study.config.schema import Study
+from study.config.search_space import Distribution
+from study.config.systems import resolve_systems, with_model_defaults
+from study.errors import RequestError
+from study.scores.compositions import applicable, find_composition
+
+SPACE = "search.space."
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without silent duplicates and without aliases."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*) are not allowed")
+        if getattr(self.peek_event(), "tag", None):  # type: ignore[no-untyped-call]
+            raise yaml.YAMLError("tags (!) are not allowed")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | bool):
+                raise yaml.YAMLError(f"line {key_node.start_mark.line + 1}: keys are plain names")
+            if key in seen:
+                line = key_node.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: key {key!r} stands twice")
+            seen.add(key)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+def shipped_studies() -> dict[str, Path]:
+    """Return the studies that come with the program, by name."""
+    folder = Path(str(importlib.resources.files("search_spaces")))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_study(request: str, overrides: Sequence[str] = (), seed: int | None = None) -> Study:
+    """Read, override and check a study.
+
+    Args:
+        request: the name of a shipped study, or the path of a YAML file.
+        overrides: `key.path=value` each, the value written as YAML.
+        seed: replaces the file's seed.
+
+    Raises:
+        RequestError: anything is wrong; the message names file, key, value and what
+            is allowed.
+    """
+    path = _locate(request)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path}: cannot be read as text ({type(error).__name__})") from None
+    content = parse_yaml(text, str(path))
+    if not isinstance(content, dict):
+        raise RequestError(f"{path}: must hold keys and values, found {shown(content)}")
+    assignments = dict(read_assignment(override) for override in overrides)
+    if seed is not None:
+        assignments["seed"] = seed
+    for key, value in assignments.items():
+        _assign(content, key, value)
+    return check_study(content, str(path), assignments)
+
+
+def check_study(
+    content: Mapping[str, Any], source: str, assignments: Mapping[str, Any] | None = None
+) -> Study:
+    """Return the checked study of `content`; errors name `source` or the assignment."""
+    assignments = assignments or {}
+    content = resolve_systems(content, source)
+    training = with_model_defaults(content.get("model"), content.get("training"))
+    if training is not None:
+        content["training"] = training
+    try:
+        study = Study.model_validate(content)
+    except ValidationError as error:
+        raise RequestError(first_problem(error, source, assignments)) from None
+    for problem in _contradictions(study, assignments):
+        raise RequestError(f"{source}: {problem}")
+    return study
+
+
+def configure(study: Study, parameters: Mapping[str, Any]) -> Study:
+    """Return `study` with searched settings replaced, `parameters` by dotted key."""
+    content = study.model_dump(mode="json", by_alias=True)
+    if "system" in parameters:
+        chosen = content["systems"][parameters["system"]]
+        content |= {"model": chosen["model"], "training": chosen["training"]}
+        content["search"] |= {"metric": chosen["metric"], "trials": 1}
+    content["systems"] = {}
+    content["split"]["beside"] = None
+    for key, value in parameters.items():
+        _assign(content, key, value)
+    return check_study(content, "trial")
+
+
+def dump_study(study: Study) -> dict[str, Any]:
+    """Return the study as plain values that `check_study` reads back as it was."""
+    content = study.model_dump(mode="json", by_alias=True)
+    space = {
+        key: {form: value for form, value in forms.items() if value is not None}
+        for key, forms in content["search"]["space"].items()
+    }
+    content["search"]["space"] = space
+    if content["provenance"] is None:
+        del content["provenance"]
+    if not content["system"]:
+        del content["system"]
+    return content
+
+
+def to_yaml(content: Mapping[str, Any]) -> str:
+    """Return `content` as YAML in its own order."""
+    return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=False)
+
+
+def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted key; lists stay values."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _locate(request: str) -> Path:
+    shipped = shipped_studies()
+    if request in shipped:
+        return shipped[request]
+    path = Path(request)
+    if path.suffix in (".yaml", ".yml"):
+        if os.path.isfile(path):  # noqa: PTH113 - false for a name that no file can have
+            return path
+        raise RequestError(f"study file {shown(request)} does not exist")
+    near = nearest(request, shipped)
+    raise RequestError(
+        f"study {shown(request)} is not known{near}; it is one of {', '.join(shipped)}"
+        " or the path of a .yaml file"
+    )
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """Return what YAML `text` holds; RequestError names `source` if it is not sound."""
+    try:
+        return yaml.load(text, _StrictLoader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        said = getattr(error, "problem", None) or str(error) or type(error).__name__
+        raise RequestError(f"{source}: not valid YAML: {where}{' '.join(said.split())}") from None
+
+
+def read_assignment(override: str) -> tuple[str, Any]:
+    """Return key and value of `key.path=value`, the value written as YAML."""
+    key, equals, text = override.partition("=")
+    key = key.strip()
+    if not equals or not key or "" in key.split("."):
+        raise RequestError(f"--set {override!r}: must be key.path=value")
+    return key, parse_yaml(text, f"--set {override}")
+
+
+def _assign(content: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key; all that follows `search.space.` is one key, and null removes it."""
+    in_space = key.startswith(SPACE)
+    path = ["search", "space", key.removeprefix(SPACE)] if in_space else key.split(".")
+    for part in path[:-1]:
+        inner = content.get(part)
+        if not isinstance(inner, dict):
+            inner = content[part] = {}
+        content = inner
+    if value is None and in_space:
+        content.pop(path[-1], None)
+    else:
+        content[path[-1]] = value
+
+
+def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[str]:
+    """Say what is right in itself but not together."""
+    if study.systems:
+        yield from _contradictions_of_systems(study)
+        return
+    name, entry = study.model.name, MODELS[study.model.name]
+    metric = study.search.metric.composition
+    components = components_of(study.model)
+    missing = set(find_composition(metric).components) - set(components)
+    if missing:
+        yield (
+            f"search.metric.composition: {metric} needs {', '.join(sorted(missing))},"
+            f" which {name} does not give; it allows {', '.join(applicable(components))}"
+        )
+    if entry.fitted_once and study.training.epochs != 1:
+        yield (
+            f"training.epochs: {name} is fitted once, so this must be 1 or left out,"
+            f" found {study.training.epochs}"
+        )
+    base = dump_study(study)
+    known = flatten({"model": base["model"], "training": base["training"]})
+    assigned = flatten(assignments)
+    for key, distribution in study.search.space.items():
+        if key not in known:
+            yield f"search.space: {key} is not a setting of this study{nearest(key, known)}"
+            return
+        if entry.fitted_once and key.startswith("training."):
+            yield f"search.space: {key} changes nothing of {name}, which is fitted once"
+        if key in assigned:
+            yield f"{key} is searched; end that with --set {SPACE}{key}=null to fix it"
+        if type(known[key]) is int and not distribution.is_whole:
+            yield f"search.space.{key}: needs whole numbers: int, logint or choice"
+    yield from _unusable_values(base, study.search.space)
+
+
+def _contradictions_of_systems(study: Study) -> Iterator[str]:
+    """Say the same of each system, and what a study of systems cannot have."""
+    for part in ("space", "stopping"):
+        if getattr(study.search, part):
+            yield f"search.{part}: a study of systems searches nothing; remove it"
+    for name, system in study.systems.items():
+        alone = study.model_copy(
+            update={
+                "systems": {},
+                "model": system.model,
+                "training": system.training,
+                "search": study.search.model_copy(update={"metric": system.metric}),
+                "split": study.split.model_copy(update={"beside": None}),
+            }
+        )
+        for problem in _contradictions(alone, {}):
+            yield f"systems.{name}: {problem}"
+
+
+def _unusable_values(base: dict[str, Any], space: Mapping[str, Distribution]) -> Iterator[str]:
+    """Say which ends of searched settings no trial can have, alone or two together."""
+    ends = [(key, value) for key, forms in space.items() for value in forms.ends]
+    together = [pair for pair in itertools.combinations(ends, 2) if pair[0][0] != pair[1][0]]
+    for values in [*((end,) for end in ends), *together]:
+        trial = copy.deepcopy({**base, "search": {}})
+        for key, value in values:
+            _assign(trial, key, value)
+        try:
+            Study.model_validate(trial)
+        except ValidationError as error:
+            problem = first_problem(error, "", {}).removeprefix(": ")
+            said = " with ".join(f"search.space.{key}: {shown(value)}" for key, value in values)
+            yield f"{said} is not allowed: {problem}"

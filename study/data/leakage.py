@@ -1,0 +1,179 @@
+"""What test samples share with training samples: a gate between splits and training.
+
+Samples of one recording are not independent: beats are cut in windows longer than the
+time to the next beat, and a person's beats are alike. Only `inter_patient` keeps people
+apart; the other protocols divide as the paper does, and what that lets through is counted.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from study.data.samples import Samples
+from study.data.splits import PARTS, Fold, Index, Splits
+from study.errors import RequestError
+
+_PAIRS = (PARTS[:2], PARTS[::2], PARTS[1:])
+_UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What a fold's test samples share with its training samples, which are normal.
+
+    Attributes:
+        records_in_training: test samples of a record that training samples are of, too;
+            samples of no known record are not counted.
+        windows_overlapping_training: test samples whose window has a position in common
+            with the window of a training sample of their record.
+        duplicates_of_training: test samples whose values are those of a training sample,
+            byte for byte.
+    """
+
+    records_in_training: int
+    windows_overlapping_training: int
+    duplicates_of_training: int
+
+
+def count_leakage(samples: Samples, fold: Fold) -> Leakage:
+    """Count what the test samples of `fold` share with its training samples."""
+    return _count(_Keys.of(samples), fold)
+
+
+def refuse_leakage(samples: Samples, splits: Splits) -> tuple[Leakage, ...]:
+    """Count what test shares with training in every fold, if no fold shares what it must not.
+
+    No two parts of a fold share a sample, or two samples of the same window; under
+    `inter_patient` they share no record and no patient. What is unknown of two samples is
+    taken for the same patient or record, for nothing shows that it is not.
+
+    Raises:
+        RequestError: two parts of a fold share one of these.
+    """
+    keys = _Keys.of(samples)
+    for number, fold in enumerate(splits.folds):
+        _refuse_samples(samples, keys, fold, f"split: fold {number}")
+        if splits.protocol == "inter_patient":
+            _refuse_people(samples, keys, fold, f"split.protocol inter_patient: fold {number}")
+    return tuple(_count(keys, fold) for fold in splits.folds)
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """Integers `(n,)` that are equal where two samples are equal in something.
+
+    Attributes:
+        record: of the record; unknown records are equal.
+        recorded: whether the record is known.
+        patient: of the patient; unknown patients are equal.
+        values: of the values, byte for byte.
+        begin: first position of the window, all records laid end to end on one line so
+            that windows of two records never meet; -1 if it is unknown.
+        end: the position after its last.
+    """
+
+    record: Index
+    recorded: npt.NDArray[np.bool_]
+    patient: Index
+    values: Index
+    begin: Index
+    end: Index
+
+    @classmethod
+    def of(cls, samples: Samples) -> Self:
+        record, recorded = _numbered(samples.record), samples.record != ""
+        known = recorded & (samples.start >= 0) & (samples.extent > 0)
+        stop = np.where(known, samples.start + samples.extent, 0)
+        begin = np.where(known, record * stop.max(initial=0) + samples.start, _UNKNOWN)
+        return cls(
+            record=record,
+            recorded=recorded,
+            patient=_numbered(samples.patient),
+            values=_numbered_rows(samples.values),
+            begin=begin,
+            end=begin + samples.extent,
+        )
+
+
+def _numbered(names: npt.NDArray[np.str_]) -> Index:
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+
+def _numbered_rows(values: npt.NDArray[np.float32]) -> Index:
+    """Number rows by their bytes, exactly: a hash table, no hash in the rows' place."""
+    numbers: dict[bytes, int] = {}
+    rows = (row.tobytes() for row in values)
+    return np.fromiter((numbers.setdefault(row, len(numbers)) for row in rows), np.int64)
+
+
+def _count(keys: _Keys, fold: Fold) -> Leakage:
+    shared = np.isin(keys.record[fold.test], keys.record[fold.training])
+    copied = np.isin(keys.values[fold.test], keys.values[fold.training])
+    return Leakage(
+        records_in_training=int((shared & keys.recorded[fold.test]).sum()),
+        windows_overlapping_training=_count_overlapping(keys, fold),
+        duplicates_of_training=int(copied.sum()),
+    )
+
+
+def _count_overlapping(keys: _Keys, fold: Fold) -> int:
+    test, training = (_known(keys.begin, members) for members in (fold.test, fold.training))
+    # Windows that begin before another's end, less those that end before its beginning.
+    begun = np.searchsorted(np.sort(keys.begin[training]), keys.end[test], side="left")
+    over = np.searchsorted(np.sort(keys.end[training]), keys.begin[test], side="right")
+    return int((begun > over).sum())
+
+
+def _refuse_samples(samples: Samples, keys: _Keys, fold: Fold, where: str) -> None:
+    same = _first_shared(np.arange(len(samples)), fold)
+    if same:
+        raise RequestError(
+            f"{where}: sample {same.first} is in {same.parts}; a sample must be in one part"
+            " only: draw the folds again"
+        )
+    same = _first_shared(keys.begin, fold)
+    if same:
+        raise RequestError(
+            f"{where}: samples {same.first} and {same.second} are the same window of record"
+            f" {str(samples.record[same.first])!r}, from {samples.start[same.first]}, and are in"
+            f" {same.parts}; leave one of them out of the dataset"
+        )
+
+
+def _refuse_people(samples: Samples, keys: _Keys, fold: Fold, where: str) -> None:
+    for what in ("record", "patient"):
+        same = _first_shared(getattr(keys, what), fold)
+        if same:
+            name = str(getattr(samples, what)[same.first])
+            raise RequestError(
+                f"{where}: {what} {name!r} is in {same.parts} (samples"
+                f" {same.first} and {same.second}); give all of it one patient and one side, or use"
+                " paper or kfold"
+            )
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """A sample in each of two parts that are one in what parts must not share."""
+
+    parts: str
+    first: int
+    second: int
+
+
+def _first_shared(key: Index, fold: Fold) -> _Shared | None:
+    """Return the first two samples of equal `key` in two parts, None if there are none."""
+    for one, other in _PAIRS:
+        here, there = (_known(key, getattr(fold, part)) for part in (one, other))
+        both = np.intersect1d(key[here], key[there])
+        if len(both):
+            first, second = (int(part[key[part] == both[0]][0]) for part in (here, there))
+            return _Shared(f"{one} and in {other}", first, second)
+    return None
+
+
+def _known(key: Index, members: Index) -> Index:
+    known: Index = members[key[members] != _UNKNOWN]
+    return known

@@ -1,0 +1,236 @@
+"""Folds: which samples train, validate and test.
+
+A split depends on the samples and the split's own seed only, never on a model.
+Training holds normal samples only. Protocols are those of the paper's section IV and
+its appendix "Experimental setup", of its reference code, and of de Chazal et al. 2004.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from study.config.schema import SplitSettings, Study
+from study.data.samples import Samples
+from study.errors import RequestError
+from study.randomness import stream_seed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TRAINING_SHARE = 0.85
+LONE_FOLD_GROUPS = 5
+PARTS = ("training", "validation", "test")
+
+Index = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Sorted sample indices of one fold; `training` holds normal samples only."""
+
+    training: Index
+    validation: Index
+    test: Index
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The folds of a study.
+
+    Attributes:
+        protocol: the protocol's name.
+        folds: the folds, in order.
+        split_hash: sha256 (hex) of the protocol and of every index list.
+    """
+
+    protocol: str
+    folds: tuple[Fold, ...]
+    split_hash: str
+
+
+def make_splits(samples: Samples, settings: SplitSettings, study_seed: int) -> Splits:
+    """Divide `samples` by `settings`, drawing from the study's stream "splits".
+
+    Raises:
+        RequestError: the samples cannot be divided that way.
+    """
+    draw = _PROTOCOLS[settings.protocol]
+    folds = tuple(draw(samples, settings.folds, stream_seed(study_seed, "splits")))
+    for number, fold in enumerate(folds):
+        _check(samples, fold, number)
+    return Splits(settings.protocol, folds, _hash(settings.protocol, folds))
+
+
+def splits_of(samples: Samples, study: Study) -> dict[str, Splits]:
+    """Return the folds of every protocol of a study, by protocol."""
+    return {
+        protocol: make_splits(
+            samples, study.split.model_copy(update={"protocol": protocol}), study.seed
+        )
+        for protocol in study.split.protocols
+    }
+
+
+def splits_table(samples: Samples, splits: Mapping[str, Splits]) -> "pa.Table":
+    """Return `splits.parquet`, a row per member: fold, split, sample index, record, protocol."""
+    import pyarrow as pa
+
+    protocols: list[str] = []
+    fold, part, index = [], [], []
+    for protocol, divided in splits.items():
+        for number, members in enumerate(divided.folds):
+            for name in PARTS:
+                found = getattr(members, name)
+                fold.append(np.full(len(found), number, dtype=np.int32))
+                protocols += [protocol] * len(found)
+                part += [name] * len(found)
+                index.append(found)
+    sample = np.concatenate(index)
+    return pa.table(
+        {
+            "fold": np.concatenate(fold),
+            "split": part,
+            "sample": sample,
+            "record": samples.record[sample].tolist(),
+            "protocol": protocols,
+        }
+    )
+
+
+def _paper(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
+    """Decision 3: 85 % of the normals train; the rest halve, stratified by class.
+
+    One such draw per fold.
+    """
+    normal, abnormal = _by_label(samples)
+    for number in range(folds):
+        random = np.random.default_rng(stream_seed(seed, "paper", number))
+        order = random.permutation(normal)
+        cut = round(TRAINING_SHARE * len(normal))
+        training, rest = order[:cut], np.concatenate([order[cut:], abnormal])
+        validation, test = _halve(samples, rest, random)
+        yield _fold(training, validation, test)
+
+
+def _kfold(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
+    """The reference code's form: one test set for all folds.
+
+    15 % of the normals and half of the abnormals test; the other half of the
+    abnormals validates in every fold, with that fold's part of the normals.
+    """
+    from sklearn.model_selection import KFold
+
+    normal, abnormal = _by_label(samples)
+    random = np.random.default_rng(stream_seed(seed, "kfold"))
+    order = random.permutation(normal)
+    cut = round((1 - TRAINING_SHARE) * len(normal))
+    test_normal, rest = order[:cut], order[cut:]
+    validation_abnormal, test_abnormal = _halve(samples, abnormal, random)
+    test = np.concatenate([test_normal, test_abnormal])
+    if len(rest) < folds:
+        raise RequestError(
+            f"split.folds: {len(rest)} normal samples cannot be divided into {folds} folds; use"
+            " fewer folds or raise dataset.limit"
+        )
+    for training, validation in KFold(folds).split(rest):
+        yield _fold(rest[training], np.concatenate([rest[validation], validation_abnormal]), test)
+
+
+def _inter_patient(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
+    """De Chazal's division: DS1 trains and validates by patient, DS2 tests.
+
+    DS1's patients are dealt into as many groups as there are folds (five for a
+    single fold), stratified by class; a fold validates with one group.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if not (samples.side == "train").any() or not (samples.side == "test").any():
+        raise RequestError(
+            "split.protocol: inter_patient needs a dataset whose patients are divided"
+            " (mitbih, synthetic); use paper or kfold"
+        )
+    own = np.flatnonzero(samples.side == "train")
+    test = np.flatnonzero(samples.side == "test")
+    groups = folds if folds > 1 else LONE_FOLD_GROUPS
+    patients = len(np.unique(samples.patient[own]))
+    if patients < groups:
+        raise RequestError(
+            f"split.folds: inter_patient has {patients} patients to train with, fewer than"
+            f" {groups} groups; use fewer folds"
+        )
+    if np.unique(samples.kind[own], return_counts=True)[1].max() < groups:
+        raise RequestError(
+            f"split.folds: every class has fewer samples than {groups} groups; use fewer folds or"
+            " raise dataset.limit"
+        )
+    dealer = StratifiedGroupKFold(
+        groups, shuffle=True, random_state=stream_seed(seed, "inter_patient") % 2**32
+    )
+    dealt = dealer.split(own, samples.kind[own], samples.patient[own])
+    for training, validation in list(dealt)[:folds]:
+        members = own[training]
+        yield _fold(members[samples.label[members] == 0], own[validation], test)
+
+
+_PROTOCOLS: dict[str, Callable[[Samples, int, int], Iterator[Fold]]] = {
+    "paper": _paper,
+    "kfold": _kfold,
+    "inter_patient": _inter_patient,
+}
+
+
+def _by_label(samples: Samples) -> tuple[Index, Index]:
+    return np.flatnonzero(samples.label == 0), np.flatnonzero(samples.label == 1)
+
+
+def _halve(samples: Samples, members: Index, random: np.random.Generator) -> tuple[Index, Index]:
+    """Halve `members`, stratified by class; the halves of a class differ by one at most."""
+    from sklearn.model_selection import train_test_split
+
+    kinds = samples.kind[members]
+    if len(members) < 2 or np.unique(kinds, return_counts=True)[1].min() < 2:
+        raise RequestError(
+            "split: a class has fewer than two samples outside training, so that it cannot be"
+            " in both validation and test; raise dataset.limit"
+        )
+    first, second = train_test_split(
+        members,
+        test_size=0.5,
+        stratify=kinds,
+        random_state=int(random.integers(2**32)),
+    )
+    return first, second
+
+
+def _fold(training: Index, validation: Index, test: Index) -> Fold:
+    return Fold(*(np.sort(members).astype(np.int64) for members in (training, validation, test)))
+
+
+def _check(samples: Samples, fold: Fold, number: int) -> None:
+    if len(fold.training) < 2:
+        raise RequestError(
+            f"split: fold {number} has {len(fold.training)} training normals, at least 2 are"
+            " needed; raise dataset.limit"
+        )
+    for part in ("validation", "test"):
+        labels = samples.label[getattr(fold, part)]
+        if not (labels == 0).any() or not (labels == 1).any():
+            raise RequestError(
+                f"split: {part} of fold {number} has {(labels == 0).sum()} normal and"
+                f" {(labels == 1).sum()} abnormal samples, both are needed; raise dataset.limit"
+                " or change split.folds"
+            )
+
+
+def _hash(protocol: str, folds: tuple[Fold, ...]) -> str:
+    digest = hashlib.sha256(protocol.encode())
+    for fold in folds:
+        for part in PARTS:
+            members: Index = getattr(fold, part)
+            digest.update(f"{part}:{len(members)};".encode())
+            digest.update(np.ascontiguousarray(members, dtype="<i8").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Trained folds that score new signals."""

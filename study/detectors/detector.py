@@ -1,0 +1,191 @@
+"""Detectors for new signals: a trained fold, or the folds of a trial together."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from models.interface import Shape
+from study.detectors.trained import Errors, TrainedFold, Values, locate, read_fold
+from study.errors import RequestError
+from study.scores.components import Float, Label
+from study.scores.settings import Supervision
+
+SCORED_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a detector says of samples.
+
+    Attributes:
+        errors: `(n,)` float32 by component, the mean over folds; larger is more abnormal.
+        score: `(n,)` float64, larger is more abnormal.
+        decision: `(n,)` int8; 1 abnormal, where `score` is above the detector's `tau`.
+        votes: `(n,)` int64, how many folds by themselves say abnormal.
+    """
+
+    errors: Errors
+    score: Float
+    decision: Label
+    votes: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One trained fold, or several as an ensemble; samples are scored, nothing is fitted.
+
+    A single fold's score and threshold are those of its composition. In an ensemble every
+    fold's score is standardised before the mean is taken: its threshold is subtracted, and
+    it is divided by its deviation over that fold's training normals. Folds have scales of
+    their own (limits of their validation, support vectors, latent spaces), so that a plain
+    mean would let the fold with the widest scale decide; in these units 0 is every fold's
+    own border and 1 is as far as its normals scatter. Training normals need no labels:
+    standardising adds no supervision. The decision is abnormal where the mean is above 0,
+    which for a single fold is its own decision.
+
+    Methods take samples `(n, length)`, or `(n, channels, length)`, in the dataset's units:
+    scaling with a fold's limits is the detector's. Signs are scikit-learn's.
+
+    Attributes:
+        folds: at least one, of one trial.
+
+    Raises:
+        RequestError: scores of a fold cannot be standardised.
+    """
+
+    folds: tuple[TrainedFold, ...]
+
+    def __post_init__(self) -> None:
+        for fold in self.folds if len(self.folds) > 1 else ():
+            if not math.isfinite(fold.fitted.tau) or fold.deviation == 0:
+                raise RequestError(
+                    f"{fold.place}: {fold.composition} has no finite threshold, or scores all"
+                    " normals alike, and cannot be averaged: choose another composition, or one"
+                    " fold"
+                )
+
+    @property
+    def shape(self) -> Shape:
+        """Channels and length of a sample."""
+        return self.folds[0].model.shape
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Names of the error components."""
+        return self.folds[0].model.components
+
+    @property
+    def supervision(self) -> Supervision:
+        """What the threshold saw: `none`, or validation labels by `threshold` or `svm`."""
+        return self.folds[0].fitted.supervision
+
+    @cached_property
+    def tau(self) -> float:
+        """The threshold: scores above it are abnormal."""
+        return self.folds[0].fitted.tau if len(self.folds) == 1 else 0.0
+
+    def score(self, samples: npt.ArrayLike) -> Scored:
+        """Return errors, score and decision of samples.
+
+        Raises:
+            ValueError: samples of another shape, or values that are not finite.
+        """
+        values = self._checked(samples)
+        by_fold = [self._errors(fold, values) for fold in self.folds]
+        own = [fold.score(errors) for fold, errors in zip(self.folds, by_fold, strict=True)]
+        decided = [fold.fitted.predict(score) for fold, score in zip(self.folds, own, strict=True)]
+        score = own[0] if len(own) == 1 else self._joined(own)
+        return Scored(
+            errors={name: _mean([errors[name] for errors in by_fold]) for name in self.components},
+            score=score,
+            decision=(score > self.tau).astype(np.int8),
+            votes=np.sum(decided, axis=0, dtype=np.int64),
+        )
+
+    def errors(self, samples: npt.ArrayLike) -> Errors:
+        """Return the error components, `(n,)` float32 each, as `score` does."""
+        return self.score(samples).errors
+
+    def score_samples(self, samples: npt.ArrayLike) -> Float:
+        """Return `(n,)` scores with their sign turned: larger is more normal."""
+        return -self.score(samples).score
+
+    def decision_function(self, samples: npt.ArrayLike) -> Float:
+        """Return `(n,)` distances to the threshold; 0 or more is normal."""
+        return self.tau - self.score(samples).score
+
+    def predict(self, samples: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return `(n,)` 1 for normal and -1 for abnormal samples."""
+        return np.where(self.score(samples).decision == 1, -1, 1)
+
+    def reconstruct(self, samples: npt.ArrayLike) -> Values | None:
+        """Return x̂ `(n, channels, length)`, the mean over folds; None if there is none."""
+        values = self._checked(samples)
+        parts = [fold.reconstruct(values) for fold in self.folds]
+        found = [part for part in parts if part is not None]
+        return _mean(found) if found else None
+
+    def _checked(self, samples: npt.ArrayLike) -> Values:
+        values = np.asarray(samples, dtype=np.float32)
+        channels, length = self.shape.channels, self.shape.length
+        if values.ndim == 2 and channels == 1:
+            values = values[:, np.newaxis, :]
+        if values.ndim != 3 or values.shape[1:] != (channels, length):
+            raise ValueError(
+                f"samples must be (n, {channels}, {length}), or (n, {length}) of one channel, "
+                f"found {values.shape}"
+            )
+        if not np.isfinite(values).all():
+            raise ValueError("samples must be finite")
+        return np.ascontiguousarray(values)
+
+    def _errors(self, fold: TrainedFold, values: Values) -> Errors:
+        if not len(values):
+            return {name: np.empty(0, dtype=np.float32) for name in self.components}
+        starts = range(0, len(values), SCORED_AT_ONCE)
+        parts = [fold.errors(values[start : start + SCORED_AT_ONCE]) for start in starts]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.components}
+
+    def _joined(self, own: list[Float]) -> Float:
+        standardised = [
+            (score - fold.fitted.tau) / fold.deviation
+            for fold, score in zip(self.folds, own, strict=True)
+        ]
+        joined: Float = np.mean(standardised, axis=0)
+        return joined
+
+
+def _mean(parts: list[Values]) -> Values:
+    mean: Values = np.stack(parts).mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean
+
+
+def load_detector(
+    location: str,
+    composition: str | None = None,
+    latent_form: str | None = None,
+    device: str = "cpu",
+) -> Detector:
+    """Return the detector of a trained fold, or of all folds of a trial.
+
+    Args:
+        location: path or URI, `results/<study>/ledger/<trial>/fold-<k>` or `.../<trial>`.
+        composition: how errors become a score; None for the study's metric.
+        latent_form: form of L, for compositions that use it; None for the metric's.
+        device: "cpu" or "cuda".
+
+    Raises:
+        RequestError: there is no such fold or trial, or the composition does not fit it.
+        DamagedError: a file is not what was committed.
+    """
+    place = locate(str(location))
+    if place.fold is not None:
+        return Detector((read_fold(place, place.fold, composition, latent_form, device),))
+    first = read_fold(place, 0, composition, latent_form, device)
+    others = range(1, first.study.split.folds)
+    return Detector(
+        (first, *(read_fold(place, k, composition, latent_form, device) for k in others))
+    )

@@ -1,0 +1,150 @@
+"""A picture of a stretch of a record: its signal, abnormal beats, and reconstructions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from study.data.beats import BEAT_RATE_HZ
+from study.data.resampling import positions_of
+from study.detectors.detector import Detector
+from study.detectors.signals.records import BeatSource
+from study.errors import RequestError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FORMATS = (".png", ".svg", ".pdf")
+STRETCH_SECONDS = 60.0
+LONGEST_SECONDS = 600.0
+ROW_SECONDS = 10.0
+
+_SIGNAL, _ABNORMAL, _RECONSTRUCTION = "#333333", "#d95f02", "#1b9e77"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """From one second of a record to another.
+
+    Attributes:
+        first: the first second.
+        last: the second after the last.
+    """
+
+    first: float
+    last: float
+
+
+def stretch_of(beats: BeatSource, plot: Path, first: float, last: float | None) -> Stretch:
+    """Return the stretch to draw: to `last`, or a minute, and not past the record's end.
+
+    Raises:
+        RequestError: there is no such stretch, it is too long, or the picture's ending is unknown.
+    """
+    if plot.suffix.lower() not in FORMATS:
+        raise RequestError(f"--plot {plot}: expected a file ending in {', '.join(FORMATS)}")
+    end = beats.record.seconds
+    if first >= end or (last is not None and last <= first):
+        raise RequestError(
+            f"--from {first:g}, --to {last if last is None else f'{last:g}'}: expected a stretch "
+            f"of the record, which is {end:g} s long"
+        )
+    last = min(end, first + STRETCH_SECONDS if last is None else last)
+    if last - first > LONGEST_SECONDS:
+        raise RequestError(
+            f"--from {first:g}, --to {last:g}: expected at most {LONGEST_SECONDS:g} s, found "
+            f"{last - first:g} s: draw less of it"
+        )
+    return Stretch(first, last)
+
+
+def draw_stretch(path: Path, detector: Detector, beats: BeatSource, stretch: Stretch) -> None:
+    """Draw the signal, ten seconds a row, with abnormal beats shaded and x̂ over each beat.
+
+    A reconstruction is drawn in the beat's own limits, at the positions that its values
+    were taken from.
+    """
+    from matplotlib.figure import Figure
+
+    edges = np.arange(stretch.first, stretch.last, ROW_SECONDS)
+    figure = Figure(figsize=(12, 1.1 + 1.5 * len(edges)), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(len(edges), 1, squeeze=False)[:, 0])
+    members = beats.between(stretch.first, stretch.last)
+    drawn = _beats(detector, beats, members) if len(members) else []
+    for axis, first in zip(axes, edges, strict=True):
+        last = min(first + ROW_SECONDS, stretch.last)
+        _draw_signal(axis, beats, first, last)
+        for beat in drawn:
+            _draw_beat(axis, beat)
+        axis.set_xlim(first, first + ROW_SECONDS)
+    axes[-1].set_xlabel("seconds")
+    abnormal = sum(beat.is_abnormal for beat in drawn)
+    record, composition = beats.record, detector.folds[0].composition
+    figure.suptitle(
+        f"{record.path.name}, {record.channel}: {abnormal} of {len(drawn)} beats abnormal by "
+        f"{composition} (shaded); reconstructions in green"
+    )
+    figure.savefig(path, dpi=110)
+
+
+@dataclass(frozen=True)
+class _Beat:
+    """What is drawn of a beat: its ends in seconds, its symbol, and x̂ over time."""
+
+    first: float
+    last: float
+    symbol: str
+    is_abnormal: bool
+    seconds: npt.NDArray[np.float64]
+    reconstruction: npt.NDArray[np.float64]
+
+
+def _beats(detector: Detector, beats: BeatSource, members: npt.NDArray[np.int64]) -> list[_Beat]:
+    block = beats.block(members)
+    decision = detector.score(block.values).decision
+    reconstructed = detector.reconstruct(block.values)
+    positions = positions_of(beats.windows(members), beats.length)
+    signal, offset = beats.signal(members)
+    found = []
+    for i, member in enumerate(members):
+        start, extent = int(beats.start[member]), int(beats.extent[member])
+        own = signal[start - offset : start - offset + extent]
+        inside = positions[i] < extent
+        x = np.empty(0) if reconstructed is None else reconstructed[i, 0, inside]
+        found.append(
+            _Beat(
+                first=start / BEAT_RATE_HZ,
+                last=min(start + extent, int(beats.following[member])) / BEAT_RATE_HZ,
+                symbol=str(block.known["symbol"][i]),
+                is_abnormal=bool(decision[i]),
+                seconds=(start + positions[i, inside][: len(x)]) / BEAT_RATE_HZ,
+                reconstruction=own.min() + x * (own.max() - own.min()),
+            )
+        )
+    return found
+
+
+def _draw_signal(axis: "Axes", beats: BeatSource, first: float, last: float) -> None:
+    record = beats.record
+    start, stop = (min(round(s * record.rate_hz), record.length) for s in (first, last))
+    if stop > start:
+        seconds = np.arange(start, stop) / record.rate_hz
+        axis.plot(seconds, record.read(start, stop), color=_SIGNAL, linewidth=0.8)
+    axis.set_ylabel(record.unit)
+
+
+def _draw_beat(axis: Any, beat: _Beat) -> None:
+    if beat.is_abnormal:
+        axis.axvspan(beat.first, beat.last, color=_ABNORMAL, alpha=0.2, linewidth=0)
+    axis.plot(beat.seconds, beat.reconstruction, color=_RECONSTRUCTION, linewidth=0.9)
+    axis.annotate(
+        beat.symbol,
+        (beat.first, 1.0),
+        xycoords=("data", "axes fraction"),
+        verticalalignment="bottom",
+        horizontalalignment="center",
+        fontsize=7,
+        annotation_clip=True,
+    )

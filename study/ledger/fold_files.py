@@ -1,0 +1,215 @@
+"""The files of a committed fold: tables of errors and history, and how to read them."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from study.data.samples import Samples
+from study.data.splits import Fold
+from study.ledger.ledger import FoldManifest, Ledger
+from study.scores.components import FoldErrors, SplitErrors
+
+EPOCH_RULES = ("best_validation", "last")
+COMPONENTS = "components.parquet"
+TRAINING_COMPONENTS = "training_components.parquet"
+HISTORY = "history.parquet"
+MODEL = "model.json"
+WEIGHTS = "model.safetensors"
+TIMINGS = "timings.json"
+RECONSTRUCTIONS = "reconstructions.parquet"
+INTERPOLATION = "interpolation.parquet"
+EXTREMES = "extremes.parquet"
+
+Errors = Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Error components of a fold's samples under one epoch rule.
+
+    Attributes:
+        training: `(n,)` float32 by component, in the order of `Fold.training`.
+        validation: the same of `Fold.validation`.
+        test: the same of `Fold.test`.
+    """
+
+    training: Errors
+    validation: Errors
+    test: Errors
+
+
+def components_file(samples: Samples, fold: Fold, evaluations: Mapping[str, Evaluation]) -> bytes:
+    """Return `components.parquet`: a row per validation and test sample and epoch rule."""
+    tables = []
+    for rule, evaluation in evaluations.items():
+        for part in ("validation", "test"):
+            members = getattr(fold, part)
+            known = {
+                "sample": members,
+                "record": samples.record[members].tolist(),
+                "patient": samples.patient[members].tolist(),
+                "label": samples.label[members],
+                "kind": samples.kind[members].tolist(),
+                "symbol": samples.symbol[members].tolist(),
+                "split": [part] * len(members),
+                "epoch_rule": [rule] * len(members),
+            }
+            tables.append(pa.table({**known, **getattr(evaluation, part)}))
+    return to_parquet(pa.concat_tables(tables))
+
+
+def training_components_file(fold: Fold, evaluations: Mapping[str, Evaluation]) -> bytes:
+    """Return `training_components.parquet`: a row per training sample and epoch rule."""
+    tables = [
+        pa.table(
+            {
+                "sample": fold.training,
+                "epoch_rule": [rule] * len(fold.training),
+                **evaluation.training,
+            }
+        )
+        for rule, evaluation in evaluations.items()
+    ]
+    return to_parquet(pa.concat_tables(tables))
+
+
+@dataclass(frozen=True)
+class LatentSteps:
+    """Moves away from one z, each along one latent dimension.
+
+    Attributes:
+        dimension: `(n,)`, which is moved along.
+        step: `(n,)`, how many steps; 0 stays.
+        offset: `(n, latent)`, what is added to z.
+    """
+
+    dimension: npt.NDArray[np.int64]
+    step: npt.NDArray[np.int64]
+    offset: npt.NDArray[np.float64]
+
+
+def reconstructions_file(
+    samples: Samples, members: npt.NDArray[np.int64], reconstructed: npt.NDArray[np.float32]
+) -> bytes:
+    """Return `reconstructions.parquet`: some samples with x̂, channels one after the other."""
+    count = len(members)
+    return to_parquet(
+        pa.table(
+            {
+                "sample": members,
+                "label": samples.label[members],
+                "kind": samples.kind[members].tolist(),
+                "values": list(samples.values[members].reshape(count, -1)),
+                "reconstruction": list(reconstructed.reshape(count, -1)),
+            }
+        )
+    )
+
+
+def interpolation_file(steps: LatentSteps, generated: npt.NDArray[np.float32]) -> bytes:
+    """Return `interpolation.parquet`: G(z) of one sample's z, moved step by step."""
+    moved = steps.offset[np.arange(len(steps.step)), steps.dimension]
+    return to_parquet(
+        pa.table(
+            {
+                "dimension": steps.dimension,
+                "step": steps.step,
+                "offset": moved,
+                "values": list(generated.reshape(len(generated), -1)),
+            }
+        )
+    )
+
+
+def history_file(history: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return `history.parquet`: a row per epoch; null where an epoch was not validated."""
+    columns = {name: None for row in history for name in row}
+    table = {name: [row.get(name) for row in history] for name in columns}
+    return to_parquet(pa.table(table))
+
+
+def json_file(content: Mapping[str, Any]) -> bytes:
+    """Return a JSON file."""
+    return json.dumps(content, indent=1).encode()
+
+
+def read_history(ledger: Ledger, manifest: FoldManifest) -> list[dict[str, Any]]:
+    """Return the rows of a fold's history, without nulls."""
+    rows = pq.read_table(io.BytesIO(ledger.read(manifest, HISTORY))).to_pylist()
+    return [{name: v for name, v in row.items() if v is not None} for row in rows]
+
+
+def read_errors(
+    ledger: Ledger, manifest: FoldManifest, components: Sequence[str], latent_size: int | None
+) -> dict[str, FoldErrors]:
+    """Return a fold's error components by epoch rule."""
+    scored = _read_columns(ledger, manifest, COMPONENTS, ("label", "split", *components))
+    trained = _read_columns(ledger, manifest, TRAINING_COMPONENTS, components)
+    return {
+        rule: FoldErrors(
+            training=_split_errors(trained, {"epoch_rule": rule}, components),
+            validation=_split_errors(
+                scored, {"epoch_rule": rule, "split": "validation"}, components
+            ),
+            test=_split_errors(scored, {"epoch_rule": rule, "split": "test"}, components),
+            latent_size=latent_size,
+        )
+        for rule in EPOCH_RULES
+    }
+
+
+def read_test_samples(ledger: Ledger, manifest: FoldManifest) -> dict[str, npt.NDArray[np.str_]]:
+    """Return kind, symbol and patient of a fold's test samples, in the order of their errors."""
+    names = ("kind", "symbol", "patient")
+    table = _read_columns(ledger, manifest, COMPONENTS, ("split", *names))
+    rule, split = (table[name].to_numpy(zero_copy_only=False) for name in ("epoch_rule", "split"))
+    chosen = (rule == EPOCH_RULES[0]) & (split == "test")
+    return {n: table[n].to_numpy(zero_copy_only=False)[chosen].astype(np.str_) for n in names}
+
+
+def read_json(ledger: Ledger, manifest: FoldManifest, name: str) -> dict[str, Any]:
+    """Return a JSON file of a committed fold."""
+    content: dict[str, Any] = json.loads(ledger.read(manifest, name))
+    return content
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """Return a table as the bytes of a Parquet file, the same for the same table."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _read_columns(
+    ledger: Ledger, manifest: FoldManifest, name: str, columns: Sequence[str]
+) -> pa.Table:
+    """Return a table's `epoch_rule` and `columns`; the others are not decoded."""
+    file = pq.ParquetFile(io.BytesIO(ledger.read(manifest, name)))
+    return file.read(columns=["epoch_rule", *columns], use_threads=False)
+
+
+def _split_errors(
+    table: pa.Table, where: Mapping[str, str], components: Sequence[str]
+) -> SplitErrors:
+    import pyarrow.compute as pc
+
+    mask = None
+    for column, value in where.items():
+        hit = pc.equal(table[column], value)
+        mask = hit if mask is None else pc.and_(mask, hit)
+    rows = table.filter(mask)
+    label = (
+        rows["label"].to_numpy()
+        if "label" in rows.column_names
+        else np.zeros(rows.num_rows, dtype=np.int8)
+    )
+    return SplitErrors(
+        label=label, values={name: rows[name].to_numpy().astype(np.float64) for name in components}
+    )

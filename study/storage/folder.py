@@ -1,0 +1,230 @@
+"""A folder of files, on a disk or in an object store, with durable writes.
+
+On a disk a file is written beside its name, synced, renamed over it, and the folder
+is synced: a reader sees the old file or the new one. Object stores have a module of their own.
+"""
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote
+
+from study.errors import RequestError
+from study.storage.object_store import open_store
+
+
+class Folder(Protocol):
+    """Files by relative path with `/`; parents appear when needed."""
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes; FileNotFoundError if there is none."""
+        ...
+
+    def write(self, path: str, content: bytes) -> None:
+        """Replace a file as a whole, durably."""
+        ...
+
+    def write_all(self, files: Mapping[str, bytes]) -> None:
+        """Replace files by path; where one cannot be written, none is replaced."""
+        ...
+
+    def names(self, path: str = "") -> list[str]:
+        """Return the names directly in a folder, sorted; empty if there is none."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a file or folder is there."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Delete a file or a folder with all it holds, if it is there."""
+        ...
+
+    def size(self, path: str = "") -> int:
+        """Return the bytes of all files in a folder and those below; 0 if there is none."""
+        ...
+
+    def sweep(self) -> None:
+        """Delete what writers that were killed left unfinished, in all folders below."""
+        ...
+
+    def move(self, source: str, target: str) -> None:
+        """Rename a file or folder; the target must not exist."""
+        ...
+
+    def folder(self, path: str) -> "Folder":
+        """Return the folder at `path`."""
+        ...
+
+    def locate(self, path: str = "") -> str:
+        """Return the path or URI that users and other programs open."""
+        ...
+
+    def check(self) -> None:
+        """Ask a store whether it is there and lets us in; OSError if not."""
+        ...
+
+
+class LocalFolder:
+    """A folder on a disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, path: str) -> bytes:
+        """See `Folder.read`."""
+        return (self._root / path).read_bytes()
+
+    def write(self, path: str, content: bytes) -> None:
+        """See `Folder.write`."""
+        self.write_all({path: content})
+
+    def write_all(self, files: Mapping[str, bytes]) -> None:
+        """See `Folder.write_all`: all is on the disk before the first is renamed."""
+        targets = [self._root / path for path in files]
+        drafts = [_draft_of(target) for target in targets]
+        try:
+            for draft, content in zip(drafts, files.values(), strict=True):
+                _make_folders(draft.parent)
+                _write_new(draft, content)
+            for draft, target in zip(drafts, targets, strict=True):
+                draft.replace(target)
+        except BaseException:
+            for draft in drafts:
+                with contextlib.suppress(OSError):
+                    draft.unlink(missing_ok=True)
+            raise
+        for folder in dict.fromkeys(target.parent for target in targets):
+            sync_folder(folder)
+
+    def names(self, path: str = "") -> list[str]:
+        """See `Folder.names`; drafts of unfinished writes are not files yet."""
+        folder = self._root / path
+        if not folder.is_dir():
+            return []
+        return sorted(entry.name for entry in folder.iterdir() if not _is_draft(entry.name))
+
+    def exists(self, path: str) -> bool:
+        """See `Folder.exists`."""
+        return (self._root / path).exists()
+
+    def remove(self, path: str) -> None:
+        """See `Folder.remove`; a folder goes as a whole, however far its deletion comes."""
+        target = self._root / path
+        if target.is_dir() and not target.is_symlink():
+            draft = _draft_of(target)
+            target.rename(draft)
+            shutil.rmtree(draft)
+        elif target.is_symlink() or target.exists():
+            target.unlink(missing_ok=True)
+        else:
+            return
+        sync_folder(target.parent)
+
+    def size(self, path: str = "") -> int:
+        """See `Folder.size`."""
+        return sum(map(_size, (self._root / path).rglob("*")))
+
+    def sweep(self) -> None:
+        """See `Folder.sweep`."""
+        for place, folders, files in os.walk(self._root):
+            for name in filter(_is_draft, [*folders, *files]):
+                LocalFolder(Path(place)).remove(name)
+            folders[:] = [name for name in folders if not _is_draft(name)]
+
+    def move(self, source: str, target: str) -> None:
+        """See `Folder.move`."""
+        old, new = self._root / source, self._root / target
+        _make_folders(new.parent)
+        old.rename(new)
+        for folder in dict.fromkeys((new.parent, old.parent)):
+            sync_folder(folder)
+
+    def folder(self, path: str) -> "LocalFolder":
+        """See `Folder.folder`."""
+        return LocalFolder(self._root / path)
+
+    def locate(self, path: str = "") -> str:
+        """See `Folder.locate`."""
+        return str(self._root / path)
+
+    def check(self) -> None:
+        """See `Folder.check`: on a disk, folders appear when needed."""
+
+
+def open_folder(location: str) -> Folder:
+    """Return the folder at a path or URI; nothing is created yet.
+
+    Raises:
+        RequestError: the URI is none, or holds credentials, which would be told on.
+    """
+    scheme, separator, rest = location.partition("://")
+    if not separator:
+        return LocalFolder(Path(location).expanduser().absolute())
+    if scheme == "file":
+        return LocalFolder(Path(unquote(rest)))
+    return open_store(location)
+
+
+def reach_folder(location: str) -> Folder:
+    """Return the folder at a path or URI, once its store has answered.
+
+    Raises:
+        RequestError: the URI is wrong, or the store has no such bucket, or lets nobody in.
+    """
+    try:
+        folder = open_folder(location)
+        folder.check()
+    except OSError as error:
+        raise RequestError(f"{location}: expected a store that lets us in: {error}") from None
+    return folder
+
+
+def _make_folders(folder: Path) -> None:
+    """Create a folder and its parents, each durably in its own parent."""
+    if folder.is_dir():
+        return
+    _make_folders(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder on a disk outlive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file that nobody looks at yet, and wait until the disk has it."""
+    try:
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = error.filename or str(path)  # which a full disk does not say
+        raise
+
+
+def _size(path: Path) -> int:
+    """Return a file's bytes; 0 of a folder, and of what a writer has just renamed."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
+
+
+def _draft_of(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+
+
+def _is_draft(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".tmp")

@@ -1,0 +1,170 @@
+"""A folder in an object store: whole objects, no renaming, no locks.
+
+A store replaces a file in one step by itself, and has no folders that could be renamed.
+"""
+
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import Any
+from urllib.parse import unquote
+
+from study.errors import RequestError
+
+PASSWORD = re.compile(r"[^@]*:[^@]*@")
+"""A name and a password before a host, as in `s3://KEY:SECRET@bucket`."""
+SECRET_QUERY = re.compile(r"key|secret|token|password", re.IGNORECASE)
+WITH_BUCKETS = ("gcs", "s3")
+
+
+class RemoteFolder:
+    """A folder in any store that pyarrow's filesystems reach (`s3://`, `gs://`, ...)."""
+
+    def __init__(self, filesystem: Any, root: str, uri: str) -> None:
+        self._filesystem = filesystem
+        self._root = root.rstrip("/")
+        place, mark, query = uri.partition("?")
+        self._uri, self._query = place.rstrip("/"), mark + query
+
+    def _path(self, path: str) -> str:
+        return f"{self._root}/{path}".rstrip("/")
+
+    def _make_parent(self, target: str) -> None:
+        if parent := target.rpartition("/")[0]:
+            self._filesystem.create_dir(parent, recursive=True)
+
+    def read(self, path: str) -> bytes:
+        """See `Folder.read`."""
+        with self._filesystem.open_input_file(self._path(path)) as file:
+            content: bytes = file.read()
+        return content
+
+    def write(self, path: str, content: bytes) -> None:
+        """See `Folder.write`.
+
+        In a thread, which Ctrl-C does not reach: a stream that is left is closed, and
+        what it holds by then would replace the file.
+        """
+        with ThreadPoolExecutor(1) as writer:
+            writer.submit(self._write, self._path(path), content).result()
+
+    def _write(self, target: str, content: bytes) -> None:
+        try:
+            stream = self._filesystem.open_output_stream(target)
+        except FileNotFoundError:  # a store that has real folders
+            self._make_parent(target)
+            stream = self._filesystem.open_output_stream(target)
+        with stream:
+            stream.write(content)
+
+    def write_all(self, files: Mapping[str, bytes]) -> None:
+        """See `Folder.write_all`; a store has no step that replaces several files."""
+        for path, content in files.items():
+            self.write(path, content)
+
+    def size(self, path: str = "") -> int:
+        """See `Folder.size`."""
+        from pyarrow.fs import FileSelector
+
+        below = FileSelector(self._path(path), allow_not_found=True, recursive=True)
+        return sum(entry.size or 0 for entry in self._filesystem.get_file_info(below))
+
+    def sweep(self) -> None:
+        """See `Folder.sweep`: a store shows no unfinished file."""
+
+    def names(self, path: str = "") -> list[str]:
+        """See `Folder.names`."""
+        from pyarrow.fs import FileSelector
+
+        found = self._filesystem.get_file_info(FileSelector(self._path(path), allow_not_found=True))
+        return sorted(entry.base_name for entry in found)
+
+    def exists(self, path: str) -> bool:
+        """See `Folder.exists`."""
+        from pyarrow.fs import FileType
+
+        return bool(self._filesystem.get_file_info(self._path(path)).type != FileType.NotFound)
+
+    def remove(self, path: str) -> None:
+        """See `Folder.remove`."""
+        from pyarrow.fs import FileType
+
+        kind = self._filesystem.get_file_info(self._path(path)).type
+        if kind == FileType.Directory:
+            self._filesystem.delete_dir(self._path(path))
+        elif kind == FileType.File:
+            self._filesystem.delete_file(self._path(path))
+
+    def move(self, source: str, target: str) -> None:
+        """See `Folder.move`: copies all files, then deletes them, the deepest first.
+
+        Where that is interrupted, either the source is whole, or what is nearest to its
+        root, which says what the rest belongs to, is still there.
+        """
+        from pyarrow.fs import FileSelector, FileType
+
+        old, new = self._path(source), self._path(target)
+        if self._filesystem.get_file_info(old).type == FileType.File:
+            ends = [""]
+        else:
+            below = self._filesystem.get_file_info(FileSelector(old, recursive=True))
+            files = [entry.path for entry in below if entry.type == FileType.File]
+            ends = [f"/{path.strip('/')[len(old.strip('/')) + 1 :]}" for path in files]
+        ends.sort(key=_depth, reverse=True)
+        with ThreadPoolExecutor() as workers:
+            list(workers.map(lambda end: self._copy(old + end, new + end), ends))
+            for _, level in groupby(ends, key=_depth):
+                list(workers.map(lambda end: self._filesystem.delete_file(old + end), level))
+        self.remove(source)
+
+    def _copy(self, source: str, target: str) -> None:
+        try:
+            self._filesystem.copy_file(source, target)
+        except FileNotFoundError:  # a store that has real folders
+            self._make_parent(target)
+            self._filesystem.copy_file(source, target)
+
+    def folder(self, path: str) -> "RemoteFolder":
+        """See `Folder.folder`."""
+        return RemoteFolder(self._filesystem, self._path(path), self.locate(path))
+
+    def locate(self, path: str = "") -> str:
+        """See `Folder.locate`; a query, which names an endpoint, stays at the end."""
+        return f"{self._uri}/{path}".rstrip("/") + self._query
+
+    def check(self) -> None:
+        """See `Folder.check`."""
+        from pyarrow.fs import FileType
+
+        if self._filesystem.type_name not in WITH_BUCKETS:
+            return
+        bucket = self._root.partition("/")[0]
+        if self._filesystem.get_file_info(bucket).type == FileType.NotFound:
+            raise FileNotFoundError(f"there is no bucket {bucket}")
+
+
+def open_store(location: str) -> RemoteFolder:
+    """Return the folder at a store's URI; the store is not asked yet.
+
+    Raises:
+        RequestError: the URI is none, or holds credentials, which would be told on.
+    """
+    scheme, _, rest = location.partition("://")
+    place, _, query = rest.partition("?")
+    if PASSWORD.match(place) or SECRET_QUERY.search(query) or "@" in unquote(query):
+        raise RequestError(
+            f"{scheme}:// URI: must hold no credentials, which logs and process lists show; set"
+            " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
+    from pyarrow.fs import FileSystem
+
+    try:
+        filesystem, root = FileSystem.from_uri(location)
+    except ValueError as error:
+        raise RequestError(f"{location}: {error}") from None
+    return RemoteFolder(filesystem, root, location)
+
+
+def _depth(path: str) -> int:
+    return path.count("/")

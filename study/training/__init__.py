@@ -1,0 +1,1 @@
+"""Training one fold, and all that is measured while it trains."""

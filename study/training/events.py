@@ -1,0 +1,221 @@
+"""TensorBoard's files of a study: scalars and pictures of folds, HParams of trials.
+
+A file in an object store cannot grow: there events are written to this machine's disk,
+and the whole file is copied after each validation and at the end.
+"""
+
+import contextlib
+import shlex
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from study.config.schema import Study
+from study.config.study_file import dump_study, flatten
+from study.data.samples import Samples
+from study.data.splits import Fold
+from study.ledger.ledger import TrialRecord
+from study.storage.folder import Folder, LocalFolder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from tensorboardX import SummaryWriter
+
+PICTURED = 4
+PROJECTED = 500
+"""Validation samples whose z is shown in the projector."""
+
+Reconstruct = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32] | None]
+
+
+class EventFolder:
+    """A folder on a disk to write events to: `folder`, or one whose files go there.
+
+    Attributes:
+        path: the folder on a disk.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._drafts = None
+        if isinstance(folder, LocalFolder):
+            self.path = folder.locate()
+        else:
+            self._drafts = tempfile.TemporaryDirectory(prefix="study-events-")
+            self.path = self._drafts.name
+
+    def publish(self) -> None:
+        """Copy what is written by now, if it is not in `folder` itself."""
+        if self._drafts is not None:
+            for file in sorted(Path(self.path).glob("events.out.*")):
+                self._folder.write(file.name, file.read_bytes())
+
+    def close(self) -> None:
+        """Copy the rest, and delete the copies here."""
+        try:
+            self.publish()
+        finally:
+            if self._drafts is not None:
+                self._drafts.cleanup()
+
+
+class FoldWriter:
+    """Writes one fold's events to `folder`."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._events = EventFolder(folder)
+        self._opened: SummaryWriter | None = None
+
+    def resume(self, trained_epochs: int) -> None:
+        """Hide what an earlier attempt wrote of epochs that are trained again."""
+        from tensorboardX import SummaryWriter
+
+        purged = trained_epochs + 1
+        self._opened = SummaryWriter(self._events.path, purge_step=purged, flush_secs=10)
+
+    @property
+    def _writer(self) -> "SummaryWriter":
+        if self._opened is None:
+            self.resume(0)
+        assert self._opened is not None
+        return self._opened
+
+    def scalars(self, epoch: int, group: str, scalars: Mapping[str, float]) -> None:
+        """Write scalars by name, grouped; with no group, a name holds its own."""
+        for name, value in scalars.items():
+            self._writer.add_scalar(f"{group}/{name}" if group else name, value, epoch)
+
+    def reconstructions(
+        self, epoch: int, samples: Samples, fold: Fold, reconstruct: Reconstruct
+    ) -> None:
+        """Draw the first few normal and abnormal validation samples over x̂."""
+        labels = samples.label[fold.validation]
+        members = np.concatenate([fold.validation[labels == label][:PICTURED] for label in (0, 1)])
+        reconstructed = reconstruct(members)
+        if reconstructed is not None:
+            figure = _reconstruction_figure(samples.take(members), reconstructed)
+            self._writer.add_figure("reconstructions", figure, epoch)
+        self._writer.flush()
+        self._events.publish()
+
+    def projector(
+        self, epoch: int, samples: Samples, members: npt.NDArray[np.int64], z: npt.NDArray[Any]
+    ) -> None:
+        """Write z of `members`, `(n, latent)`, with label and kind, on a disk only."""
+        if isinstance(self._folder, LocalFolder):
+            known = samples.take(members)
+            rows = [[("normal", "abnormal")[label], kind, str(index)] for label, kind, index in
+                    zip(known.label, known.kind, members, strict=True)]  # fmt: skip
+            header = ["label", "kind", "sample"]
+            self._writer.add_embedding(z, rows, global_step=epoch, tag="z", metadata_header=header)
+
+    def close(self) -> None:
+        """Write what is still buffered."""
+        if self._opened is not None:
+            self._opened.close()
+        self._events.close()
+
+
+def write_hparams(
+    results: Folder,
+    trial: str,
+    parameters: Mapping[str, Any],
+    scores: Mapping[str, float],
+    columns: Iterable[str] = (),
+) -> None:
+    """Write a trial's settings and scores for the HParams tab, in place of what is there.
+
+    Args:
+        results: the study's folder.
+        trial: the trial's name.
+        parameters: settings by dotted key.
+        scores: by name.
+        columns: names of the scores of all trials: TensorBoard shows those that one trial,
+            whichever it reads first, declares.
+    """
+    from tensorboardX import SummaryWriter
+    from tensorboardX.summary import hparams
+
+    folder = results.folder(f"tensorboard/{trial}")
+    for name in folder.names():
+        if name.startswith("events.out"):
+            folder.remove(name)
+    shown = {
+        name: value if isinstance(value, bool | int | float | str) else str(value)
+        for name, value in parameters.items()
+    }
+    with (
+        contextlib.closing(EventFolder(folder)) as events,
+        SummaryWriter(events.path) as writer,
+    ):
+        for summary in hparams(shown, dict.fromkeys([*columns, *scores], 0.0)):
+            writer.file_writer.add_summary(summary)
+        for name, value in scores.items():
+            writer.add_scalar(name, value, 0)
+
+
+def write_outcomes(
+    study: Study, records: Sequence[TrialRecord], results: Folder, summary: pa.Table | None = None
+) -> None:
+    """Write trials to HParams: the best on validation, and test once there is a summary.
+
+    Settings are those that set trials apart: others would hide them and the scores.
+    """
+    written = [record for record in records if record.state != "failed"]
+    rows = [] if summary is None else summary.to_pylist()
+    scores = {record.name: _final_scores(record, rows) for record in written}
+    columns = dict.fromkeys(name for each in scores.values() for name in each)
+    for record in written:
+        settings = record.parameters or flatten({"model": dump_study(study)["model"]})
+        shown = {**settings, "state": record.state}
+        write_hparams(results, record.name, shown, scores[record.name], columns)
+
+
+def _final_scores(record: TrialRecord, summary: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    scores = {"validation/best_value": record.best_value}
+    for row in summary:
+        if row["trial"] == record.name and row["epoch_rule"] == "best_validation":
+            form = row["latent_form"] and f"_{row['latent_form']}"
+            for metric in ("f1_weighted", "phi", "auroc"):
+                scores[f"test/{row['composition']}{form}/{metric}"] = row[f"{metric}_mean"]
+    return scores
+
+
+def reading_command(results: Folder) -> str:
+    """Return the command that shows a study in TensorBoard, whose URIs have no query."""
+    place, _, query = results.locate().partition("?")
+    command = f"tensorboard --logdir {shlex.quote(place)}"
+    options = {name: values[-1] for name, values in parse_qs(query).items()}
+    endpoint = options.get("endpoint_override")
+    if not endpoint:
+        return command
+    url = endpoint if "://" in endpoint else f"{options.get('scheme', 'https')}://{endpoint}"
+    return f"AWS_ENDPOINT_URL={shlex.quote(url)} {command}"
+
+
+def _reconstruction_figure(samples: Samples, reconstructed: npt.NDArray[np.float32]) -> "Figure":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2.6 * PICTURED, 3.6))
+    # A layout that follows from what is drawn would take half as long again.
+    figure.subplots_adjust(0.04, 0.07, 0.995, 0.92, wspace=0.06, hspace=0.2)
+    axes = figure.subplots(2, PICTURED, sharex=True, sharey=True, squeeze=False)
+    position = {0: 0, 1: 0}
+    for values, label, kind, found in zip(
+        samples.values, samples.label, samples.kind, reconstructed, strict=True
+    ):
+        axis = axes[int(label)][position[int(label)]]
+        position[int(label)] += 1
+        axis.plot(values[0], color="tab:blue", linewidth=1, label="x")
+        axis.plot(found[0], color="tab:red", linewidth=1, label="x̂")
+        error = float(np.mean((values - found) ** 2))
+        axis.set_title(f"{'abnormal' if label else 'normal'} ({kind}), R {error:.4f}", fontsize=8)
+    axes[0][0].legend(fontsize=7)
+    return figure

@@ -1,0 +1,69 @@
+"""What a fold starts from: its untrained model, and samples in [0, 1]."""
+
+import platform
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from models import implementation
+from models.interface import Model, Seeds, Shape
+from study.config.schema import Study
+from study.data.samples import Samples
+from study.data.splits import Fold
+from study.randomness import stream_seed
+from study.scores.components import Limits
+
+
+def build_model(study: Study, like: Samples | Shape, fold: int, device: torch.device) -> Model:
+    """Return the untrained model of a fold, its streams of randomness derived from the seed.
+
+    Args:
+        study: the study with the trial's settings.
+        like: has the channels and the length of the samples that the model is for.
+        fold: the fold's number.
+        device: where the model is.
+    """
+    seeds = Seeds(
+        weights=stream_seed(study.seed, "weights", fold),
+        batches=stream_seed(study.seed, "batches", fold),
+        noise=stream_seed(study.seed, "noise", fold),
+    )
+    shape = Shape(like.channels, like.length)
+    build = implementation(study.model.name)
+    return build(study.model, study.training, shape, seeds, device)
+
+
+def fit_scaling(study: Study, samples: Samples, fold: Fold) -> Limits | None:
+    """Return the limits of the training samples if the dataset leaves scaling to the fold."""
+    if not study.dataset.scaled_by_fold:
+        return None
+    return Limits.fit(samples.values[fold.training].astype(np.float64).ravel())
+
+
+def scale(samples: Samples, limits: Limits) -> Samples:
+    """Return `samples` scaled so that `limits` become 0 and 1."""
+    return replace(samples, values=scale_values(samples.values, limits))
+
+
+def scale_values(values: npt.NDArray[np.float32], limits: Limits) -> npt.NDArray[np.float32]:
+    """Return values of any shape scaled so that `limits` become 0 and 1."""
+    scaled = limits.apply(values.astype(np.float64).ravel())
+    return scaled.astype(np.float32).reshape(values.shape)
+
+
+def shared_tensor(values: npt.NDArray[np.float32]) -> Tensor:
+    """Return `values` as a tensor without a copy; nobody writes to it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(values)
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of the device that a fold ran on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu ({platform.machine()})"

@@ -1,0 +1,243 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from study.config.schema import SplitSettings
+from study.data.assembly import build_samples
+from study.data.samples import Samples
+from study.data.splits import PARTS, Fold, Splits, make_splits, splits_table
+from study.errors import RequestError
+
+KINDS = ("S", "V", "F")
+
+
+@st.composite
+def sample_sets(draw: Callable[..., Any], smallest: int = 0) -> Samples:
+    normal = draw(st.integers(smallest, 60))
+    abnormal = [draw(st.integers(min(smallest, 4), 9)) for _ in KINDS]
+    patients = draw(st.integers(1, 12))
+    kinds = ["N"] * normal + [k for k, n in zip(KINDS, abnormal, strict=True) for _ in range(n)]
+    random = np.random.default_rng(draw(st.integers(0, 1000)))
+    random.shuffle(kinds)
+    who = random.integers(patients, size=len(kinds))
+    sides = np.array(["train", "test", "train", "excluded"])
+    return build_samples(
+        np.zeros((len(kinds), 32)),
+        [int(kind != "N") for kind in kinds],
+        np.array(kinds, dtype=np.str_),
+        np.array(kinds, dtype=np.str_),
+        record=np.array([f"r{w}-{i % 2}" for i, w in enumerate(who)], dtype=np.str_),
+        patient=np.array([f"p{w}" for w in who], dtype=np.str_),
+        side=sides[who % 4] if len(kinds) else [],
+    )
+
+
+def divided(samples: Samples, protocol: str, folds: int = 3, seed: int = 0) -> Splits | None:
+    """The splits, or None where the data are too small and said to be."""
+    try:
+        return make_splits(samples, SplitSettings(protocol=protocol, folds=folds), seed)
+    except RequestError:
+        return None
+
+
+def indices(fold: Fold) -> dict[str, set[int]]:
+    return {part: set(getattr(fold, part).tolist()) for part in PARTS}
+
+
+@pytest.mark.parametrize("protocol", ["paper", "kfold", "inter_patient"])
+@given(samples=sample_sets(), folds=st.integers(2, 12), seed=st.integers(0, 2**63 - 1))
+@settings(max_examples=60, deadline=None)
+def test_any_data_are_divided_soundly_or_refused(
+    protocol: str, samples: Samples, folds: int, seed: int
+) -> None:
+    splits = divided(samples, protocol, folds, seed)
+    if splits is None:
+        return
+    assert splits.protocol == protocol
+    assert len(splits.folds) == folds
+    for fold in splits.folds:
+        parts = indices(fold)
+        assert sum(map(len, parts.values())) == len(set().union(*parts.values()))
+        assert set().union(*parts.values()) <= set(range(len(samples)))
+        assert (samples.label[fold.training] == 0).all()
+        for part in PARTS:
+            members = getattr(fold, part)
+            assert members.dtype == np.int64
+            assert (np.diff(members) > 0).all()
+        for part in PARTS[1:]:
+            assert set(samples.label[getattr(fold, part)]) == {0, 1}
+
+
+@given(samples=sample_sets(20), folds=st.integers(1, 5))
+@settings(max_examples=50, deadline=None)
+def test_paper_trains_on_85_percent_and_halves_the_rest_by_class(
+    samples: Samples, folds: int
+) -> None:
+    splits = divided(samples, "paper", folds)
+    if splits is None:
+        return
+    normals = int((samples.label == 0).sum())
+    for fold in splits.folds:
+        assert abs(len(fold.training) - 0.85 * normals) <= 0.5
+        assert len(fold.training) + len(fold.validation) + len(fold.test) == len(samples)
+        for kind in np.unique(samples.kind):
+            halves = [(samples.kind[getattr(fold, p)] == kind).sum() for p in PARTS[1:]]
+            assert abs(int(halves[0]) - int(halves[1])) <= 1, kind
+
+
+def test_paper_draws_each_fold_anew(tiny_samples: Callable[..., Samples]) -> None:
+    splits = divided(tiny_samples(100, 20), "paper", 4)
+    assert splits is not None
+    assert len({fold.training.tobytes() for fold in splits.folds}) == 4
+    assert len({fold.test.tobytes() for fold in splits.folds}) == 4
+
+
+@given(samples=sample_sets(20), folds=st.integers(2, 6))
+@settings(max_examples=50, deadline=None)
+def test_kfold_has_one_test_set_and_deals_the_other_normals(samples: Samples, folds: int) -> None:
+    splits = divided(samples, "kfold", folds)
+    if splits is None:
+        return
+    first, normals = splits.folds[0], np.flatnonzero(samples.label == 0)
+    for fold in splits.folds:
+        assert np.array_equal(fold.test, first.test)
+    tested = samples.label[first.test]
+    assert abs((tested == 0).sum() - 0.15 * len(normals)) <= 0.5
+    for kind in set(samples.kind[samples.label == 1]):
+        total = int((samples.kind == kind).sum())
+        assert abs(2 * int((samples.kind[first.test] == kind).sum()) - total) <= 1
+    rest = set(normals.tolist()) - set(first.test.tolist())
+    validated = [fold.validation[samples.label[fold.validation] == 0] for fold in splits.folds]
+    assert sorted(np.concatenate(validated).tolist()) == sorted(rest)
+    for fold, validation in zip(splits.folds, validated, strict=True):
+        assert set(fold.training.tolist()) == rest - set(validation.tolist())
+        abnormal = fold.validation[samples.label[fold.validation] == 1]
+        assert set(abnormal.tolist()) == set(np.flatnonzero(samples.label == 1).tolist()) - set(
+            first.test.tolist()
+        )
+    sizes = [len(v) for v in validated]
+    assert max(sizes) - min(sizes) <= 1
+
+
+@given(samples=sample_sets(20), folds=st.integers(1, 4), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_inter_patient_keeps_records_and_patients_in_one_part(
+    samples: Samples, folds: int, seed: int
+) -> None:
+    splits = divided(samples, "inter_patient", folds, seed)
+    if splits is None:
+        return
+    tested = np.flatnonzero(samples.side == "test")
+    for fold in splits.folds:
+        assert np.array_equal(fold.test, tested)
+        for names in (samples.record, samples.patient):
+            seen = [set(names[getattr(fold, part)].tolist()) for part in PARTS]
+            assert not seen[0] & seen[1]
+            assert not seen[0] & seen[2]
+            assert not seen[1] & seen[2]
+        for part in PARTS:
+            assert "excluded" not in samples.side[getattr(fold, part)]
+    if folds > 1:
+        validated = np.concatenate([fold.validation for fold in splits.folds])
+        assert sorted(validated.tolist()) == np.flatnonzero(samples.side == "train").tolist()
+
+
+@pytest.mark.parametrize("protocol", ["paper", "kfold"])
+def test_splits_depend_on_labels_and_seed_alone(
+    protocol: str, tiny_samples: Callable[..., Samples]
+) -> None:
+    samples = tiny_samples(60, 20)
+    other = replace(samples, values=1 - samples.values, content_hash="other")
+    np.random.seed(5)  # noqa: NPY002 - the global stream must not matter
+    first = divided(samples, protocol, 3, 1)
+    np.random.seed(6)  # noqa: NPY002
+    second = divided(other, protocol, 3, 1)
+    assert first is not None
+    assert second is not None
+    assert first.split_hash == second.split_hash
+    for a, b in zip(first.folds, second.folds, strict=True):
+        assert indices(a) == indices(b)
+    third = divided(samples, protocol, 3, 2)
+    assert third is not None
+    assert third.split_hash != first.split_hash
+
+
+def test_a_fold_of_paper_does_not_depend_on_how_many_there_are(
+    tiny_samples: Callable[..., Samples],
+) -> None:
+    few, many = (divided(tiny_samples(60, 20), "paper", n) for n in (2, 5))
+    assert few is not None
+    assert many is not None
+    for a, b in zip(few.folds, many.folds[:2], strict=True):
+        assert indices(a) == indices(b)
+
+
+def test_the_hash_is_of_every_index(tiny_samples: Callable[..., Samples]) -> None:
+    """Recomputed from the table as it is stored."""
+    import hashlib
+
+    samples = tiny_samples(60, 20)
+    splits = divided(samples, "paper", 2)
+    assert splits is not None
+    table = splits_table(samples, {"paper": splits}).to_pandas()
+
+    def hashed(frame: Any) -> str:
+        digest = hashlib.sha256(b"paper")
+        for number in range(2):
+            for part in PARTS:
+                rows = frame[(frame["fold"] == number) & (frame["split"] == part)]
+                digest.update(f"{part}:{len(rows)};".encode())
+                digest.update(rows["sample"].to_numpy().astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    assert hashed(table) == splits.split_hash
+    seen = {splits.split_hash}
+    for row in (0, len(table) // 2, len(table) - 1):
+        moved = table.copy()
+        moved.loc[row, "sample"] += 1
+        seen.add(hashed(moved))
+    assert len(seen) == 4
+    assert set(table["protocol"]) == {"paper"}
+    assert (samples.record[table["sample"]] == table["record"]).all()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "normal", "abnormal", "folds"),
+    [
+        ("paper", 0, 10, 2),
+        ("paper", 10, 0, 2),
+        ("paper", 2, 4, 2),
+        ("paper", 0, 0, 1),
+        ("kfold", 0, 10, 2),
+        ("kfold", 20, 0, 2),
+        ("kfold", 8, 10, 20),
+        ("kfold", 1, 10, 2),
+        ("inter_patient", 20, 10, 2),
+    ],
+)
+def test_too_small_data_are_a_wrong_request(
+    protocol: str, normal: int, abnormal: int, folds: int, tiny_samples: Callable[..., Samples]
+) -> None:
+    if normal + abnormal == 0:
+        samples = tiny_samples(4, 4).take(np.array([], dtype=np.int64))
+    else:
+        samples = tiny_samples(normal, abnormal)
+    with pytest.raises(RequestError, match="split"):
+        make_splits(samples, SplitSettings(protocol=protocol, folds=folds), 0)
+
+
+def test_patients_with_one_sample_each_are_divided_or_refused() -> None:
+    kinds = ["N", "S", "V", "F", "Q", "N", "S"]
+    side = ["train"] * 5 + ["test"] * 2
+    who = [f"p{i}" for i in range(7)]
+    label = [int(kind != "N") for kind in kinds]
+    samples = build_samples(
+        np.zeros((7, 32)), label, kinds, kinds, record=who, patient=who, side=side
+    )
+    with pytest.raises(RequestError, match="split"):
+        make_splits(samples, SplitSettings(protocol="inter_patient", folds=5), 0)

@@ -1,0 +1,162 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from study.data.resampling import fit_length, interpolate_rows
+from study.data.settings import DatasetSettings, MitbihSettings, UcrSettings, WaferSettings
+from study.detectors.signals import rows
+from study.detectors.signals.block import Block
+from study.detectors.signals.rows import is_table, read_blocks
+from study.errors import RequestError
+
+UCR = UcrSettings(length=32, path=("a.tsv",), normal_labels=("1",))
+
+
+def read(
+    path: Path, dataset: DatasetSettings = UCR, *, resample: bool = False, label_first: bool = False
+) -> list[Block]:
+    return list(read_blocks(path, dataset, resample=resample, label_first=label_first))
+
+
+@pytest.fixture
+def table() -> np.ndarray:
+    return np.random.default_rng(0).normal(5, 3, (7, 32))
+
+
+def write(folder: Path, name: str, values: np.ndarray, label: list[str] | None = None) -> Path:
+    path, frame = folder / name, pd.DataFrame(values)
+    if name.endswith(".npy"):
+        np.save(path, values)
+    elif name.endswith(".parquet"):
+        frame.columns = [f"t{i}" for i in range(values.shape[1])]
+        (frame if label is None else frame.assign(label=label)).to_parquet(path)
+    else:
+        if label is not None:
+            frame.insert(0, "label", label)
+        frame.to_csv(path, sep="\t" if name.endswith(".tsv") else ",", header=False, index=False)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.npy", "a.parquet"])
+@pytest.mark.parametrize("at_once", [3, 100])
+def test_values_are_read_as_they_are(
+    table: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, at_once: int
+) -> None:
+    monkeypatch.setattr(rows, "ROWS_AT_ONCE", at_once)
+    blocks = read(write(tmp_path, name, table))
+    assert [len(block) for block in blocks] == ([3, 3, 1] if at_once == 3 else [7])
+    found = np.concatenate([block.values for block in blocks])
+    np.testing.assert_array_equal(found[:, 0], table.astype(np.float32))
+    assert all(block.known == {} for block in blocks)
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.parquet"])
+def test_labels_are_passed_on(table: np.ndarray, tmp_path: Path, name: str) -> None:
+    label = ["1", "-1", "1", "1", "x", "1", "1"]
+    (block,) = read(write(tmp_path, name, table, label))
+    assert block.known["label"].tolist() == label
+    np.testing.assert_array_equal(block.values[:, 0], table.astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.npy"])
+def test_a_first_column_can_be_the_label(table: np.ndarray, tmp_path: Path, name: str) -> None:
+    labelled = np.column_stack([np.arange(7) % 2, table])
+    (block,) = read(write(tmp_path, name, labelled), label_first=True)
+    assert [float(label) for label in block.known["label"]] == [0, 1, 0, 1, 0, 1, 0]
+    np.testing.assert_array_equal(block.values[:, 0], table.astype(np.float32))
+
+
+def test_names_of_columns_are_no_row(table: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    pd.DataFrame(table).add_prefix("t").to_csv(path, index=False)
+    (block,) = read(path)
+    np.testing.assert_array_equal(block.values[:, 0], table.astype(np.float32))
+
+
+def test_a_datasets_own_width_is_brought_to_length_as_for_training(tmp_path: Path) -> None:
+    wafer = np.random.default_rng(1).normal(size=(4, 152))
+    (block,) = read(write(tmp_path, "w.npy", wafer), WaferSettings())
+    expected = interpolate_rows(wafer, 160).astype(np.float32)
+    np.testing.assert_array_equal(block.values[:, 0], expected)
+    beats = np.random.default_rng(2).random((4, 187))
+    (block,) = read(write(tmp_path, "b.npy", beats), MitbihSettings())
+    np.testing.assert_array_equal(block.values[:, 0], fit_length(beats, 160).astype(np.float32))
+
+
+def test_another_width_needs_consent(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((3, 50))
+    path = write(tmp_path, "a.npy", values)
+    with pytest.raises(RequestError, match=r"a\.npy: expected rows of 32 values, .* found 50"):
+        read(path)
+    with pytest.raises(RequestError, match="expected rows of 160 or 152 values"):
+        read(path, WaferSettings())
+    (block,) = read(path, resample=True)
+    np.testing.assert_array_equal(
+        block.values[:, 0], interpolate_rows(values, 32).astype(np.float32)
+    )
+
+
+def test_scaling_of_each_sample_is_applied(table: np.ndarray, tmp_path: Path) -> None:
+    (block,) = read(write(tmp_path, "a.npy", table), UCR.model_copy(update={"scaling": "sample"}))
+    assert block.values.min(axis=2).tolist() == [[0.0]] * 7
+    assert block.values.max(axis=2).tolist() == [[1.0]] * 7
+
+
+@pytest.mark.parametrize("dataset", [UCR.model_copy(update={"scaling": "none"}), MitbihSettings()])
+def test_values_that_nobody_scales_are_in_their_range(
+    tmp_path: Path, dataset: DatasetSettings
+) -> None:
+    values = np.full((2, dataset.length), 1.5)
+    with pytest.raises(RequestError, match=r"expected values in \[0, 1\], .* found 1\.5 to 1\.5"):
+        read(write(tmp_path, "a.npy", values), dataset)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b""),
+        ("a.csv", b"a,b\n"),
+        ("a.csv", b"1,2\n1,x\n"),
+        ("a.tsv", b"1\t2\n1\t2\t3\n"),
+        ("a.npy", b"no array"),
+        ("a.parquet", b"no table"),
+        ("a.csv", b"\xff\xfe\n"),
+    ],
+)
+def test_a_file_of_another_form_is_named_in_one_line(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(RequestError, match=name) as error:
+        read(path, resample=True)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.npy", "a.parquet"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RequestError, match=name):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.parquet"])
+def test_values_that_are_no_numbers_are_refused(
+    table: np.ndarray, tmp_path: Path, name: str
+) -> None:
+    table[2, 3] = np.nan
+    with pytest.raises(RequestError, match=f"{name}: expected finite numbers"):
+        read(write(tmp_path, name, table))
+
+
+def test_numpy_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(RequestError, match=r"a\.npy"):
+        read(tmp_path / "a.npy")
+
+
+def test_a_path_without_a_tables_ending_is_a_record() -> None:
+    assert is_table(Path("x/A.TSV"))
+    assert not is_table(Path("mitdb/100"))
+    assert not is_table(Path("mitdb/100.dat"))

@@ -1,0 +1,217 @@
+import hashlib
+import io
+import json
+import math
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from study.ledger.fold_files import to_parquet
+from study.ledger.ledger import (
+    DamagedError,
+    FoldManifest,
+    Ledger,
+    TrialRecord,
+    canonical_hash,
+    promote,
+    trial_name,
+)
+from study.storage.folder import Folder, LocalFolder
+
+FILES = {"a.json": b"{}", "components.parquet": to_parquet(pa.table({"x": [1.0, 2.0]}))}
+
+
+def manifest(trial: str = "trial-00000", fold: int = 0, **kept: object) -> FoldManifest:
+    known = {"state": "completed", "reason": "", "best_epoch": 2, "last_epoch": 4, "files": {}}
+    return FoldManifest(trial=trial, fold=fold, **{**known, **kept})  # type: ignore[arg-type]
+
+
+def record(number: int = 0, **kept: object) -> TrialRecord:
+    known = {
+        "parameters": {"model.beta": 0.5, "model.latent": "mean", "model.latent_size": 4},
+        "state": "completed",
+        "reason": "",
+        "values": [(2, 0.25), (4, 0.75), (6, 0.5)],
+        "arrival": 1,
+    }
+    return TrialRecord(number=number, **{**known, **kept})  # type: ignore[arg-type]
+
+
+def test_a_committed_fold_reads_back(folder: Folder) -> None:
+    ledger = Ledger(folder)
+    assert ledger.fold("trial-00000", 0) is None
+    committed = ledger.commit_fold(manifest(), FILES)
+    assert ledger.fold("trial-00000", 0) == committed
+    assert committed.files == {n: hashlib.sha256(c).hexdigest() for n, c in FILES.items()}
+    for name, content in FILES.items():
+        assert ledger.read(committed, name) == content
+    assert sorted(folder.names("trial-00000/fold-0")) == sorted([*FILES, "manifest.json"])
+
+
+def test_a_fold_is_committed_once(folder: Folder) -> None:
+    ledger = Ledger(folder)
+    committed = ledger.commit_fold(manifest(), FILES)
+    with pytest.raises(ValueError, match="committed already"):
+        ledger.commit_fold(manifest(state="failed", reason="x"), {"a.json": b"other"})
+    assert ledger.fold("trial-00000", 0) == committed
+    assert ledger.read(committed, "a.json") == b"{}"
+
+
+def test_files_without_a_manifest_are_no_commit_and_may_be_written_again(tmp_path: Path) -> None:
+    place = tmp_path / "trial-00000" / "fold-0"
+    place.mkdir(parents=True)
+    (place / "a.json").write_bytes(b"half")
+    ledger = Ledger(LocalFolder(tmp_path))
+    assert ledger.fold("trial-00000", 0) is None
+    committed = ledger.commit_fold(manifest(), FILES)
+    assert ledger.read(committed, "a.json") == b"{}"
+
+
+def test_trials_read_back_by_number(folder: Folder) -> None:
+    ledger = Ledger(folder)
+    written = [record(11, state="pruned", reason="r", arrival=0), record(2), record(100_000)]
+    for each in written:
+        ledger.record_trial(each)
+    assert ledger.trials() == sorted(written, key=lambda each: each.number)
+    assert ledger.trial(2) == record(2)
+    assert ledger.trial(3) is None
+
+
+def test_a_trial_with_folds_alone_has_not_ended(folder: Folder) -> None:
+    ledger = Ledger(folder)
+    ledger.commit_fold(manifest(), FILES)
+    assert ledger.trials() == []
+
+
+def test_an_empty_ledger_has_no_trials(tmp_path: Path) -> None:
+    assert Ledger(LocalFolder(tmp_path / "none")).trials() == []
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=9),
+        st.floats(allow_nan=False) | st.integers() | st.booleans() | st.text(max_size=5),
+        max_size=4,
+    ),
+    st.lists(st.tuples(st.integers(0, 9**9), st.floats(allow_nan=False)), max_size=3),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_parameters_and_values_read_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    parameters: dict[str, object],
+    values: list[tuple[int, float]],
+) -> None:
+    ledger = Ledger(LocalFolder(tmp_path_factory.mktemp("ledger")))
+    written = record(parameters=parameters, values=values)
+    ledger.record_trial(written)
+    assert ledger.trial(0) == written
+
+
+def test_the_best_value_is_the_largest() -> None:
+    assert record().best_value == 0.75
+    assert math.isnan(record(values=[]).best_value)
+
+
+def flips(content: bytes) -> list[bytes]:
+    """Every byte of a file changed, in one bit and in all."""
+    changed = []
+    for at in range(len(content)):
+        for mask in (0x01, 0x04, 0x20, 0x80, 0xFF):
+            changed.append(content[:at] + bytes([content[at] ^ mask]) + content[at + 1 :])
+    return changed
+
+
+def test_every_flip_and_truncation_of_a_manifest_is_noticed(tmp_path: Path) -> None:
+    ledger = Ledger(LocalFolder(tmp_path))
+    ledger.commit_fold(manifest(), FILES)
+    path = tmp_path / "trial-00000" / "fold-0" / "manifest.json"
+    content = path.read_bytes()
+    for damaged in [*flips(content), *(content[:n] for n in range(len(content)))]:
+        path.write_bytes(damaged)
+        with pytest.raises(DamagedError, match=r"manifest\.json"):
+            ledger.fold("trial-00000", 0)
+
+
+def test_every_flip_and_truncation_of_a_trial_is_noticed(tmp_path: Path) -> None:
+    ledger = Ledger(LocalFolder(tmp_path))
+    ledger.record_trial(record())
+    path = tmp_path / trial_name(0) / "trial.json"
+    content = path.read_bytes()
+    for damaged in [*flips(content), *(content[:n] for n in range(len(content)))]:
+        path.write_bytes(damaged)
+        with pytest.raises(DamagedError, match=r"trial\.json"):
+            ledger.trials()
+
+
+def test_every_flip_and_truncation_of_a_file_is_noticed(tmp_path: Path) -> None:
+    ledger = Ledger(LocalFolder(tmp_path))
+    committed = ledger.commit_fold(manifest(), FILES)
+    path = tmp_path / "trial-00000" / "fold-0" / "components.parquet"
+    content = path.read_bytes()
+    for damaged in [*flips(content)[::5], *(content[:n] for n in range(len(content)))]:
+        path.write_bytes(damaged)
+        with pytest.raises(DamagedError, match=r"components\.parquet"):
+            ledger.read(committed, "components.parquet")
+    path.write_bytes(content)
+    table = pq.read_table(io.BytesIO(ledger.read(committed, "components.parquet")))
+    assert table["x"].to_pylist() == [1.0, 2.0]
+    path.unlink()
+    with pytest.raises(DamagedError, match="missing"):
+        ledger.read(committed, "components.parquet")
+
+
+def test_a_manifest_that_was_edited_with_its_seal_kept_is_refused(tmp_path: Path) -> None:
+    ledger = Ledger(LocalFolder(tmp_path))
+    ledger.commit_fold(manifest(), FILES)
+    path = tmp_path / "trial-00000" / "fold-0" / "manifest.json"
+    content = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**content, "best_epoch": 3}))
+    with pytest.raises(DamagedError):
+        ledger.fold("trial-00000", 0)
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"[]", b"3", b'"x"', b"{}", b'{"seal": 1}'])
+def test_other_json_is_not_a_record(content: bytes, tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    folder.write("trial-00000/trial.json", content)
+    with pytest.raises(DamagedError):
+        Ledger(folder).trial(0)
+
+
+def test_a_file_that_was_not_committed_is_not_read(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    ledger = Ledger(folder)
+    committed = ledger.commit_fold(manifest(), FILES)
+    folder.write("trial-00000/fold-0/extra", b"1")
+    with pytest.raises(DamagedError):
+        ledger.read(committed, "extra")
+
+
+def test_promotion_commits_what_was_staged(tmp_path: Path) -> None:
+    stage, ledger = Ledger(LocalFolder(tmp_path / "s")), Ledger(LocalFolder(tmp_path / "l"))
+    staged = stage.commit_fold(manifest(state="pruned"), FILES)
+    promote(stage, ledger, staged)
+    assert ledger.fold("trial-00000", 0) == staged
+    for name, content in FILES.items():
+        assert ledger.read(staged, name) == content
+
+
+def test_damaged_stages_are_not_promoted(tmp_path: Path) -> None:
+    stage, ledger = Ledger(LocalFolder(tmp_path / "s")), Ledger(LocalFolder(tmp_path / "l"))
+    staged = stage.commit_fold(manifest(state="pruned"), FILES)
+    (tmp_path / "s" / "trial-00000" / "fold-0" / "a.json").write_bytes(b"{ }")
+    with pytest.raises(DamagedError):
+        promote(stage, ledger, staged)
+    assert ledger.fold("trial-00000", 0) is None
+
+
+def test_the_canonical_hash_ignores_order_and_nothing_else() -> None:
+    one = canonical_hash({"a": 1, "b": {"c": [1, 2], "d": None}})
+    assert one == canonical_hash({"b": {"d": None, "c": [1, 2]}, "a": 1})
+    assert one == canonical_hash({"b": {"d": None, "c": (1, 2)}, "a": 1})
+    for other in ({"a": 1, "b": {"c": [2, 1], "d": None}}, {"a": 1, "b": {"c": [1, 2]}}, {}):
+        assert canonical_hash(other) != one

@@ -1,0 +1,167 @@
+"""What a fault left behind is named, put aside, and made good."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from study.config.schema import Study
+from study.ledger.checkpoint import (
+    FoldProgress,
+    damaged_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
+from study.ledger.fold_files import history_file
+from study.ledger.ledger import DamagedError, FoldManifest, Ledger, TrialRecord, trial_name
+from study.ledger.recovery import recover
+from study.ledger.trial_outcome import split_by_wholeness, stage_name
+from study.storage.folder import LocalFolder
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> LocalFolder:
+    """Two ended trials of two folds, and one in training."""
+    folder = LocalFolder(tmp_path)
+    ledger = Ledger(folder.folder("ledger"))
+    for number in range(2):
+        for fold in range(2):
+            ledger.commit_fold(*committed(trial_name(number), fold))
+        ledger.record_trial(TrialRecord(number, {}, "completed", "", [(2, 0.5)], number))
+    place = folder.folder("checkpoints/trial-00002/fold-0")
+    for epoch in (2, 4):
+        save_checkpoint(place, FoldProgress(epoch, best_weights={"w": torch.ones(9)}))
+    Ledger(place.folder(stage_name(4))).commit_fold(*committed("trial-00002", 0))
+    return folder
+
+
+@pytest.fixture
+def tiny(tiny_study: Callable[..., Study]) -> Study:
+    return tiny_study()
+
+
+def committed(trial: str, fold: int) -> tuple[FoldManifest, dict[str, bytes]]:
+    history = history_file([{"epoch": 1}, {"epoch": 2, "value": 0.5}])
+    manifest = FoldManifest(trial, fold, "completed", "", 2, 2, {})
+    return manifest, {"history.parquet": history, "components.parquet": b"c" * 40}
+
+
+def flip(path: Path) -> bytes:
+    content = path.read_bytes()
+    path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    return path.read_bytes()
+
+
+def test_nothing_is_said_of_a_sound_study(results: LocalFolder, tiny: Study) -> None:
+    assert recover(results, tiny) == []
+    assert not results.exists("damaged")
+    whole, broken = split_by_wholeness(Ledger(results.folder("ledger")), tiny)
+    assert [record.number for record in whole] == [0, 1]
+    assert broken == []
+
+
+@pytest.mark.parametrize("name", ["components.parquet", "manifest.json"])
+def test_a_damaged_fold_is_named_kept_and_asked_for_again(
+    name: str, results: LocalFolder, tmp_path: Path, tiny: Study
+) -> None:
+    path = tmp_path / "ledger/trial-00001/fold-1" / name
+    damaged = flip(path)
+    (line,) = recover(results, tiny)
+    assert str(path) in line
+    assert "trained again" in line
+    assert (tmp_path / "damaged/trial-00001/fold-1" / name).read_bytes() == damaged
+    ledger = Ledger(results.folder("ledger"))
+    assert ledger.fold("trial-00001", 1) is None
+    assert ledger.fold("trial-00001", 0) is not None
+    whole, broken = split_by_wholeness(ledger, tiny)
+    assert [[record.number for record in records] for records in (whole, broken)] == [[0], [1]]
+    assert recover(results, tiny) == []
+
+
+def test_what_is_damaged_twice_is_kept_twice(
+    results: LocalFolder, tmp_path: Path, tiny: Study
+) -> None:
+    for _ in range(2):
+        flip(tmp_path / "ledger/trial-00001/fold-1/manifest.json")
+        recover(results, tiny)
+        Ledger(results.folder("ledger")).commit_fold(*committed("trial-00001", 1))
+    assert results.names("damaged/trial-00001") == ["fold-1", "fold-1.2"]
+
+
+def test_a_damaged_record_of_a_trial_is_told_anew_from_its_folds(
+    results: LocalFolder, tmp_path: Path, tiny: Study
+) -> None:
+    flip(tmp_path / "ledger/trial-00001/trial.json")
+    (line,) = recover(results, tiny)
+    assert "trial.json" in line
+    ledger = Ledger(results.folder("ledger"))
+    assert ledger.trial(1) is None
+    assert ledger.committed("trial-00001") == [0, 1]
+
+
+def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(
+    results: LocalFolder, tmp_path: Path, tiny: Study
+) -> None:
+    path = tmp_path / "checkpoints/trial-00002/fold-0/checkpoint-000004.state"
+    flip(path)
+    (line,) = recover(results, tiny)
+    assert str(path) in line
+    loaded = load_checkpoint(results.folder("checkpoints/trial-00002/fold-0"))
+    assert loaded is not None
+    assert loaded.epoch == 2
+
+
+def test_a_damaged_stage_takes_the_checkpoints_along_that_it_belongs_to(
+    results: LocalFolder, tmp_path: Path, tiny: Study
+) -> None:
+    place = f"checkpoints/trial-00002/fold-0/{stage_name(4)}/trial-00002/fold-0"
+    flip(tmp_path / place / "components.parquet")
+    (line,) = recover(results, tiny)
+    assert stage_name(4) in line
+    assert load_checkpoint(results.folder("checkpoints/trial-00002/fold-0")) is None
+    assert results.exists("damaged/trial-00002/fold-0")
+
+
+def test_checkpoints_of_an_ended_trial_go_and_those_of_one_to_be_repaired_stay(
+    results: LocalFolder, tmp_path: Path, tiny: Study
+) -> None:
+    for number in range(2):
+        results.write(f"checkpoints/{trial_name(number)}/fold-1/left", b"1")
+    flip(tmp_path / "ledger/trial-00001/fold-1/manifest.json")
+    recover(results, tiny)
+    assert results.names("checkpoints") == ["trial-00001", "trial-00002"]
+
+
+def test_drafts_of_killed_writers_are_swept(
+    results: LocalFolder, tmp_path: Path, tiny: Study
+) -> None:
+    for place in ("ledger/trial-00001/fold-1", "checkpoints/trial-00002", "."):
+        (tmp_path / place / ".x.0123.tmp").write_bytes(b"half")
+        (tmp_path / place / ".y.0123.tmp").mkdir()
+        (tmp_path / place / ".y.0123.tmp" / "inner").write_bytes(b"half")
+    assert recover(results, tiny) == []
+    assert not list(tmp_path.rglob(".*.tmp"))
+
+
+def test_every_bit_of_a_checkpoint_counts(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    save_checkpoint(folder, FoldProgress(2, model_state={"w": torch.ones(2)}))
+    path = tmp_path / "checkpoint-000002.state"
+    content = path.read_bytes()
+    for at in range(len(content)):
+        for bit in range(8):
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+            assert load_checkpoint(folder) is None
+        path.write_bytes(content[:at])
+        assert damaged_checkpoints(folder) == [path.name]
+
+
+def test_a_sound_manifest_in_another_folds_place_is_refused(results: LocalFolder) -> None:
+    content = results.read("ledger/trial-00000/fold-0/manifest.json")
+    results.write("ledger/trial-00001/fold-1/manifest.json", content)
+    with pytest.raises(DamagedError, match="no manifest of this fold"):
+        Ledger(results.folder("ledger")).fold("trial-00001", 1)
+    results.write("ledger/trial-00001/trial.json", results.read("ledger/trial-00000/trial.json"))
+    with pytest.raises(DamagedError, match="no record of this trial"):
+        Ledger(results.folder("ledger")).trial(1)

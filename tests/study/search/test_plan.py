@@ -1,0 +1,292 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from study.config.schema import Study
+from study.config.study_file import check_study
+from study.errors import RequestError
+from study.search.plan import Growth, NodeCapacity, NodeKind, make_plan, nodes_for, this_machine
+
+nodes = st.lists(
+    st.builds(
+        NodeCapacity,
+        cpus=st.integers(0, 16).map(float),
+        gpus=st.integers(0, 4).map(float),
+    ),
+    min_size=1,
+    max_size=4,
+)
+cpus = st.just("auto") | st.sampled_from([0.25, 0.5, 1, 2, 3.5])
+gpus = st.just("auto") | st.sampled_from([0, 0.2, 0.25, 0.3, 0.5, 0.6, 0.7, 1, 2])
+
+
+def asked(
+    folds: int = 5,
+    cpu: object = "auto",
+    gpu: object = "auto",
+    concurrent: object = "auto",
+    parallel: int = 10_000,
+    trials: int = 100_000,
+) -> Study:
+    content = {
+        "name": "p",
+        "dataset": {"name": "synthetic"},
+        "model": {"name": "beta_vaegan"},
+        "split": {"folds": folds},
+        "search": {"parallel": parallel, "trials": trials},
+        "resources": {
+            "per_fold": {"cpu": cpu, "gpu": gpu},
+            "max_concurrent_trials": concurrent,
+        },
+    }
+    return check_study(content, "p")
+
+
+def packed(cpu: float, gpu: float, have: list[NodeCapacity], limit: int) -> int:
+    """Folds placed one by one, as Ray does: a share of a GPU comes from one device.
+
+    Counts in ten-thousandths, Ray's own unit.
+    """
+    unit = 10_000
+    placed = 0
+    for node in have:
+        free_cpu = round(node.cpus * unit)
+        devices = [unit] * round(node.gpus)
+        while placed < limit and free_cpu >= round(cpu * unit):
+            need = round(gpu * unit)
+            if need >= unit:
+                whole = [i for i, free in enumerate(devices) if free == unit]
+                if len(whole) * unit < need:
+                    break
+                for i in whole[: need // unit]:
+                    devices[i] = 0
+            elif need:
+                fitting = [i for i, free in enumerate(devices) if free >= need]
+                if not fitting:
+                    break
+                devices[fitting[0]] -= need
+            free_cpu -= round(cpu * unit)
+            placed += 1
+    return placed
+
+
+@given(nodes, st.integers(1, 12), cpus, gpus)
+@settings(max_examples=150, deadline=None)
+def test_all_folds_of_all_planned_trials_fit_at_once(
+    have: list[NodeCapacity], folds: int, cpu: object, gpu: object
+) -> None:
+    study = asked(folds, cpu, gpu)
+    try:
+        plan = make_plan(study, have)
+    except RequestError:
+        return
+    assert plan.trials_at_a_time >= 1
+    needed = plan.trials_at_a_time * folds
+    assert packed(plan.cpu, plan.gpu, have, needed) == needed
+
+
+@given(nodes, st.integers(1, 12), cpus, st.sampled_from([0, 0.2, 0.25, 0.5, 1, 2]))
+@settings(max_examples=150, deadline=None)
+def test_as_many_trials_as_fit_are_planned_and_none_is_refused_that_fits(
+    have: list[NodeCapacity], folds: int, cpu: object, gpu: float
+) -> None:
+    try:
+        plan = make_plan(asked(folds, cpu, gpu), have)
+    except RequestError:
+        least = 0.01 if cpu == "auto" else cpu
+        assert packed(least, gpu, have, folds) < folds  # type: ignore[arg-type]
+        return
+    room = packed(plan.cpu, plan.gpu, have, 10_000)
+    assert plan.trials_at_a_time == room // folds
+
+
+@pytest.mark.parametrize(
+    ("folds", "have", "cpu"),
+    [(5, [2], 0.4), (2, [2], 1.0), (3, [1], 0.3333), (5, [8, 1], 1.0), (4, [1, 1], 0.5)],
+)
+def test_auto_takes_one_cpu_or_the_share_that_lets_all_folds_run(
+    folds: int, have: list[int], cpu: float
+) -> None:
+    plan = make_plan(asked(folds), [NodeCapacity(float(n), 0.0) for n in have])
+    assert 0 < plan.cpu <= 1
+    # 1/n of a CPU; five folds on two CPUs get a third each, not two fifths.
+    assert plan.cpu <= cpu
+    assert 1 / plan.cpu == pytest.approx(round(1 / plan.cpu), rel=1e-3)
+    assert plan.threads == 1
+    assert plan.gpu == 0
+
+
+def test_auto_shares_gpus_where_there_are_any() -> None:
+    plan = make_plan(asked(5), [NodeCapacity(8.0, 1.0)])
+    assert (plan.gpu, plan.trials_at_a_time) == (0.2, 1)
+    assert make_plan(asked(5), [NodeCapacity(8.0, 0.0)]).gpu == 0
+
+
+@pytest.mark.parametrize(
+    ("concurrent", "parallel", "trials", "expected"),
+    [
+        ("auto", 10, 10, 6),
+        (3, 10, 10, 3),
+        (50, 10, 10, 6),
+        ("auto", 4, 10, 4),
+        ("auto", 10, 2, 2),
+        (1, 1, 1, 1),
+    ],
+)
+def test_trials_at_a_time_are_capped(
+    concurrent: object, parallel: int, trials: int, expected: int
+) -> None:
+    study = asked(2, 1, 0, concurrent, parallel, trials)
+    assert make_plan(study, [NodeCapacity(12.0, 0.0)]).trials_at_a_time == expected
+
+
+@pytest.mark.parametrize(
+    ("cpu", "gpu", "have"),
+    [
+        (1, 0, [NodeCapacity(4.0, 0.0)]),
+        (3, 0, [NodeCapacity(14.0, 0.0)]),
+        (0.5, 0.5, [NodeCapacity(8.0, 2.0)]),
+        (0.5, 1, [NodeCapacity(8.0, 0.0)]),
+        (4, 0, [NodeCapacity(3.0, 0.0)] * 20),
+        ("auto", "auto", [NodeCapacity(0.0, 0.0)]),
+        ("auto", "auto", []),
+    ],
+)
+def test_what_never_fits_is_a_wrong_request(
+    cpu: object, gpu: object, have: list[NodeCapacity]
+) -> None:
+    with pytest.raises(RequestError, match=r"resources\.per_fold: 5 folds"):
+        make_plan(asked(5, cpu, gpu), have)
+
+
+growths = st.builds(
+    Growth,
+    kinds=st.lists(
+        st.builds(
+            NodeKind,
+            name=st.just("k"),
+            node=st.builds(
+                NodeCapacity,
+                cpus=st.integers(0, 8).map(float),
+                gpus=st.integers(0, 2).map(float),
+            ),
+            most=st.integers(0, 3),
+        ),
+        max_size=3,
+    ).map(tuple),
+    most=st.integers(0, 4),
+)
+
+
+def all_that_may_be_added(growth: Growth) -> list[list[NodeCapacity]]:
+    """Every set of nodes that an autoscaler may add."""
+    every: list[list[NodeCapacity]] = [[]]
+    for kind in growth.kinds:
+        every = [[*nodes, *[kind.node] * n] for nodes in every for n in range(kind.most + 1)]
+    return [nodes for nodes in every if len(nodes) <= growth.most]
+
+
+@given(nodes, growths, st.integers(1, 6), cpus, gpus)
+@settings(max_examples=100, deadline=None)
+def test_nodes_that_may_be_added_count_as_the_best_choice_of_them(
+    have: list[NodeCapacity], growth: Growth, folds: int, cpu: object, gpu: object
+) -> None:
+    """Held against every choice, placed fold by fold."""
+    study = asked(folds, cpu, gpu)
+    choices = [[*have, *added] for added in all_that_may_be_added(growth)]
+    try:
+        plan = make_plan(study, have, growth)
+    except RequestError:
+        if "auto" not in (cpu, gpu):
+            least: tuple[float, float] = (cpu, gpu)  # type: ignore[assignment]
+            assert all(packed(*least, choice, folds) < folds for choice in choices)
+        return
+    room = max(packed(plan.cpu, plan.gpu, choice, 10_000) for choice in choices)
+    assert plan.trials_at_a_time == room // folds
+
+
+@given(growths, st.integers(1, 20))
+@settings(max_examples=100, deadline=None)
+def test_nodes_for_folds_are_as_few_as_hold_them(growth: Growth, folds: int) -> None:
+    try:
+        plan = make_plan(asked(1, 1, 0), [], growth)
+    except RequestError:
+        return
+    needed = nodes_for(folds, plan, growth)
+    count = sum(number for _, number in needed)
+    choices = all_that_may_be_added(growth)
+    holding = [len(c) for c in choices if packed(1, 0, c, folds) >= folds]
+    if holding:
+        assert count == min(holding)
+
+
+def test_a_cluster_without_nodes_is_planned_with_those_that_may_come() -> None:
+    growth = Growth((NodeKind("gpu", NodeCapacity(8.0, 1.0), 4),), 4)
+    plan = make_plan(asked(5), [NodeCapacity(0.0, 0.0)], growth)
+    assert (plan.cpu, plan.gpu, plan.trials_at_a_time) == (1.0, 0.2, 4)
+
+
+def test_a_kind_without_limit_costs_no_more_to_count() -> None:
+    growth = Growth((NodeKind("gpu", NodeCapacity(8.0, 1.0), 2**31 - 1),), 10**9)
+    assert make_plan(asked(5), [], growth).trials_at_a_time == 10_000
+
+
+@pytest.mark.parametrize(
+    ("folds", "cpu", "gpu", "said"),
+    [
+        (5, 9, 0.2, "cpu: 4 would fit"),
+        (2, 1, 2, "gpu: 1 would fit"),
+        (5, 1, 1, "gpu: 0.5 would fit"),
+        (5, 9, 1, "cpu: 1 and gpu: 0.5 would fit"),
+        (50, 8, 0, "cpu: 0.5 would fit"),
+        (100, 0.01, 0.2, "gpu: 0.04 would fit"),
+    ],
+)
+def test_a_request_that_never_fits_is_told_what_does(
+    folds: int, cpu: float, gpu: float, said: str
+) -> None:
+    growth = Growth((NodeKind("gpu", NodeCapacity(8.0, 1.0), 4),), 4)
+    with pytest.raises(RequestError) as raised:
+        make_plan(asked(folds, cpu, gpu), [], growth)
+    hint = str(raised.value).rpartition("; ")[2]
+    assert hint == said
+    less = {"cpu": cpu, "gpu": gpu} | {
+        key: float(amount)
+        for key, amount in (
+            each.split(": ") for each in hint.removesuffix(" would fit").split(" and ")
+        )
+    }
+    make_plan(asked(folds, less["cpu"], less["gpu"]), [], growth)
+
+
+def test_folds_that_fit_are_named_where_no_smaller_share_helps() -> None:
+    with pytest.raises(RequestError, match="no request fits them"):
+        make_plan(asked(5, 0.5, 0), [NodeCapacity(0.0, 4.0)])
+    with pytest.raises(RequestError, match=r"split\.folds: 2 would fit"):
+        make_plan(asked(3, 0.01, 0), [NodeCapacity(0.02, 0.0)])
+    with pytest.raises(RequestError, match="gpu: 0 would fit"):
+        make_plan(asked(3, 1, 0.5), [NodeCapacity(4.0, 0.0)])
+
+
+def test_more_than_one_gpu_must_be_whole_ones() -> None:
+    """Ray refuses 1.5 GPUs, so the request is wrong before it starts."""
+    with pytest.raises(RequestError, match="gpu"):
+        make_plan(asked(2, 1, 1.5), [NodeCapacity(8.0, 4.0)])
+
+
+def test_threads_are_the_whole_cpus_of_a_fold() -> None:
+    have = [NodeCapacity(16.0, 0.0)]
+    assert make_plan(asked(1, 3.5, 0), have).threads == 3
+    assert make_plan(asked(1, 0.5, 0), have).threads == 1
+
+
+def test_this_machine_has_what_this_process_may_use() -> None:
+    import os
+
+    (node,) = this_machine()
+    assert node.cpus == len(os.sched_getaffinity(0)) > 0
+
+
+def test_hidden_gpus_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert this_machine()[0].gpus == 0

@@ -1,0 +1,234 @@
+"""`study.run --plan --cluster FILE`: a plan for a cluster that is not there."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from study.ledger.ledger import FoldManifest, Ledger, TrialRecord
+from study.storage.folder import LocalFolder
+
+ROOT = Path(__file__).parents[3]
+STUDY: dict[str, Any] = {
+    "name": "mine",
+    "dataset": {"name": "synthetic"},
+    "model": {"name": "beta_vaegan"},
+    "split": {"folds": 5},
+    "search": {"trials": 10, "parallel": 8},
+}
+CLUSTER: dict[str, Any] = {
+    "cluster_name": "c",
+    "max_workers": 3,
+    "provider": {"type": "aws"},
+    "available_node_types": {
+        "head": {"resources": {"CPU": 0}, "node_config": {}},
+        "gpu": {"resources": {"CPU": 8, "GPU": 1}, "node_config": {}, "max_workers": 3},
+    },
+    "head_node_type": "head",
+}
+LAST = object()
+
+
+def ask(folder: Path, *arguments: str, cluster: Any = CLUSTER) -> subprocess.CompletedProcess[str]:
+    (folder / "mine.yaml").write_text(yaml.safe_dump(STUDY))
+    text = cluster if isinstance(cluster, str) else yaml.safe_dump(cluster)
+    (folder / "cluster.yaml").write_text(text)
+    before = sorted(folder.rglob("*"))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "study.run", str(folder / "mine.yaml"), "--plan"),
+            *("--output", str(folder / "results"), "--cluster", str(folder / "cluster.yaml")),
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert sorted(folder.rglob("*")) == before
+    return done
+
+
+def lines(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    assert done.returncode == 0, done.stderr
+    split = (line.strip().split("  ", 1) for line in done.stdout.splitlines())
+    return {name: said.strip() for name, said in split}
+
+
+def changed(*path: Any) -> dict[str, Any]:
+    """Return the cluster with the last of `path` at the place that the others name."""
+    content: dict[str, Any] = json.loads(json.dumps(CLUSTER))
+    inner = content
+    *keys, last, value = path
+    for key in keys:
+        inner = inner[key]
+    if value is LAST:
+        del inner[last]
+    else:
+        inner[last] = value
+    return content
+
+
+def end_trials(folder: Path, *seconds: tuple[float, float], state: Any = "completed") -> None:
+    """Write trials that ended, of five measured folds each."""
+    ledger = Ledger(LocalFolder(folder / "results" / "mine" / "ledger"))
+    for number, each in enumerate(seconds):
+        record = TrialRecord(number, {}, state, "", [(1, 0.5)], number)
+        for fold in range(5):
+            timings = {
+                "train_seconds": each[0] if fold == 3 else 1.0,
+                "evaluate_seconds": each[1],
+                "host": "h",
+                "device": "NVIDIA L4",
+                "threads": 1,
+            }
+            manifest = FoldManifest(record.name, fold, state, "", 1, 1, {})
+            ledger.commit_fold(manifest, {"timings.json": json.dumps(timings).encode()})
+        ledger.record_trial(record)
+
+
+def test_folds_trials_and_nodes_are_said_before_anything_is_there(tmp_path: Path) -> None:
+    said = lines(ask(tmp_path))
+    assert said["each fold"] == "1 CPU, 0.2 GPU, 1 thread(s)"
+    assert said["per GPU"] == "5 folds on a gpu"
+    assert said["at a time"].startswith("3 trial(s)")
+    assert said["waiting"].startswith("7 trial(s)")
+    assert said["nodes"].startswith("3 of 3 gpu (8 CPU, 1 GPU) and the head")
+    assert said["hours"] == "known when a trial has ended"
+    assert "--price" in said["cost"]
+
+
+def test_cost_is_hours_of_the_ledger_times_nodes_times_price(tmp_path: Path) -> None:
+    """Trials take as long as their slowest fold: 1.5 h and 0.5 h, an hour on average.
+
+    Eight are left, three run at a time: three hours of three nodes.
+    """
+    end_trials(tmp_path, (5000.0, 400.0), (1700.0, 100.0))
+    said = lines(ask(tmp_path, "--price", "0.5"))
+    assert said["trials"].endswith("8 trials to run, 2 ended before")
+    assert said["hours"].startswith("about 3, if trials take 1 as the 2 that ended")
+    assert "NVIDIA L4" in said["hours"]
+    assert said["cost"].startswith("about 4.50 (3 h x 3 node(s) x 0.5)")
+
+
+def test_without_an_ended_trial_an_hour_costs_what_its_nodes_do(tmp_path: Path) -> None:
+    said = lines(ask(tmp_path, "--price", "0.5"))
+    assert said["cost"].startswith("1.5 an hour")
+    assert said["hours"] == "known when a trial has ended"
+
+
+def test_failed_trials_say_nothing_of_time(tmp_path: Path) -> None:
+    end_trials(tmp_path, (5000.0, 400.0), state="failed")
+    assert lines(ask(tmp_path, "--price", "1"))["hours"] == "known when a trial has ended"
+
+
+def test_fewer_trials_than_fit_take_fewer_nodes(tmp_path: Path) -> None:
+    said = lines(ask(tmp_path, "--set", "search.trials=2"))
+    assert said["nodes"].startswith("2 of 3 gpu")
+    assert said["waiting"].startswith("0 trial(s)")
+
+
+def test_folds_with_whole_gpus_are_said_so(tmp_path: Path) -> None:
+    arguments = ["--set", "resources.per_fold.gpu=1", "--set", "split.folds=3"]
+    said = lines(ask(tmp_path, *arguments))
+    assert said["per GPU"] == "a fold has 1 of a gpu"
+    assert said["at a time"].startswith("1 trial(s)")
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("resources.per_fold.gpu=1", "gpu: 0.5 would fit"),
+        ("resources.per_fold.cpu=8", "cpu: 4 would fit"),
+        ("resources.per_fold.gpu=2", "gpu: 0.5 would fit"),
+    ],
+)
+def test_what_can_never_fit_is_refused_with_what_would(
+    tmp_path: Path, setting: str, said: str
+) -> None:
+    refused = ask(tmp_path, "--set", setting)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.count("\n") == 1
+    assert said in refused.stderr
+    key, _, amount = said.removesuffix(" would fit").partition(": ")
+    lines(ask(tmp_path, "--set", f"resources.per_fold.{key}={amount}"))
+
+
+GPU = ("available_node_types", "gpu")
+WRONG: list[tuple[Any, list[str], str]] = [
+    ((ROOT / "clusters" / "local.yaml").read_text(), [], "a local provider"),
+    ((ROOT / "clusters" / "kuberay.yaml").read_text(), [], "one YAML document"),
+    ("a: [", [], "one YAML document"),
+    ("[]", [], "one YAML document"),
+    ("\x00", [], "one YAML document"),
+    ("a: !!python/object/apply:os.system ['true']", [], "one YAML document"),
+    ("[" * 100_000, [], "one YAML document"),
+    (changed("available_node_types", LAST), [], "available_node_types"),
+    (changed("available_node_types", "gpu"), [], "available_node_types"),
+    (changed("head_node_type", "other"), [], "head_node_type"),
+    (changed("head_node_type", []), [], "head_node_type"),
+    (changed("max_workers", -1), [], "max_workers must be a whole number"),
+    (changed("max_workers", "many"), [], "max_workers must be a whole number"),
+    (changed(*GPU, []), [], "gpu must say what it has"),
+    (changed(*GPU, "resources", LAST), [], "gpu must say what it has"),
+    (changed(*GPU, "resources", {"GPU": 1}), [], "gpu must say what it has"),
+    (changed(*GPU, "resources", "CPU", "8"), [], "gpu.resources.CPU must be a number"),
+    (changed(*GPU, "resources", "GPU", True), [], "gpu.resources.GPU must be a number"),
+    (changed(*GPU, "max_workers", 1.5), [], "gpu.max_workers must be a whole number"),
+    (changed("max_workers", 0), [], "do not fit"),
+    (CLUSTER, ["--price", "-1"], "--price"),
+    (CLUSTER, ["--price", "nan"], "--price"),
+    (CLUSTER, ["--price", "inf"], "--price"),
+    (CLUSTER, ["--price", "cheap"], "--price"),
+    (CLUSTER, ["--address", "auto"], "--address"),
+]
+
+
+@pytest.mark.parametrize(("cluster", "arguments", "said"), WRONG)
+def test_a_wrong_request_is_answered_in_one_line(
+    tmp_path: Path, cluster: Any, arguments: list[str], said: str
+) -> None:
+    refused = ask(tmp_path, *arguments, cluster=cluster)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.count("\n") == 1, refused.stderr
+    assert said in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--price", "1"], ["--plan", "--price", "1"], ["--cluster", str(ROOT / "cluster.yaml")]],
+)
+def test_the_options_of_a_cluster_that_is_not_there_go_with_its_plan(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "study.run", *arguments],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--cluster FILE plans" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_shipped_cluster_is_planned_for_every_shipped_study() -> None:
+    for name in ("quickstart", "mitbih", "paper_wafer"):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "study.run", name, "--plan"),
+                *("--cluster", "cluster.yaml", "--output", "/nonexistent"),
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "of 4 gpu_worker" in done.stdout

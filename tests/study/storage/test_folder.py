@@ -1,0 +1,207 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from study.errors import RequestError
+from study.storage.folder import Folder, LocalFolder, open_folder, reach_folder
+from study.storage.object_store import RemoteFolder
+from tests.s3_server import S3Server
+
+
+def test_what_is_written_is_read(folder: Folder) -> None:
+    for content in (b"", b"a", bytes(range(256)) * 5000):
+        folder.write("f.bin", content)
+        assert folder.read("f.bin") == content
+
+
+def test_parents_appear_when_needed(folder: Folder) -> None:
+    folder.write("a/b/c.txt", b"x")
+    assert folder.read("a/b/c.txt") == b"x"
+    assert folder.folder("a").folder("b").read("c.txt") == b"x"
+    assert folder.folder("a/b").names() == ["c.txt"]
+
+
+def test_a_missing_file_is_said_to_be_missing(folder: Folder) -> None:
+    for path in ("none", "no/such/file"):
+        with pytest.raises(FileNotFoundError):
+            folder.read(path)
+        assert not folder.exists(path)
+        assert folder.names(path) == []
+        folder.remove(path)
+
+
+def test_names_are_sorted_and_direct(folder: Folder) -> None:
+    for name in ("b", "a", "c10", "c9", ".hidden"):
+        folder.write(name, b"")
+    assert folder.names() == sorted(["b", "a", "c10", "c9", ".hidden"])
+
+
+def test_removing_takes_files_and_whole_folders(folder: Folder) -> None:
+    for path in ("a/x", "a/b/y", "z"):
+        folder.write(path, b"1")
+    folder.remove("z")
+    folder.remove("a")
+    assert folder.names() == []
+    assert not folder.exists("a/b/y")
+
+
+def test_a_folder_removes_itself(folder: Folder) -> None:
+    folder.write("a/x", b"1")
+    inner = folder.folder("a")
+    inner.remove("")
+    assert not folder.exists("a")
+    inner.remove("")
+
+
+def test_moving_takes_everything_along(folder: Folder) -> None:
+    folder.write("a/b/x", b"1")
+    folder.move("a", "c")
+    assert folder.read("c/b/x") == b"1"
+    assert not folder.exists("a")
+    assert folder.names() == ["c"]
+
+
+def test_moving_a_file_takes_only_that_one(folder: Folder) -> None:
+    for path in ("a/x", "a/xy"):
+        folder.write(path, path.encode())
+    folder.move("a/x", "b/c/z")
+    assert folder.read("b/c/z") == b"a/x"
+    assert folder.names("a") == ["xy"]
+
+
+def test_sizes_are_of_all_files_below(folder: Folder) -> None:
+    assert folder.size() == folder.size("none") == 0
+    folder.write_all({"a": b"12", "b/c": b"345"})
+    assert (folder.size(), folder.size("b")) == (5, 3)
+    folder.check()
+    folder.sweep()
+    assert folder.names() == ["a", "b"]
+
+
+def test_places_are_below_the_folder(folder: Folder) -> None:
+    place, mark, query = folder.locate().partition("?")
+    assert folder.locate("a/b") == f"{place}/a/b{mark}{query}"
+    assert folder.folder("a").locate("b") == folder.locate("a/b")
+    assert folder.folder("a").locate() == folder.locate("a")
+
+
+def test_a_disk_holds_nothing_but_the_file_after_a_write(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    for content in (b"first", b"second"):
+        folder.write("f", content)
+    assert os.listdir(tmp_path) == ["f"]  # noqa: PTH208 - hidden files must show
+
+
+def test_a_failed_write_leaves_the_old_and_no_draft(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    folder.write("f/inside", b"old")
+    with pytest.raises(OSError, match="f"):
+        folder.write("f", b"new")
+    with pytest.raises(TypeError):
+        folder.write("g", "text")  # type: ignore[arg-type]
+    assert os.listdir(tmp_path) == ["f"]  # noqa: PTH208
+    assert folder.read("f/inside") == b"old"
+
+
+def test_a_draft_of_a_killed_writer_is_no_file(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    folder.write("f", b"1")
+    (tmp_path / ".f.0123.tmp").write_bytes(b"half")
+    assert folder.names() == ["f"]
+
+
+@pytest.mark.parametrize("location", [str, Path.as_uri])
+def test_a_path_and_a_file_uri_open_the_same_folder(
+    location: Callable[[Path], str], tmp_path: Path
+) -> None:
+    folder = open_folder(location(tmp_path))
+    folder.write("a", b"1")
+    assert (tmp_path / "a").read_bytes() == b"1"
+    assert folder.locate("a") == str(tmp_path / "a")
+
+
+def test_a_file_uri_with_a_space_means_that_path(tmp_path: Path) -> None:
+    spaced = tmp_path / "a b"
+    open_folder(spaced.as_uri()).write("f", b"1")
+    assert (spaced / "f").read_bytes() == b"1"
+
+
+def test_other_schemes_go_through_pyarrow() -> None:
+    folder = open_folder("mock:///some/place")
+    assert isinstance(folder, RemoteFolder)
+    assert folder.locate("x") == "mock:///some/place/x"
+
+
+def test_a_location_opens_the_folder_that_it_was_told_of(store: S3Server) -> None:
+    folder = open_folder(store.uri("told/a%20b"))
+    folder.write("inner/f", b"1")
+    assert open_folder(folder.locate("inner")).read("f") == b"1"
+    assert store.below("told") == {"told/a b/inner/f": b"1"}
+
+
+def test_a_store_is_reached_by_uri_or_environment(
+    store: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reach_folder(store.uri("one")).write("f", b"1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", store.endpoint)
+    assert reach_folder(f"s3://{store.bucket}/one").read("f") == b"1"
+    with pytest.raises(RequestError, match="there is no bucket other"):
+        reach_folder(store.uri("one", bucket="other"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+    with pytest.raises(RequestError, match="ACCESS_DENIED"):
+        reach_folder(store.uri("one"))
+
+
+def test_an_interrupted_move_keeps_what_the_rest_belongs_to(
+    store: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = open_folder(store.uri("moved"))
+    paths = ("study/study.yaml", "study/ledger/t/trial.json", "study/ledger/t/fold/manifest.json")
+    for path in paths:
+        folder.write(path, path.encode())
+    deleted = type(folder._filesystem).delete_file  # type: ignore[attr-defined]
+
+    class Interrupted:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(filesystem, name)
+
+        def delete_file(self, path: str) -> None:
+            if path.endswith("trial.json"):
+                raise KeyboardInterrupt
+            deleted(filesystem, path)
+
+    filesystem = folder._filesystem  # type: ignore[attr-defined]
+    monkeypatch.setattr(folder, "_filesystem", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        folder.move("study", "aside")
+    assert set(store.below("moved/study/")) == {f"moved/{path}" for path in paths[:2]}
+    assert len(store.below("moved/aside/")) == 3
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "s3://AKIA:planted@bucket/x",
+        "s3://AKIA:pla/planted@bucket/x",
+        "s3://bucket/x?secret_key=planted",
+        "s3://bucket/x?endpoint_override=somebody:planted%40host",
+    ],
+)
+def test_credentials_in_a_uri_are_refused_and_not_repeated(location: str) -> None:
+    with pytest.raises(RequestError, match="must hold no credentials") as refused:
+        open_folder(location)
+    assert "planted" not in str(refused.value)
+
+
+@pytest.mark.parametrize("location", ["nothing://a/b", "s3:///x", "s3://bucket/x?bogus=1"])
+def test_a_uri_that_leads_nowhere_is_refused(location: str) -> None:
+    with pytest.raises(RequestError):
+        open_folder(location)
+
+
+def test_opening_creates_nothing(tmp_path: Path) -> None:
+    open_folder(str(tmp_path / "later"))
+    assert not (tmp_path / "later").exists()
