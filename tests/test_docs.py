@@ -11,13 +11,33 @@ import pytest
 from nbclient import NotebookClient
 
 DOCS = Path(__file__).parents[1] / "docs"
+ROOT = DOCS.parent
 NOT_CODE = shutil.ignore_patterns("__pycache__")
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)\s]*)?\)")
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *(
+        path
+        for part in ("docs", "tests", "benchmarks")
+        for path in sorted(ROOT.glob(f"{part}/**/*.md"))
+    ),
+]
+
+
+def test_the_readme_is_a_door() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 170
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    targets = LINK.findall(page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
 @pytest.mark.parametrize("page", ["new_dataset", "new_model", "new_composition"])
 def test_what_a_page_tells_to_write_works(page: str, tmp_path: Path) -> None:
     for package in ("models", "study", "search_spaces"):
-        shutil.copytree(DOCS.parent / package, tmp_path / package, ignore=NOT_CODE)
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=NOT_CODE)
     blocks = re.findall(r"```(\w+)\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)
     *written, (language, tried) = blocks
     assert language == "python"
