@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.settings import TrainingSettings
+from models.bases.settings import TrainingSettings
 
 
 @dataclass(frozen=True)

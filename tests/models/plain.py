@@ -21,7 +21,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import cached
 from torch.optim import Optimizer
 
-from models.settings import OptimizerSettings, TrainingSettings, VariationalAdversarialSettings
+from models.beta_vaegan.settings import BetaVAEGANSettings
+from models.settings import OptimizerSettings, TrainingSettings
 
 CHANNELS = (32, 64, 128, 256, 512)
 
@@ -222,7 +223,7 @@ class PlainBetaVAEGAN:
 
     def __init__(
         self,
-        settings: VariationalAdversarialSettings,
+        settings: BetaVAEGANSettings,
         training: TrainingSettings,
         channels: int,
         length: int,

@@ -144,7 +144,7 @@ def test_half_precision_stays_out_of_weights_and_optimizers(
 def test_defaults_are_those_of_the_paper(name: str, build: Build) -> None:
     skip_without_networks(name)
     model: Any = build(name, batch_size=MODELS[name].training_defaults.get("batch_size", 256))
-    trained_one = getattr(model, "refined", model)
+    trained_one = getattr(model, "encoder_model", model)
     settings, training = trained_one.settings, trained_one.training
     common = {
         "latent_size": settings.latent_size,
