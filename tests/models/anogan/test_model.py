@@ -108,9 +108,9 @@ def test_anogans_generator_is_trained_on_what_the_discriminator_says(
     loss = -torch.log(judged.sigmoid()).mean()
     assert losses["generator_loss"].item() == pytest.approx(loss.item(), rel=1e-5)
     other._step("generator", loss)
-    for (key, found), expected in zip(
+    for (key, value), expected in zip(
         model.networks["decoder"].named_parameters(),
         other.networks["decoder"].parameters(),
         strict=True,
     ):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6, msg=key)
+        torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-6, msg=key)

@@ -43,9 +43,11 @@ def own(parameters: list[nn.Parameter], settings: OptimizerSettings) -> AdaBelie
 
 
 def move(
-    optimizer: AdaBelief | Optimizer, parameters: list[nn.Parameter], given: list[Tensor | None]
+    optimizer: AdaBelief | Optimizer,
+    parameters: list[nn.Parameter],
+    batch_gradients: list[Tensor | None],
 ) -> None:
-    for parameter, gradient in zip(parameters, given, strict=True):
+    for parameter, gradient in zip(parameters, batch_gradients, strict=True):
         parameter.grad = None if gradient is None else gradient.clone()
     optimizer.step()
 
@@ -63,9 +65,9 @@ def test_steps_are_those_of_the_authors_package(
     moved = 0.0
     for step in range(STEPS):
         before = [parameter.detach().clone() for parameter in ours]
-        given: list[Tensor | None] = list(next(source))
-        move(first, ours, given)
-        move(second, theirs, given)
+        batch_gradients: list[Tensor | None] = list(next(source))
+        move(first, ours, batch_gradients)
+        move(second, theirs, batch_gradients)
         for was, mine, other in zip(before, ours, theirs, strict=True):
             torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-9, msg=f"step {step}")
             moved += float((mine.detach() - was).abs().max())
@@ -79,9 +81,9 @@ def test_float32_steps_differ_by_rounding_alone(rectify: bool) -> None:
     first, second = own(ours, settings), plain_adabelief(theirs, settings)
     source = gradients(torch.float32)
     for _ in range(STEPS):
-        given: list[Tensor | None] = list(next(source))
-        move(first, ours, given)
-        move(second, theirs, given)
+        batch_gradients: list[Tensor | None] = list(next(source))
+        move(first, ours, batch_gradients)
+        move(second, theirs, batch_gradients)
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
 
@@ -92,14 +94,14 @@ def test_weights_that_have_no_gradient_stay_and_count_no_step() -> None:
     first, second = own(ours, settings), plain_adabelief(theirs, settings)
     source = gradients(torch.float64)
     for step in range(STEPS):
-        given: list[Tensor | None] = list(next(source))
-        for at in range(len(given)):
+        batch_gradients: list[Tensor | None] = list(next(source))
+        for at in range(len(batch_gradients)):
             if step % (at + 1) or step < 5 * at:
-                given[at] = None
+                batch_gradients[at] = None
         before = [parameter.detach().clone() for parameter in ours]
-        move(first, ours, given)
-        move(second, theirs, given)
-        for was, mine, gradient in zip(before, ours, given, strict=True):
+        move(first, ours, batch_gradients)
+        move(second, theirs, batch_gradients)
+        for was, mine, gradient in zip(before, ours, batch_gradients, strict=True):
             assert torch.equal(was, mine) == (gradient is None)
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-9)
@@ -110,10 +112,10 @@ def test_weights_that_have_no_gradient_stay_and_count_no_step() -> None:
 def test_a_gradient_is_read_only() -> None:
     parameters = starting(torch.float32)
     optimizer = own(parameters, OptimizerSettings())
-    given: list[Tensor | None] = list(next(gradients(torch.float32)))
-    kept = copy.deepcopy(given)
+    batch_gradients: list[Tensor | None] = list(next(gradients(torch.float32)))
+    kept = copy.deepcopy(batch_gradients)
     for _ in range(8):
-        move(optimizer, parameters, given)
+        move(optimizer, parameters, batch_gradients)
     for parameter, gradient in zip(parameters, kept, strict=True):
         assert torch.equal(parameter.grad, gradient)
 
@@ -125,9 +127,9 @@ def test_a_stored_state_goes_on_exactly(at: int, rectify: bool) -> None:
     whole = starting(torch.float32)
     optimizer = own(whole, settings)
     source = gradients(torch.float32)
-    given = [next(source) for _ in range(STEPS)]
+    batch_gradients = [next(source) for _ in range(STEPS)]
     for step in range(at):
-        move(optimizer, whole, list(given[step]))
+        move(optimizer, whole, list(batch_gradients[step]))
     file = io.BytesIO()
     torch.save(optimizer.state_dict(), file)
     resumed = [nn.Parameter(parameter.detach().clone()) for parameter in whole]
@@ -136,8 +138,8 @@ def test_a_stored_state_goes_on_exactly(at: int, rectify: bool) -> None:
     kept = copy.deepcopy(stored)
     other.load_state_dict(stored)
     for step in range(at, STEPS):
-        move(optimizer, whole, list(given[step]))
-        move(other, resumed, list(given[step]))
+        move(optimizer, whole, list(batch_gradients[step]))
+        move(other, resumed, list(batch_gradients[step]))
     for first, second in zip(whole, resumed, strict=True):
         assert torch.equal(first, second)
     for index, moments in kept["state"].items():

@@ -118,9 +118,9 @@ def test_beta_zero_trains_as_if_there_were_no_kl(build: Build, waves: Waves) -> 
     other._step("generator", loss)
     model.networks.train()
     model.training_step(x)
-    found, expected = model.weights(), other.weights()
+    result, expected = model.weights(), other.weights()
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-7, msg=name)
+        torch.testing.assert_close(result[name], value, rtol=1e-5, atol=1e-7, msg=name)
 
 
 def test_beta_pulls_the_posterior_towards_the_prior(build: Build, waves: Waves) -> None:

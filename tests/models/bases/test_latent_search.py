@@ -45,20 +45,20 @@ class Counting:
 
 def test_the_z_of_a_sample_is_found() -> None:
     z, x, starts = drawn(5, 2)
-    found = search_latent(line, x, starts, settings())
-    assert found.z.shape == (5, 2)
-    assert found.distance.shape == (5,)
-    torch.testing.assert_close(found.z, z, rtol=0, atol=1e-3)
+    result = search_latent(line, x, starts, settings())
+    assert result.z.shape == (5, 2)
+    assert result.distance.shape == (5,)
+    torch.testing.assert_close(result.z, z, rtol=0, atol=1e-3)
 
 
 def test_a_step_is_adams() -> None:
     """The first step of Adam is the learning rate against the gradient's sign."""
     _, x, starts = drawn(4, 1)
-    found = search_latent(line, x, starts, settings(max_steps=1, search_learning_rate=1e-3))
+    result = search_latent(line, x, starts, settings(max_steps=1, search_learning_rate=1e-3))
     z = starts[:, 0].clone().requires_grad_()
     (gradient,) = torch.autograd.grad(error(x, z).sum(), z)
-    torch.testing.assert_close(found.z, starts[:, 0] - 1e-3 * gradient.sign())
-    torch.testing.assert_close(found.distance, torch.full((4,), 1e-3 * 2**0.5))
+    torch.testing.assert_close(result.z, starts[:, 0] - 1e-3 * gradient.sign())
+    torch.testing.assert_close(result.distance, torch.full((4,), 1e-3 * 2**0.5))
 
 
 def test_the_error_is_never_above_that_of_the_best_start() -> None:
@@ -66,8 +66,8 @@ def test_the_error_is_never_above_that_of_the_best_start() -> None:
     at_start = torch.stack([error(x, starts[:, i]) for i in range(3)]).amin(dim=0)
     before = at_start
     for steps in (0, 1, 5, 50):
-        found = search_latent(line, x, starts, settings(max_steps=steps))
-        reached = error(x, found.z)
+        result = search_latent(line, x, starts, settings(max_steps=steps))
+        reached = error(x, result.z)
         assert (reached <= before).all()
         before = reached
     assert (before < 0.1 * at_start).all()
@@ -77,17 +77,17 @@ def test_the_error_is_never_above_that_of_the_best_start() -> None:
 
 def test_without_steps_the_best_start_is_what_is_found() -> None:
     _, x, starts = drawn(6, 4)
-    found = search_latent(line, x, starts, settings(max_steps=0))
+    result = search_latent(line, x, starts, settings(max_steps=0))
     errors = torch.stack([error(x, starts[:, i]) for i in range(4)], dim=1)
-    assert torch.equal(found.z, starts[torch.arange(6), errors.argmin(dim=1)])
-    assert torch.equal(found.distance, torch.zeros(6))
+    assert torch.equal(result.z, starts[torch.arange(6), errors.argmin(dim=1)])
+    assert torch.equal(result.distance, torch.zeros(6))
 
 
 def test_a_search_stops_at_epsilon() -> None:
     _, x, starts = drawn(6, 1)
     generate = Counting()
-    found = search_latent(generate, x, starts, settings(epsilon=0.01))
-    reached = error(x, found.z)
+    result = search_latent(generate, x, starts, settings(epsilon=0.01))
+    reached = error(x, result.z)
     assert (reached <= 0.01).all()
     assert (reached > 1e-4).any()  # it did not go on to the end
     assert len(generate.rows) < 300
@@ -97,11 +97,11 @@ def test_samples_that_are_done_leave_the_batch_with_all_their_starts() -> None:
     z, x, starts = drawn(5, 3)
     starts[2, 1] = z[2]  # done before the first step
     generate = Counting()
-    found = search_latent(generate, x, starts, settings(epsilon=0.01))
+    result = search_latent(generate, x, starts, settings(epsilon=0.01))
     assert generate.rows[:2] == [15, 12]
     assert generate.rows == sorted(generate.rows, reverse=True)
-    assert torch.equal(found.z[2], z[2])
-    assert found.distance[2] == 0
+    assert torch.equal(result.z[2], z[2])
+    assert result.distance[2] == 0
 
 
 def test_no_more_steps_are_taken_than_allowed() -> None:
@@ -126,10 +126,10 @@ def test_the_distance_is_the_length_of_the_path() -> None:
         move = 0.1 * (average / (1 - 0.9**step)) / ((square / (1 - 0.999**step)) ** 0.5 + 1e-8)
         z, path = z - move, path + abs(move)
         best = min(best, (z**2, z, path))
-    found = search_latent(generate, x, starts, settings(max_steps=60))
-    assert found.z.item() == pytest.approx(best[1], abs=1e-5)
-    assert found.distance.item() == pytest.approx(best[2], rel=1e-4)
-    assert found.distance.item() > 1.1
+    result = search_latent(generate, x, starts, settings(max_steps=60))
+    assert result.z.item() == pytest.approx(best[1], abs=1e-5)
+    assert result.distance.item() == pytest.approx(best[2], rel=1e-4)
+    assert result.distance.item() > 1.1
 
 
 @pytest.mark.parametrize("at_once", [1, 4, 512])
@@ -158,9 +158,9 @@ def test_it_searches_where_gradients_are_off() -> None:
     with torch.no_grad():
         assert torch.equal(search_latent(line, x, starts, settings(max_steps=5)).z, expected.z)
     with torch.inference_mode():
-        found = search_latent(line, x.clone(), starts.clone(), settings(max_steps=5))
-        assert torch.equal(found.z, expected.z)
-        assert not found.z.requires_grad
+        result = search_latent(line, x.clone(), starts.clone(), settings(max_steps=5))
+        assert torch.equal(result.z, expected.z)
+        assert not result.z.requires_grad
 
 
 def test_inputs_are_left_as_they_were() -> None:

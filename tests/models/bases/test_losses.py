@@ -29,9 +29,9 @@ def test_kl_is_that_of_torch_distributions_summed_over_the_latent(
     posterior = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
     prior = torch.distributions.Normal(torch.zeros_like(mean), 1.0)
     expected = torch.distributions.kl_divergence(posterior, prior).sum(dim=1).mean()
-    found = kl_divergence(mean, log_variance)
-    assert found.dtype == torch.float32
-    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    result = kl_divergence(mean, log_variance)
+    assert result.dtype == torch.float32
+    assert result.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_kl_is_the_integral_of_the_log_ratio() -> None:
@@ -42,8 +42,8 @@ def test_kl_is_the_integral_of_the_log_ratio() -> None:
         return posterior.pdf(z) * (posterior.logpdf(z) - stats.norm.logpdf(z))
 
     expected, _ = integrate.quad(integrand, -12, 12)
-    found = kl_divergence(torch.tensor([[mean]]), torch.tensor([[log_variance]]))
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    result = kl_divergence(torch.tensor([[mean]]), torch.tensor([[log_variance]]))
+    assert result.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_kl_vanishes_for_the_prior_alone() -> None:
@@ -63,9 +63,9 @@ def test_bce_is_the_mean_of_the_clipped_form() -> None:
     logits, target = 3 * drawn(0, 4, 2, 32), expit(drawn(1, 4, 2, 32))
     p = np.clip(expit(logits), 1e-12, 1 - 1e-12)
     expected = np.mean(-(target * np.log(p) + (1 - target) * np.log1p(-p)))
-    found = binary_cross_entropy(torch.from_numpy(logits), torch.from_numpy(target))
-    assert found.dtype == torch.float32
-    assert found.item() == pytest.approx(expected, rel=1e-6)
+    result = binary_cross_entropy(torch.from_numpy(logits), torch.from_numpy(target))
+    assert result.dtype == torch.float32
+    assert result.item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_bce_stays_finite_where_the_sigmoid_saturates() -> None:
@@ -86,16 +86,16 @@ def test_bce_has_the_gradient_sigmoid_minus_target() -> None:
 
 def test_mean_squared_error_is_over_all_elements() -> None:
     first, second = drawn(4, 3, 5, 2), drawn(5, 3, 5, 2)
-    found = mean_squared_error(torch.from_numpy(first), torch.from_numpy(second))
-    assert found.dtype == torch.float32
-    assert found.item() == pytest.approx(((first - second) ** 2).sum() / 30, rel=1e-6)
+    result = mean_squared_error(torch.from_numpy(first), torch.from_numpy(second))
+    assert result.dtype == torch.float32
+    assert result.item() == pytest.approx(((first - second) ** 2).sum() / 30, rel=1e-6)
 
 
 def test_the_discriminator_loss_is_minus_equation_3() -> None:
     real, fake = 2 * drawn(6, 7), 2 * drawn(7, 7)
     expected = -np.mean(np.log(expit(real))) - np.mean(np.log(1 - expit(fake)))
-    found = discriminator_loss(torch.from_numpy(real), torch.from_numpy(fake))
-    assert found.item() == pytest.approx(expected, rel=1e-6)
+    result = discriminator_loss(torch.from_numpy(real), torch.from_numpy(fake))
+    assert result.item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_discriminator_gains_by_telling_real_from_reconstructed() -> None:
@@ -113,15 +113,15 @@ def test_losses_leave_half_precision_before_they_add_up(dtype: torch.dtype) -> N
     first = torch.from_numpy(drawn(8, 64, 32)).to(dtype)
     second = torch.from_numpy(expit(drawn(9, 64, 32))).to(dtype)
     for loss in (kl_divergence, binary_cross_entropy, mean_squared_error, discriminator_loss):
-        found = loss(first, second)
+        result = loss(first, second)
         exact = loss(first.float(), second.float())
-        assert found.dtype == torch.float32
-        assert found.item() == exact.item()
+        assert result.dtype == torch.float32
+        assert result.item() == exact.item()
 
 
 def test_the_non_saturating_loss_is_minus_the_log_of_the_probability() -> None:
     logits = np.random.default_rng(0).normal(size=7)
-    found = non_saturating_loss(torch.from_numpy(logits))
-    assert found.dtype == torch.float32
-    assert found.item() == pytest.approx(-np.log(expit(logits)).mean(), rel=1e-6)
+    result = non_saturating_loss(torch.from_numpy(logits))
+    assert result.dtype == torch.float32
+    assert result.item() == pytest.approx(-np.log(expit(logits)).mean(), rel=1e-6)
     assert torch.isfinite(non_saturating_loss(torch.tensor([-1e4])))

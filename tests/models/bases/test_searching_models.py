@@ -44,9 +44,9 @@ def test_a_sample_within_epsilon_is_not_moved(name: str, build: Build, waves: Wa
     settings = {"max_steps": 20, "epsilon": 1.0, "starts": 2}
     if name != "anogan":
         del settings["starts"]
-    found = trained(build, name, x, settings=settings).errors(x)
+    result = trained(build, name, x, settings=settings).errors(x)
     for component, values in still.items():
-        assert torch.equal(values, found[component]), component
+        assert torch.equal(values, result[component]), component
 
 
 @pytest.mark.parametrize("name", SEARCHING)
@@ -81,9 +81,9 @@ def test_a_frozen_model_still_searches(
     model = trained(build, name, x, epochs=3, settings=settings, precision=precision)
     expected = model.errors(x)["reconstruction_error"]
     model.freeze()
-    found = model.errors(x)["reconstruction_error"]
+    result = model.errors(x)["reconstruction_error"]
     torch.testing.assert_close(
-        found, expected, rtol=0.01 if precision == "float32" else 0.1, atol=0
+        result, expected, rtol=0.01 if precision == "float32" else 0.1, atol=0
     )
 
 

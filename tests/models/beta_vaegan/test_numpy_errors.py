@@ -61,9 +61,9 @@ def decoded(z: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
 def featured(x: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
     h = leaky(halved(x, weights["discriminator.trunk.first.weight"]))
     for at in range(4):
-        place = f"discriminator.trunk.halvings.{at}.parametrizations.weight"
-        weight = weights[f"{place}.original"]
-        u, v = weights[f"{place}.0._u"], weights[f"{place}.0._v"]
+        prefix = f"discriminator.trunk.halvings.{at}.parametrizations.weight"
+        weight = weights[f"{prefix}.original"]
+        u, v = weights[f"{prefix}.0._u"], weights[f"{prefix}.0._v"]
         sigma = u @ weight.reshape(len(weight), -1) @ v
         h = leaky(halved(h, weight / sigma))
     return h
@@ -90,7 +90,7 @@ def test_errors_are_those_of_numpy(
         "discrimination_error": (difference**2).mean(axis=(1, 2)),
         "latent_norm": np.sqrt((z**2).sum(axis=1)),
     }
-    found = model.errors(x[:4])
+    errors = model.errors(x[:4])
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name].numpy(), values, rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(errors[name].numpy(), values, rtol=1e-5, err_msg=name)
     np.testing.assert_allclose(model.reconstruct(x[:4]).numpy(), reconstructed, rtol=1e-5)

@@ -79,10 +79,10 @@ def test_steps_are_those_of_the_plain_form(
         before = trained(plain_weights(model))
         noise = next_noise(model)
         expected = plain.training_step(x, lambda noise=noise: noise)
-        found = model.training_step(x)
-        assert found.keys() == expected.keys()
+        result = model.training_step(x)
+        assert result.keys() == expected.keys()
         for name, loss in expected.items():
-            assert found[name].item() == pytest.approx(loss, rel=1e-7), name
+            assert result[name].item() == pytest.approx(loss, rel=1e-7), name
         wanted = trained(plain.networks.state_dict())
         for name, value in trained(plain_weights(model)).items():
             moved, other = value - before[name], wanted[name] - before[name]
@@ -97,9 +97,9 @@ def test_a_float32_step_differs_by_rounding_alone(build: Build, waves: Waves) ->
     before = trained(plain_weights(model))
     noise = next_noise(model)
     expected = plain.training_step(x, lambda: noise)
-    found = model.training_step(x)
+    result = model.training_step(x)
     for name, loss in expected.items():
-        assert found[name].item() == pytest.approx(loss, rel=2e-5), name
+        assert result[name].item() == pytest.approx(loss, rel=2e-5), name
     wanted = trained(plain.networks.state_dict())
     for name, value in trained(plain_weights(model)).items():
         moved, other = value - before[name], wanted[name] - before[name]
@@ -132,9 +132,9 @@ def test_a_bfloat16_step_is_near_the_float32_step(build: Build, waves: Waves) ->
     for precision in ("float32", "bfloat16"):
         model: Any = build("beta_vaegan", SHAPE, batch_size=BATCH, precision=precision)
         model.networks.train()
-        found = model.training_step(x)
-        assert {loss.dtype for loss in found.values()} == {torch.float32}
-        losses[precision] = {name: loss.item() for name, loss in found.items()}
+        result = model.training_step(x)
+        assert {loss.dtype for loss in result.values()} == {torch.float32}
+        losses[precision] = {name: loss.item() for name, loss in result.items()}
     assert losses["float32"] != losses["bfloat16"]
     for name, loss in losses["float32"].items():
         assert losses["bfloat16"][name] == pytest.approx(loss, rel=0.03), name

@@ -36,16 +36,16 @@ def test_scores_are_those_of_the_library(
     forest = ensemble.IsolationForest(random_state=1, **options).fit(x)
     new = np.concatenate([x, 3 * random.normal(size=(200, features))]).astype(np.float32)
     arrays = trees_to_arrays([each.tree_ for each in forest.estimators_])
-    found = forest_scores(arrays, new.astype(np.float64))
-    np.testing.assert_allclose(found, -forest.score_samples(new), rtol=0, atol=1e-12)
+    result = forest_scores(arrays, new.astype(np.float64))
+    np.testing.assert_allclose(result, -forest.score_samples(new), rtol=0, atol=1e-12)
 
 
 def test_leaves_of_equal_samples_count_as_deep_as_they_would_go() -> None:
     x = np.repeat(np.array([[0.0], [1.0]], dtype=np.float32), 40, axis=0)
     forest = ensemble.IsolationForest(n_estimators=10, max_samples=64, random_state=0).fit(x)
     arrays = trees_to_arrays([each.tree_ for each in forest.estimators_])
-    found = forest_scores(arrays, x.astype(np.float64))
-    np.testing.assert_allclose(found, -forest.score_samples(x), rtol=0, atol=1e-12)
+    result = forest_scores(arrays, x.astype(np.float64))
+    np.testing.assert_allclose(result, -forest.score_samples(x), rtol=0, atol=1e-12)
 
 
 def test_thresholds_themselves_go_left() -> None:

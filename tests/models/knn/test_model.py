@@ -57,6 +57,6 @@ def test_what_is_drawn_is_different_training_normals(build: Build, waves: Waves)
     model.train_epoch(x, members)
     points = model.weights()["points"]
     assert points.shape == (10, 32)
-    places = [int((x.flatten(1) == point).all(dim=1).nonzero()) for point in points]
-    assert len(set(places)) == 10
-    assert set(places) <= set(members.tolist())
+    indices = [int((x.flatten(1) == point).all(dim=1).nonzero()) for point in points]
+    assert len(set(indices)) == 10
+    assert set(indices) <= set(members.tolist())

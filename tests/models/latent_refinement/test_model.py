@@ -33,11 +33,11 @@ def refined(build: Build, encoder: str, x: Tensor, epochs: int = 1, **settings: 
 def test_refinement_trains_as_its_encoder_model(encoder: str, build: Build, waves: Waves) -> None:
     x = waves()
     expected = trained(build, encoder, x, **SAME_TRAINING).weights()
-    found = trained(
+    weights = trained(
         build, "latent_refinement", x, settings={"encoder": {"name": encoder}}, **SAME_TRAINING
     ).weights()
-    assert found.keys() == expected.keys()
-    for key, value in found.items():
+    assert weights.keys() == expected.keys()
+    for key, value in weights.items():
         assert torch.equal(value, expected[key]), key
 
 
@@ -46,10 +46,10 @@ def test_refinement_without_steps_scores_as_its_encoder_model(
     encoder: str, build: Build, waves: Waves
 ) -> None:
     x = waves()
-    found = refined(build, encoder, x, max_steps=0)
-    errors = found.errors(x)
+    model = refined(build, encoder, x, max_steps=0)
+    errors = model.errors(x)
     assert tuple(errors) == (*MODELS[encoder].components, *REFINEMENT_ERRORS)
-    for component, values in found.encoder_model.errors(x).items():
+    for component, values in model.encoder_model.errors(x).items():
         torch.testing.assert_close(errors[component], values, rtol=1e-5, atol=1e-9)
     assert torch.equal(errors["start_norm"], errors["latent_norm"])
     assert torch.equal(errors["latent_distance"], torch.zeros(len(x)))
@@ -59,13 +59,13 @@ def test_refinement_without_steps_scores_as_its_encoder_model(
 def test_refinement_says_where_the_search_went(encoder: str, build: Build, waves: Waves) -> None:
     x = waves(10)
     model = refined(build, encoder, x, epochs=3, max_steps=8, epsilon=0.0)
-    found, start = model.errors(x), model.encoder_model.errors(x)
-    torch.testing.assert_close(found["start_norm"], start["latent_norm"], rtol=1e-5, atol=1e-7)
-    assert torch.equal(found["end_norm"], found["latent_norm"])
-    difference = (found["end_norm"] - found["start_norm"]).abs()
-    assert (found["latent_distance"] >= difference - 1e-6).all()  # the triangle's side
-    assert (found["reconstruction_error"] <= start["reconstruction_error"] * (1 + 1e-5)).all()
-    assert (found["latent_distance"] > 0).any()
+    errors, start = model.errors(x), model.encoder_model.errors(x)
+    torch.testing.assert_close(errors["start_norm"], start["latent_norm"], rtol=1e-5, atol=1e-7)
+    assert torch.equal(errors["end_norm"], errors["latent_norm"])
+    difference = (errors["end_norm"] - errors["start_norm"]).abs()
+    assert (errors["latent_distance"] >= difference - 1e-6).all()  # the triangle's side
+    assert (errors["reconstruction_error"] <= start["reconstruction_error"] * (1 + 1e-5)).all()
+    assert (errors["latent_distance"] > 0).any()
 
 
 def test_refinement_starts_from_the_draw_if_scores_are_sampled(build: Build, waves: Waves) -> None:
@@ -82,6 +82,6 @@ def test_refinement_starts_from_the_draw_if_scores_are_sampled(build: Build, wav
 
 
 def test_training_that_an_encoder_model_is_made_for_is_taken_over() -> None:
-    found = training_defaults_of({"name": "latent_refinement", "encoder": {"name": "beatgan"}})
+    defaults = training_defaults_of({"name": "latent_refinement", "encoder": {"name": "beatgan"}})
     own = MODELS["latent_refinement"].training_defaults
-    assert found == {**MODELS["beatgan"].training_defaults, **own}
+    assert defaults == {**MODELS["beatgan"].training_defaults, **own}

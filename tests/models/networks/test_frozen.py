@@ -38,10 +38,10 @@ def test_a_frozen_network_gives_what_it_gave_before(
     network, _ = drawn_pair(kind, channels, length, latent)
     x = drawn_input(kind, batch, channels, length, latent)
     expected = read(network.eval(), x)
-    found = read(frozen_network(network, torch.float32), x)
-    assert found.dtype == torch.float32
+    result = read(frozen_network(network, torch.float32), x)
+    assert result.dtype == torch.float32
     size = expected.abs().max().item()
-    torch.testing.assert_close(found, expected, rtol=2e-5, atol=2e-5 * size)
+    torch.testing.assert_close(result, expected, rtol=2e-5, atol=2e-5 * size)
     half = read(frozen_network(network, torch.bfloat16), x.bfloat16()).float()
     unfrozen = read(network, x.bfloat16()).float()
     # Both are rounded, each in its own places.
@@ -88,10 +88,10 @@ def test_a_frozen_model_keeps_nothing_that_trains(
 ) -> None:
     model: Any = build("beta_vaegan", precision=precision)
     model.freeze()
-    found = list(model.networks.parameters())
-    assert found
-    assert not any(parameter.requires_grad for parameter in found)
-    assert {parameter.dtype for parameter in found} == {getattr(torch, precision)}
+    result = list(model.networks.parameters())
+    assert result
+    assert not any(parameter.requires_grad for parameter in result)
+    assert {parameter.dtype for parameter in result} == {getattr(torch, precision)}
     assert not any(isinstance(module, nn.BatchNorm1d) for module in model.networks.modules())
 
 

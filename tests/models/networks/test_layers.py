@@ -31,11 +31,11 @@ TYPES = st.sampled_from(list(ROUNDING))
 SEEDS = st.integers(0, 2**31)
 
 
-def assert_near(found: Tensor | None, expected: Tensor | None, dtype: torch.dtype) -> None:
-    assert found is not None
+def assert_near(result: Tensor | None, expected: Tensor | None, dtype: torch.dtype) -> None:
+    assert result is not None
     assert expected is not None
-    assert found.shape == expected.shape
-    distance = (found.double() - expected.double()).norm()
+    assert result.shape == expected.shape
+    distance = (result.double() - expected.double()).norm()
     assert distance <= ROUNDING[dtype] * expected.double().norm()
 
 
@@ -59,11 +59,11 @@ def compare(
         weight.data = weight.data.bfloat16().float()
     plain.double().load_state_dict({"weight": layout(weight.detach()).double()})
     first, second = x.clone().requires_grad_(), x.double().requires_grad_()
-    found, expected = ours(first), theirs(second)
-    assert found.dtype == x.dtype
-    assert_near(found, expected, x.dtype)
-    gradient = torch.randn_like(found)
-    found.backward(gradient)
+    result, expected = ours(first), theirs(second)
+    assert result.dtype == x.dtype
+    assert_near(result, expected, x.dtype)
+    gradient = torch.randn_like(result)
+    result.backward(gradient)
     expected.backward(gradient.double())
     assert_near(first.grad, second.grad, x.dtype)
     assert weight.grad.dtype == weight.dtype
@@ -166,11 +166,11 @@ def test_batch_norm_is_over_batch_and_time(
         module.running_var = torch.rand(channels).double() + 0.1
     x = torch.randn(batch, channels, length).double()
     first, second = x.clone().requires_grad_(), x.clone().requires_grad_()
-    found, expected = channels_first(norm(time_first(first))), plain(second)
+    result, expected = channels_first(norm(time_first(first))), plain(second)
     gradient = torch.randn_like(expected)
-    found.backward(gradient)
+    result.backward(gradient)
     expected.backward(gradient)
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(result, expected)
     torch.testing.assert_close(first.grad, second.grad)
     torch.testing.assert_close(norm.weight.grad, plain.weight.grad)
     torch.testing.assert_close(norm.bias.grad, plain.bias.grad)

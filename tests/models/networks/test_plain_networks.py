@@ -59,12 +59,12 @@ def as_one(output: Any) -> Tensor:
     return torch.cat(output, dim=1) if isinstance(output, tuple) else output
 
 
-def distance(found: Tensor | None, expected: Tensor | None) -> float:
+def distance(result: Tensor | None, expected: Tensor | None) -> float:
     """Of the results as wholes, relative to the expected one's size."""
-    assert found is not None
+    assert result is not None
     assert expected is not None
-    assert found.shape == expected.shape
-    return float((found.double() - expected).norm() / expected.norm())
+    assert result.shape == expected.shape
+    return float((result.double() - expected).norm() / expected.norm())
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -88,10 +88,10 @@ def test_outputs_and_gradients_are_those_of_the_plain_networks(
     plain.train(training)
     x = drawn_input(kind, batch, channels, length, latent).double()
     first, second = x.clone().requires_grad_(), x.clone().requires_grad_()
-    found, expected = as_one(network(first)), as_one(plain(second))
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    result, expected = as_one(network(first)), as_one(plain(second))
+    torch.testing.assert_close(result, expected, rtol=1e-9, atol=1e-9)
     gradient = torch.randn_like(expected)
-    found.backward(gradient)
+    result.backward(gradient)
     expected.backward(gradient)
     assert distance(first.grad, second.grad) < 1e-9
     gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
@@ -122,12 +122,12 @@ def test_float32_differs_by_rounding_alone(
     plain.eval()
     x = drawn_input(kind, batch, channels, length, latent)
     first, second = x.clone().requires_grad_(), x.double().requires_grad_()
-    found, expected = as_one(network(first)), as_one(plain(second))
-    assert found.dtype == torch.float32
+    result, expected = as_one(network(first)), as_one(plain(second))
+    assert result.dtype == torch.float32
     size = expected.detach().abs().max().item()
-    torch.testing.assert_close(found.double(), expected, rtol=2e-5, atol=2e-5 * size)
+    torch.testing.assert_close(result.double(), expected, rtol=2e-5, atol=2e-5 * size)
     gradient = torch.randn_like(expected)
-    found.backward(gradient.float())
+    result.backward(gradient.float())
     expected.backward(gradient)
     # An activation within rounding of 0 may get the slope of the other side.
     assert distance(first.grad, second.grad) < 0.02
@@ -145,17 +145,17 @@ def test_bfloat16_loses_no_more_than_autocast_does(kind: str, training: bool) ->
     for each in (network, plain, autocast):
         each.train(training)
     x = drawn_input(kind, 32, 2, 96, 6)
-    found, expected = as_one(network(x.bfloat16())), as_one(plain(x.double()))
+    result, expected = as_one(network(x.bfloat16())), as_one(plain(x.double()))
     with torch.autocast("cpu", torch.bfloat16):
-        known = as_one(autocast(x))
+        reference = as_one(autocast(x))
     # The heads of a posterior end in float32.
-    assert found.dtype == (torch.float32 if kind == "gaussian_encoder" else torch.bfloat16)
-    loss = distance(found.detach(), expected.detach())
-    assert 1e-4 < loss < 2 * distance(known.detach(), expected.detach())
+    assert result.dtype == (torch.float32 if kind == "gaussian_encoder" else torch.bfloat16)
+    loss = distance(result.detach(), expected.detach())
+    assert 1e-4 < loss < 2 * distance(reference.detach(), expected.detach())
     gradient = torch.randn_like(expected)
-    found.backward(gradient.to(found.dtype))
+    result.backward(gradient.to(result.dtype))
     expected.backward(gradient)
-    known.backward(gradient.to(known.dtype))
+    reference.backward(gradient.to(reference.dtype))
     assert {p.grad.dtype for p in network.parameters() if p.grad is not None} == {torch.float32}
     ours = in_plain_layout({name: p.grad for name, p in network.named_parameters()})
     theirs = dict(autocast.named_parameters())
@@ -182,11 +182,11 @@ def test_judging_both_is_judging_each(
         network.train(training)
     assert isinstance(together, Discriminator)
     with cached():  # one power iteration for all that is judged
-        found = together.logits_of_both(real, fake)
+        result = together.logits_of_both(real, fake)
     with cached():
         expected = apart(real), apart(fake)
     near = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 2e-2, "atol": 2e-2}
-    for mine, other in zip(found, expected, strict=True):
+    for mine, other in zip(result, expected, strict=True):
         assert mine.shape == other.shape
         torch.testing.assert_close(mine, other, **near)
     for name, value in apart.state_dict().items():

@@ -40,8 +40,8 @@ def test_halving_is_that_of_the_products_laid_out_by_hand(
     x = torch.randn(length, batch, inside, generator=random, dtype=torch.float64)
     weight = torch.randn(outside, 4, inside, generator=random, dtype=torch.float64)
     expected = gradients(lambda x, w: layer(Halving, w)(paired(x, leakage)), x, weight)
-    found = gradients(lambda x, w: traceable.halve(traceable.paired(x, leakage), w), x, weight)
-    for mine, other in zip(found, expected, strict=True):
+    traced = gradients(lambda x, w: traceable.halve(traceable.paired(x, leakage), w), x, weight)
+    for mine, other in zip(traced, expected, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
 
 

@@ -50,8 +50,8 @@ def test_ocsvm_scores_are_those_of_its_own_machine(build: Build, waves: Waves) -
     z = (flat(x) - kept["mean"]) @ kept["components"].T
     machine = OneClassSVM(nu=0.3, gamma=float(kept["gamma"][0])).fit(z)
     expected = -machine.decision_function((flat(new) - kept["mean"]) @ kept["components"].T)
-    found = model.score(kept, flat(new))
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    result = model.score(kept, flat(new))
+    np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-12)
     assert kept["gamma"][0] == pytest.approx(1 / (z.shape[1] * z.var()))
 
 

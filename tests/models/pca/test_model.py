@@ -37,6 +37,6 @@ def test_pca_reconstructs_within_the_range_of_samples(build: Build, waves: Waves
     model: Any = build("pca")
     fit(model, waves(100))
     outside = waves(10, seed=1) * 6 - 2
-    found = model.reconstruct(outside)
-    assert found.min() == 0
-    assert found.max() == 1
+    result = model.reconstruct(outside)
+    assert result.min() == 0
+    assert result.max() == 1
