@@ -38,7 +38,7 @@ __all__ = [
 
 
 def _entry(module: str) -> ModelEntry:
-    """Return what a model's folder says of it."""
+    """Return the entry in a model's folder."""
     entry: ModelEntry = import_module(module).ENTRY
     return entry
 

@@ -1,4 +1,4 @@
-"""What the table of models says of each, and the names of error components."""
+"""An entry of the table of models, and the names of error components."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -81,7 +81,7 @@ class DecoderModel(GradientModel):
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the encoder says of a batch.
+    """A batch as the encoder puts it, for training.
 
     Attributes:
         z: latent vectors that are decoded, `(batch, latent)`.
@@ -138,7 +138,7 @@ class EncoderDecoder(DecoderModel):
 
     @abstractmethod
     def batch_latents(self, x: Tensor) -> Latents:
-        """Return what the encoder says of a batch; networks are in evaluation mode."""
+        """Return where the encoder puts a batch; networks are in evaluation mode."""
 
     def latents(self, samples: Tensor) -> Latents:
         """Encode in batches; see `Model.latents`."""

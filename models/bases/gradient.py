@@ -9,10 +9,9 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
 
-from models.bases.adabelief import AdaBelief
-from models.bases.settings import OptimizerSettings, TrainingSettings
+from models.bases.optimizers import make_optimizer
+from models.bases.settings import TrainingSettings
 from models.interface import Model, Seeds, Shape
 from models.networks.architecture import Decoder, Trunk
 from models.networks.frozen import frozen_network
@@ -21,27 +20,6 @@ SCORING_BATCH = 1024
 
 Result = TypeVar("Result")
 Errors = dict[str, Tensor]
-
-
-def make_optimizer(
-    parameters: Iterable[nn.Parameter], settings: OptimizerSettings
-) -> AdaBelief | Adam:
-    """Return the optimiser that `settings` names, over `parameters`."""
-    if settings.name == "adam":
-        return Adam(
-            parameters,
-            lr=settings.learning_rate,
-            betas=settings.betas,
-            eps=settings.epsilon,
-            fused=True,
-        )
-    return AdaBelief(
-        parameters,
-        settings.learning_rate,
-        settings.betas,
-        settings.epsilon,
-        rectify=settings.rectify,
-    )
 
 
 @contextlib.contextmanager
@@ -189,7 +167,7 @@ class GradientModel(Model):
 
     @torch.inference_mode()
     def in_batches(self, function: Callable[[Tensor], Result], rows: Tensor) -> list[Result]:
-        """Return what `function` says of each batch of `rows`, in evaluation mode."""
+        """Return `function` of each batch of `rows`, in evaluation mode."""
         with self._scoring():
             batches = torch.split(rows, SCORING_BATCH)  # (n, ...) -> (batch, ...), ...
             return [function(batch) for batch in batches]

@@ -59,7 +59,7 @@ class LatentRefinement(Model):
         return torch.cat(self.encoder_model.in_batches(self._batch_reconstruction, samples))
 
     def latents(self, samples: Tensor) -> Latents:
-        """Return what the encoder says, where searches start; see `Model.latents`."""
+        """Return where the encoder puts samples and searches start; see `Model.latents`."""
         return self.encoder_model.latents(samples)
 
     def generate(self, z: Tensor) -> Tensor:
