@@ -102,7 +102,8 @@ def room_of(module: str) -> str:
     package, _, rest = module.partition(".")
     if package == "models":
         return package
-    return "commands" if module in COMMANDS else rest.split(".")[0]
+    is_command = any(module == command or module.startswith(f"{command}.") for command in COMMANDS)
+    return "commands" if is_command else rest.split(".")[0]
 
 
 def floor_of(module: str) -> int:
