@@ -27,15 +27,9 @@ from study.data.assembly import build_samples
 from study.data.leakage import count_leakage
 from study.data.samples import Samples
 from study.data.splits import Fold
+from study.ledger import fold_files
 from study.ledger.fold_files import Errors, Evaluation
-from study.ledger.ledger import (
-    FoldManifest,
-    Ledger,
-    TrialRecord,
-    canonical_hash,
-    fold_files,
-    trial_name,
-)
+from study.ledger.ledger import FoldManifest, Ledger, TrialRecord, canonical_hash, trial_name
 from study.report.cache import FOLDER
 from study.storage.folder import LocalFolder
 

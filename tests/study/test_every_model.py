@@ -14,7 +14,8 @@ from study.config.schema import Study
 from study.config.study_file import check_study
 from study.data.samples import Samples
 from study.data.splits import make_splits
-from study.ledger.ledger import Ledger, fold_files
+from study.ledger import fold_files
+from study.ledger.ledger import Ledger
 from study.scores.compositions import applicable
 from study.scores.evaluation import evaluate_fold
 from study.storage.folder import LocalFolder

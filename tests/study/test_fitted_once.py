@@ -14,7 +14,8 @@ from study.config.study_file import check_study, dump_study
 from study.data.samples import Samples
 from study.data.splits import make_splits
 from study.errors import RequestError
-from study.ledger.ledger import Ledger, TrialRecord, fold_files
+from study.ledger import fold_files
+from study.ledger.ledger import Ledger, TrialRecord
 from study.report.fold_scores import ScoreTask, score_fold
 from study.report.tables import TrialScores, scores_table
 from study.scores.compositions import applicable

@@ -22,7 +22,8 @@ from study.config.study_file import check_study
 from study.data import load
 from study.data.samples import Samples
 from study.data.splits import Fold, make_splits
-from study.ledger.ledger import FoldManifest, Ledger, fold_files
+from study.ledger import fold_files
+from study.ledger.ledger import FoldManifest, Ledger
 from study.report.fold_scores import ScoreTask, score_fold
 from study.scores.compositions import COMPOSITIONS, FittedMachine, applicable
 from study.scores.evaluation import FitResult

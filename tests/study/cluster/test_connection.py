@@ -8,14 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from study.cluster import capacity
 from study.cluster.capacity import plan_when_joined
-from study.cluster.connection import (
-    DRIVER_LOCK,
-    FOLDER_PREFIX,
-    _temporary_folder,
-    capacity,
-    connected,
-)
+from study.cluster.connection import DRIVER_LOCK, FOLDER_PREFIX, _temporary_folder, connected
 from study.config.study_file import load_study
 from study.errors import RequestError, StudyFailedError
 from study.search.plan import NodeCapacity

@@ -10,8 +10,9 @@ from study.config.study_file import check_study, dump_study, to_yaml
 from study.data.leakage import count_leakage
 from study.data.samples import Samples
 from study.data.splits import make_splits
+from study.ledger import fold_files
 from study.ledger.fold_files import Evaluation
-from study.ledger.ledger import FoldManifest, Ledger, State, TrialRecord, fold_files, trial_name
+from study.ledger.ledger import FoldManifest, Ledger, State, TrialRecord, trial_name
 from study.storage.folder import Folder
 from tests.study.report.trained import of_systems, one_thread, searched
 

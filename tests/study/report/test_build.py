@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from study.config.study_file import check_study, dump_study
 from study.data.samples import Samples
 from study.errors import StudyFailedError
-from study.ledger.ledger import fold_files, fold_name, trial_name
+from study.ledger import fold_files
+from study.ledger.ledger import fold_name, trial_name
 from study.report import build, cache, fold_scores
 from study.report.build import build_report
 from study.report.cache import FOLDER

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from study.ledger.ledger import fold_files
+from study.ledger import fold_files
 from study.report.summary import SUMMARY_KEYS, summary_table
 from study.scores.settings import METRIC_NAMES
 

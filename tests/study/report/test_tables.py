@@ -14,7 +14,8 @@ from study.config.schema import Study
 from study.config.study_file import configure
 from study.data.samples import Samples
 from study.data.splits import make_splits
-from study.ledger.ledger import Ledger, TrialRecord, fold_files
+from study.ledger import fold_files
+from study.ledger.ledger import Ledger, TrialRecord
 from study.report.fold_scores import ScoreTask, score_fold
 from study.report.tables import TrialScores, column, scores_table, timing, timings_table
 from study.storage.folder import LocalFolder

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from study.errors import RequestError, StudyFailedError
-from study.storage.folder import LocalFolder, locks
+from study.storage import locks
+from study.storage.folder import LocalFolder
 from study.storage.locks import ForeignRunError, begin_run, fold_of_run, sole_driver
 
 PLACE = "trial-00000/fold-0"

@@ -14,7 +14,8 @@ import torch
 from study.config.schema import Study
 from study.data.samples import Samples
 from study.data.splits import make_splits
-from study.ledger.ledger import FoldManifest, Ledger, fold_files
+from study.ledger import fold_files
+from study.ledger.ledger import FoldManifest, Ledger
 from study.ledger.trial_outcome import stage_name
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold, validation_epochs

@@ -8,7 +8,8 @@ import yaml
 
 from study.config.study_file import check_study, dump_study, load_study
 from study.errors import StudyFailedError
-from study.ledger.ledger import Ledger, TrialRecord, fold_files
+from study.ledger import fold_files
+from study.ledger.ledger import Ledger, TrialRecord
 from study.report.page.answer import best_entry
 from study.report.page.build import PAGE, write_page
 from study.report.page.source import Entry, Source
