@@ -2,8 +2,8 @@
 
 `<trial>/fold-<k>/` holds one finished fold. Its manifest names every other file with
 its sha256, carries a seal over itself, and is written last: with it the fold is
-committed, and is never changed afterwards. `<trial>/trial.json`, sealed alike, says
-how the trial ended; it is written when all that is known of the trial is committed.
+committed, and is never changed afterwards. `<trial>/trial.json`, sealed alike, holds
+how the trial ended; it is written when all its folds are committed.
 """
 
 import hashlib
@@ -172,7 +172,7 @@ class Ledger:
         ]
 
     def _complete_older(self, name: str, content: dict[str, Any]) -> bool:
-        """Complete a record from before trials were stored whole; tell whether it can be.
+        """Complete a record from before records had configurations; return whether it can be.
 
         Its configuration is taken from a fold. A failed trial has none there: it counts as
         not ended.
