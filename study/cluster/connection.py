@@ -186,18 +186,14 @@ def _start(address: str | None, folder: str | None) -> None:
             variables["RAY_ADDRESS"] = address
         ray.init(address, runtime_env={"env_vars": variables}, **common)
         return
+    from study.cluster.ray_internals import init_private
+
     # Its processes inherit this environment. With the address they find their own
     # cluster where several run on one host.
     port = _free_port()
     os.environ["RAY_GCS_SERVER_PORT"] = str(port)
     os.environ["RAY_ADDRESS"] = f"{LOOPBACK}:{port}"
-    ray.init(
-        address="local",
-        include_dashboard=False,  # a dozen processes, which nobody here asks anything
-        _node_ip_address=LOOPBACK,
-        _temp_dir=folder,
-        **common,
-    )
+    init_private(LOOPBACK, folder, **common)
 
 
 def _free_port() -> int:
