@@ -1,10 +1,11 @@
 """AdaBelief (Zhuang et al. 2020, algorithm 1), with RAdam's rectification (Liu et al. 2020).
 
-The update is that of the authors' package `adabelief-pytorch` without weight decay. It
-is here since each of its steps goes over all weights in one call (PyTorch's `foreach`),
-which costs a third of a loop over parameters on a CPU and one launch on a GPU. It is no
-`torch.optim.Optimizer`: building one imports PyTorch's compiler, which takes a fresh
-process as long as importing all the rest of PyTorch.
+The update is that of the authors' package `adabelief-pytorch` without weight decay, which
+`training.optimizer.implementation: package` runs in its place. It is here since each of
+its steps goes over all weights in one call (PyTorch's `foreach`), which costs a third of a
+loop over parameters on a CPU and one launch on a GPU. It is no `torch.optim.Optimizer`:
+building one imports PyTorch's compiler, which takes a fresh process as long as importing
+all the rest of PyTorch.
 """
 
 import math

@@ -26,6 +26,11 @@ class OptimizerSettings(Settings):
     )
     epsilon: float = Field(1e-16, gt=0, le=1, description="added to the denominator")
     rectify: bool = Field(True, description="AdaBelief's rectified update; adam ignores it")
+    implementation: Literal["package", "fused"] = Field(
+        "fused",
+        description="of AdaBelief: the authors' package adabelief-pytorch, or the same update of "
+        "all weights at once, which is faster and differs by rounding; adam ignores it",
+    )
 
 
 class TrainingSettings(Settings):

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.bases.gradient import GradientModel
 from models.interface import Model
 from tests.models.plain import PlainBetaVAEGAN, in_plain_layout
 
@@ -47,13 +46,6 @@ def trained(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         for name, value in weights.items()
         if "running" not in name and "num_batches" not in name
     }
-
-
-@pytest.fixture
-def in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything that says float32 means float64, so that rounding hides no difference."""
-    monkeypatch.setattr(Tensor, "float", Tensor.double)
-    monkeypatch.setattr(GradientModel, "dtype", property(lambda model: torch.float64))
 
 
 SETTINGS: list[dict[str, Any]] = [
