@@ -192,8 +192,10 @@ class Ledger:
         for address in self.committed(name):
             manifest = self.fold(address)
             if manifest is not None and MODEL in manifest.files:
-                study = json.loads(self.read(manifest, MODEL))["study"]
-                config, system = TrialConfig.from_stored(study), study.get("system", "")
+                # A fold that was trained again since then is of the present form.
+                described = json.loads(self.read(manifest, MODEL))
+                config = TrialConfig.from_stored(described.get("config") or described["study"])
+                system = parameters.get("system", "")
                 return Trial(number, config, parameters, system, is_repetition)
         return None
 
