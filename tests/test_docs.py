@@ -1,5 +1,6 @@
 """What the documentation tells people to run is run, as it stands there."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -36,24 +37,14 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", ["new_dataset", "new_model", "new_composition"])
 def test_what_a_page_tells_to_write_works(page: str, tmp_path: Path) -> None:
-    for package in ("models", "study", "search_spaces"):
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=NOT_CODE)
-    blocks = re.findall(r"```(\w+)\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)
-    *written, (language, tried) = blocks
-    assert language == "python"
-    for language, code in written:
-        head, body = code.split("\n", 1)
-        target = tmp_path / head.removeprefix("# ")
-        if language == "diff":
-            target.write_text(applied(body, target.read_text()))
-        else:
-            assert not target.exists()
-            target.write_text(body)
-    done = subprocess.run(
-        [sys.executable, "-c", tried], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+    example = followed(page, tmp_path)
+    assert python(tmp_path, "-c", example).stdout
+
+
+def test_a_model_that_is_added_has_everything_that_models_have(tmp_path: Path) -> None:
+    followed("new_model", tmp_path)
+    shutil.copytree(DOCS.parent / "tests", tmp_path / "tests", ignore=NOT_CODE)
+    python(tmp_path, "-m", "tests.added_model")
 
 
 def test_the_notebook_runs_from_data_to_pictures(tmp_path: Path) -> None:
@@ -69,6 +60,44 @@ def test_the_notebook_runs_from_data_to_pictures(tmp_path: Path) -> None:
     # Lines, as in a log file; importing Ray on a terminal resets its colours.
     assert "\x1b" not in printed.replace("\x1b[0m", "")
     assert (tmp_path / "results/quickstart/report/index.html").is_file()
+
+
+def followed(page: str, folder: Path) -> str:
+    """Do in a copy of the code what a page says; return the example that the page ends with."""
+    for package in ("models", "study", "search_spaces"):
+        shutil.copytree(DOCS.parent / package, folder / package, ignore=NOT_CODE)
+    blocks = re.findall(r"```(\w+)\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)
+    *steps, (language, example) = blocks
+    assert language == "python"
+    for language, code in steps:
+        if language == "bash":
+            command = code.replace("python", sys.executable)
+            environment = {**os.environ, "PYTHONPATH": str(folder)}
+            subprocess.run(command, shell=True, cwd=folder, env=environment, check=True)
+            continue
+        head, body = code.split("\n", 1)
+        target = folder / head.removeprefix("# ")
+        if language == "diff":
+            target.write_text(applied(body, target.read_text()))
+        else:
+            assert not target.exists()
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(body)
+    return example
+
+
+def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a copy of the code, which it imports."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def applied(diff: str, text: str) -> str:

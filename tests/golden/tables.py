@@ -14,7 +14,9 @@ Tables = Mapping[str, bytes]
 REPEATABLE_TIMINGS = ("trial", "fold", "state", "epochs")
 """Columns of `timings.parquet` that are the same in every run."""
 
-NOT_SHOWN = frozenset(("study", "dataset", "split_hash", "config_hash", "model", "seed"))
+NOT_SHOWN = frozenset(
+    ("study", "dataset", "split_hash", "config_hash", "model", "seed", "parameters", "values")
+)
 """Columns that tell no row of a study from another, or not in few words."""
 
 MOST_COLUMNS, MOST_ROWS = 20, 3
@@ -83,7 +85,9 @@ def _schema_differences(before: pa.Schema, now: pa.Schema) -> Iterator[str]:
             yield f"column {name} is {now.field(name)}, {before.field(name)} in the golden"
     yield from (f"column {name} is new" for name in now.names if name not in before.names)
     if before.names != now.names and sorted(before.names) == sorted(now.names):
-        yield f"columns in another order: {', '.join(now.names)}"
+        pairs = zip(now.names, before.names, strict=True)
+        name, wanted = next((n, w) for n, w in pairs if n != w)
+        yield f"column {name} comes before {wanted}, after it in the golden"
     if before.metadata != now.metadata:
         yield f"metadata {now.metadata}, {before.metadata} in the golden"
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.encoder_decoder import EncoderDecoder
-from models.gradient import GradientModel
+from models.bases.encoder_decoder import EncoderDecoder
+from models.bases.gradient import GradientModel
 from models.interface import Latents
 from study.config.schema import Study
 from study.data.samples import Samples

@@ -22,11 +22,10 @@ def to_older_form(trial: Path, study: Study) -> None:
 
 def _older_record(path: Path) -> None:
     content = json.loads(path.read_text())
-    trial = content.pop("trial")
     is_repetition, number = order_of(path.parent.name) or (False, -1)
     older = {
         "number": number + 1_000_000 * is_repetition,
-        "parameters": trial["parameters"],
+        "parameters": content["parameters"],
         "state": content["state"],
         "reason": content["reason"],
         "values": content["values"],
