@@ -14,6 +14,7 @@ from study import load_detector, run, score
 from study.config.study_file import check_study
 from study.estimators import DETECTORS
 from tests.study.report.trained import PARTS, reported, sines_and_steps
+from tests.study.trials import trial_of
 
 REQUEST: dict[str, Any] = {
     **PARTS,
@@ -42,7 +43,8 @@ def is_planned() -> None:
 
 
 def is_reported_and_scores() -> None:
-    made = reported(Path("results"), check_study(REQUEST, "added.yaml"), [{}])
+    study = check_study(REQUEST, "added.yaml")
+    made = reported(Path("results"), study, [trial_of(study)])
     assert "mean_distance" in made.text
     scores = pd.read_parquet("results/scores.parquet")
     assert set(scores["model"]) == {"mean_distance"}

@@ -180,12 +180,14 @@ class Ledger:
         for address in self.committed(name):
             manifest = self.fold(address)
             if manifest is not None and MODEL in manifest.files:
-                study = json.loads(self.read(manifest, MODEL))["study"]
+                # A fold that was trained again since then is of the present form.
+                described = json.loads(self.read(manifest, MODEL))
+                config = TrialConfig.from_stored(described.get("config") or described["study"])
                 is_repetition, number = order_of(name) or (False, -1)
                 content |= {
                     "number": number,
-                    "config": TrialConfig.from_stored(study).to_dict(),
-                    "system": study.get("system", ""),
+                    "config": config.to_dict(),
+                    "system": content["parameters"].get("system", ""),
                     "is_repetition": is_repetition,
                     "completion_order": content.pop("arrival"),
                 }

@@ -27,7 +27,7 @@ def start(study: str, folder: Path, **environment: str) -> Run:
 def finish(run: Run, study: str, folder: Path) -> Tables:
     """Wait until a study is done; return its tables."""
     try:
-        assert run.wait() == 0, run.said()
+        assert run.wait() == 0, run.printed()
     finally:
         run.stop()
     return read_results(folder / "results" / study)

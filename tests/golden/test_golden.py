@@ -43,7 +43,7 @@ def test_a_search_that_is_killed_and_continued_gives_its_golden_tables(tmp_path:
     """The goldens are of a search that ran through, which `--compare` does as well."""
     killed = start("search", tmp_path)
     try:
-        killed.wait_until_said(KILLED_AT)
+        killed.wait_until_printed(KILLED_AT)
         assert kill(killed.driver.pid)
         assert killed.wait() == -signal.SIGKILL
         check("search", finish(start("search", tmp_path), "search", tmp_path))

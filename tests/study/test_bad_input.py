@@ -211,6 +211,7 @@ BY_HAND: list[tuple[Any, list[str], list[str]]] = [
     ({**LEAST, "dataset": {"name": "synthetic", "length": 33}}, [], ["multiple of 32"]),
     ({**LEAST, "split": {"protocol": "kfold", "folds": 1}}, [], ["folds >= 2"]),
     ({**LEAST, "systems": {"a": {}}}, [], ["systems"]),
+    ({**LEAST, "search": {"sampler": "grid"}}, [], ["search.sampler", "tpe, random", "'grid'"]),
     ({**LEAST, "search": {"trials": 10**9}}, [], ["search.trials", "100000"]),
     ({**LEAST, "search": {"space": {"model.beta": {"loguniform": [0, 1]}}}}, [], ["positive"]),
     ({**LEAST, "search": {"space": {"model.beta": {"uniform": [2, 1]}}}}, [], ["not exceed"]),
@@ -289,6 +290,28 @@ def test_a_report_of_what_is_no_study_is_refused(content: bytes | None, place: P
         (folder / "study.yaml").write_bytes(content)
     answer = Answer(study.report.__main__.app, [str(folder)], lambda: names(place))
     answer.check("study.yaml")
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        None,
+        {"split_hash": {"paper": "h"}},
+        {"split_hash": "h", "leakage": {"paper": []}},
+        {"split_hash": {"paper": "h"}, "leakage": {"kfold": []}},
+        {"split_hash": {"paper": "h"}, "leakage": {"paper": [{"shared": 1}]}},
+        {"split_hash": {"paper": "h"}, "leakage": {"paper": 3}},
+    ],
+)
+def test_a_report_of_a_study_without_facts_of_its_folds_is_refused(
+    provenance: Any, place: Path
+) -> None:
+    folder = place / "older"
+    folder.mkdir(exist_ok=True)
+    content = LEAST if provenance is None else {**LEAST, "provenance": provenance}
+    (folder / "study.yaml").write_text(yaml.safe_dump(content))
+    answer = Answer(study.report.__main__.app, [str(folder)], lambda: names(place))
+    answer.check("study.yaml", "says nothing of the folds of paper", "run the study again")
 
 
 def test_the_program_itself_answers_so_too(place: Path) -> None:

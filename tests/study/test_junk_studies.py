@@ -16,7 +16,7 @@ from study.config.study_file import (
 )
 from study.data import DATASETS
 from study.errors import RequestError
-from tests.study.test_study_file import LEAST, again
+from tests.study.config.test_study_file import LEAST, again
 
 scalars = (
     st.none()

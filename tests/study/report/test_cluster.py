@@ -8,7 +8,7 @@ from study.ledger.ledger import DamagedError
 from study.report.build import build_report
 from study.report.cache import FOLDER
 from study.report.parallel import best_means, in_order
-from tests.study.report.conftest import SPLIT_HASHES, DrawnLedger
+from tests.study.report.conftest import DrawnLedger
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +21,10 @@ def cluster() -> Iterator[None]:
 def test_tables_do_not_depend_on_the_cluster(drawn: DrawnLedger) -> None:
     for number in range(3):
         drawn.commit(number)
-    build_report(drawn.study, SPLIT_HASHES, drawn.results, "serial")
+    build_report(drawn.study, drawn.facts, drawn.results, "serial")
     alone = drawn.tables()
     drawn.results.remove(FOLDER)
-    build_report(drawn.study, SPLIT_HASHES, drawn.results, "cluster")
+    build_report(drawn.study, drawn.facts, drawn.results, "cluster")
     assert drawn.tables() == alone
 
 
