@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from study.data.samples import Samples
     from study.data.splits import Splits
     from study.ledger.study_folder import SplitFacts
+    from study.report.parallel import Executor
     from study.search.plan import Plan
     from study.search.trial import TrialRecord
     from study.storage.folder import Folder
@@ -194,8 +195,11 @@ def _run(
                     plan,
                     nodes,
                 )
+                # Ray may be imported in a connection only.
+                from study.cluster.executor import ClusterExecutor
+
                 # The cluster that trained fits the compositions too.
-                _report(console, study, facts, results)
+                _report(console, study, facts, results, ClusterExecutor())
             results.remove("tune")
         else:
             _report(console, study, facts, results)
@@ -250,7 +254,11 @@ def _search(
 
 
 def _report(
-    console: "Console", study: "Study", facts: "dict[str, SplitFacts]", results: "Folder"
+    console: "Console",
+    study: "Study",
+    facts: "dict[str, SplitFacts]",
+    results: "Folder",
+    executor: "Executor | None" = None,
 ) -> None:
     from study.report.build import build_report
     from study.report.page.build import write_page
@@ -259,7 +267,7 @@ def _report(
     from study.terminal.progress import show_summary, show_systems
     from study.training.events import reading_command, write_outcomes
 
-    report = build_report(study, facts, results)
+    report = build_report(study, facts, results, executor=executor)
     ended = _ended(results)
     completed = [record for record in ended if record.state == "completed"]
     failed = [record for record in ended if record.state == "failed"]

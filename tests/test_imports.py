@@ -15,12 +15,12 @@ CLUSTER = {
     for name in (
         "cluster/capacity",
         "cluster/connection",
+        "cluster/executor",
         "cluster/fold_worker",
         "cluster/placement_groups",
         "cluster/scheduler",
         "cluster/trainable",
         "cluster/tune_search",
-        "report/cluster",
     )
 }
 FORBIDDEN_IN_MODELS = {
