@@ -15,8 +15,9 @@ from study.report.patients import PATIENT_METRICS
 from study.report.protocols import HELD_METRICS
 from study.report.summary import STATISTICS, SUMMARY_KEYS
 from study.scores.evaluation import ScoreRow
+from study.scores.prevalence import PrevalenceRow
 from study.scores.settings import METRIC_NAMES
-from study.scores.strata import PrevalenceRow, StratumRow
+from study.scores.strata import StratumRow
 from study.training.measures.latents import LatentMeasures
 
 KEYS = {

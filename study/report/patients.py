@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from study.scores.strata import Confusion
+from study.scores.confusion import Confusion
 
 PATIENT_METRICS = ("f1_weighted", "f1_anomaly", "phi", "auroc_labels")
 ENDS = (0.025, 0.975)

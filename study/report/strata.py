@@ -9,15 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from study.scores.decisions import Decisions
+from study.scores.prevalence import PrevalenceRow, prevalence_rows
 from study.scores.settings import LatentForm
-from study.scores.strata import (
-    Decisions,
-    PrevalenceRow,
-    StratumRow,
-    divide,
-    division_rows,
-    prevalence_rows,
-)
+from study.scores.strata import StratumRow, divide, strata_rows
 
 FoldDecisions = Mapping[tuple[str, LatentForm | Literal[""]], Decisions]
 """Decisions of one epoch rule by composition and latent form ("" without L)."""
@@ -107,7 +102,7 @@ def fold_details(
                 f"{' '.join(filter(None, key))} decided {len(decided.label)} samples, known are"
                 f" {len(known.kind)}"
             )
-        strata += [(fold, *key, *_values(row)) for row in division_rows(decided, divisions)]
+        strata += [(fold, *key, *_values(row)) for row in strata_rows(decided, divisions)]
         for without in (None, *left_out):
             rows = prevalence_rows(decided, known.kind, without)
             prevalence += [(fold, *key, *_values(row)) for row in rows]

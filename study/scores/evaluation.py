@@ -17,6 +17,7 @@ from study.scores.compositions import (
     applicable,
     find_composition,
 )
+from study.scores.decisions import Decisions
 from study.scores.metrics import Metrics, compute_metrics, predicted_f1
 from study.scores.settings import (
     LATENT_FORMS,
@@ -25,7 +26,6 @@ from study.scores.settings import (
     Supervision,
     SvmSolver,
 )
-from study.scores.strata import Decisions
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from study.report.strata import (
 )
 from study.scores.components import FoldErrors, SplitErrors
 from study.scores.evaluation import evaluate_compositions
+from study.scores.prevalence import PREVALENCES
 from study.scores.settings import ScoreSettings
-from study.scores.strata import PREVALENCES
 
 SETTINGS = ScoreSettings(lambda_steps=5, gamma_steps=4)
 KEYS = ["epoch_rule", "composition", "latent_form"]
