@@ -14,7 +14,7 @@ from study.ledger import fold_files
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.report.strata import FoldDecisions, FoldDetails, TestSamples, fold_details
 from study.scores.components import FoldErrors, SplitErrors
-from study.scores.evaluation import Evaluated, ScoreRow, evaluate_compositions
+from study.scores.evaluation import CompositionResult, ScoreRow, evaluate_compositions
 
 READ_FILES = (fold_files.COMPONENTS, fold_files.TRAINING_COMPONENTS, MODEL)
 """Files of a committed fold that its scores are made from."""
@@ -92,7 +92,7 @@ def score_fold(task: ScoreTask) -> FoldScores:
     unscaled = None if beta is None else beta * shape["length"] * shape["channels"]
     values = attrgetter(*(field.name for field in fields(ScoreRow)))
     rows: list[tuple[object, ...]] = []
-    fitted: dict[str, list[Evaluated]] = {}
+    fitted: dict[str, list[CompositionResult]] = {}
     for rule in fold_files.EPOCH_RULES:
         same = next((old for old in fitted if _equal(errors[old], errors[rule])), None)
         fitted[rule] = (
@@ -106,7 +106,7 @@ def score_fold(task: ScoreTask) -> FoldScores:
     return FoldScores(scores, _details(task, fitted) if task.detailed else None)
 
 
-def _details(task: ScoreTask, fitted: Mapping[str, Sequence[Evaluated]]) -> FoldDetails:
+def _details(task: ScoreTask, fitted: Mapping[str, Sequence[CompositionResult]]) -> FoldDetails:
     known = fold_files.read_test_samples(task.ledger, task.manifest)
     decisions: dict[str, FoldDecisions] = {
         rule: {

@@ -14,7 +14,7 @@ from study.scores.components import CompositionError, Float, Label
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold and what it reaches.
+    """A threshold and its F1.
 
     Attributes:
         tau: `score > tau` is abnormal; may be -inf (all are) or inf (none is).
