@@ -127,5 +127,5 @@ def test_decisions_of_other_samples_are_refused(errors: dict[str, FoldErrors]) -
     known = known_of(errors["last"])
     short = strata.TestSamples(known.kind[1:], known.symbol[1:], known.patient[1:])
     decisions = {"last": decide(errors["last"])}
-    with pytest.raises(ValueError, match="last reconstruction decided 80 samples, known are 79"):
+    with pytest.raises(ValueError, match="last reconstruction decided 80 samples, there are 79"):
         fold_details(decisions, short, 0)
