@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from study.data.samples import Samples
     from study.data.splits import Splits
     from study.ledger.study_folder import SplitFacts
+    from study.report.parallel import Executor
     from study.search.plan import Plan
     from study.search.sources import TrialSource
     from study.search.trial import TrialRecord
@@ -152,13 +153,15 @@ def run_study(
         unfinished: list[str] = []
         if request.missing():
             with connected(address, on_lost):
+                from study.cluster.executor import ClusterExecutor
+
                 plan, nodes = plan_on_cluster(
                     request.study, request.console.print, is_private=not address
                 )
                 request.show_plan(plan, nodes)
                 unfinished = _search(request, prepared, run, plan)
                 # The cluster that trained fits the compositions too.
-                _report(request, prepared.facts)
+                _report(request, prepared.facts, ClusterExecutor())
             request.results.remove("tune")
         else:
             _report(request, prepared.facts)
@@ -239,7 +242,9 @@ def _search(request: Request, prepared: Prepared, run: str, plan: "Plan") -> lis
         observer.stop()
 
 
-def _report(request: Request, facts: "dict[str, SplitFacts]") -> None:
+def _report(
+    request: Request, facts: "dict[str, SplitFacts]", executor: "Executor | None" = None
+) -> None:
     """Write tables, page and outcomes, and show what came of the study."""
     from study.report.build import build_report
     from study.report.page.build import write_page
@@ -248,7 +253,7 @@ def _report(request: Request, facts: "dict[str, SplitFacts]") -> None:
     from study.training.events import reading_command, write_outcomes
 
     study, console, results = request.study, request.console, request.results
-    report = build_report(study, facts, results)
+    report = build_report(study, facts, results, executor=executor)
     ended = request.ended()
     failed = [record for record in ended if record.state == "failed"]
     for record in failed:

@@ -17,7 +17,7 @@ from study.report import build, cache, fold_scores
 from study.report.build import build_report
 from study.report.cache import FOLDER
 from study.report.fold_scores import ScoreTask, score_fold
-from study.report.parallel import Means
+from study.report.parallel import Backend
 from study.search.trial import FoldAddress, trial_name
 from study.storage.folder import LocalFolder
 from tests.study.report.conftest import FOLDS, LAST_EPOCH, DrawnLedger
@@ -37,8 +37,8 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return done
 
 
-def report(drawn: DrawnLedger, means: Means = "serial") -> dict[str, bytes]:
-    assert build_report(drawn.study, drawn.facts, drawn.results, means) is not None
+def report(drawn: DrawnLedger, backend: Backend = "serial") -> dict[str, bytes]:
+    assert build_report(drawn.study, drawn.facts, drawn.results, backend) is not None
     return drawn.tables()
 
 
@@ -97,13 +97,15 @@ def test_tables_are_the_same_bytes_with_and_without_kept_scores(drawn: DrawnLedg
     assert report(drawn) == cold
 
 
-@pytest.mark.parametrize("means", ["threads", "processes"])
-def test_tables_do_not_depend_on_how_they_were_computed(drawn: DrawnLedger, means: Means) -> None:
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+def test_tables_do_not_depend_on_how_they_were_computed(
+    drawn: DrawnLedger, backend: Backend
+) -> None:
     for number in range(3):
         drawn.commit(number)
     expected = report(drawn, "serial")
     drawn.results.remove(FOLDER)
-    assert report(drawn, means) == expected
+    assert report(drawn, backend) == expected
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from study.report.protocols import HELD_METRICS, SCHEMA, protocol_differences
+from study.report.protocols import COMPARED_METRICS, SCHEMA, protocol_differences
 
 DECIDED = ("epoch_rule", "composition", "latent_form")
 
@@ -16,7 +16,7 @@ def row(trial: str, protocol: str = "paper", **kept: Any) -> dict[str, Any]:
     known: dict[str, Any] = {"system": "", "dataset": "mitbih", "model": "vae"}
     known |= {"protocol": protocol, "trial": trial}
     known |= {"epoch_rule": "last", "composition": "reconstruction", "latent_form": ""}
-    known |= {f"{metric}_mean": 0.5 for metric in HELD_METRICS}
+    known |= {f"{metric}_mean": 0.5 for metric in COMPARED_METRICS}
     settings = {"param.model.beta": 0.5, "param.split.protocol": protocol}
     return {**known, **settings, "param.split.beside": [], **kept}
 

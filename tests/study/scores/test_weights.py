@@ -134,9 +134,9 @@ def test_bounds_are_never_below_what_a_row_reaches(case):
     bounds = _Bounds.around(columns, label)
     if bounds is not None:
         reached = np.array(reached_by(rows, columns, label))
-        tiles = _Tiles.of(rows)
+        tiles = _Tiles.group(rows)
         assert (bounds.compute(rows) >= reached - 1e-12).all()
-        of_tile = bounds.compute(tiles.centres, tiles.radii)[tiles.of_row]
+        of_tile = bounds.compute(tiles.centres, tiles.radii)[tiles.tile_of_row]
         assert (of_tile >= reached - 1e-12).all()
 
 
@@ -149,8 +149,8 @@ def test_the_bound_of_a_row_is_close_where_scores_are_spread():
 
 @pytest.mark.parametrize("rows", [lambda_weights(7), simplex_weights(2), simplex_weights(9)])
 def test_every_row_is_within_the_radii_of_its_tile(rows):
-    tiles = _Tiles.of(rows)
-    away = np.abs(rows - tiles.centres[tiles.of_row])[:, 1:]
+    tiles = _Tiles.group(rows)
+    away = np.abs(rows - tiles.centres[tiles.tile_of_row])[:, 1:]
     assert (away <= tiles.radii + 1e-15).all()
     np.testing.assert_allclose(tiles.centres.sum(axis=1), 1.0, rtol=1e-15)
 

@@ -13,7 +13,7 @@ from study.ledger import fold_files
 from study.ledger.ledger import Ledger
 from study.report.page.answer import best_entry
 from study.report.page.build import PAGE, write_page
-from study.report.page.source import Entry, Source
+from study.report.page.inputs import Entry, PageInputs
 from study.search.trial import FoldAddress
 from study.storage.folder import LocalFolder, open_folder
 from tests.study.report.trained import FAILURE, Reported
@@ -88,7 +88,7 @@ def test_the_answer_is_of_the_studys_own_protocol_whatever_the_other_scores() ->
         Entry(record_of(trial), "best", "svm_gamma", "implicit", 0.87),
         Entry(record_of(of_patients), "other validation samples", "svm_gamma", "implicit", 0.97),
     ]
-    source = Source(study, [], {}, open_folder("nowhere"))
+    source = PageInputs(study, [], {}, open_folder("nowhere"))
     source.__dict__["entries"] = entries
     assert best_entry(source) is entries[1]
 
@@ -143,7 +143,7 @@ def test_kinds_are_counted_over_all_folds(searched: Reported) -> None:
         ["normal", "abnormal"]
     ].sum()
     expected = sizes.sum(axis=1).groupby("value").first()
-    shown = {row[0]: (row[1], row[2]) for row in rows_of(searched.text, "share called abnormal")}
+    shown = {row[0]: (row[1], row[2]) for row in rows_of(searched.text, "share predicted abnormal")}
     assert shown == {
         kind: ("normal" if kind == "N" else "abnormal", str(size))
         for kind, size in expected.items()

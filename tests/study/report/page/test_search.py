@@ -8,8 +8,8 @@ from study.config.search_space import Distribution
 from study.ledger.ledger import Ledger
 from study.report.page import charts
 from study.report.page.build import page_sections
+from study.report.page.inputs import PageInputs
 from study.report.page.search import importance, search_sections
-from study.report.page.source import Source
 from study.search.trial import State, TrialRecord
 from tests.study.report.trained import Reported
 from tests.study.trials import record_of, trial_of
@@ -35,8 +35,8 @@ def trials(made: Reported, count: int) -> list[TrialRecord]:
     return found
 
 
-def source(made: Reported, records: Sequence[TrialRecord]) -> Source:
-    return Source(made.study, records, made.report.tables, made.results)
+def source(made: Reported, records: Sequence[TrialRecord]) -> PageInputs:
+    return PageInputs(made.study, records, made.report.tables, made.results)
 
 
 def test_the_setting_that_matters_has_the_largest_share(searched: Reported) -> None:

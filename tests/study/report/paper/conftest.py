@@ -19,7 +19,7 @@ from study.ledger.fold_files import (
     to_parquet,
 )
 from study.ledger.ledger import FoldManifest, Ledger
-from study.report.paper.source import Tables
+from study.report.paper.inputs import Tables
 from study.report.summary import SUMMARY_KEYS, summary_table
 from study.scores.settings import LATENT_FORMS, METRIC_NAMES
 from study.search.trial import trial_name

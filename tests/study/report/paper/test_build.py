@@ -10,7 +10,7 @@ from PIL import Image
 from study.ledger.fold_files import RECONSTRUCTIONS
 from study.ledger.ledger import DamagedError
 from study.report.paper.build import write_paper_report
-from study.report.paper.source import Tables
+from study.report.paper.inputs import Tables
 from study.search.trial import FoldAddress
 from tests.study.report.paper.conftest import MadeStudy
 

@@ -1,40 +1,36 @@
-"""What a page is made from: a study's tables, its trials, and files of the trials it shows."""
+"""Inputs of the page: a study's tables, its trials, and files of the trials that it shows."""
 
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from models import MODELS
 from study.config.schema import MetricSettings, Study
 from study.config.trial_config import TrialConfig
-from study.ledger.ledger import FoldManifest, Ledger
+from study.ledger.ledger import Ledger
+from study.report.drawn_fold import read_drawn_fold
+from study.report.paper.basis import BEST
 from study.report.paper.names import system_label
 from study.report.paper.tables import best_composition
-from study.search.trial import FoldAddress, TrialRecord, best_trial
+from study.search.trial import TrialRecord, best_trial
 from study.storage.folder import Folder
 
-FOLD = 0
-"""The fold whose samples are drawn."""
-
-SHOWN = 4
+MOST_DRAWN = 4
 """Systems whose folds and samples are drawn; tables have all."""
-
-BEST = "best_validation"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A trial that the page tells of.
+    """A trial that the page answers with.
 
     Attributes:
         record: how it ended.
-        label: what the page calls it.
+        label: its name on the page.
         composition: the best on validation, of the weights of the best epoch; "" if
             none is defined in all folds.
         latent_form: its form of L; "" without L.
@@ -69,13 +65,22 @@ class Entry:
 
     @property
     def metric(self) -> MetricSettings:
-        """What it was trained and chosen for."""
+        """The metric that its best epochs are chosen by."""
         return self.config.metric
+
+    @property
+    def key(self) -> dict[str, str]:
+        """What selects its best composition in the study's tables."""
+        return {
+            "trial": self.name,
+            "composition": self.composition,
+            "latent_form": self.latent_form,
+        }
 
 
 @dataclass(frozen=True)
-class Source:
-    """What a page is made from.
+class PageInputs:
+    """A study's tables and trials, as the page needs them.
 
     Attributes:
         study: the study.
@@ -91,7 +96,7 @@ class Source:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """Where folds are."""
+        """The ledger, which holds the folds."""
         return Ledger(self.results.folder("ledger"))
 
     @cached_property
@@ -102,8 +107,8 @@ class Source:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """`scores.parquet` of the trials that the page tells of, at the best epoch."""
-        names = {record.name for record in self._shown_records}
+        """`scores.parquet` of the trials of `entries`, with the weights of the best epoch."""
+        names = {record.name for record in self._entry_records}
         frame: pd.DataFrame = self.tables["scores"].to_pandas()
         return frame[(frame["epoch_rule"] == BEST) & frame["trial"].isin(names)]
 
@@ -118,36 +123,27 @@ class Source:
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """The answer: every system under every protocol, or the best trial of a search."""
-        return [self._entry(record) for record in self._shown_records]
+        """Every system under every protocol, or the best trial of a search."""
+        return [self._entry(record) for record in self._entry_records]
 
     @cached_property
-    def shown(self) -> list[Entry]:
+    def drawn(self) -> list[Entry]:
         """Entries that are drawn: the best networks by validation, of the first protocol."""
         first = [entry for entry in self.entries if entry.protocol == self.protocols[0]]
         trained = [entry for entry in first if not entry.fitted_once] or first
-        return ranked(trained)[:SHOWN]
+        return ranked(trained)[:MOST_DRAWN]
 
-    def of_trial(self, trial: str) -> pd.DataFrame:
+    def trial_summary(self, trial: str) -> pd.DataFrame:
         """Return a trial's rows of `summary`, compositions in their order."""
         return self.summary[self.summary["trial"] == trial]
 
-    def manifest(self, entry: Entry, fold: int = FOLD) -> FoldManifest:
-        """Return the commit of an entry's fold."""
-        manifest = self.ledger.fold(FoldAddress(entry.name, fold))
-        assert manifest is not None
-        return manifest
-
-    def read(self, entry: Entry, name: str) -> pa.Table | None:
-        """Return a table of the drawn fold; None if it has none.
+    def read(self, entry: Entry, file: str) -> pa.Table | None:
+        """Return a table of an entry's drawn fold; None if it has none.
 
         Raises:
             DamagedError: the file is not what was committed.
         """
-        manifest = self.manifest(entry)
-        if name not in manifest.files:
-            return None
-        return pq.read_table(io.BytesIO(self.ledger.read(manifest, name)))
+        return read_drawn_fold(self.ledger, entry.name, file)
 
     @cached_property
     def is_search(self) -> bool:
@@ -155,7 +151,7 @@ class Source:
         return not any(record.trial.system for record in self.records)
 
     @cached_property
-    def _shown_records(self) -> list[TrialRecord]:
+    def _entry_records(self) -> list[TrialRecord]:
         if not self.is_search:
             return [record for record in self.records if record.state != "failed"]
         best = best_trial(self.records) or best_trial(self.records, ("pruned",))
@@ -164,17 +160,28 @@ class Source:
     def _entry(self, record: TrialRecord) -> Entry:
         rows = self.scores[self.scores["trial"] == record.name]
         composition, form = best_composition(rows) or ("", "")
-        chosen = (rows["composition"] == composition) & (rows["latent_form"] == form)
-        validation = float(rows[chosen]["validation_f1_weighted"].mean())
+        rows = select(rows, composition=composition, latent_form=form)
+        validation = float(rows["validation_f1_weighted"].mean())
         label = system_label(record.trial.system) if record.trial.system else record.name
         return Entry(record, label, composition, form, validation)
 
 
+def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Return the rows of `frame` in which every named column has its value."""
+    masks = [frame[name] == value for name, value in values.items()]
+    return frame[np.logical_and.reduce(masks)]
+
+
+def metric_label(metric: MetricSettings) -> str:
+    """Return a metric as axes name it."""
+    return f"{metric.score} of {metric.composition}"
+
+
 def ranked(entries: Iterable[Entry]) -> list[Entry]:
     """Return entries by their best composition on validation, the best first."""
-    return sorted(entries, key=lambda e: (-_or_least(e.validation), e.record.trial.number))
+    return sorted(entries, key=lambda e: (-_rank_value(e.validation), e.record.trial.number))
 
 
-def _or_least(value: float) -> float:
-    """Return what an undefined value is ranked by."""
+def _rank_value(value: float) -> float:
+    """Return what a value is ranked by: itself, or the least if it is undefined."""
     return -math.inf if math.isnan(value) else value
