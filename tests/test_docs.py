@@ -1,5 +1,6 @@
 """What the documentation tells people to run is run, as it stands there."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -34,26 +35,17 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-@pytest.mark.parametrize("page", ["new_dataset", "new_model", "new_composition"])
+@pytest.mark.parametrize("page", ["new_dataset", "new_model", "new_composition", "new_sampler"])
 def test_what_a_page_tells_to_write_works(page: str, tmp_path: Path) -> None:
-    for package in ("models", "study", "search_spaces"):
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=NOT_CODE)
-    blocks = re.findall(r"```(\w+)\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)
-    *written, (language, tried) = blocks
-    assert language == "python"
-    for language, code in written:
-        head, body = code.split("\n", 1)
-        target = tmp_path / head.removeprefix("# ")
-        if language == "diff":
-            target.write_text(applied(body, target.read_text()))
-        else:
-            assert not target.exists()
-            target.write_text(body)
-    done = subprocess.run(
-        [sys.executable, "-c", tried], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+    example = followed(page, tmp_path)
+    assert python(tmp_path, "-c", example).stdout
+
+
+@pytest.mark.parametrize("page", ["new_dataset", "new_composition", "new_sampler"])
+def test_everything_runs_with_what_a_page_adds(page: str, tmp_path: Path) -> None:
+    followed(page, tmp_path)
+    shutil.copy(ROOT / "tests" / "added.py", tmp_path)
+    python(tmp_path, "added.py", page)
 
 
 def test_the_notebook_runs_from_data_to_pictures(tmp_path: Path) -> None:
@@ -69,6 +61,44 @@ def test_the_notebook_runs_from_data_to_pictures(tmp_path: Path) -> None:
     # Lines, as in a log file; importing Ray on a terminal resets its colours.
     assert "\x1b" not in printed.replace("\x1b[0m", "")
     assert (tmp_path / "results/quickstart/report/index.html").is_file()
+
+
+def followed(page: str, folder: Path) -> str:
+    """Do in a copy of the code what a page says; return the example that the page ends with."""
+    for package in ("models", "study", "search_spaces"):
+        shutil.copytree(ROOT / package, folder / package, ignore=NOT_CODE)
+    blocks = re.findall(r"```(\w+)\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)
+    *steps, (language, example) = blocks
+    assert language == "python"
+    for language, code in steps:
+        if language == "bash":
+            command = code.replace("python", sys.executable)
+            environment = {**os.environ, "PYTHONPATH": str(folder)}
+            subprocess.run(command, shell=True, cwd=folder, env=environment, check=True)
+            continue
+        head, body = code.split("\n", 1)
+        target = folder / head.removeprefix("# ")
+        if language == "diff":
+            target.write_text(applied(body, target.read_text()))
+        else:
+            assert not target.exists()
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(body)
+    return example
+
+
+def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a copy of the code, which it imports."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def applied(diff: str, text: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from study.data import data_folder, dataset, load, prepared_folder
-from study.data.settings import SyntheticSettings
+from study.data.synthetic import SyntheticSettings
 from study.errors import RequestError
 
 
