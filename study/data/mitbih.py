@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from study.data.assembly import build_samples
 from study.data.beats import BEAT_LENGTH, BEAT_RATE_HZ, Beats, IntArray, cut_beats, peak_positions
-from study.data.digests import file_sha256, source_digests
+from study.data.digests import source_digests, source_sha256
 from study.data.entry import BaseDatasetSettings, DatasetEntry
 from study.data.resampling import FloatArray, fit_length, resample_rate
 from study.data.samples import Samples
@@ -136,10 +136,10 @@ def sources(
     digests = source_digests(paths, memo_folder)
     for path, digest in zip(paths, digests, strict=True):
         # A remembered digest is no evidence against a file: look again.
-        if digest != published[path.name] and file_sha256(path) != published[path.name]:
+        if digest != published[path.name] and source_sha256(path) != published[path.name]:
             raise RequestError(
                 f"{path}: expected the published sha256 {published[path.name][:12]}..., found "
-                f"{file_sha256(path)[:12]}... ({path.stat().st_size} bytes): run "
+                f"{source_sha256(path)[:12]}... ({path.stat().st_size} bytes): run "
                 f"`python -m study.data fetch mitbih --data {data_folder}` to replace it"
             )
     return list(published.items())
