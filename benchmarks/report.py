@@ -29,9 +29,10 @@ from study.data.samples import Samples
 from study.data.splits import Fold
 from study.ledger import fold_files
 from study.ledger.fold_files import Errors, Evaluation
-from study.ledger.ledger import FoldManifest, Ledger, TrialRecord, canonical_hash, trial_name
+from study.ledger.ledger import FoldManifest, Ledger, TrialRecord, trial_name
 from study.report.cache import FOLDER
 from study.storage.folder import LocalFolder
+from study.storage.hashes import canonical_hash
 
 EPOCHS = 40
 SHARE_ENDING_AT_BEST = 0.1

@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.measurement import Measurement, interleaved
 from study.scores.components import Float, FoldErrors, Label, Limits, SplitErrors
-from study.scores.compositions import COMPOSITIONS, FittedComposition
+from study.scores.compositions import COMPOSITIONS, CompositionName, FittedComposition
 from study.scores.evaluation import evaluate_fold
-from study.scores.settings import CompositionName, LatentForm, ScoreSettings
+from study.scores.settings import LatentForm, ScoreSettings
 from study.scores.thresholds import best_threshold
 from study.scores.weights import best_weights, lambda_weights, simplex_weights, weighted_sum
 

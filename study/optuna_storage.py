@@ -63,26 +63,27 @@ def write_storage(study: "Study", records: Any, path: Path) -> None:
 
     from study.search.proposals import frozen_trial
     from study.search.sources import trial_source
+    from study.storage.durable import replacing
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    draft = path.with_name(f".{path.name}.tmp")
-    draft.unlink(missing_ok=True)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{draft}")
-    try:
-        written = optuna.create_study(study_name=study.name, storage=storage, direction="maximize")
-        metric = study.search.metric
-        written.set_user_attr("metric", f"{metric.score} of {metric.composition}")
-        space = trial_source(study).space
-        for record in records:
-            trial = frozen_trial(record, space)
-            trial.set_user_attr("trial", record.name)
-            if record.reason:
-                trial.set_user_attr("reason", record.reason)
-            written.add_trial(trial)
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
-    draft.replace(path)
+    with replacing([path]) as (draft,):
+        storage = optuna.storages.RDBStorage(f"sqlite:///{draft}")
+        try:
+            written = optuna.create_study(
+                study_name=study.name, storage=storage, direction="maximize"
+            )
+            metric = study.search.metric
+            written.set_user_attr("metric", f"{metric.score} of {metric.composition}")
+            space = trial_source(study).space
+            for record in records:
+                trial = frozen_trial(record, space)
+                trial.set_user_attr("trial", record.name)
+                if record.reason:
+                    trial.set_user_attr("reason", record.reason)
+                written.add_trial(trial)
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-@pytest.mark.parametrize("page", ["new_dataset", "new_model", "new_composition"])
+@pytest.mark.parametrize("page", ["new_dataset", "new_model", "new_composition", "new_sampler"])
 def test_what_a_page_tells_to_write_works(page: str, tmp_path: Path) -> None:
     example = followed(page, tmp_path)
     assert python(tmp_path, "-c", example).stdout
@@ -45,6 +45,13 @@ def test_a_model_that_is_added_has_everything_that_models_have(tmp_path: Path) -
     followed("new_model", tmp_path)
     shutil.copytree(DOCS.parent / "tests", tmp_path / "tests", ignore=NOT_CODE)
     python(tmp_path, "-m", "tests.added_model")
+
+
+@pytest.mark.parametrize("page", ["new_dataset", "new_composition", "new_sampler"])
+def test_everything_runs_with_what_a_page_adds(page: str, tmp_path: Path) -> None:
+    followed(page, tmp_path)
+    shutil.copy(ROOT / "tests" / "added.py", tmp_path)
+    python(tmp_path, "added.py", page)
 
 
 def test_the_notebook_runs_from_data_to_pictures(tmp_path: Path) -> None:
@@ -65,7 +72,7 @@ def test_the_notebook_runs_from_data_to_pictures(tmp_path: Path) -> None:
 def followed(page: str, folder: Path) -> str:
     """Do in a copy of the code what a page says; return the example that the page ends with."""
     for package in ("models", "study", "search_spaces"):
-        shutil.copytree(DOCS.parent / package, folder / package, ignore=NOT_CODE)
+        shutil.copytree(ROOT / package, folder / package, ignore=NOT_CODE)
     blocks = re.findall(r"```(\w+)\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)
     *steps, (language, example) = blocks
     assert language == "python"

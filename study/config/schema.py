@@ -13,7 +13,8 @@ from models.settings import ModelSettings, TrainingSettings
 from study.config.samplers import SamplerName
 from study.config.search_space import Distribution, SpaceKey
 from study.data.settings import DatasetSettings, SplitSettings
-from study.scores.settings import CompositionName, LatentForm, MetricName, ScoreSettings
+from study.scores.compositions import CompositionName
+from study.scores.settings import LatentForm, MetricName, ScoreSettings
 from study.settings import Settings
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

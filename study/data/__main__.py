@@ -38,7 +38,7 @@ def fetch(
 ) -> None:
     """Download a dataset, verified; continues where it stopped, fetches nothing twice."""
     with _progress() as progress:
-        lines = dataset(name).function("fetch")(data_folder(data), url, progress)
+        lines = dataset(name).fetch(data_folder(data), url, progress)
     _write(lines)
 
 
@@ -46,7 +46,7 @@ def fetch(
 def check(name: DatasetName, data: DataOption = None, set_: SetOption = None) -> None:
     """Verify a dataset's files on disk."""
     settings = _settings(name, set_ or [])
-    _write(dataset(name).function("check")(settings, data_folder(data)))
+    _write(dataset(name).check(settings, data_folder(data)))
 
 
 @app.command()

@@ -4,10 +4,7 @@ An entry is a folder of plain `.npy` files and a `manifest.json` with their sha2
 is written under a temporary name, synchronised, and renamed into place as a whole.
 """
 
-import hashlib
 import json
-import mmap
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -19,7 +16,8 @@ import numpy as np
 
 from study.data.assembly import ARRAYS
 from study.data.samples import Samples
-from study.storage.folder import sync_folder
+from study.storage.durable import sync
+from study.storage.hashes import canonical_hash, code_sha256, file_sha256
 
 _LIBRARIES = ("numpy", "scipy", "tsdownsample", "wfdb")
 _MANIFEST = "manifest.json"
@@ -36,7 +34,7 @@ def entry_key(
         seed: the study's seed where samples are generated from it, else None.
     """
     shaping = {name: value for name, value in settings.items() if name != "limit"}
-    return _json_sha256([preparation(), shaping, list(sources), seed])
+    return canonical_hash([preparation(), shaping, list(sources), seed])
 
 
 def preparation() -> dict[str, str]:
@@ -44,10 +42,8 @@ def preparation() -> dict[str, str]:
 
     A change of either finds no older entry; nobody has to remember to say so.
     """
-    code = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        code.update(path.read_bytes())
-    return {"code": code.hexdigest()} | {name: version(name) for name in _LIBRARIES}
+    code = sorted(Path(__file__).parent.glob("*.py"))
+    return {"code": code_sha256(code)} | {name: version(name) for name in _LIBRARIES}
 
 
 def read_entry(folder: Path, key: str) -> Samples | None:
@@ -59,9 +55,9 @@ def read_entry(folder: Path, key: str) -> Samples | None:
     try:
         manifest = json.loads((entry / _MANIFEST).read_text(encoding="utf-8"))
         body = manifest["body"]
-        if manifest["sha256"] != _json_sha256(body) or body["key"] != key:
+        if manifest["sha256"] != canonical_hash(body) or body["key"] != key:
             return None
-        if any(_mapped_sha256(entry / f"{name}.npy") != body["arrays"][name] for name in ARRAYS):
+        if any(file_sha256(entry / f"{name}.npy") != body["arrays"][name] for name in ARRAYS):
             return None
         arrays = {name: _read_array(entry / f"{name}.npy", name) for name in ARRAYS}
     except (OSError, ValueError, KeyError, TypeError):
@@ -85,7 +81,7 @@ def write_entry(folder: Path, key: str, samples: Samples) -> bool:
         temporary = Path(tempfile.mkdtemp(dir=folder, prefix=f".{key[:8]}-"))
         _write_files(temporary, key, samples)
         _put_in_place(temporary, folder / key)
-        sync_folder(folder)
+        sync(folder)
     except OSError:
         return False
     finally:
@@ -101,9 +97,8 @@ def _write_files(entry: Path, key: str, samples: Samples) -> None:
         path = entry / f"{name}.npy"
         with path.open("wb") as file:
             np.save(file, getattr(samples, name), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        digests[name] = _mapped_sha256(path)
+        sync(path)
+        digests[name] = file_sha256(path)
     body = {
         "key": key,
         "arrays": digests,
@@ -111,10 +106,9 @@ def _write_files(entry: Path, key: str, samples: Samples) -> None:
         "content_hash": samples.content_hash,
     }
     with (entry / _MANIFEST).open("w", encoding="utf-8") as file:
-        json.dump({"body": body, "sha256": _json_sha256(body)}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(entry)
+        json.dump({"body": body, "sha256": canonical_hash(body)}, file, indent=1)
+    sync(entry / _MANIFEST)
+    sync(entry)
 
 
 def _put_in_place(temporary: Path, entry: Path) -> None:
@@ -133,13 +127,3 @@ def _put_in_place(temporary: Path, entry: Path) -> None:
 def _read_array(path: Path, name: str) -> np.ndarray[Any, Any]:
     array = np.load(path, mmap_mode="r" if name == "values" else None, allow_pickle=False)
     return np.asarray(array)
-
-
-def _mapped_sha256(path: Path) -> str:
-    """Return the sha256 of a file through the same page cache that serves its values."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        return hashlib.sha256(view).hexdigest()
-
-
-def _json_sha256(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,28 +1,26 @@
 """sha256 of source files, remembered while a file's size and times are unchanged."""
 
-import hashlib
 import json
-import os
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from study.errors import RequestError
+from study.storage.durable import replacing
+from study.storage.hashes import canonical_hash, file_sha256, sha256
 
 _SETTLED_SECONDS = 2.0
 
 
-def file_sha256(path: Path) -> str:
-    """Return the sha256 (hex) of a file.
+def source_sha256(path: Path) -> str:
+    """Return the sha256 (hex) of a source file.
 
     Raises:
         RequestError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise RequestError(
             f"{path}: expected a readable file, found {error.strerror or error}: "
@@ -54,7 +52,9 @@ def source_digests(
     ]
     stale = [number for number, digest in enumerate(digests) if not digest]
     with ThreadPoolExecutor(max_workers=4) as pool:
-        for n, digest in zip(stale, pool.map(file_sha256, [paths[n] for n in stale]), strict=True):
+        for n, digest in zip(
+            stale, pool.map(source_sha256, [paths[n] for n in stale]), strict=True
+        ):
             digests[n] = digest
     if stale and memo is not None:
         _write_memo(memo, paths, states, digests, settled_seconds)
@@ -76,7 +76,7 @@ def _memo_path(paths: Sequence[Path], folder: Path | None) -> Path | None:
     if folder is None or not paths:
         return None
     names = "\n".join(str(path.resolve()) for path in paths)
-    return folder / "digests" / f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.json"
+    return folder / "digests" / f"{sha256(names.encode())[:32]}.json"
 
 
 def _memo_key(path: Path, state: list[int]) -> str:
@@ -90,7 +90,7 @@ def _read_memo(memo: Path | None) -> dict[str, str]:
     try:
         stored = json.loads(memo.read_text(encoding="utf-8"))
         files: dict[str, str] = stored["files"]
-        return files if stored["sha256"] == _text_sha256(files) else {}
+        return files if stored["sha256"] == canonical_hash(files) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -109,17 +109,11 @@ def _write_memo(
         for path, state, digest in zip(paths, states, digests, strict=True)
         if max(state[1], state[2]) < settled
     }
-    text = json.dumps({"files": files, "sha256": _text_sha256(files)})
+    text = json.dumps({"files": files, "sha256": canonical_hash(files)})
     try:
         memo.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=memo.parent, prefix=".memo-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(memo)
+        with replacing([memo]) as (draft,):
+            draft.write_text(text, encoding="utf-8")
     except OSError:
         # Without a memo the files are hashed again; nothing else is lost.
         return
-
-
-def _text_sha256(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from study.data.digests import file_sha256
+from study.data.digests import source_sha256
 from study.errors import RequestError, StudyFailedError
+from study.storage.durable import replace_all
 
 Progress = Callable[[str, int, int], None]
 """Called with a file's name, how many files are done and how many there are."""
@@ -93,7 +94,7 @@ def fetch_files(wanted: Sequence[Wanted], progress: Progress) -> int:
 
 
 def _is_right(path: Path, sha256: str | None) -> bool:
-    return sha256 is not None and path.is_file() and file_sha256(path) == sha256
+    return sha256 is not None and path.is_file() and source_sha256(path) == sha256
 
 
 def _fetch_file(item: Wanted) -> None:
@@ -102,14 +103,14 @@ def _fetch_file(item: Wanted) -> None:
     if not _is_right(part, item.sha256):
         _download(item, part)
     if item.sha256 is not None and not _is_right(part, item.sha256):
-        found = file_sha256(part)
+        found = source_sha256(part)
         size = part.stat().st_size
         part.unlink()
         raise RequestError(
             f"{item.path}: expected the published sha256 {item.sha256[:12]}... from {item.url}, "
             f"found {found[:12]}... ({size} bytes): run the same command again or check the URL"
         )
-    part.replace(item.path)
+    replace_all({part: item.path})
 
 
 def _download(item: Wanted, part: Path) -> None:
@@ -180,7 +181,9 @@ def extract_members(archive: Path, folder: Path, members: Sequence[Member]) -> l
         ):
             unpacked = [_unpack(opened, member, Path(temporary)) for member in members]
             # All or none: a half right archive leaves the folder as it was.
-            return [path.replace(folder / path.name) for path in unpacked]
+            targets = {path: folder / path.name for path in unpacked}
+            replace_all(targets)
+            return list(targets.values())
     except (*_DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.errno not in _DAMAGE_NUMBERS:
             raise

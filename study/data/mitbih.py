@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from study.data.assembly import build_samples
-from study.data.beats import BEAT_RATE_HZ, Beats, IntArray, cut_beats, peak_positions
-from study.data.digests import file_sha256, source_digests
+from study.data.beats import BEAT_LENGTH, BEAT_RATE_HZ, Beats, IntArray, cut_beats, peak_positions
+from study.data.digests import source_digests, source_sha256
+from study.data.entry import BaseDatasetSettings, DatasetEntry
 from study.data.resampling import FloatArray, fit_length, resample_rate
 from study.data.samples import Samples
-from study.data.settings import MitbihSettings
 from study.errors import RequestError
 
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ DS2 = (
 )
 # fmt: on
 """Test records of de Chazal et al.; DS1 is all others but the paced ones."""
+
+
+class MitbihSettings(BaseDatasetSettings):
+    """Beats of the MIT-BIH Arrhythmia Database after Kachuee et al. (2018)."""
+
+    name: Literal["mitbih"] = "mitbih"
 
 
 @dataclass(frozen=True)
@@ -130,10 +136,10 @@ def sources(
     digests = source_digests(paths, memo_folder)
     for path, digest in zip(paths, digests, strict=True):
         # A remembered digest is no evidence against a file: look again.
-        if digest != published[path.name] and file_sha256(path) != published[path.name]:
+        if digest != published[path.name] and source_sha256(path) != published[path.name]:
             raise RequestError(
                 f"{path}: expected the published sha256 {published[path.name][:12]}..., found "
-                f"{file_sha256(path)[:12]}... ({path.stat().st_size} bytes): run "
+                f"{source_sha256(path)[:12]}... ({path.stat().st_size} bytes): run "
                 f"`python -m study.data fetch mitbih --data {data_folder}` to replace it"
             )
     return list(published.items())
@@ -263,3 +269,17 @@ def damaged(path: Path, found: str) -> RequestError:
     return RequestError(
         f"{path}: expected a whole WFDB record (.hea, .dat, .atr), found {found}: replace its files"
     )
+
+
+ENTRY = DatasetEntry(
+    settings=MitbihSettings,
+    description="109,446 heartbeats of 47 people, AAMI classes",
+    sources=sources,
+    prepare=prepare,
+    check=check,
+    fetch=fetch,
+    left_out=("Q",),  # paced and unclassifiable beats
+    record_rate_hz=RATE_HZ,
+    row_width=BEAT_LENGTH,
+    fit_rows=fit_length,
+)

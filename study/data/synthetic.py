@@ -15,16 +15,17 @@ A sixth event between S and T, zero in health, makes the elevated ST segment.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from study.data.assembly import build_samples
-from study.data.beats import BEAT_RATE_HZ, Beats, IntArray, cut_beats, peak_positions
+from study.data.beats import BEAT_LENGTH, BEAT_RATE_HZ, Beats, IntArray, cut_beats, peak_positions
+from study.data.entry import BaseDatasetSettings, DatasetEntry
 from study.data.resampling import FloatArray, fit_length, resample_rate
 from study.data.samples import Samples
-from study.data.settings import SyntheticSettings
 from study.randomness import stream_seed
 
 if TYPE_CHECKING:
@@ -46,6 +47,27 @@ ABNORMAL_KINDS = {
     "st_elevation": "s",
 }
 """Abnormal kind -> annotation symbol."""
+
+
+class SyntheticSettings(BaseDatasetSettings):
+    """Heartbeats generated after McSharry et al. (2003)."""
+
+    name: Literal["synthetic"] = "synthetic"
+    patients: int = Field(
+        default=8,
+        ge=1,
+        le=10_000,
+        description="number of patients, each with a morphology of its own; 1 to 10000",
+    )
+    beats_per_patient: int = Field(
+        default=120, ge=1, le=100_000, description="beats of each patient; 1 to 100000"
+    )
+    abnormal_fraction: float = Field(
+        default=0.2,
+        ge=0.0,
+        le=1.0,
+        description="share of each patient's beats that is abnormal; 0 to 1",
+    )
 
 
 @dataclass(frozen=True)
@@ -272,3 +294,17 @@ def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]
     """Return that there is nothing to fetch."""
     del data_folder, url, progress
     return ["synthetic: nothing to fetch, its samples are generated from the seed"]
+
+
+ENTRY = DatasetEntry(
+    settings=SyntheticSettings,
+    description="generated heartbeats, four abnormal kinds, no download",
+    sources=sources,
+    prepare=prepare,
+    check=check,
+    fetch=fetch,
+    seeded=True,
+    record_rate_hz=MODEL_RATE_HZ,
+    row_width=BEAT_LENGTH,
+    fit_rows=fit_length,
+)

@@ -6,20 +6,52 @@ Source: Dau et al., The UCR time series archive (2019).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BeforeValidator, Field
 
 from study.data.assembly import build_samples
 from study.data.digests import source_digests
+from study.data.entry import DatasetEntry, ScaledDatasetSettings
 from study.data.resampling import FloatArray, interpolate_rows, scale_rows
 from study.data.samples import Samples
-from study.data.settings import UcrSettings
 from study.errors import RequestError
 
 if TYPE_CHECKING:
     from study.data.fetch import Progress
+
+
+def _as_tuple(value: object) -> object:
+    """Take one value for a list of one."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _as_texts(value: object) -> object:
+    """Write numbers as text, for YAML reads the label 1 as an integer."""
+    values = _as_tuple(value)
+    assert isinstance(values, list | tuple)
+    return tuple(
+        str(item) if isinstance(item, int | float) and not isinstance(item, bool) else item
+        for item in values
+    )
+
+
+class UcrSettings(ScaledDatasetSettings):
+    """Files in the form of the UCR archive: a row per sample, its label first."""
+
+    name: Literal["ucr"] = "ucr"
+    path: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
+        min_length=1,
+        description="one file or several, which are joined in this order; relative paths are "
+        "looked for in the data folder, then in the current folder",
+    )
+    normal_labels: Annotated[tuple[str, ...], BeforeValidator(_as_texts)] = Field(
+        min_length=1,
+        description="labels of normal samples; those that are numbers are compared as numbers, "
+        "so that 1, '1' and 1.0 are one label",
+    )
 
 
 @dataclass(frozen=True)
@@ -244,3 +276,13 @@ def _numbers(fields: Sequence[str], path: Path, line: int) -> list[float]:
             f"{found[:40]!r}: replace the file or fill in missing values"
         )
     return values
+
+
+ENTRY = DatasetEntry(
+    settings=UcrSettings,
+    description="files of your own in the UCR archive's form, by path",
+    sources=sources,
+    prepare=prepare,
+    check=check,
+    fetch=fetch,
+)

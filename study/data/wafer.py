@@ -5,14 +5,14 @@ in time-series data (2001); UCR archive, data set Wafer.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from study.data import ucr
 from study.data.digests import source_digests
+from study.data.entry import DatasetEntry, ScaledDatasetSettings
 from study.data.samples import Samples
-from study.data.settings import UcrSettings, WaferSettings
 from study.errors import RequestError
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ COUNTS = {"Wafer_TRAIN": ((903, 97),), "Wafer_TEST": ((5499, 665), (5498, 665))}
 
 _LARGEST_ARCHIVE = 256 * 2**20
 _LARGEST_FILE = 64 * 2**20
+
+
+class WaferSettings(ScaledDatasetSettings):
+    """CMU Wafer (Olszewski 2001), both files; label 1 is normal, -1 abnormal."""
+
+    name: Literal["wafer"] = "wafer"
 
 
 def locate(data_folder: Path) -> list[Path]:
@@ -112,7 +118,7 @@ def prepare(settings: WaferSettings, data_folder: Path, seed: int) -> Samples:
         values=np.concatenate([table.values for table in tables]),
         symbol=np.concatenate([table.symbol for table in tables]),
     )
-    as_ucr = UcrSettings(
+    as_ucr = ucr.UcrSettings(
         length=settings.length,
         path=tuple(map(str, paths)),
         normal_labels=("1",),
@@ -173,3 +179,14 @@ def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]
     written = extract_members(archive, folder, members)
     archive.unlink()
     return [f"{path}: fetched and verified" for path in written]
+
+
+ENTRY = DatasetEntry(
+    settings=WaferSettings,
+    description="7,164 process signals of silicon wafers",
+    sources=sources,
+    prepare=prepare,
+    check=check,
+    fetch=fetch,
+    row_width=WIDTH,
+)

@@ -21,8 +21,13 @@ from study.errors import RequestError
 from study.ledger import fold_files
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.scores.components import CompositionError, Float, FoldErrors, Limits, SplitErrors
-from study.scores.compositions import FittedComposition, applicable, find_composition
-from study.scores.settings import CompositionName, LatentForm
+from study.scores.compositions import (
+    CompositionName,
+    FittedComposition,
+    applicable,
+    find_composition,
+)
+from study.scores.settings import LatentForm
 from study.search.trial import FoldAddress, fold_name, order_of
 from study.storage.folder import reach_folder
 from study.training.setup import build_model, scale_values, shared_tensor

@@ -4,7 +4,6 @@ A file is a sha256 of what follows, the length of a JSON tree, the tree, and the
 that it names, in the form of safetensors. Reading one runs no code of the file's.
 """
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import safetensors.torch
 from torch import Tensor
 
 from study.storage.folder import Folder
+from study.storage.hashes import sha256
 
 KEPT = 2
 NAME = re.compile(r"checkpoint-(\d{6,})\.state")
@@ -51,7 +51,7 @@ def save_checkpoint(folder: Folder, progress: FoldProgress) -> None:
     tree = json.dumps(_to_plain(vars(progress), tensors)).encode()
     length = len(tree).to_bytes(LENGTH_BYTES, "big")
     content = length + tree + safetensors.torch.save(tensors)
-    digest = hashlib.sha256(content).digest()
+    digest = bytes.fromhex(sha256(content))
     folder.write(f"checkpoint-{progress.epoch:06d}.state", digest + content)
     for name in _checkpoints(folder)[:-KEPT]:
         folder.remove(name)
@@ -73,7 +73,7 @@ def damaged_checkpoints(folder: Folder) -> list[str]:
 
 def _parse(raw: bytes) -> FoldProgress | None:
     digest, content = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
-    if hashlib.sha256(content).digest() != digest:
+    if bytes.fromhex(sha256(content)) != digest:
         return None
     end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "big")
     try:

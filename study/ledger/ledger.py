@@ -6,7 +6,6 @@ committed, and is never changed afterwards. `<trial>/trial.json`, sealed alike, 
 how the trial ended; it is written when all its folds are committed.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from study.config.trial_config import TrialConfig
 from study.errors import StudyFailedError
 from study.search.trial import FOLD_NAME, FoldAddress, State, Trial, TrialRecord, order_of
 from study.storage.folder import Folder
+from study.storage.hashes import canonical_hash, sha256
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -206,16 +206,6 @@ def promote(stage: Ledger, ledger: Ledger, manifest: FoldManifest) -> FoldManife
     """Commit to `ledger` what `stage` holds of a fold, under `manifest`'s state and reason."""
     files = {name: stage.read(manifest, name) for name in manifest.files}
     return ledger.commit_fold(manifest, files)
-
-
-def canonical_hash(content: Any) -> str:
-    """Return the sha256 (hex) of plain values, whatever their order of keys."""
-    return sha256(json.dumps(content, sort_keys=True).encode())
-
-
-def sha256(content: bytes) -> str:
-    """Return the sha256 (hex) of `content`."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def _sealed(content: dict[str, Any]) -> bytes:

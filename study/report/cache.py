@@ -7,7 +7,6 @@ does not have the keys of the study's folds: they are fitted anew and the file i
 The folder can be deleted at any time.
 """
 
-import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -19,10 +18,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from study.config.trial_config import TrialConfig
-from study.ledger.ledger import FoldManifest, canonical_hash
+from study.ledger.ledger import FoldManifest
 from study.report.fold_scores import SCHEMA, FoldScores
 from study.report.strata import PREVALENCE_SCHEMA, STRATA_SCHEMA, FoldDetails
 from study.storage.folder import Folder
+from study.storage.hashes import canonical_hash, code_sha256, sha256
 
 FOLDER = "score_cache"
 LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "scipy")
@@ -145,14 +145,11 @@ def scoring() -> dict[str, str]:
 
     No older scores are used after a change of any; nobody has to remember to clear them.
     """
-    code = hashlib.sha256()
-    for pattern in _CODE:
-        for path in sorted(_STUDY.glob(pattern)):
-            code.update(path.read_bytes())
+    code = (path for pattern in _CODE for path in sorted(_STUDY.glob(pattern)))
     versions = {name: version(name) for name in LIBRARIES}
     platforms = {"python": platform.python_version(), "machine": platform.machine()}
-    return {"code": code.hexdigest()} | versions | platforms
+    return {"code": code_sha256(code)} | versions | platforms
 
 
 def _seal(body: bytes) -> bytes:
-    return hashlib.sha256(body).hexdigest().encode()
+    return sha256(body).encode()

@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from study.config.dotted_keys import flatten
 from study.data.leakage import Leakage
-from study.ledger.ledger import FoldManifest, canonical_hash
+from study.ledger.ledger import FoldManifest
 from study.ledger.study_folder import SplitFacts
 from study.report.fold_scores import SCHEMA
 from study.scores.evaluation import ScoreRow
 from study.search.trial import TrialRecord
+from study.storage.hashes import canonical_hash
 
 HASHED_PARTS = ("dataset", "split", "model", "training", "scores", "seed")
 PARAMETER_PARTS = ("dataset", "split", "model", "training", "scores")

@@ -2,7 +2,7 @@
 
 A composition is fitted on validation (or, without supervision, on training
 normals), which returns a fitted object; only fitted objects can score. To add one,
-write its entry into `COMPOSITIONS` and its name into `settings.CompositionName`.
+write its entry into `COMPOSITIONS`.
 """
 
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -23,13 +23,7 @@ from study.scores.components import (
     Label,
     SplitErrors,
 )
-from study.scores.settings import (
-    COMPOSITION_NAMES,
-    CompositionName,
-    LatentForm,
-    ScoreSettings,
-    Supervision,
-)
+from study.scores.settings import LatentForm, ScoreSettings, Supervision
 from study.scores.support_vectors import Kernel, SupportVectors, fit_support_vectors
 from study.scores.thresholds import best_threshold
 from study.scores.weights import best_weights, lambda_weights, simplex_weights, weighted_sum
@@ -232,7 +226,7 @@ class Machine(Composition):
         return FittedMachine(columns, self.supervision, nan, nan, 0.0, machine)
 
 
-COMPOSITIONS: Mapping[CompositionName, Composition] = MappingProxyType(
+COMPOSITIONS: Mapping[str, Composition] = MappingProxyType(
     {
         "reconstruction": Single((R,), lambda_=0.0, gamma=0.0),
         "discrimination": Single((D,), lambda_=1.0, gamma=0.0),
@@ -250,6 +244,12 @@ COMPOSITIONS: Mapping[CompositionName, Composition] = MappingProxyType(
     }
 )
 
+# Type checkers know that a name is a text; pydantic, which ones a study file may use.
+if TYPE_CHECKING:
+    CompositionName = str
+else:
+    CompositionName = Literal[tuple(COMPOSITIONS)]
+
 
 def find_composition(name: str) -> Composition:
     """Return the table's entry of `name`.
@@ -257,13 +257,12 @@ def find_composition(name: str) -> Composition:
     Raises:
         RequestError: there is no such composition.
     """
-    for entry_name, entry in COMPOSITIONS.items():
-        if entry_name == name:
-            return entry
-    near = get_close_matches(name, COMPOSITION_NAMES, n=1)
+    if name in COMPOSITIONS:
+        return COMPOSITIONS[name]
+    near = get_close_matches(name, COMPOSITIONS, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise RequestError(
-        f"unknown composition {name!r}; {hint}valid names: {', '.join(COMPOSITION_NAMES)}"
+        f"unknown composition {name!r}; {hint}valid names: {', '.join(COMPOSITIONS)}"
     )
 
 

@@ -10,21 +10,6 @@ from pydantic import Field
 
 from study.settings import Settings
 
-CompositionName = Literal[
-    "reconstruction",
-    "discrimination",
-    "latent",
-    "lambda_grid",
-    "gamma_grid",
-    "svm_lambda",
-    "svm_gamma",
-    "svm_linear",
-    "reconstruction_quantile",
-    "discrimination_quantile",
-    "latent_quantile",
-    "outlier_score",
-    "outlier_score_quantile",
-]
 LatentForm = Literal["implicit", "chi_mode", "empirical_mode"]
 Supervision = Literal["none", "threshold", "svm"]
 SvmSolver = Literal["exact", "nystroem"]
@@ -40,7 +25,6 @@ MetricName = Literal[
     "auprc",
 ]
 
-COMPOSITION_NAMES: tuple[CompositionName, ...] = get_args(CompositionName)
 LATENT_FORMS: tuple[LatentForm, ...] = get_args(LatentForm)
 METRIC_NAMES: tuple[MetricName, ...] = get_args(MetricName)
 """Metrics that a study can maximise; all are better when larger."""

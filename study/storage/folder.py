@@ -1,19 +1,18 @@
 """A folder of files, on a disk or in an object store, with durable writes.
 
-On a disk a file is written beside its name, synced, renamed over it, and the folder
-is synced: a reader sees the old file or the new one. Object stores have a module of their own.
+A reader sees the old file or the new one: on a disk by way of `study.storage.durable`;
+object stores have a module of their own.
 """
 
-import contextlib
 import os
 import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
 from study.errors import RequestError
+from study.storage.durable import draft_path, is_draft, replacing, sync
 from study.storage.object_store import open_store
 
 
@@ -85,28 +84,17 @@ class LocalFolder:
 
     def write_all(self, files: Mapping[str, bytes]) -> None:
         """See `Folder.write_all`: all is on the disk before the first is renamed."""
-        targets = [self._root / path for path in files]
-        drafts = [_draft_of(target) for target in targets]
-        try:
+        with replacing([self._root / path for path in files]) as drafts:
             for draft, content in zip(drafts, files.values(), strict=True):
                 _make_folders(draft.parent)
-                _write_new(draft, content)
-            for draft, target in zip(drafts, targets, strict=True):
-                draft.replace(target)
-        except BaseException:
-            for draft in drafts:
-                with contextlib.suppress(OSError):
-                    draft.unlink(missing_ok=True)
-            raise
-        for folder in dict.fromkeys(target.parent for target in targets):
-            sync_folder(folder)
+                _write(draft, content)
 
     def names(self, path: str = "") -> list[str]:
         """See `Folder.names`; drafts of unfinished writes are not files yet."""
         folder = self._root / path
         if not folder.is_dir():
             return []
-        return sorted(entry.name for entry in folder.iterdir() if not _is_draft(entry.name))
+        return sorted(entry.name for entry in folder.iterdir() if not is_draft(entry.name))
 
     def exists(self, path: str) -> bool:
         """See `Folder.exists`."""
@@ -116,14 +104,14 @@ class LocalFolder:
         """See `Folder.remove`; a folder goes as a whole, however far its deletion comes."""
         target = self._root / path
         if target.is_dir() and not target.is_symlink():
-            draft = _draft_of(target)
+            draft = draft_path(target)
             target.rename(draft)
             shutil.rmtree(draft)
         elif target.is_symlink() or target.exists():
             target.unlink(missing_ok=True)
         else:
             return
-        sync_folder(target.parent)
+        sync(target.parent)
 
     def size(self, path: str = "") -> int:
         """See `Folder.size`."""
@@ -132,9 +120,9 @@ class LocalFolder:
     def sweep(self) -> None:
         """See `Folder.sweep`."""
         for place, folders, files in os.walk(self._root):
-            for name in filter(_is_draft, [*folders, *files]):
+            for name in filter(is_draft, [*folders, *files]):
                 LocalFolder(Path(place)).remove(name)
-            folders[:] = [name for name in folders if not _is_draft(name)]
+            folders[:] = [name for name in folders if not is_draft(name)]
 
     def move(self, source: str, target: str) -> None:
         """See `Folder.move`."""
@@ -142,7 +130,7 @@ class LocalFolder:
         _make_folders(new.parent)
         old.rename(new)
         for folder in dict.fromkeys((new.parent, old.parent)):
-            sync_folder(folder)
+            sync(folder)
 
     def folder(self, path: str) -> "LocalFolder":
         """See `Folder.folder`."""
@@ -190,25 +178,13 @@ def _make_folders(folder: Path) -> None:
         return
     _make_folders(folder.parent)
     folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
+    sync(folder.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder on a disk outlive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    """Write a file that nobody looks at yet, and wait until the disk has it."""
+def _write(path: Path, content: bytes) -> None:
     try:
         with path.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as error:
         error.filename = error.filename or str(path)  # which a full disk does not say
         raise
@@ -220,11 +196,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size if path.is_file() else 0
     except FileNotFoundError:
         return 0
-
-
-def _draft_of(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-
-
-def _is_draft(name: str) -> bool:
-    return name.startswith(".") and name.endswith(".tmp")

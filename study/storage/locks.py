@@ -8,7 +8,6 @@ is on another one.
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 from study.errors import RequestError, StudyFailedError
 from study.storage.cache_folder import prepared_folder
 from study.storage.folder import Folder, LocalFolder
+from study.storage.hashes import sha256
 
 LEAVE_SECONDS = 120.0
 """How long the processes of a killed run may take to be gone."""
@@ -128,7 +128,7 @@ def _lock_file(location: str, *, is_local: bool) -> Path:
     if is_local:
         return Path(location)
     place, _, _ = location.partition("?")
-    return prepared_folder() / "locks" / f"{hashlib.sha256(place.encode()).hexdigest()}.lock"
+    return prepared_folder() / "locks" / f"{sha256(place.encode())}.lock"
 
 
 def _wait(descriptor: int, kind: int, patience_seconds: float) -> None:

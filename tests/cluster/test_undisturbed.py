@@ -13,7 +13,7 @@ from sklearn.svm import SVC
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from study.config.study_file import load_study
-from study.scores.settings import COMPOSITION_NAMES
+from study.scores.compositions import COMPOSITIONS
 from tests.cluster.conftest import SECRET
 
 LOOPBACK = "0100007F"
@@ -39,7 +39,7 @@ def test_every_trial_fold_rule_and_composition_has_its_row_once(scores):
     rows = scores.groupby(["trial", "fold", "epoch_rule", "composition", "latent_form"]).size()
     assert rows.eq(1).all()
     assert scores["trial"].nunique() == 2
-    applicable = [name for name in COMPOSITION_NAMES if not name.startswith("outlier")]
+    applicable = [name for name in COMPOSITIONS if not name.startswith("outlier")]
     assert list(scores["composition"].unique()) == applicable
     assert "none" in set(scores["supervision"])
 

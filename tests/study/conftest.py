@@ -16,11 +16,10 @@ from study.config.schema import Study
 from study.config.study_file import check_study
 from study.data import load
 from study.data.assembly import build_samples
-from study.data.mitbih import prepare_records
+from study.data.mitbih import MitbihSettings, prepare_records
 from study.data.samples import Samples
-from study.data.settings import MitbihSettings, UcrSettings
 from study.data.splits import Fold, make_splits
-from study.data.ucr import Table, samples_of
+from study.data.ucr import Table, UcrSettings, samples_of
 from study.ledger.ledger import Ledger
 from study.search.trial import trial_name
 from study.storage.folder import Folder, LocalFolder, open_folder

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from study.data import dataset as dataset_entry
 from study.data import mitbih
 from study.data.beats import (
     BEAT_LENGTH,
@@ -26,13 +27,9 @@ from study.data.beats import (
 )
 from study.data.resampling import FloatArray, fit_length, resample_span, resampled_length
 from study.data.settings import DatasetSettings
-from study.data.synthetic import MODEL_RATE_HZ
 from study.detectors.signals.block import Block
 from study.detectors.signals.peaks import detect_peaks
 from study.errors import RequestError
-
-TRAINED_RATES_HZ = {"mitbih": mitbih.RATE_HZ, "synthetic": MODEL_RATE_HZ}
-"""Sampling rate of the signals that a dataset's beats are cut from."""
 
 BLOCK_SECONDS = 600
 _LARGEST_DENOMINATOR = 1000
@@ -209,7 +206,7 @@ def read_beats(path: Path, dataset: DatasetSettings, peaks: Peaks, *, resample: 
             or missing.
     """
     record = open_record(path)
-    rate_hz = TRAINED_RATES_HZ.get(dataset.name)
+    rate_hz = dataset_entry(dataset.name).record_rate_hz
     if rate_hz is None:
         raise RequestError(
             f"{path}: expected a table of samples, for the model was trained on {dataset.name} and "

@@ -7,18 +7,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from study.data import dataset as dataset_entry
 from study.data import ucr
-from study.data.beats import BEAT_LENGTH
-from study.data.resampling import FloatArray, fit_length, interpolate_rows, scale_rows
+from study.data.resampling import FloatArray, scale_rows
 from study.data.settings import DatasetSettings
-from study.data.wafer import WIDTH
 from study.detectors.signals.block import Block
 from study.errors import RequestError
 
 ROWS_AT_ONCE = 4096
 LABEL = "label"
-OWN_WIDTHS = {"mitbih": BEAT_LENGTH, "synthetic": BEAT_LENGTH, "wafer": WIDTH}
-"""Width of a dataset's rows before they are brought to the length of its samples."""
 
 Rows = tuple[FloatArray, npt.NDArray[np.str_] | None]
 
@@ -59,7 +56,8 @@ def _prepared(
     rows: FloatArray, dataset: DatasetSettings, path: Path, *, resample: bool
 ) -> FloatArray:
     """Return `(n, length)` rows as the dataset prepares its own."""
-    width, own = rows.shape[1], OWN_WIDTHS.get(dataset.name)
+    entry = dataset_entry(dataset.name)
+    width, own = rows.shape[1], entry.row_width
     if width not in (dataset.length, own) and not resample:
         also = f" or {own}" if own and own != dataset.length else ""
         raise RequestError(
@@ -68,8 +66,7 @@ def _prepared(
         )
     if not np.isfinite(rows).all():
         raise RequestError(f"{path}: expected finite numbers, found others: fill them in")
-    of_beats = dataset.name in ("mitbih", "synthetic")
-    values = (fit_length if of_beats else interpolate_rows)(rows, dataset.length)
+    values = entry.fit_rows(rows, dataset.length)
     scaling = getattr(dataset, "scaling", "none")
     if scaling == "sample":
         return scale_rows(values)

@@ -1,8 +1,6 @@
 """The table of scores of new signals, written a block at a time."""
 
-import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pyarrow.parquet as pq
 
 from study.detectors.detector import Detector, Scored
 from study.detectors.signals.block import Block
+from study.storage.durable import replacing
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ def write_scores(path: Path, detector: Detector, blocks: Iterable[Block]) -> Cou
     """
     samples = abnormal = 0
     writer: pq.ParquetWriter | None = None
-    with _replaced(path) as draft:
+    with replacing([path]) as (draft,):
         try:
             for block in blocks:
                 scored = detector.score(block.values)
@@ -70,14 +69,3 @@ def _table(first: int, block: Block, scored: Scored, detector: Detector) -> pa.T
 
 def _plain(values: Any) -> Any:
     return values.tolist() if values.dtype.kind == "U" else values
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[Path]:
-    """Give a path to write to, whose file takes the place of `path` if all went well."""
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

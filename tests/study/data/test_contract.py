@@ -8,14 +8,12 @@ import pytest
 from study.data import DATASETS, load
 from study.data.assembly import ARRAYS, content_hash
 from study.data.cache import entry_key, read_entry
+from study.data.mitbih import MitbihSettings
 from study.data.samples import Samples
-from study.data.settings import (
-    DatasetSettings,
-    MitbihSettings,
-    SyntheticSettings,
-    UcrSettings,
-    WaferSettings,
-)
+from study.data.settings import DatasetSettings
+from study.data.synthetic import SyntheticSettings
+from study.data.ucr import UcrSettings
+from study.data.wafer import WaferSettings
 
 
 @pytest.fixture(params=list(DATASETS))
@@ -72,7 +70,7 @@ def test_every_dataset_keeps_the_contract(case):
     assert_equal(load(settings, folder, 0, cache), samples)
 
     # Prepared a second time, without the cache: the same.
-    prepare = DATASETS[settings.name].function("prepare")
+    prepare = DATASETS[settings.name].prepare
     if settings.name != "mitbih":
         assert_equal(prepare(settings, folder, 0), samples)
 
@@ -94,7 +92,7 @@ def test_every_dataset_keeps_the_contract(case):
 def test_a_damaged_cache_is_prepared_again(case):
     settings, folder, cache, samples = case
     dataset = DATASETS[settings.name]
-    sources = dataset.function("sources")(settings, folder, None)
+    sources = dataset.sources(settings, folder, None)
     seed = 0 if dataset.seeded else None
     key = entry_key(settings.model_dump(mode="json"), sources, seed)
     # Large datasets are damaged once, for each damage prepares them again.

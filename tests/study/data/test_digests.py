@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from study.data.digests import file_sha256, source_digests
+from study.data.digests import source_digests, source_sha256
 from study.errors import RequestError
 
 
@@ -67,6 +67,6 @@ def test_a_memo_that_cannot_be_written_is_done_without(tmp_path):
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(RequestError, match="nothing: expected a readable file"):
-        file_sha256(tmp_path / "nothing")
+        source_sha256(tmp_path / "nothing")
     with pytest.raises(RequestError, match="nothing: expected a readable file"):
         source_digests([tmp_path / "nothing"], None)

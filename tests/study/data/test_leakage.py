@@ -13,8 +13,9 @@ from study.data import load
 from study.data.assembly import build_samples
 from study.data.leakage import Leakage, count_leakage, refuse_leakage
 from study.data.samples import Samples
-from study.data.settings import SyntheticSettings, WaferSettings
 from study.data.splits import PARTS, Fold, Splits, make_splits
+from study.data.synthetic import SyntheticSettings
+from study.data.wafer import WaferSettings
 from study.errors import RequestError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from study.data import data_folder, dataset, load, prepared_folder
-from study.data.settings import SyntheticSettings
+from study.data.synthetic import SyntheticSettings
 from study.errors import RequestError
 
 
@@ -42,7 +42,7 @@ def test_a_cache_folder_that_cannot_be_written_is_done_without(tmp_path):
 
 
 def test_importing_the_package_brings_no_heavy_library():
-    heavy = "wfdb pandas scipy pooch torch ray rich tsdownsample"
+    heavy = "wfdb pandas scipy torch ray rich tsdownsample"
     code = (
         "import sys, study.data, study.data.settings;"
         f"print([m for m in {heavy!r}.split() if m in sys.modules])"

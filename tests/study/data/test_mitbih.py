@@ -9,6 +9,7 @@ from study.data import load
 from study.data.mitbih import (
     DS2,
     PACED_RECORDS,
+    MitbihSettings,
     beats_of,
     check,
     patient_of,
@@ -18,7 +19,6 @@ from study.data.mitbih import (
     record_names,
     side_of,
 )
-from study.data.settings import MitbihSettings
 from study.errors import RequestError
 
 

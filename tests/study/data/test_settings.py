@@ -1,7 +1,9 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from study.data.settings import DatasetSettings, SyntheticSettings, UcrSettings
+from study.data.settings import DatasetSettings
+from study.data.synthetic import SyntheticSettings
+from study.data.ucr import UcrSettings
 
 ANY = TypeAdapter(DatasetSettings)
 

@@ -4,11 +4,11 @@ from scipy.integrate import solve_ivp
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
-from study.data.settings import SyntheticSettings
 from study.data.synthetic import (
     ABNORMAL_KINDS,
     MODEL_RATE_HZ,
     Morphology,
+    SyntheticSettings,
     draw_kinds,
     integrate,
     patient_morphology,

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from study.data import load
-from study.data.settings import UcrSettings
-from study.data.ucr import canonical_label, check, read_table
+from study.data.ucr import UcrSettings, canonical_label, check, read_table
 from study.errors import RequestError
 
 ROWS = [["1", 0.5, 1.5, -2.0], ["-1", 3.0, 1e-3, 2.0], ["1", 0.0, 0.0, 0.0]]

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from study.data import load
-from study.data.settings import WaferSettings
-from study.data.wafer import check
+from study.data.wafer import WaferSettings, check
 from study.errors import RequestError
 
 

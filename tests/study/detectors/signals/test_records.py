@@ -6,8 +6,8 @@ import pytest
 import wfdb
 
 from study import load_detector
-from study.data.mitbih import prepare_records, read_record
-from study.data.settings import MitbihSettings, WaferSettings
+from study.data.mitbih import MitbihSettings, prepare_records, read_record
+from study.data.wafer import WaferSettings
 from study.detectors.signals import records
 from study.detectors.signals.block import Block
 from study.detectors.signals.records import BeatSource, read_beats

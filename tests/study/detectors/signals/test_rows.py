@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from study.data.mitbih import MitbihSettings
 from study.data.resampling import fit_length, interpolate_rows
-from study.data.settings import DatasetSettings, MitbihSettings, UcrSettings, WaferSettings
+from study.data.settings import DatasetSettings
+from study.data.ucr import UcrSettings
+from study.data.wafer import WaferSettings
 from study.detectors.signals import rows
 from study.detectors.signals.block import Block
 from study.detectors.signals.rows import is_table, read_blocks

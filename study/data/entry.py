@@ -1,0 +1,98 @@
+"""What the table of datasets holds of each, and the settings that all of them share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from study.data.resampling import FloatArray, interpolate_rows
+from study.data.samples import Samples
+from study.settings import Settings
+
+if TYPE_CHECKING:
+    from study.data.fetch import Progress
+
+
+class BaseDatasetSettings(Settings):
+    """What every dataset can be set to.
+
+    Each class has the dataset's name as `name: Literal["..."] = "..."`, by which a study
+    file says which of them it means.
+    """
+
+    if TYPE_CHECKING:  # each class has its own, in its own place among its fields
+        name: str = ""
+
+    length: int = Field(
+        default=160,
+        ge=32,
+        le=65_536,
+        multiple_of=32,
+        description="length of a sample along time, in samples; a multiple of 32, at least 32",
+    )
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**9,
+        description="keep this many samples, a random subset with the kinds' own proportions, "
+        "drawn from the study's seed; at least 1; null keeps all",
+    )
+
+    @property
+    def scaled_by_fold(self) -> bool:
+        """Whether values are to be scaled with limits of a fold's training samples."""
+        return False
+
+
+class ScaledDatasetSettings(BaseDatasetSettings):
+    """What datasets can be set to whose values have no range of their own."""
+
+    scaling: Literal["training", "sample", "none"] = Field(
+        default="training",
+        description="to [0, 1] by minimum and maximum: 'training' takes those of a fold's "
+        "training samples, so that others may leave [0, 1]; 'sample' each sample's own; "
+        "'none' takes values as they are, which must be in [0, 1]",
+    )
+
+    @property
+    def scaled_by_fold(self) -> bool:
+        """Whether values are to be scaled with limits of a fold's training samples."""
+        return self.scaling == "training"
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """An entry of the table of datasets.
+
+    Attributes:
+        settings: the class of its settings.
+        description: one line for listings.
+        sources: from settings, data folder and a folder for digests that are kept, the name
+            and sha256 (hex) of each source file.
+        prepare: from settings, data folder and the study's seed, the samples.
+        check: from settings and data folder, a line on each file that is right.
+        fetch: from data folder, a URL in place of the published one and a progress callback,
+            lines on what was downloaded.
+        seeded: whether the samples depend on the study's seed.
+        left_out: kinds of samples that are often left out of evaluations; metrics are
+            reported with and without each.
+        record_rate_hz: sampling rate of the records whose heartbeats are the samples; None
+            where samples are no heartbeats of records.
+        row_width: width of its rows before they are brought to the length of a sample; None
+            where each file has its own.
+        fit_rows: how rows of another width are brought to the length of a sample.
+    """
+
+    settings: type[BaseDatasetSettings]
+    description: str
+    sources: Callable[[Any, Path, Path | None], list[tuple[str, str]]]
+    prepare: Callable[[Any, Path, int], Samples]
+    check: Callable[[Any, Path], list[str]]
+    fetch: Callable[[Path, str | None, "Progress"], list[str]]
+    seeded: bool = False
+    left_out: tuple[str, ...] = ()
+    record_rate_hz: int | None = None
+    row_width: int | None = None
+    fit_rows: Callable[[FloatArray, int], FloatArray] = interpolate_rows

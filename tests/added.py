@@ -1,0 +1,122 @@
+"""Runs everything public in a copy of the code to which a page of `docs/` has added something.
+
+`python added.py PAGE` in that copy plans a study that uses the addition, trains it without a
+cluster, makes its report and scores new samples.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from study import estimators, score
+from study.config.study_file import load_study
+from study.data import load
+from study.data.leakage import refuse_leakage
+from study.data.splits import make_splits
+from study.ledger.ledger import Ledger
+from study.ledger.study_folder import SplitFacts, write_study
+from study.ledger.trial_outcome import finalize
+from study.report import __main__ as report
+from study.run import main as run
+from study.search.sources import NoTrial, trial_source
+from study.storage.folder import LocalFolder
+from study.training.fold import FoldTask, train_fold
+
+SYNTHETIC = {"name": "synthetic", "length": 32, "patients": 2, "beats_per_patient": 40}
+REQUESTS: dict[str, dict[str, Any]] = {
+    "new_dataset": {
+        "dataset": {"name": "trace", "length": 32},
+        "model": {"name": "pca", "components": 3},
+        "search": {"metric": {"composition": "reconstruction"}},
+    },
+    "new_composition": {
+        "dataset": SYNTHETIC,
+        "model": {"name": "beta_vaegan", "latent_size": 3},
+        "search": {"metric": {"composition": "maximum"}},
+        "measures": {"tracked": ["svm_latent", "maximum"]},
+    },
+    "new_sampler": {
+        "dataset": SYNTHETIC,
+        "model": {"name": "pca", "components": 3},
+        "search": {
+            "sampler": "gaussian_process",
+            "trials": 4,
+            "startup_trials": 2,
+            "parallel": 1,
+            "metric": {"composition": "reconstruction"},
+            "space": {"model.components": {"int": [1, 12]}},
+        },
+    },
+}
+COMMON: dict[str, Any] = {
+    "name": "added",
+    "split": {"folds": 2},
+    "training": {"epochs": 1},
+    "scores": {"lambda_steps": 5, "gamma_steps": 4},
+}
+
+
+def write_traces(data: Path) -> None:
+    """Write the files of the dataset that `docs/new_dataset.md` adds."""
+    random = np.random.default_rng(0)
+    (data / "trace").mkdir(parents=True)
+    normal = 0.5 + 0.3 * np.sin(np.linspace(0, 6, 50) + random.random((80, 1)))
+    abnormal = random.random((40, 50))
+    np.save(data / "trace" / "values.npy", np.concatenate([normal, abnormal]))
+    np.save(data / "trace" / "kinds.npy", np.repeat(["ok", "bent", "cut"], (80, 20, 20)))
+
+
+def called(main: Any, *arguments: str) -> None:
+    """Call a command as it is called from a shell."""
+    sys.argv = ["study", *arguments]
+    assert main() == 0
+
+
+def train(file: Path, data: Path) -> LocalFolder:
+    """Train every trial of a study in this process."""
+    request, results = load_study(str(file)), LocalFolder(Path("results/added"))
+    samples = load(request.dataset, data, request.seed, Path("cache"))
+    splits = make_splits(samples, request.split, request.seed)
+    facts = {"paper": SplitFacts(splits.split_hash, refuse_leakage(samples, splits))}
+    write_study(results, request, samples, {"paper": splits}, facts)
+    ledger, checkpoints = Ledger(results.folder("ledger")), results.folder("checkpoints")
+    source = trial_source(request)
+    while True:
+        ended = {record.name: record for record in ledger.trials()}
+        trial = source.next_trial(ended, set())
+        if isinstance(trial, NoTrial):
+            assert not source.missing(ended)
+            return results
+        for address, fold in zip(trial.folds, splits.folds, strict=True):
+            place = checkpoints.folder(address.path)
+            train_fold(FoldTask(trial.config, address), samples, fold, ledger, place)
+        assert finalize(ledger, checkpoints, trial, None, trial.number) is not None
+
+
+def main(page: str) -> None:
+    """Run everything with what `page` adds."""
+    file, data = Path("added.yaml"), Path("data")
+    write_traces(data)
+    file.write_text(yaml.safe_dump({**COMMON, **REQUESTS[page]}))
+    called(run, str(file), "--plan", "--output", "results")
+    results = train(file, data)
+    called(report.app.main, results.locate())
+    scores = pd.read_parquet(results.locate("scores.parquet"))
+    used = REQUESTS[page]
+    assert set(scores["dataset"]) == {used["dataset"]["name"]}
+    assert used["search"]["metric"]["composition"] in set(scores["composition"])
+    assert Path(results.locate("report/index.html")).is_file()
+    np.save("new.npy", np.random.default_rng(1).random((9, 32)))
+    called(
+        score.app.main, results.locate("ledger/trial-00000"), "new.npy", "--output", "new.parquet"
+    )
+    assert len(pd.read_parquet("new.parquet")) == 9
+    assert estimators.__all__
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
