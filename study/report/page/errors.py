@@ -53,9 +53,9 @@ def error_sections(inputs: PageInputs) -> list[Section]:
         f"Fold {DRAWN_FOLD} with the weights of the best validation epoch; of more than "
         f"{MOST_SAMPLES} samples of a class, as many are drawn, evenly by their order."
     )
-    errors = [_cloud(each) for each in fitted if {R, D} <= each.errors.test.values.keys()]
-    norms = [p for each in fitted for p in _norms(inputs, each)]
-    curves = [p for each in fitted for p in _curves(each)]
+    errors = [_cloud(fit) for fit in fitted if {R, D} <= fit.errors.test.values.keys()]
+    norms = [picture for fit in fitted for picture in _norms(inputs, fit)]
+    curves = [picture for fit in fitted for picture in _curves(fit)]
     return [
         Section(
             "errors", "Errors and boundaries",
