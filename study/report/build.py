@@ -70,7 +70,7 @@ class _Trial:
     timings: list[dict[str, Any]]
 
     def tasks(self, ledger: Ledger) -> Iterator[ScoreTask]:
-        """Yield how to score each fold that is not cached."""
+        """Yield a task for each fold that is not cached."""
         config, left_out = self.record.trial.config, _left_out(self.record)
         for manifest in self.manifests:
             if manifest.fold not in self.cached:
@@ -172,7 +172,7 @@ class _Details:
 
 
 def _read_trial(
-    ledger: Ledger, cache: FoldCache, detailed_trials: Set[str], record: TrialRecord
+    ledger: Ledger, cache: FoldCache, detailed_names: Set[str], record: TrialRecord
 ) -> _Trial:
     """Read a trial, and verify the files that its cached scores were made from."""
     manifests = []
@@ -183,7 +183,7 @@ def _read_trial(
             raise DamagedError(f"{location}: fold {address.fold} is missing")
         manifests.append(manifest)
     keys = {m.fold: fold_key(m, record.trial.config, _left_out(record)) for m in manifests}
-    is_detailed = record.name in detailed_trials
+    is_detailed = record.name in detailed_names
     cached = cache.read(record.name, keys, detailed=is_detailed)
     for manifest in manifests:
         for name in READ_FILES if manifest.fold in cached else ():

@@ -61,7 +61,7 @@ def error_sections(inputs: PageInputs) -> list[Section]:
             "errors", "Errors and boundaries",
             "A dot is a test sample, by its reconstruction error R and its discrimination error "
             "D, both logarithmic. Lines are where decisions turn, fitted on validation: the grid’s "
-            "λ and τ (whole) and the SVM (dashed). Normal samples should lie on one side of "
+            "λ and τ (solid) and the SVM (dashed). Normal samples should lie on one side of "
             "them; where clouds overlap, no boundary of R and D helps.",
             columns=2, pictures=errors,
             notes=[note] if errors else ["Nothing here has both errors."],
