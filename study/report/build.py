@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from study.ledger import fold_files
 from study.ledger.ledger import DamagedError, FoldManifest, Ledger
 from study.ledger.study_folder import SplitFacts
 from study.report.cache import FoldCache, fold_key
-from study.report.details import DETAIL_TABLES, detail_tables, detailed
+from study.report.details import DETAIL_TABLES, detail_tables, detailed_trials
 from study.report.epochs import FoldHistory
 from study.report.fold_scores import READ_FILES, FoldScores, ScoreTask, score_fold
 from study.report.model_card import write_model_cards
@@ -69,7 +70,7 @@ class _Trial:
     timings: list[dict[str, Any]]
 
     def tasks(self, ledger: Ledger) -> Iterator[ScoreTask]:
-        """Yield how to score each fold that is not cached."""
+        """Yield a task for each fold that is not cached."""
         config, left_out = self.record.trial.config, _left_out(self.record)
         for manifest in self.manifests:
             if manifest.fold not in self.cached:
@@ -106,22 +107,18 @@ def build_report(
         StudyFailedError: a file of the ledger is not what was committed.
     """
     ledger, cache = Ledger(results.folder("ledger")), FoldCache(results)
-    try:
+    with damage_advice():
         ended = [record for record in ledger.trials() if record.state != "failed"]
         if not ended:
             return None
         with ThreadPoolExecutor() as readers:
-            read = partial(_read_trial, ledger, cache, detailed(ended))
+            read = partial(_read_trial, ledger, cache, detailed_trials(ended))
             trials = list(readers.map(read, ended))
         details = _Details([], [], [])
         tasks = [task for trial in trials for task in trial.tasks(ledger)]
         backend = backend or choose_backend(len(tasks), _work(tasks), executor)
         fitted = in_order(score_fold, tasks, backend)
         scored = list(_scored(ledger, cache, trials, fitted, details))
-    except DamagedError as error:
-        raise StudyFailedError(
-            f"{error}; run the study again, which puts it aside and trains the fold again"
-        ) from None
     scores = scores_table(splits, scored)
     timings = timings_table([row for trial in trials for row in trial.timings])
     del scored, trials, tasks
@@ -142,6 +139,21 @@ def build_report(
     return Report(scores, summary, tables, tuple(files))
 
 
+@contextmanager
+def damage_advice() -> Iterator[None]:
+    """Add what to do to the message of a damaged file of the ledger.
+
+    Raises:
+        StudyFailedError: such a file was read in the block.
+    """
+    try:
+        yield
+    except DamagedError as error:
+        raise StudyFailedError(
+            f"{error}; run the study again: what is damaged is put aside and made again"
+        ) from None
+
+
 @dataclass(frozen=True)
 class _Details:
     """Histories and detail tables of the folds of detailed trials, in their order."""
@@ -160,7 +172,7 @@ class _Details:
 
 
 def _read_trial(
-    ledger: Ledger, cache: FoldCache, detailed_trials: Set[str], record: TrialRecord
+    ledger: Ledger, cache: FoldCache, detailed_names: Set[str], record: TrialRecord
 ) -> _Trial:
     """Read a trial, and verify the files that its cached scores were made from."""
     manifests = []
@@ -171,7 +183,7 @@ def _read_trial(
             raise DamagedError(f"{location}: fold {address.fold} is missing")
         manifests.append(manifest)
     keys = {m.fold: fold_key(m, record.trial.config, _left_out(record)) for m in manifests}
-    is_detailed = record.name in detailed_trials
+    is_detailed = record.name in detailed_names
     cached = cache.read(record.name, keys, detailed=is_detailed)
     for manifest in manifests:
         for name in READ_FILES if manifest.fold in cached else ():

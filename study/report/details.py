@@ -24,7 +24,7 @@ DETAIL_TABLES = frozenset(
 _TRIAL_KEYS = tuple(name for name in KEYS if name != "fold")
 
 
-def detailed(records: Iterable[TrialRecord]) -> set[str]:
+def detailed_trials(records: Iterable[TrialRecord]) -> set[str]:
     """Return the names of the trials that are reported in detail.
 
     All systems; of a search the best completed trials, by validation, and repetitions.

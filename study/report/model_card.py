@@ -60,14 +60,14 @@ def write_model_cards(
     best = best_trial(completed)
     if best is not None and not systems:
         completed = [best]
-    written = []
+    paths = []
     for record in completed:
         tables = [
             table.filter(pc.equal(table["trial"], record.name)) for table in (scores, summary)
         ]
-        written.append(f"{FOLDER}/{_folder(study, record.trial)}{CARD}")
-        results.write(written[-1], model_card(record, *tables).encode())
-    return written
+        paths.append(f"{FOLDER}/{_folder(study, record.trial)}{CARD}")
+        results.write(paths[-1], model_card(record, *tables).encode())
+    return paths
 
 
 def model_card(record: TrialRecord, scores: pa.Table, summary: pa.Table) -> str:

@@ -23,9 +23,10 @@ class Decisions:
     prediction: Label
 
     def __post_init__(self) -> None:
-        if not (self.label.ndim == 1 and self.label.shape == self.score.shape):
-            raise ValueError(f"found labels {self.label.shape} for scores {self.score.shape}")
-        if self.label.shape != self.prediction.shape:
-            raise ValueError(
-                f"found labels {self.label.shape} for predictions {self.prediction.shape}"
-            )
+        if self.label.ndim != 1:
+            raise ValueError(f"labels must be one-dimensional, found {self.label.shape}")
+        for name, values in (("scores", self.score), ("predictions", self.prediction)):
+            if values.shape != self.label.shape:
+                raise ValueError(
+                    f"{name} must have shape {self.label.shape} as the labels, found {values.shape}"
+                )

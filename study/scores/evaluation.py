@@ -227,5 +227,5 @@ def _require_inputs(
     if missing:
         possible = ", ".join(applicable(errors.validation.values)) or "none"
         raise RequestError(
-            f"composition {composition!r} needs {missing}; the components found allow: {possible}"
+            f"composition {composition!r} needs {missing}; available components allow: {possible}"
         )

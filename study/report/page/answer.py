@@ -34,7 +34,7 @@ PUBLISHED_METRICS = ("f1_weighted", "phi", "auroc_labels")
 CONSTANT = "a constant answer"
 
 
-def answer(inputs: PageInputs) -> Section:
+def answer_section(inputs: PageInputs) -> Section:
     """Return the section that comes first."""
     tables = list(_search_tables(inputs) if inputs.is_search else _system_tables(inputs))
     published_datasets = {key.dataset for key in published_numbers()}

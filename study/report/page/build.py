@@ -7,9 +7,9 @@ import jinja2
 import pyarrow as pa
 
 from study.config.schema import Study
-from study.errors import StudyFailedError
-from study.ledger.ledger import DamagedError, Ledger
-from study.report.page.answer import answer
+from study.ledger.ledger import Ledger
+from study.report.build import damage_advice
+from study.report.page.answer import answer_section
 from study.report.page.bookkeeping import bookkeeping_sections
 from study.report.page.charts import page_style
 from study.report.page.comparisons import comparison_sections
@@ -19,7 +19,7 @@ from study.report.page.paper import paper_section
 from study.report.page.parts import Section, with_noun
 from study.report.page.samples import sample_sections
 from study.report.page.search import search_sections
-from study.report.page.training import learning
+from study.report.page.training import learning_section
 from study.report.paper.names import dataset_label
 from study.storage.folder import Folder
 
@@ -43,13 +43,8 @@ def write_page(study: Study, results: Folder, tables: Mapping[str, pa.Table]) ->
     # A repetition's values are of other samples: they cannot be compared with the search's.
     records = [r for r in Ledger(results.folder("ledger")).trials() if not r.trial.is_repetition]
     inputs = PageInputs(study, records, tables, results)
-    try:
-        with page_style():
-            sections = page_sections(inputs)
-    except DamagedError as error:
-        raise StudyFailedError(
-            f"{error}; run the study again, which puts it aside and trains the fold again"
-        ) from None
+    with damage_advice(), page_style():
+        sections = page_sections(inputs)
     results.write(PAGE, _render(inputs, sections).encode())
     return PAGE
 
@@ -57,9 +52,9 @@ def write_page(study: Study, results: Folder, tables: Mapping[str, pa.Table]) ->
 def page_sections(inputs: PageInputs) -> list[Section]:
     """Return all sections, the answer first."""
     return [
-        answer(inputs),
+        answer_section(inputs),
         *search_sections(inputs),
-        learning(inputs),
+        learning_section(inputs),
         *error_sections(inputs),
         *sample_sections(inputs),
         *comparison_sections(inputs),

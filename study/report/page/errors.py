@@ -53,15 +53,15 @@ def error_sections(inputs: PageInputs) -> list[Section]:
         f"Fold {DRAWN_FOLD} with the weights of the best validation epoch; of more than "
         f"{MOST_SAMPLES} samples of a class, as many are drawn, evenly by their order."
     )
-    errors = [_cloud(each) for each in fitted if {R, D} <= each.errors.test.values.keys()]
-    norms = [p for each in fitted for p in _norms(inputs, each)]
-    curves = [p for each in fitted for p in _curves(each)]
+    errors = [_cloud(fit) for fit in fitted if {R, D} <= fit.errors.test.values.keys()]
+    norms = [picture for fit in fitted for picture in _norms(inputs, fit)]
+    curves = [picture for fit in fitted for picture in _curves(fit)]
     return [
         Section(
             "errors", "Errors and boundaries",
             "A dot is a test sample, by its reconstruction error R and its discrimination error "
             "D, both logarithmic. Lines are where decisions turn, fitted on validation: the grid’s "
-            "λ and τ (whole) and the SVM (dashed). Normal samples should lie on one side of "
+            "λ and τ (solid) and the SVM (dashed). Normal samples should lie on one side of "
             "them; where clouds overlap, no boundary of R and D helps.",
             columns=2, pictures=errors,
             notes=[note] if errors else ["Nothing here has both errors."],

@@ -15,7 +15,7 @@ DASHES = ("-", "--", ":", "-.")
 NO_LOSS = frozenset(("epoch", "value", "f1_weighted", "phi", "auroc"))
 
 
-def learning(inputs: PageInputs) -> Section:
+def learning_section(inputs: PageInputs) -> Section:
     """Return the learning curves."""
     epochs = inputs.table("epochs")
     notes = []

@@ -34,20 +34,20 @@ def write_paper_report(study: Study, results: Folder, tables: Tables) -> list[st
     Raises:
         DamagedError: a file of the ledger is not what was committed.
     """
-    ledger, written = Ledger(results.folder("ledger")), list[str]()
+    ledger, paths = Ledger(results.folder("ledger")), list[str]()
     for protocol in tables.protocols():
         rows, dataset = tables.select_protocol(protocol), study.dataset
         inputs = PaperInputs(rows, ledger, protocol, dataset.name, dataset.length)
         for page in pages(inputs):
             name = page.name if protocol == "paper" else f"{page.name}_{protocol}"
-            for ending, content in _files(page, inputs).items():
-                written.append(f"{FOLDER}/{name}.{ending}")
-                results.write(written[-1], content)
-    return written
+            for ending, content in _contents(page, inputs).items():
+                paths.append(f"{FOLDER}/{name}.{ending}")
+                results.write(paths[-1], content)
+    return paths
 
 
-def _files(page: Page, inputs: PaperInputs) -> dict[str, bytes]:
-    """Return a page's files by ending; its table has columns of dataset and protocol."""
+def _contents(page: Page, inputs: PaperInputs) -> dict[str, bytes]:
+    """Return a page's files by ending; its table gets columns of dataset and protocol."""
     data = page.data
     for column in ("protocol", "dataset"):
         if column not in data.column_names:

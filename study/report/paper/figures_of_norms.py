@@ -158,7 +158,7 @@ def draw_norms(data: pa.Table, title: str, footer: str) -> Figure:
     return figure
 
 
-def systems_of_chi(systems: Iterable[str]) -> list[str]:
+def chi_systems(systems: Iterable[str]) -> list[str]:
     """Return the systems of figure 4 among `systems`."""
     return in_paper_order(set(systems) & set(BETAS))
 

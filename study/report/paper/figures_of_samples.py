@@ -177,7 +177,7 @@ def _parts(data: pa.Table, column: str) -> Iterator[tuple[int, pa.Table]]:
 
 
 def _by_label(data: pa.Table) -> list[pa.Table]:
-    return [part for _, part in sorted(_parts(data, "label"), key=lambda each: each[0])]
+    return [part for _, part in sorted(_parts(data, "label"), key=lambda part: part[0])]
 
 
 def _sample_label(label: int, kind: str) -> str:

@@ -80,7 +80,7 @@ def _reconstructions(inputs: PaperInputs) -> Iterator[Page]:
 
 def _chi(inputs: PaperInputs) -> Iterator[Page]:
     drawn_norms, sizes, used_notes = {}, {}, set()
-    for system in norms.systems_of_chi(inputs.systems):
+    for system in norms.chi_systems(inputs.systems):
         # The prior is of draws from the posterior; its means have less spread.
         for column, note in NORM_NOTES.items():
             table = inputs.read(system, TRAINING_COMPONENTS, ("epoch_rule", column))

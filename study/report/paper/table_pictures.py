@@ -51,7 +51,7 @@ class Cell:
         ours: this study's number.
         published: the paper's number, "" if it has none.
         difference: ours - published, "" if there is none.
-        beyond: whether that is more than two of the paper's deviations.
+        is_beyond: whether that is more than two of the paper's deviations.
     """
 
     row: str
@@ -59,7 +59,7 @@ class Cell:
     ours: str
     published: str
     difference: str
-    beyond: bool
+    is_beyond: bool
 
 
 def draw_table(table: pa.Table, basis: Basis) -> Figure:
@@ -94,11 +94,11 @@ def draw_table(table: pa.Table, basis: Basis) -> Figure:
 
 def _draw_cell(axes: Axes, cell: Cell, middle: float, row: int) -> None:
     top = 2 * _LINE + _ROW * row
-    if cell.beyond:
+    if cell.is_beyond:
         corner = (middle - _COLUMN / 2 + 0.03, top + 0.03)
         axes.add_patch(Rectangle(corner, _COLUMN - 0.06, _ROW - 0.06, color=_SHADE, linewidth=0))
     lines = [(cell.ours, BLACK, 9), (cell.published, GREY, SMALL)]
-    lines.append((cell.difference, VERMILION if cell.beyond else GREY, SMALL))
+    lines.append((cell.difference, VERMILION if cell.is_beyond else GREY, SMALL))
     lines = [line for line in lines if line[0]]
     first = top + _ROW / 2 - _LINE * (len(lines) - 1) / 2
     for number, (text, colour, size) in enumerate(lines):
@@ -126,7 +126,7 @@ def _cells(table: pa.Table) -> Iterator[Cell]:
             ours=_with_deviation(row["ours"], row["ours_std"]) or "–",
             published=published,
             difference=_difference(row["difference"], bool(row["beyond_two_deviations"])),
-            beyond=bool(row["beyond_two_deviations"]),
+            is_beyond=bool(row["beyond_two_deviations"]),
         )
 
 
@@ -137,10 +137,10 @@ def _with_deviation(mean: float | None, deviation: float | None) -> str:
     return number if deviation is None else f"{number} ± {deviation:.3f}"
 
 
-def _difference(value: float | None, beyond: bool) -> str:
+def _difference(value: float | None, is_beyond: bool) -> str:
     if value is None:
         return ""
-    mark = "" if not beyond else "▲ " if value > 0 else "▼ "
+    mark = "" if not is_beyond else "▲ " if value > 0 else "▼ "
     return mark + f"{value:+.3f}".replace("-", _MINUS)
 
 
