@@ -84,13 +84,13 @@ def scores(config: TrialConfig, samples: Samples, fold: Fold, errors: Errors) ->
         )
 
     assert isinstance(config.model, BetaVAEGANSettings)
-    found = FoldErrors(
+    fold_errors = FoldErrors(
         training=split(fold.training),
         validation=split(fold.validation),
         test=split(fold.test),
         latent_size=config.model.latent_size,
     )
-    rows = evaluate_fold(found, config.scores, COMPOSITIONS)
+    rows = evaluate_fold(fold_errors, config.scores, COMPOSITIONS)
     return {r.composition: r.f1_weighted for r in rows if r.latent_form in ("", "implicit")}
 
 

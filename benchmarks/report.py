@@ -127,10 +127,10 @@ def report(results: Path) -> ReportFigures:
             process.wait(SAMPLING_SECONDS)
             break
         except subprocess.TimeoutExpired:
-            found = [memory(pid) for pid in _tree(process.pid)]
-            rss = max(rss, sum(m["Rss"] for m in found))
-            pss = max(pss, sum(m["Pss"] for m in found))
-            count = max(count, len(found))
+            by_process = [memory(pid) for pid in _tree(process.pid)]
+            rss = max(rss, sum(m["Rss"] for m in by_process))
+            pss = max(pss, sum(m["Pss"] for m in by_process))
+            count = max(count, len(by_process))
     seconds = time.perf_counter() - started
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
