@@ -54,15 +54,16 @@ def reports(options: argparse.Namespace) -> list[Measurement]:
     """The report of a large ledger, with nothing kept and with all kept."""
     trials = QUICK_TRIALS if options.quick else TRIALS
     with tempfile.TemporaryDirectory() as folder:
-        figures = report.measure(Path(folder), trials)
+        measured = report.measure(Path(folder), trials)
     return [
         Measurement(
             name=f"report of {trials} trials x 5 folds x 2,000 samples, {kind}",
-            seconds=found.seconds,
+            seconds=figures.seconds,
             threads=options.cores,
-            note=f"{found.peak_pss_bytes / data.MEGABYTE:.0f} MB in {found.processes} processes",
+            note=f"{figures.peak_pss_bytes / data.MEGABYTE:.0f} MB"
+            f" in {figures.processes} processes",
         )
-        for kind, found in figures.items()
+        for kind, figures in measured.items()
     ]
 
 
@@ -125,9 +126,9 @@ def main() -> None:
     console.print(machine())
     measured: list[Measurement] = []
     for name in options.only:
-        found = SECTIONS[name](options)
-        console.print(table(found))
-        measured += found
+        section = SECTIONS[name](options)
+        console.print(table(section))
+        measured += section
     if options.json:
         content = {
             "machine": machine(),

@@ -53,7 +53,7 @@ class Growth:
         seconds: since the first trial ended.
         driver_cpu_seconds: processor time of the driver, all its threads.
         driver_rss_bytes: its resident memory.
-        desk_rss_bytes: that of the actor which hands out trials.
+        coordinator_rss_bytes: that of the actor which assigns trials.
         written_bytes: size of the results folder.
     """
 
@@ -61,7 +61,7 @@ class Growth:
     seconds: float
     driver_cpu_seconds: float
     driver_rss_bytes: int
-    desk_rss_bytes: int
+    coordinator_rss_bytes: int
     written_bytes: int
 
 
@@ -78,21 +78,21 @@ def measure(folder: Path, trials: int, at_a_time: int, address: str) -> float:
     command = [sys.executable, "-m", "study.run", str(file), "--output", str(folder)]
     with (folder / "growth.log").open("w") as log:
         driver = subprocess.Popen([*command, "--address", address], stdout=log, stderr=log)
-    marks = [n * m for n in (10, 100, 1000, 10_000) for m in (1, 3) if n * m < trials] + [trials]
+    counts = [n * m for n in (10, 100, 1000, 10_000) for m in (1, 3) if n * m < trials] + [trials]
     began = last = 0.0
     while driver.poll() is None:
         time.sleep(LOOK_SECONDS)
         ended = len(list(results.glob("ledger/*/trial.json")))
         began = began or (time.monotonic() if ended else 0.0)
-        if marks and ended >= marks[0]:
-            marks.pop(0)
+        if counts and ended >= counts[0]:
+            counts.pop(0)
             last = time.monotonic()
             growth = Growth(
                 trials=ended,
                 seconds=last - began,
                 driver_cpu_seconds=_cpu_seconds(driver.pid),
                 driver_rss_bytes=memory(driver.pid)["Rss"],
-                desk_rss_bytes=memory(_desk())["Rss"],
+                coordinator_rss_bytes=memory(_coordinator())["Rss"],
                 written_bytes=LocalFolder(folder).size("growth"),
             )
             print(asdict(growth), flush=True)
@@ -119,10 +119,11 @@ def _cluster(raylets: int) -> Iterator[str]:
         cluster.shutdown()
 
 
-def _desk() -> int:
+def _coordinator() -> int:
+    """Return the id of the coordinator's process; 0 if there is none."""
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if (entry / "cmdline").read_bytes().startswith(b"ray::Desk"):
+            if (entry / "cmdline").read_bytes().startswith(b"ray::Coordinator"):
                 return int(entry.name)
         except OSError:
             continue

@@ -1,4 +1,4 @@
-"""What a benchmark says, and how times that are compared are taken."""
+"""A benchmark's result, and how times that are compared are taken."""
 
 import math
 import statistics
@@ -62,13 +62,13 @@ def interleaved(functions: Mapping[str, Callable[[], object]], repeats: int) -> 
 
 def memory(pid: int) -> dict[str, int]:
     """Return `Rss` and `Pss` of a process in bytes; zeros once it is gone."""
-    found = {"Rss": 0, "Pss": 0}
+    memory_bytes = {"Rss": 0, "Pss": 0}
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
-        return found
+        return memory_bytes
     for line in lines:
         name, _, rest = line.partition(":")
-        if name in found:
-            found[name] = int(rest.split()[0]) * 1024
-    return found
+        if name in memory_bytes:
+            memory_bytes[name] = int(rest.split()[0]) * 1024
+    return memory_bytes

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from models.beta_vaegan.model import BetaVAEGAN
 from models.beta_vaegan.settings import BetaVAEGANSettings
-from study.config.schema import Study
 from study.config.study_file import load_study
+from study.config.trial_config import TrialConfig
 from study.data import load
 from study.data.samples import Samples
 from study.data.splits import Fold, make_splits
@@ -32,24 +32,26 @@ VARIANTS = ("plain", "float32", "bfloat16")
 Errors = Callable[[Tensor], Mapping[str, Tensor]]
 
 
-def trained(study: Study, samples: Samples, fold: Fold, *, plain: bool) -> Errors:
+def trained(config: TrialConfig, samples: Samples, fold: Fold, *, plain: bool) -> Errors:
     """Train fold 0 and return what scores samples."""
-    model = cast(BetaVAEGAN, build_model(study, samples, 0, torch.device("cpu")))
+    model = cast(BetaVAEGAN, build_model(config, samples, 0, torch.device("cpu")))
     values = torch.from_numpy(samples.values)
     members = torch.from_numpy(fold.training)
     if not plain:
-        for _ in range(study.training.epochs):
+        for _ in range(config.training.epochs):
             model.train_epoch(values, members)
         return model.errors
-    return _trained_plainly(study, model, values, members)
+    return _trained_plainly(config, model, values, members)
 
 
-def _trained_plainly(study: Study, model: BetaVAEGAN, values: Tensor, members: Tensor) -> Errors:
+def _trained_plainly(
+    config: TrialConfig, model: BetaVAEGAN, values: Tensor, members: Tensor
+) -> Errors:
     settings, shape = model.settings, model.shape
-    plain = PlainBetaVAEGAN(settings, study.training, shape.channels, shape.length)
+    plain = PlainBetaVAEGAN(settings, config.training, shape.channels, shape.length)
     for name, network in model.networks.items():
         copy_weights(network, plain.networks[name])
-    for _ in range(study.training.epochs):
+    for _ in range(config.training.epochs):
         for index in model.shuffled_batches(members):
             like = torch.empty(len(index), settings.latent_size)
             plain.training_step(values[index], lambda like=like: model.noise_like(like))  # type: ignore[misc]
@@ -70,7 +72,7 @@ def _trained_plainly(study: Study, model: BetaVAEGAN, values: Tensor, members: T
     return errors
 
 
-def scores(study: Study, samples: Samples, fold: Fold, errors: Errors) -> dict[str, float]:
+def scores(config: TrialConfig, samples: Samples, fold: Fold, errors: Errors) -> dict[str, float]:
     """Return the weighted F1 on test by composition; L in its implicit form."""
     values = torch.from_numpy(samples.values)
 
@@ -81,14 +83,14 @@ def scores(study: Study, samples: Samples, fold: Fold, errors: Errors) -> dict[s
             values={n: torch.cat([p[n] for p in parts]).double().numpy() for n in parts[0]},
         )
 
-    assert isinstance(study.model, BetaVAEGANSettings)
-    found = FoldErrors(
+    assert isinstance(config.model, BetaVAEGANSettings)
+    fold_errors = FoldErrors(
         training=split(fold.training),
         validation=split(fold.validation),
         test=split(fold.test),
-        latent_size=study.model.latent_size,
+        latent_size=config.model.latent_size,
     )
-    rows = evaluate_fold(found, study.scores, COMPOSITIONS)
+    rows = evaluate_fold(fold_errors, config.scores, COMPOSITIONS)
     return {r.composition: r.f1_weighted for r in rows if r.latent_form in ("", "implicit")}
 
 
@@ -99,13 +101,13 @@ def measure(data: Path, seeds: int, epochs: int) -> list[dict[str, Any]]:
         for variant in VARIANTS:
             precision = "bfloat16" if variant == "bfloat16" else "float32"
             overrides = (f"training.epochs={epochs}", f"training.precision={precision}")
-            study = load_study("wafer", overrides, seed)
-            raw = load(study.dataset, data, seed)
-            fold = make_splits(raw, study.split, seed).folds[0]
-            limits = fit_scaling(study, raw, fold)
+            config = TrialConfig.of(load_study("wafer", overrides, seed))
+            raw = load(config.dataset, data, seed)
+            fold = make_splits(raw, config.split, seed).folds[0]
+            limits = fit_scaling(config, raw, fold)
             samples = raw if limits is None else scale(raw, limits)
-            errors = trained(study, samples, fold, plain=variant == "plain")
-            rows.append({"seed": seed, "variant": variant, **scores(study, samples, fold, errors)})
+            errors = trained(config, samples, fold, plain=variant == "plain")
+            rows.append({"seed": seed, "variant": variant, **scores(config, samples, fold, errors)})
             print(json.dumps(rows[-1]), flush=True)
     return rows
 

@@ -22,15 +22,18 @@ import numpy.typing as npt
 from benchmarks.measurement import memory
 from models import ENCODER_ERRORS
 from study.config.schema import Study
-from study.config.study_file import check_study, configure, dump_study, to_yaml
+from study.config.study_file import check_study
+from study.config.trial_config import TrialConfig
 from study.data.assembly import build_samples
 from study.data.leakage import count_leakage
 from study.data.samples import Samples
-from study.data.splits import Fold
+from study.data.splits import Fold, Splits
 from study.ledger import fold_files
 from study.ledger.fold_files import Errors, Evaluation
-from study.ledger.ledger import FoldManifest, Ledger, TrialRecord, trial_name
+from study.ledger.ledger import MODEL, FoldManifest, Ledger
+from study.ledger.study_folder import SplitFacts, write_study
 from study.report.cache import FOLDER
+from study.search.trial import Trial, TrialRecord
 from study.storage.folder import LocalFolder
 from study.storage.hashes import canonical_hash
 
@@ -88,15 +91,18 @@ def make_results(
     study = _study(trials, folds)
     name = f"{study.name}-{trials}x{folds}x{training}-{validation}-{test}"
     results = LocalFolder(root / name)
-    hashes = {"split_hash": {study.split.protocol: canonical_hash(name)}}
-    stored = study.model_copy(update={"provenance": hashes})
-    results.write("study.yaml", to_yaml(dump_study(stored)).encode())
     ledger = Ledger(results.folder("ledger"))
     sizes = {"training": training, "validation": validation, "test": test}
-    samples, splits = _samples_and_splits(sizes, folds, seed)
+    samples, members = _samples_and_folds(sizes, folds, seed)
+    protocol, leakage = study.split.protocol, (count_leakage(samples, fold) for fold in members)
+    splits = Splits(protocol, tuple(members), canonical_hash(name))
+    facts = SplitFacts(splits.split_hash, tuple(leakage))
+    write_study(results, study, samples, {protocol: splits}, {protocol: facts})
     for number in range(trials):
-        if ledger.trial(number) is None:
-            _commit_trial(ledger, study, samples, splits, number, seed)
+        random = np.random.default_rng([seed, 2, number])
+        trial = _draw_trial(study, number, random)
+        if ledger.trial(trial.name) is None:
+            _commit_trial(ledger, trial, samples, members, random)
     return root / name
 
 
@@ -121,10 +127,10 @@ def report(results: Path) -> ReportFigures:
             process.wait(SAMPLING_SECONDS)
             break
         except subprocess.TimeoutExpired:
-            found = [memory(pid) for pid in _tree(process.pid)]
-            rss = max(rss, sum(m["Rss"] for m in found))
-            pss = max(pss, sum(m["Pss"] for m in found))
-            count = max(count, len(found))
+            by_process = [memory(pid) for pid in _tree(process.pid)]
+            rss = max(rss, sum(m["Rss"] for m in by_process))
+            pss = max(pss, sum(m["Pss"] for m in by_process))
+            count = max(count, len(by_process))
     seconds = time.perf_counter() - started
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
@@ -156,7 +162,7 @@ def _study(trials: int, folds: int) -> Study:
     return check_study(content, "benchmark")
 
 
-def _samples_and_splits(sizes: dict[str, int], folds: int, seed: int) -> tuple[Samples, list[Fold]]:
+def _samples_and_folds(sizes: dict[str, int], folds: int, seed: int) -> tuple[Samples, list[Fold]]:
     random = np.random.default_rng([seed, 1])
     scored = sizes["validation"] + sizes["test"]
     abnormal = scored // 5
@@ -169,54 +175,63 @@ def _samples_and_splits(sizes: dict[str, int], folds: int, seed: int) -> tuple[S
         kinds,
         record=[str(100 + i % 48) for i in range(normal + abnormal)],
     )
-    splits = []
+    divided = []
     for _ in range(folds):
         order = random.permutation(normal)
         trained, rest = np.split(order, [sizes["training"]])
         rest = random.permutation(np.concatenate([rest, np.arange(normal, normal + abnormal)]))
         parts = (trained, *np.split(rest, [sizes["validation"]]))
-        splits.append(Fold(*(np.sort(part) for part in parts)))
-    return samples, splits
+        divided.append(Fold(*(np.sort(part) for part in parts)))
+    return samples, divided
 
 
-def _commit_trial(
-    ledger: Ledger, study: Study, samples: Samples, splits: list[Fold], number: int, seed: int
-) -> None:
-    random = np.random.default_rng([seed, 2, number])
+def _draw_trial(study: Study, number: int, random: np.random.Generator) -> Trial:
     parameters: dict[str, Any] = {
         "model.beta": float(np.exp(random.uniform(np.log(1e-6), np.log(0.1)))),
         "model.latent_size": int(random.integers(2, 65)),
         "training.discriminator_updates": int(random.integers(1, 6)),
     }
-    trial_study = dump_study(configure(study, parameters))
-    for fold, members in enumerate(splits):
+    return Trial(number, TrialConfig.of(study).with_parameters(parameters), parameters)
+
+
+def _commit_trial(
+    ledger: Ledger, trial: Trial, samples: Samples, folds: list[Fold], random: np.random.Generator
+) -> None:
+    for address, members in zip(trial.folds, folds, strict=True):
         at_best = random.random() < SHARE_ENDING_AT_BEST
         best_epoch = EPOCHS if at_best else int(random.integers(1, EPOCHS))
-        manifest = FoldManifest(trial_name(number), fold, "completed", "", best_epoch, EPOCHS, {})
-        if ledger.fold(manifest.trial, fold) is None:
-            latent_size = parameters["model.latent_size"]
+        manifest = FoldManifest(
+            address.trial, address.fold, "completed", "", best_epoch, EPOCHS, {}
+        )
+        if ledger.fold(address) is None:
+            latent_size = trial.parameters["model.latent_size"]
             evaluations = _evaluations(random, samples, members, latent_size, at_best)
-            files = _files(trial_study, samples, members, evaluations, latent_size)
+            files = _files(trial, manifest, samples, members, evaluations)
             ledger.commit_fold(manifest, files)
     value = float(random.uniform(0.5, 1))
     values = [(epoch, value) for epoch in range(1, EPOCHS + 1)]
-    ledger.record_trial(TrialRecord(number, parameters, "completed", "", values, number))
+    ledger.record_trial(
+        TrialRecord(trial, "completed", values=values, completion_order=trial.number)
+    )
 
 
 def _files(
-    study: dict[str, Any],
+    trial: Trial,
+    manifest: FoldManifest,
     samples: Samples,
     fold: Fold,
     evaluations: dict[str, Evaluation],
-    latent_size: int,
 ) -> dict[str, bytes]:
     described = {
-        "study": study,
+        "config": trial.config.to_dict(),
+        "trial": manifest.trial,
+        "fold": manifest.fold,
         "shape": {"channels": 1, "length": LENGTH},
+        "scaling": None,
         "components": list(ENCODER_ERRORS),
-        "latent_size": latent_size,
-        "samples_hash": canonical_hash(len(samples)),
-        "leakage": vars(count_leakage(samples, fold)),
+        "latent_size": trial.parameters["model.latent_size"],
+        "best_epoch": manifest.best_epoch,
+        "samples_hash": samples.content_hash,
     }
     timings: dict[str, Any] = {"train_seconds": 60.0, "evaluate_seconds": 1.0}
     timings |= {"host": "node", "device": "cpu", "threads": 1}
@@ -225,7 +240,7 @@ def _files(
         fold_files.COMPONENTS: fold_files.components_file(samples, fold, evaluations),
         fold_files.TRAINING_COMPONENTS: fold_files.training_components_file(fold, evaluations),
         fold_files.HISTORY: fold_files.history_file(history),
-        fold_files.MODEL: fold_files.json_file(described),
+        MODEL: fold_files.json_file(described),
         fold_files.TIMINGS: fold_files.json_file(timings),
     }
 

@@ -232,9 +232,13 @@ def main() -> None:
     """Print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="few samples")
-    for found in measure(parser.parse_args().quick):
-        against = f"{found.ratio:.1f} times {found.reference}" if found.reference else ""
-        print(f"{found.name}: {found.seconds:.4f} s; {against}; {found.note}")
+    for measurement in measure(parser.parse_args().quick):
+        against = (
+            f"{measurement.ratio:.1f} times {measurement.reference}"
+            if measurement.reference
+            else ""
+        )
+        print(f"{measurement.name}: {measurement.seconds:.4f} s; {against}; {measurement.note}")
 
 
 if __name__ == "__main__":

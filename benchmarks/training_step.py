@@ -178,11 +178,11 @@ def training_step(threads: int, repeats: int = 7) -> list[Measurement]:
             },
             repeats,
         )
-    found = []
+    measured = []
     for precision in PRECISIONS:
         reached = max(before[precision], peak(threads, getattr(torch, precision), tries))
         operations = step_operations("ours")
-        found.append(
+        measured.append(
             Measurement(
                 name=f"training step, {precision}, batch {BATCH}, length {SHAPE.length}, "
                 f"{UPDATES} discriminator updates",
@@ -197,7 +197,7 @@ def training_step(threads: int, repeats: int = 7) -> list[Measurement]:
                 f"plain step under autocast {seconds['plain under autocast']:.3f} s",
             )
         )
-    return found
+    return measured
 
 
 def scoring(threads: int, repeats: int = 200) -> list[Measurement]:
@@ -303,12 +303,20 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few repeats")
     options = parser.parse_args()
     for threads in options.threads:
-        for found in measure(threads, options.quick):
-            against = f"{found.ratio:.1f} times {found.reference}; " if found.reference else ""
-            floor = f"floor {found.floor_seconds:.5f} s, {found.floor}; " if found.floor else ""
+        for measurement in measure(threads, options.quick):
+            against = (
+                f"{measurement.ratio:.1f} times {measurement.reference}; "
+                if measurement.reference
+                else ""
+            )
+            floor = (
+                f"floor {measurement.floor_seconds:.5f} s, {measurement.floor}; "
+                if measurement.floor
+                else ""
+            )
             print(
-                f"{found.name}, threads {threads}: {found.seconds:.5f} s; "
-                f"{against}{floor}{found.note}"
+                f"{measurement.name}, threads {threads}: {measurement.seconds:.5f} s; "
+                f"{against}{floor}{measurement.note}"
             )
 
 

@@ -39,10 +39,10 @@ def export(
         raise RequestError(f"{file}: expected a file in a folder that exists, found none")
     from study.detectors.trained import locate, read_fold
 
-    place = locate(fold)
-    if place.fold is None:
+    trial = locate(fold)
+    if trial.fold is None:
         raise RequestError(f"{fold}: expected one fold, found a trial: add /fold-0 to it")
-    trained = read_fold(place, place.fold)
+    trained = read_fold(trial, trial.fold)
     network = scoring_network(trained)
     write(network, trained, file)
     sys.stdout.write(f"x -> {', '.join(network.outputs)}; network in {file}\n")
@@ -52,7 +52,7 @@ def scoring_network(fold: "TrainedFold") -> "ScoringNetwork":
     """Return the network of a fold, its scaling included; the fold's model is frozen by it.
 
     Raises:
-        RequestError: the model's errors are found by a search, by draws, or without a network.
+        RequestError: the model's errors need a search, draws, or no network.
     """
     from models.exported import ScoringNetwork
 
@@ -61,7 +61,7 @@ def scoring_network(fold: "TrainedFold") -> "ScoringNetwork":
     try:
         return ScoringNetwork(fold.model, limits)
     except TypeError as error:
-        raise RequestError(f"{fold.place}: {fold.config.model.name}: {error}") from None
+        raise RequestError(f"{fold.location}: {fold.config.model.name}: {error}") from None
 
 
 def _write_onnx(network: "ScoringNetwork", fold: "TrainedFold", file: Path) -> None:
@@ -77,8 +77,8 @@ def _write_onnx(network: "ScoringNetwork", fold: "TrainedFold", file: Path) -> N
     # It warns of operations of packages that no model here needs.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     program = onnx_program(network)
-    program.model.metadata_props.update(_described(fold))
-    # External data would be a second file that can get lost.
+    program.model.metadata_props.update(_metadata(fold))
+    # External data would be a second file.
     program.save(str(file), external_data=False)
 
 
@@ -87,17 +87,17 @@ def _write_torch(network: "ScoringNetwork", fold: "TrainedFold", file: Path) -> 
 
     from models.exported import exported_program
 
-    torch.export.save(exported_program(network), str(file), extra_files=dict(_described(fold)))
+    torch.export.save(exported_program(network), str(file), extra_files=dict(_metadata(fold)))
 
 
-def _described(fold: "TrainedFold") -> dict[str, str]:
-    """Return what the network is of, for those who find the file."""
+def _metadata(fold: "TrainedFold") -> dict[str, str]:
+    """Return which fold the network is of: the metadata of the file."""
     config = fold.config
     return {
         "model": config.model.name,
         "study": config.study,
         "dataset": config.dataset.name,
-        "fold": "/".join(fold.place.split("/")[-2:]),
+        "fold": "/".join(fold.location.split("/")[-2:]),
     }
 
 

@@ -49,7 +49,7 @@ def export(
 
 
 def write_storage(study: "Study", records: Any, path: Path) -> None:
-    """Write ended trials as an Optuna study of the same name; a whole file replaces the old.
+    """Write ended trials as an Optuna study of the same name; a complete file replaces the old.
 
     Trials keep their numbers. Stopped ones are pruned with the values they had reached.
     Every value after an epoch is an intermediate value.

@@ -93,7 +93,7 @@ def _score_table(
 
     dataset = detector.folds[0].config.dataset
     blocks = read_blocks(path, dataset, resample=resample, label_first=label_first)
-    _say(write_scores(target, detector, blocks), "samples", target)
+    _report(write_scores(target, detector, blocks), "samples", target)
 
 
 def _score_record(
@@ -114,13 +114,13 @@ def _score_record(
     dataset = detector.folds[0].config.dataset
     beats = read_beats(path, dataset, peaks, resample=resample)
     stretch = stretch_of(beats, plot, first, last) if plot else None
-    _say(write_scores(target, detector, beats.blocks()), "beats", target)
+    _report(write_scores(target, detector, beats.blocks()), "beats", target)
     if plot and stretch:
         draw_stretch(plot, detector, beats, stretch)
         sys.stdout.write(f"picture in {plot}\n")
 
 
-def _say(counts: "Counts", what: str, target: Path) -> None:
+def _report(counts: "Counts", what: str, target: Path) -> None:
     sys.stdout.write(f"{counts.abnormal} of {counts.samples} {what} abnormal; scores in {target}\n")
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a study file, in one line: key, what was found, what is allowed."""
+"""What is wrong with a study file, in one line: key, value, and what is allowed."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,9 +29,9 @@ def first_problem(error: ValidationError, source: str, assignments: Mapping[str,
     ]
     also = f"; or {' or '.join(alternatives)}" if alternatives else ""
     more = f" (and {len(further)} more)" if further else ""
-    said = f"{_problem(first, key, path, holder)}{also}{more}"
+    message = f"{_problem(first, key, path, holder)}{also}{more}"
     is_set = any(_covers(assigned, key) for assigned in assignments)
-    return " ".join((f"--set {said}" if is_set else f"{source}: {said}").split())
+    return " ".join((f"--set {message}" if is_set else f"{source}: {message}").split())
 
 
 def _covers(set_key: str, key: str) -> bool:
@@ -39,7 +39,7 @@ def _covers(set_key: str, key: str) -> bool:
 
 
 def _problem(first: Any, key: str, path: list[str], holder: Any) -> str:
-    kind, found = first["type"], shown(first["input"])
+    kind, value = first["type"], shown(first["input"])
     if kind == "extra_forbidden":
         fields = list(_field_annotations(holder))
         allowed = f"; allowed here: {', '.join(fields)}" if fields else ""
@@ -55,10 +55,10 @@ def _problem(first: Any, key: str, path: list[str], holder: Any) -> str:
     if kind == "literal_error":
         expected = str(first["ctx"]["expected"]).replace("'", "")
         options = expected.replace(" or ", ", ").split(", ")
-        return f"{key}: must be {expected}, found {found}{nearest(str(first['input']), options)}"
+        return f"{key}: must be {expected}, found {value}{nearest(str(first['input']), options)}"
     if kind == "value_error":
         return f"{key}: {message}" if key else message
-    return f"{key}: {message}, found {found}"
+    return f"{key}: {message}, found {value}"
 
 
 def _without_tags(path: list[str], problem: str) -> tuple[list[str], Any]:
@@ -70,10 +70,10 @@ def _without_tags(path: list[str], problem: str) -> tuple[list[str], Any]:
     kept: list[str] = []
     model: Any = Study
     holder = model
-    for place, part in enumerate(path):
+    for depth, part in enumerate(path):
         holder = model
         fields, tags = _field_annotations(model), _tags(model)
-        is_unknown = problem == "extra_forbidden" and place == len(path) - 1
+        is_unknown = problem == "extra_forbidden" and depth == len(path) - 1
         if part in fields:
             model = fields[part]
         elif part in tags and not is_unknown:
@@ -107,7 +107,7 @@ def _field_annotations(annotation: Any) -> dict[str, Any]:
 def setting_keys(annotation: Any = Study) -> Iterator[str]:
     """Yield the dotted key of every setting that a study file may hold, or a prefix of it.
 
-    Names that the file itself gives (searched settings, systems) are not known here.
+    Names of the file's own (searched settings, systems) are left out.
     """
     for name, inner in _field_annotations(annotation).items():
         yield name
@@ -119,10 +119,10 @@ def _members(annotation: Any) -> list[type[BaseModel]]:
     """Return the settings classes in an annotation, whether alone or in a union."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    found: list[type[BaseModel]] = []
+    members: list[type[BaseModel]] = []
     for argument in get_args(annotation):
-        found += _members(argument)
-    return found
+        members += _members(argument)
+    return members
 
 
 def _tags(annotation: Any) -> dict[str, Any]:
@@ -134,9 +134,9 @@ def _tags(annotation: Any) -> dict[str, Any]:
     return tags
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return a question after the known name that is nearest to `word`, or ""."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+def nearest(word: str, names: Iterable[str]) -> str:
+    """Return `; did you mean ...?` with the name that is nearest to `word`, or ""."""
+    matches = difflib.get_close_matches(word, list(names), n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 

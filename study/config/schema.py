@@ -26,7 +26,7 @@ def _plain_name(name: str) -> str:
     return name
 
 
-def _whole_above_one(amount: float) -> float:
+def _integer_above_one(amount: float) -> float:
     if amount > 1 and amount != int(amount):
         raise ValueError(f"above 1 it must be a whole number, found {amount:g}")
     return amount
@@ -34,7 +34,7 @@ def _whole_above_one(amount: float) -> float:
 
 Name = Annotated[str, AfterValidator(_plain_name)]
 CPUs = Annotated[float, Field(gt=0, le=1024)]
-GPUs = Annotated[float, Field(ge=0, le=1024), AfterValidator(_whole_above_one)]
+GPUs = Annotated[float, Field(ge=0, le=1024), AfterValidator(_integer_above_one)]
 
 
 class MetricSettings(Settings):
@@ -96,7 +96,7 @@ class MeasureSettings(Settings):
 
 
 class SystemSettings(Settings):
-    """A fixed configuration that a study trains, in place of a search."""
+    """A fixed configuration that a study trains; it searches nothing then."""
 
     model: ModelSettings
     training: TrainingSettings
@@ -132,8 +132,8 @@ class Study(Settings):
     search: SearchSettings = SearchSettings()
     systems: dict[Name, SystemSettings] = Field(
         {},
-        description="configurations by name, a trial of each in place of a search; what one does "
-        "not say of its training and metric is said by the study",
+        description="configurations by name, a trial of each and no search; what one does "
+        "not set of its training and metric is as in the study",
     )
     resources: ResourceSettings = ResourceSettings()
     seed: int = Field(0, ge=0, lt=2**63, description="decides everything that is random")

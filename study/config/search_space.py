@@ -61,8 +61,8 @@ class Distribution(Settings):
         return tuple(values)
 
     @property
-    def is_whole(self) -> bool:
-        """Whether every value is a whole number."""
+    def is_integer(self) -> bool:
+        """Whether every value is an integer."""
         return all(type(value) is int for value in self.ends)
 
     def to_optuna(self) -> "BaseDistribution":

@@ -134,14 +134,16 @@ def _locate(request: str) -> Path:
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """Return what YAML `text` holds; RequestError names `source` if it is not sound."""
+    """Return what YAML `text` holds; RequestError names `source` if it is not valid."""
     try:
         return yaml.load(text, _StrictLoader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
-        said = getattr(error, "problem", None) or str(error) or type(error).__name__
-        raise RequestError(f"{source}: not valid YAML: {where}{' '.join(said.split())}") from None
+        problem = getattr(error, "problem", None) or str(error) or type(error).__name__
+        raise RequestError(
+            f"{source}: not valid YAML: {where}{' '.join(problem.split())}"
+        ) from None
 
 
 def read_assignment(override: str) -> tuple[str, Any]:
@@ -166,9 +168,9 @@ def _override(content: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[str]:
-    """Say what is right in itself but not together."""
+    """Yield an error message for each pair of settings that contradict each other."""
     if study.systems:
-        yield from _contradictions_of_systems(study)
+        yield from _contradictions_in_systems(study)
         return
     name, entry = study.model.name, MODELS[study.model.name]
     metric = study.search.metric.composition
@@ -177,7 +179,7 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
     if missing:
         yield (
             f"search.metric.composition: {metric} needs {', '.join(sorted(missing))},"
-            f" which {name} does not give; it allows {', '.join(applicable(components))}"
+            f" which {name} does not have; it allows {', '.join(applicable(components))}"
         )
     if entry.fitted_once and study.training.epochs != 1:
         yield (
@@ -185,28 +187,28 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
             f" found {study.training.epochs}"
         )
     base = dump_study(study)
-    known = flatten({"model": base["model"], "training": base["training"]})
+    defined = flatten({"model": base["model"], "training": base["training"]})
     assigned = flatten(assignments)
     for key, distribution in study.search.space.items():
-        if key not in known:
-            yield f"search.space: {key} is not a setting of this study{nearest(key, known)}"
+        if key not in defined:
+            yield f"search.space: {key} is not a setting of this study{nearest(key, defined)}"
             return
         if entry.fitted_once and key.startswith("training."):
             yield f"search.space: {key} changes nothing of {name}, which is fitted once"
         if key in assigned:
             yield f"{key} is searched; end that with --set {SPACE}{key}=null to fix it"
-        if type(known[key]) is int and not distribution.is_whole:
+        if type(defined[key]) is int and not distribution.is_integer:
             yield f"search.space.{key}: needs whole numbers: int, logint or choice"
     yield from _unusable_values(base, study.search.space)
 
 
-def _contradictions_of_systems(study: Study) -> Iterator[str]:
-    """Say the same of each system, and what a study of systems cannot have."""
+def _contradictions_in_systems(study: Study) -> Iterator[str]:
+    """Yield the same of each system, and of what a study of systems cannot have."""
     for part in ("space", "stopping"):
         if getattr(study.search, part):
             yield f"search.{part}: a study of systems searches nothing; remove it"
     for name, system in study.systems.items():
-        alone = study.model_copy(
+        of_system = study.model_copy(
             update={
                 "systems": {},
                 "model": system.model,
@@ -215,12 +217,12 @@ def _contradictions_of_systems(study: Study) -> Iterator[str]:
                 "split": study.split.model_copy(update={"beside": None}),
             }
         )
-        for problem in _contradictions(alone, {}):
+        for problem in _contradictions(of_system, {}):
             yield f"systems.{name}: {problem}"
 
 
 def _unusable_values(base: dict[str, Any], space: Mapping[str, Distribution]) -> Iterator[str]:
-    """Say which ends of searched settings no trial can have, alone or two together."""
+    """Yield an error message for each end, or pair of ends, that no trial can have."""
     ends = [(key, value) for key, forms in space.items() for value in forms.ends]
     together = [pair for pair in itertools.combinations(ends, 2) if pair[0][0] != pair[1][0]]
     for values in [*((end,) for end in ends), *together]:
@@ -231,5 +233,5 @@ def _unusable_values(base: dict[str, Any], space: Mapping[str, Distribution]) ->
             Study.model_validate(trial)
         except ValidationError as error:
             problem = first_problem(error, "", {}).removeprefix(": ")
-            said = " with ".join(f"search.space.{key}: {shown(value)}" for key, value in values)
-            yield f"{said} is not allowed: {problem}"
+            setting = " with ".join(f"search.space.{key}: {shown(value)}" for key, value in values)
+            yield f"{setting} is not allowed: {problem}"

@@ -1,4 +1,4 @@
-"""The systems of a study file: what each says, laid over what the study says of all."""
+"""The systems of a study file: the settings of each, laid over those of the study."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,18 +9,18 @@ from study.errors import RequestError
 
 
 def resolve_systems(content: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Return a study's content in which every system is whole.
+    """Return a study's content in which every system is complete.
 
     A system has a model of its own, and the training and the metric of the study but for
-    what it says itself. One that is null is left out. The study gets a trial for each
-    system and protocol. What is wrong is left for the check that follows.
+    what it sets itself. One that is null is left out. The study gets a trial for each
+    system and protocol. What is not valid is left for the check that follows.
 
     Args:
         content: of a study file.
         source: names it in errors.
 
     Raises:
-        RequestError: the study says something that only its systems can say.
+        RequestError: the study sets what only its systems can set.
     """
     content = dict(content)
     systems = content.get("systems")
@@ -28,20 +28,20 @@ def resolve_systems(content: Mapping[str, Any], source: str) -> dict[str, Any]:
         return content
     search = content.get("search", {})
     training, metric = content.get("training"), search.get("metric") if search else None
-    whole = {
-        str(name): _whole(system, training or {}, metric or {})
+    complete = {
+        str(name): _complete(system, training or {}, metric or {})
         for name, system in systems.items()
         if system is not None
     }
-    content["systems"] = whole
-    models = [system.get("model") for system in whole.values() if isinstance(system, Mapping)]
+    content["systems"] = complete
+    models = [system.get("model") for system in complete.values() if isinstance(system, Mapping)]
     if models and content.setdefault("model", models[0]) != models[0]:
         raise RequestError(
-            f"{source}: model: a study of systems has a model in each; remove it, or say it there"
+            f"{source}: model: a study of systems has a model in each; remove it, or set it there"
         )
     split = content.get("split")
     beside = split.get("beside") if isinstance(split, Mapping) else None
-    trials = len(whole) * (2 if beside else 1)
+    trials = len(complete) * (2 if beside else 1)
     if isinstance(search, Mapping):
         if search.get("trials", trials) != trials:
             raise RequestError(
@@ -66,7 +66,7 @@ def with_model_defaults(model: Any, training: Any) -> Any:
     return {**defaults, **training}
 
 
-def _whole(system: Any, training: Any, metric: Any) -> Any:
+def _complete(system: Any, training: Any, metric: Any) -> Any:
     """Return one system with all that it takes from its study; what is no mapping as it is."""
     if not isinstance(system, Mapping):
         return system

@@ -66,9 +66,9 @@ def describe(
     lines.append(f"samples x channels x length: {' x '.join(map(str, samples.values.shape))}")
     lines.append(f"content hash: {samples.content_hash}")
     for title in ("label", "kind", "symbol", "side", "record"):
-        found, counts = np.unique(getattr(samples, title), return_counts=True)
-        if list(found) != [""]:
-            pairs = zip(found, counts, strict=True)
+        values, counts = np.unique(getattr(samples, title), return_counts=True)
+        if list(values) != [""]:
+            pairs = zip(values, counts, strict=True)
             lines.append(f"by {title}: " + ", ".join(f"{k} {count:,}" for k, count in pairs))
     _write(lines)
 

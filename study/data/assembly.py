@@ -45,7 +45,7 @@ def build_samples(
     sampling_rate_hz: float = 0.0,
     unit_range: bool = True,
 ) -> Samples:
-    """Return `Samples` with its types and content hash; what is not given is unknown.
+    """Return `Samples` with its types and content hash; what is None is unknown.
 
     Args:
         values: `(n, length)`, one channel.

@@ -1,7 +1,7 @@
-"""Prepared samples on disk: found by content, verified bit by bit, never half written.
+"""Prepared samples on disk: keyed by content, verified bit by bit, never half written.
 
 An entry is a folder of plain `.npy` files and a `manifest.json` with their sha256. It
-is written under a temporary name, synchronised, and renamed into place as a whole.
+is written under a temporary name, synced, and renamed to its key.
 """
 
 import json
@@ -40,7 +40,7 @@ def entry_key(
 def preparation() -> dict[str, str]:
     """Return what decides how samples are prepared: this package's code, and libraries.
 
-    A change of either finds no older entry; nobody has to remember to say so.
+    A change of either makes another key, so that no older entry is used.
     """
     code = sorted(Path(__file__).parent.glob("*.py"))
     return {"code": code_sha256(code)} | {name: version(name) for name in _LIBRARIES}
@@ -73,14 +73,14 @@ def write_entry(folder: Path, key: str, samples: Samples) -> bool:
     """Store `samples`; return False, and leave nothing, if the folder cannot be written.
 
     Writers do not disturb each other: each writes a folder of its own, and the first
-    to rename wins. An entry that is there already but damaged is put aside first.
+    to rename wins. A damaged entry of the same key is deleted first.
     """
     temporary: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder, prefix=f".{key[:8]}-"))
         _write_files(temporary, key, samples)
-        _put_in_place(temporary, folder / key)
+        _rename_entry(temporary, folder / key)
         sync(folder)
     except OSError:
         return False
@@ -111,8 +111,8 @@ def _write_files(entry: Path, key: str, samples: Samples) -> None:
     sync(entry)
 
 
-def _put_in_place(temporary: Path, entry: Path) -> None:
-    """Rename `temporary` to `entry` unless a whole entry is there."""
+def _rename_entry(temporary: Path, entry: Path) -> None:
+    """Rename `temporary` to `entry` unless an entry that is not damaged is there."""
     if entry.exists() and read_entry(entry.parent, entry.name) is None:
         aside = Path(tempfile.mkdtemp(dir=entry.parent, prefix=".damaged-"))
         try:

@@ -46,9 +46,9 @@ def source_digests(
     """
     states = [_state(path) for path in paths]
     memo = _memo_path(paths, memo_folder)
-    known = _read_memo(memo)
+    memorised = _read_memo(memo)
     digests = [
-        known.get(_memo_key(path, state), "") for path, state in zip(paths, states, strict=True)
+        memorised.get(_memo_key(path, state), "") for path, state in zip(paths, states, strict=True)
     ]
     stale = [number for number, digest in enumerate(digests) if not digest]
     with ThreadPoolExecutor(max_workers=4) as pool:
@@ -64,12 +64,12 @@ def source_digests(
 def _state(path: Path) -> list[int]:
     """Return what changes when a file's content does."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise RequestError(
             f"{path}: expected a readable file, found {error.strerror or error}: check the path"
         ) from error
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _memo_path(paths: Sequence[Path], folder: Path | None) -> Path | None:
@@ -115,5 +115,5 @@ def _write_memo(
         with replacing([memo]) as (draft,):
             draft.write_text(text, encoding="utf-8")
     except OSError:
-        # Without a memo the files are hashed again; nothing else is lost.
+        # Without a memo the files are hashed again; that is all.
         return

@@ -26,12 +26,12 @@ _TIMEOUT_SECONDS = 60
 _LARGEST_DEFAULT = 64 * 2**20
 # A head that names an encryption or an unknown compression is a RuntimeError of zipfile's.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
-# A place before the file's start, and bzip2's own: those of a disk have other numbers.
+# An offset before the file's start, and bzip2's own: those of a disk have other numbers.
 _DAMAGE_NUMBERS = (errno.EINVAL, None)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Download:
     """A file to fetch.
 
     Attributes:
@@ -64,8 +64,8 @@ class Member:
     verify: Callable[[Path], object]
 
 
-def fetch_files(wanted: Sequence[Wanted], progress: Progress) -> int:
-    """Fetch what is not on disk and right; return how many files were fetched.
+def fetch_files(downloads: Sequence[Download], progress: Progress) -> int:
+    """Fetch what is not on disk and verified; return how many files were fetched.
 
     A file without a published digest counts as not there. What was downloaded before
     an interruption stays in `<name>.part`, and the next call continues it.
@@ -75,45 +75,45 @@ def fetch_files(wanted: Sequence[Wanted], progress: Progress) -> int:
         StudyFailedError: the server could not be reached or broke off.
     """
     fetched = 0
-    for done, item in enumerate(wanted):
-        progress(item.path.name, done, len(wanted))
-        if _is_right(item.path, item.sha256):
+    for done, item in enumerate(downloads):
+        progress(item.path.name, done, len(downloads))
+        if _is_verified(item.path, item.sha256):
             continue
         try:
             item.path.parent.mkdir(parents=True, exist_ok=True)
             _fetch_file(item)
-        # HTTP errors are OSErrors too, but were dealt with where they arise.
+        # HTTP errors are OSErrors too, but are handled in `_download`.
         except OSError as error:
             raise RequestError(
                 f"{item.path}: expected a folder that can be written, found "
                 f"{error.strerror or error}: choose another with --data"
             ) from error
         fetched += 1
-    progress("", len(wanted), len(wanted))
+    progress("", len(downloads), len(downloads))
     return fetched
 
 
-def _is_right(path: Path, sha256: str | None) -> bool:
+def _is_verified(path: Path, sha256: str | None) -> bool:
     return sha256 is not None and path.is_file() and source_sha256(path) == sha256
 
 
-def _fetch_file(item: Wanted) -> None:
+def _fetch_file(item: Download) -> None:
     """Download one file to `<name>.part`, verify it and give it its name."""
     part = item.path.with_name(item.path.name + ".part")
-    if not _is_right(part, item.sha256):
+    if not _is_verified(part, item.sha256):
         _download(item, part)
-    if item.sha256 is not None and not _is_right(part, item.sha256):
-        found = source_sha256(part)
+    if item.sha256 is not None and not _is_verified(part, item.sha256):
+        digest = source_sha256(part)
         size = part.stat().st_size
         part.unlink()
         raise RequestError(
             f"{item.path}: expected the published sha256 {item.sha256[:12]}... from {item.url}, "
-            f"found {found[:12]}... ({size} bytes): run the same command again or check the URL"
+            f"found {digest[:12]}... ({size} bytes): run the same command again or check the URL"
         )
     replace_all({part: item.path})
 
 
-def _download(item: Wanted, part: Path) -> None:
+def _download(item: Download, part: Path) -> None:
     """Append to `part` until the server has no more, in a few attempts."""
     reason = ""
     for _ in range(_ATTEMPTS):
@@ -139,7 +139,7 @@ def _download(item: Wanted, part: Path) -> None:
     )
 
 
-def _receive(item: Wanted, part: Path) -> bool:
+def _receive(item: Download, part: Path) -> bool:
     """Receive what `part` lacks; return whether it is complete now."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}

@@ -84,9 +84,9 @@ class _Keys:
     @classmethod
     def of(cls, samples: Samples) -> Self:
         record, recorded = _numbered(samples.record), samples.record != ""
-        known = recorded & (samples.start >= 0) & (samples.extent > 0)
-        stop = np.where(known, samples.start + samples.extent, 0)
-        begin = np.where(known, record * stop.max(initial=0) + samples.start, _UNKNOWN)
+        has_window = recorded & (samples.start >= 0) & (samples.extent > 0)
+        stop = np.where(has_window, samples.start + samples.extent, 0)
+        begin = np.where(has_window, record * stop.max(initial=0) + samples.start, _UNKNOWN)
         return cls(
             record=record,
             recorded=recorded,
@@ -102,7 +102,7 @@ def _numbered(names: npt.NDArray[np.str_]) -> Index:
 
 
 def _numbered_rows(values: npt.NDArray[np.float32]) -> Index:
-    """Number rows by their bytes, exactly: a hash table, no hash in the rows' place."""
+    """Number rows by their bytes, exactly: a hash table, not hashes instead of the rows."""
     numbers: dict[bytes, int] = {}
     rows = (row.tobytes() for row in values)
     return np.fromiter((numbers.setdefault(row, len(numbers)) for row in rows), np.int64)
@@ -119,7 +119,9 @@ def _count(keys: _Keys, fold: Fold) -> Leakage:
 
 
 def _count_overlapping(keys: _Keys, fold: Fold) -> int:
-    test, training = (_known(keys.begin, members) for members in (fold.test, fold.training))
+    test, training = (
+        _without_unknown(keys.begin, members) for members in (fold.test, fold.training)
+    )
     # Windows that begin before another's end, less those that end before its beginning.
     begun = np.searchsorted(np.sort(keys.begin[training]), keys.end[test], side="left")
     over = np.searchsorted(np.sort(keys.end[training]), keys.begin[test], side="right")
@@ -166,7 +168,7 @@ class _Shared:
 def _first_shared(key: Index, fold: Fold) -> _Shared | None:
     """Return the first two samples of equal `key` in two parts, None if there are none."""
     for one, other in _PAIRS:
-        here, there = (_known(key, getattr(fold, part)) for part in (one, other))
+        here, there = (_without_unknown(key, getattr(fold, part)) for part in (one, other))
         both = np.intersect1d(key[here], key[there])
         if len(both):
             first, second = (int(part[key[part] == both[0]][0]) for part in (here, there))
@@ -174,6 +176,6 @@ def _first_shared(key: Index, fold: Fold) -> _Shared | None:
     return None
 
 
-def _known(key: Index, members: Index) -> Index:
-    known: Index = members[key[members] != _UNKNOWN]
-    return known
+def _without_unknown(key: Index, members: Index) -> Index:
+    identified: Index = members[key[members] != _UNKNOWN]
+    return identified

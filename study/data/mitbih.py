@@ -162,9 +162,9 @@ def read_record(path: Path) -> Record:
         rate_hz = int(stored.fs)
     # wfdb has no error class of its own: a damaged file surfaces as almost any.
     except Exception as error:
-        raise damaged(path, said(error)) from error
+        raise damaged_record(path, error_line(error)) from error
     if len(signal) == 0 or not np.isfinite(signal).all():
-        raise damaged(path, "an empty signal or values that are not finite")
+        raise damaged_record(path, "an empty signal or values that are not finite")
     position, symbol = read_annotation(path, len(signal))
     return Record(signal=signal, rate_hz=rate_hz, position=position, symbol=symbol)
 
@@ -186,13 +186,13 @@ def read_annotation(path: Path, length: int) -> tuple[IntArray, npt.NDArray[np.s
         position = np.asarray(annotation.sample, dtype=np.int64)
         symbol = np.asarray(annotation.symbol, dtype=np.str_)
     except Exception as error:
-        raise damaged(path, said(error)) from error
+        raise damaged_record(path, error_line(error)) from error
     beat = np.isin(symbol, list(CLASS_OF_SYMBOL))
     position, symbol = position[beat], symbol[beat]
     if len(position) == 0:
-        raise damaged(path, "no annotated beat")
+        raise damaged_record(path, "no annotated beat")
     if (np.diff(position) <= 0).any() or position[-1] >= length:
-        raise damaged(path, "beats out of order or past the signal's end")
+        raise damaged_record(path, "beats out of order or past the signal's end")
     return position, symbol
 
 
@@ -246,28 +246,28 @@ def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]
         RequestError: a downloaded file is not the published one.
         StudyFailedError: the server could not be reached or broke off.
     """
-    from study.data.fetch import Wanted, fetch_files
+    from study.data.fetch import Download, fetch_files
 
     folders = [data_folder / name for name in FOLDERS if (data_folder / name).is_dir()]
     folder = folders[0] if folders else data_folder / FOLDERS[0]
     base = (url or URL).rstrip("/")
-    wanted = [
-        Wanted(url=f"{base}/{name}", path=folder / name, sha256=digest)
+    downloads = [
+        Download(url=f"{base}/{name}", path=folder / name, sha256=digest)
         for name, digest in published_digests().items()
     ]
-    fetched = fetch_files(wanted, progress)
-    return [f"{folder}: {fetched} files fetched, {len(wanted) - fetched} were there and right"]
+    fetched = fetch_files(downloads, progress)
+    return [f"{folder}: {fetched} files fetched, {len(downloads) - fetched} were there and right"]
 
 
-def said(error: Exception) -> str:
+def error_line(error: Exception) -> str:
     """Return an error of wfdb in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def damaged(path: Path, found: str) -> RequestError:
-    """Return the error of a record whose files are not whole."""
+def damaged_record(path: Path, problem: str) -> RequestError:
+    """Return the error of a record with a damaged file."""
     return RequestError(
-        f"{path}: expected a whole WFDB record (.hea, .dat, .atr), found {found}: replace its files"
+        f"{path}: expected a WFDB record (.hea, .dat, .atr), found {problem}: replace its files"
     )
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples of one dataset with what is known of each.
+    """Samples of one dataset, with label, kind, record and window of each.
 
     Attributes:
         values: `(n, channels, length)` float32; in [0, 1], unless the dataset's setting
@@ -25,7 +25,7 @@ class Samples:
             in samples of `sampling_rate_hz`; -1 if there is no record.
         extent: `(n,)` int64; the window's length in the same unit.
         sampling_rate_hz: rate that `start` and `extent` count in, 0.0 if unknown.
-        content_hash: sha256 (hex) of the values and of all that is known of them.
+        content_hash: sha256 (hex) of the values and of all other arrays.
     """
 
     values: npt.NDArray[np.float32]

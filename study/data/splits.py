@@ -86,11 +86,11 @@ def splits_table(samples: Samples, splits: Mapping[str, Splits]) -> "pa.Table":
     for protocol, divided in splits.items():
         for number, members in enumerate(divided.folds):
             for name in PARTS:
-                found = getattr(members, name)
-                fold.append(np.full(len(found), number, dtype=np.int32))
-                protocols += [protocol] * len(found)
-                part += [name] * len(found)
-                index.append(found)
+                indices = getattr(members, name)
+                fold.append(np.full(len(indices), number, dtype=np.int32))
+                protocols += [protocol] * len(indices)
+                part += [name] * len(indices)
+                index.append(indices)
     sample = np.concatenate(index)
     return pa.table(
         {

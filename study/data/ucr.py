@@ -111,8 +111,8 @@ def read_rows(
     """
     separator: str | None = None
     what = "a label and" if labelled else "a row of"
-    for place, (number, line) in enumerate(_read_lines(path)):
-        if place == 0:
+    for index, (number, line) in enumerate(_read_lines(path)):
+        if index == 0:
             separator = next((mark for mark in "\t," if mark in line), None)
             if not labelled and not any(_is_number(each) for each in line.split(separator)):
                 continue
@@ -221,8 +221,10 @@ def check(settings: UcrSettings, data_folder: Path) -> list[str]:
 def describe_table(table: Table) -> str:
     """Return rows, width and labels of a table in a few words."""
     labels, counts = np.unique([canonical_label(item) for item in table.symbol], return_counts=True)
-    found = ", ".join(f"{count} of {label}" for label, count in zip(labels, counts, strict=True))
-    return f"{len(table.values)} rows of {table.values.shape[1]} values, labels {found}"
+    rows_by_label = ", ".join(
+        f"{count} of {label}" for label, count in zip(labels, counts, strict=True)
+    )
+    return f"{len(table.values)} rows of {table.values.shape[1]} values, labels {rows_by_label}"
 
 
 def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]:
@@ -233,12 +235,12 @@ def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]
 
 def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the lines that are not blank with their numbers from 1; at least one."""
-    found = False
+    is_empty = True
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    found = True
+                    is_empty = False
                     yield number, line
     except OSError as error:
         raise RequestError(
@@ -248,7 +250,7 @@ def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise RequestError(
             f"{path}: expected rows of text, found bytes that are not UTF-8: replace the file"
         ) from error
-    if not found:
+    if is_empty:
         raise RequestError(
             f"{path}: expected a row per sample, found an empty file: replace the file"
         )
@@ -266,14 +268,14 @@ def _numbers(fields: Sequence[str], path: Path, line: int) -> list[float]:
     """Return `fields` as finite numbers."""
     try:
         values = [float(field) for field in fields]
-        found = next((f for f, v in zip(fields, values, strict=True) if v - v != 0), None)
+        refused = next((f for f, v in zip(fields, values, strict=True) if v - v != 0), None)
     except ValueError as error:
-        found = str(error).rpartition(":")[2].strip().strip("'")
+        refused = str(error).rpartition(":")[2].strip().strip("'")
         values = []
-    if found is not None:
+    if refused is not None:
         raise RequestError(
             f"{path}, line {line}: expected finite numbers, found "
-            f"{found[:40]!r}: replace the file or fill in missing values"
+            f"{refused[:40]!r}: replace the file or fill in missing values"
         )
     return values
 

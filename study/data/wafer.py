@@ -41,18 +41,18 @@ def locate(data_folder: Path) -> list[Path]:
     Raises:
         RequestError: one of them is missing.
     """
-    found = _present(data_folder)
-    for stem, path in found.items():
+    files = _files(data_folder)
+    for stem, path in files.items():
         if path is None:
             raise RequestError(
                 f"{data_folder / FOLDERS[0] / stem}.tsv: expected a file of the Wafer data set "
                 f"({', '.join(EXTENSIONS)}), found none: "
                 f"run `python -m study.data fetch wafer --data {data_folder}`"
             )
-    return [path for path in found.values() if path is not None]
+    return [path for path in files.values() if path is not None]
 
 
-def _present(data_folder: Path) -> dict[str, Path | None]:
+def _files(data_folder: Path) -> dict[str, Path | None]:
     """Return the path of each of the two files, None where there is none."""
     return {
         stem: next(
@@ -84,7 +84,9 @@ def read_file(path: Path) -> ucr.Table:
     counts = (int((kind == "1").sum()), int((kind == "-1").sum()))
     allowed = COUNTS[path.stem]
     if counts not in allowed:
-        expected = " or ".join(f"{good} rows of 1 and {bad} of -1" for good, bad in allowed)
+        expected = " or ".join(
+            f"{normal} rows of 1 and {abnormal} of -1" for normal, abnormal in allowed
+        )
         raise RequestError(
             f"{path}: expected {expected}, found {counts[0]} and {counts[1]}: replace the file"
         )
@@ -157,11 +159,11 @@ def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]
         RequestError: a file on disk or in the zip is not what the archive publishes.
         StudyFailedError: the server could not be reached or broke off.
     """
-    from study.data.fetch import Member, Wanted, extract_members, fetch_files
+    from study.data.fetch import Download, Member, extract_members, fetch_files
 
-    present = _present(data_folder)
-    missing = [stem for stem, path in present.items() if path is None]
-    for path in present.values():
+    files = _files(data_folder)
+    missing = [stem for stem, path in files.items() if path is None]
+    for path in files.values():
         if path is not None:
             read_file(path)
     if not missing:
@@ -171,7 +173,7 @@ def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]
         data_folder / FOLDERS[0],
     )
     archive = folder / "Wafer.zip"
-    fetch_files([Wanted(url=url or URL, path=archive, largest=_LARGEST_ARCHIVE)], progress)
+    fetch_files([Download(url=url or URL, path=archive, largest=_LARGEST_ARCHIVE)], progress)
     members = [
         Member(stem=stem, extensions=EXTENSIONS, largest=_LARGEST_FILE, verify=read_file)
         for stem in missing

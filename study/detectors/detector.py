@@ -18,13 +18,13 @@ SCORED_AT_ONCE = 8192
 
 @dataclass(frozen=True)
 class Scored:
-    """What a detector says of samples.
+    """Scores and decisions of samples.
 
     Attributes:
         errors: `(n,)` float32 by component, the mean over folds; larger is more abnormal.
         score: `(n,)` float64, larger is more abnormal.
         decision: `(n,)` int8; 1 abnormal, where `score` is above the detector's `tau`.
-        votes: `(n,)` int64, how many folds by themselves say abnormal.
+        votes: `(n,)` int64, how many folds decide by themselves that it is abnormal.
     """
 
     errors: Errors
@@ -62,7 +62,7 @@ class Detector:
         for fold in self.folds if len(self.folds) > 1 else ():
             if not math.isfinite(fold.fitted.tau) or fold.deviation == 0:
                 raise RequestError(
-                    f"{fold.place}: {fold.composition} has no finite threshold, or scores all"
+                    f"{fold.location}: {fold.composition} has no finite threshold, or scores all"
                     " normals alike, and cannot be averaged: choose another composition, or one"
                     " fold"
                 )
@@ -125,8 +125,8 @@ class Detector:
         """Return x̂ `(n, channels, length)`, the mean over folds; None if there is none."""
         values = self._checked(samples)
         parts = [fold.reconstruct(values) for fold in self.folds]
-        found = [part for part in parts if part is not None]
-        return _mean(found) if found else None
+        reconstructed = [part for part in parts if part is not None]
+        return _mean(reconstructed) if reconstructed else None
 
     def _checked(self, samples: npt.ArrayLike) -> Values:
         values = np.asarray(samples, dtype=np.float32)
@@ -181,11 +181,11 @@ def load_detector(
         RequestError: there is no such fold or trial, or the composition does not fit it.
         DamagedError: a file is not what was committed.
     """
-    place = locate(str(location))
-    if place.fold is not None:
-        return Detector((read_fold(place, place.fold, composition, latent_form, device),))
-    first = read_fold(place, 0, composition, latent_form, device)
+    trial = locate(str(location))
+    if trial.fold is not None:
+        return Detector((read_fold(trial, trial.fold, composition, latent_form, device),))
+    first = read_fold(trial, 0, composition, latent_form, device)
     others = range(1, first.config.split.folds)
     return Detector(
-        (first, *(read_fold(place, k, composition, latent_form, device) for k in others))
+        (first, *(read_fold(trial, k, composition, latent_form, device) for k in others))
     )

@@ -44,7 +44,7 @@ class TrainedFold:
     """A fold that scores.
 
     Attributes:
-        place: the fold's folder or URI.
+        location: the fold's folder or URI.
         config: the trial's configuration.
         model: with the weights of the best validation epoch.
         scaling: limits of the fold's training samples; None where samples need none.
@@ -54,7 +54,7 @@ class TrainedFold:
         deviation: standard deviation of its score over the fold's training normals.
     """
 
-    place: str
+    location: str
     config: TrialConfig
     model: Model
     scaling: Limits | None
@@ -65,8 +65,8 @@ class TrainedFold:
 
     def errors(self, samples: Values) -> Errors:
         """Return the error components of samples `(n, channels, length)`, `(n,)` float32 each."""
-        found = self.model.errors(self._given(samples))
-        return {name: values.cpu().numpy() for name, values in found.items()}
+        errors = self.model.errors(self._model_input(samples))
+        return {name: values.cpu().numpy() for name, values in errors.items()}
 
     def score(self, errors: Errors) -> Float:
         """Return `(n,)` scores, higher is more abnormal; above `fitted.tau` is abnormal."""
@@ -74,22 +74,22 @@ class TrainedFold:
 
     def reconstruct(self, samples: Values) -> Values | None:
         """Return x̂ in the units of `samples`; None if the model reconstructs nothing."""
-        found = self.model.reconstruct(self._given(samples))
-        if found is None:
+        scaled = self.model.reconstruct(self._model_input(samples))
+        if scaled is None:
             return None
-        reconstructed = found.cpu().numpy()
+        reconstructed = scaled.cpu().numpy()
         if self.scaling is None:
             return reconstructed
         low, high = self.scaling.minimum, self.scaling.maximum
         return (low + reconstructed.astype(np.float64) * (high - low)).astype(np.float32)
 
-    def _given(self, samples: Values) -> torch.Tensor:
+    def _model_input(self, samples: Values) -> torch.Tensor:
         scaled = samples if self.scaling is None else scale_values(samples, self.scaling)
         return shared_tensor(scaled).to(self.model.device)
 
 
 @dataclass(frozen=True)
-class Place:
+class TrialLocation:
     """Where trained folds are.
 
     Attributes:
@@ -103,7 +103,7 @@ class Place:
     fold: int | None
 
 
-def locate(location: str) -> Place:
+def locate(location: str) -> TrialLocation:
     """Return what a path or URI, `.../ledger/<trial>` or `.../<trial>/fold-<k>`, names.
 
     Raises:
@@ -122,11 +122,11 @@ def locate(location: str) -> Place:
             f"{location}: expected the folder of a trained fold, results/<study>/ledger/<trial>/"
             "fold-<k>, or of its trial, found another path: correct it"
         )
-    return Place(Ledger(reach_folder((parent or ".") + mark + query)), trial, number)
+    return TrialLocation(Ledger(reach_folder((parent or ".") + mark + query)), trial, number)
 
 
 def read_fold(
-    place: Place,
+    trial: TrialLocation,
     number: int,
     composition: str | None = None,
     latent_form: str | None = None,
@@ -135,7 +135,7 @@ def read_fold(
     """Return a trained fold; all files that it is read from are verified.
 
     Args:
-        place: the trial.
+        trial: the trial.
         number: the fold.
         composition: name of the composition; None for the study's metric.
         latent_form: form of L; None for that of the study's metric.
@@ -145,24 +145,24 @@ def read_fold(
         RequestError: there is no such fold, it failed, or the composition does not fit it.
         DamagedError: a file is not what was committed.
     """
-    address = FoldAddress(place.trial, number)
-    where = place.ledger.folder.locate(address.path)
-    manifest = place.ledger.fold(address)
+    address = FoldAddress(trial.trial, number)
+    where = trial.ledger.folder.locate(address.path)
+    manifest = trial.ledger.fold(address)
     if manifest is None or manifest.state == "failed":
-        found = "none" if manifest is None else f"one that failed: {manifest.reason}"
-        raise RequestError(f"{where}: expected a trained fold, found {found}: choose another")
-    described = fold_files.read_json(place.ledger, manifest, MODEL)
+        state = "none" if manifest is None else f"one that failed: {manifest.reason}"
+        raise RequestError(f"{where}: expected a trained fold, found {state}: choose another")
+    described = fold_files.read_json(trial.ledger, manifest, MODEL)
     config = _config(described, where)
     form = latent_form or config.metric.latent_form
     name = composition or config.metric.composition
-    errors = _errors(place.ledger, manifest, config, described["latent_size"])
+    errors = _errors(trial.ledger, manifest, config, described["latent_size"])
     fitted, chosen, used_form = _fit(errors, config, name, form, where)
     model = build_model(config, Shape(**described["shape"]), number, torch.device(device))
-    weights = place.ledger.read(manifest, fold_files.WEIGHTS)
+    weights = trial.ledger.read(manifest, fold_files.WEIGHTS)
     model.load_weights(safetensors.torch.load(weights))
     scaling = described["scaling"]
     return TrainedFold(
-        place=where,
+        location=where,
         config=config,
         model=model,
         scaling=None if scaling is None else Limits(**scaling),
@@ -195,7 +195,7 @@ def _fit(
     """Fit the composition `name` without test errors; see `study.scores.compositions`."""
     entry = find_composition(name)
     allowed = applicable(errors.validation.values)
-    chosen = next((known for known in allowed if known == name), None)
+    chosen = next((form for form in allowed if form == name), None)
     if chosen is None:
         raise RequestError(
             f"composition: {name} needs {', '.join(entry.components)}, of which "

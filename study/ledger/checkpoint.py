@@ -58,7 +58,7 @@ def save_checkpoint(folder: Folder, progress: FoldProgress) -> None:
 
 
 def load_checkpoint(folder: Folder) -> FoldProgress | None:
-    """Return the newest sound checkpoint, or None; a damaged one counts as not there."""
+    """Return the newest checkpoint that is not damaged, or None."""
     for name in reversed(_checkpoints(folder)):
         progress = _parse(folder.read(name))
         if progress is not None:
@@ -67,7 +67,7 @@ def load_checkpoint(folder: Folder) -> FoldProgress | None:
 
 
 def damaged_checkpoints(folder: Folder) -> list[str]:
-    """Return the names of checkpoints that are not what was written."""
+    """Return the names of damaged checkpoints."""
     return [name for name in _checkpoints(folder) if _parse(folder.read(name)) is None]
 
 
@@ -112,5 +112,5 @@ def _from_plain(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 def _checkpoints(folder: Folder) -> list[str]:
     """Return the names of a folder's checkpoints, the oldest first."""
-    found = [name for name in folder.names() if NAME.fullmatch(name)]
-    return sorted(found, key=lambda name: int(name.partition("-")[2].partition(".")[0]))
+    names = [name for name in folder.names() if NAME.fullmatch(name)]
+    return sorted(names, key=lambda name: int(name.partition("-")[2].partition(".")[0]))

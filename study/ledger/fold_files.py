@@ -50,7 +50,7 @@ def components_file(samples: Samples, fold: Fold, evaluations: Mapping[str, Eval
     for rule, evaluation in evaluations.items():
         for part in ("validation", "test"):
             members = getattr(fold, part)
-            known = {
+            columns = {
                 "sample": members,
                 "record": samples.record[members].tolist(),
                 "patient": samples.patient[members].tolist(),
@@ -60,7 +60,7 @@ def components_file(samples: Samples, fold: Fold, evaluations: Mapping[str, Eval
                 "split": [part] * len(members),
                 "epoch_rule": [rule] * len(members),
             }
-            tables.append(pa.table({**known, **getattr(evaluation, part)}))
+            tables.append(pa.table({**columns, **getattr(evaluation, part)}))
     return to_parquet(pa.concat_tables(tables))
 
 

@@ -1,7 +1,7 @@
-"""Before a study goes on: what a fault left behind is put aside and said, never used.
+"""Before a study goes on: what a fault left damaged is put aside and reported, never used.
 
-A damaged file is moved to `damaged/`, with all that belongs to it, under the place that
-it had. What is missing then is trained again: the ledger says what that is.
+A damaged file is moved to `damaged/`, with all that belongs to it, under the path that
+it had. What the ledger then lacks is trained again.
 """
 
 from collections.abc import Iterator
@@ -55,19 +55,19 @@ def _damaged_checkpoints(results: Folder) -> Iterator[str]:
     checkpoints = results.folder("checkpoints")
     for trial in checkpoints.names():
         for fold in checkpoints.names(trial):
-            place = f"{trial}/{fold}"
-            problem = _staging_problem(checkpoints.folder(place))
+            path = f"{trial}/{fold}"
+            problem = _staging_problem(checkpoints.folder(path))
             if problem:
-                aside = _put_aside(results, "checkpoints", place)
+                aside = _put_aside(results, "checkpoints", path)
                 yield f"{problem}; the fold's checkpoints are put aside as {aside}"
                 continue
-            for name in _unsound(checkpoints.folder(place)):
-                where = checkpoints.locate(f"{place}/{name}")
-                aside = _put_aside(results, "checkpoints", f"{place}/{name}")
+            for name in _damaged_checkpoint_names(checkpoints.folder(path)):
+                where = checkpoints.locate(f"{path}/{name}")
+                aside = _put_aside(results, "checkpoints", f"{path}/{name}")
                 yield f"{where} is not what was written (sha256); it is put aside as {aside}"
 
 
-def _unsound(folder: Folder) -> list[str]:
+def _damaged_checkpoint_names(folder: Folder) -> list[str]:
     if not any(name.startswith("checkpoint-") for name in folder.names()):
         return []
     from study.ledger.checkpoint import damaged_checkpoints  # imports PyTorch
@@ -87,7 +87,7 @@ def _staging_problem(folder: Folder) -> str:
 
 
 def _problem(ledger: Ledger, address: FoldAddress) -> str:
-    """Return what is wrong with a fold; nothing is with one that is not committed."""
+    """Return how a committed fold is damaged; "" if it is not, or is not committed."""
     try:
         manifest = ledger.fold(address)
         if manifest is not None:
@@ -98,7 +98,7 @@ def _problem(ledger: Ledger, address: FoldAddress) -> str:
 
 
 def _put_aside(results: Folder, part: str, path: str) -> str:
-    """Move `part`/`path` to where damaged things of its place are kept; return where."""
+    """Move `part`/`path` below `damaged/`; return where it is now."""
     number, target = 1, f"{DAMAGED}/{path}"
     while results.exists(target):
         number += 1

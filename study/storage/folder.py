@@ -24,7 +24,7 @@ class Folder(Protocol):
         ...
 
     def write(self, path: str, content: bytes) -> None:
-        """Replace a file as a whole, durably."""
+        """Replace a file durably: it is the old or the new one."""
         ...
 
     def write_all(self, files: Mapping[str, bytes]) -> None:
@@ -36,7 +36,7 @@ class Folder(Protocol):
         ...
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file or folder is there."""
+        """Return whether a file or folder is there."""
         ...
 
     def remove(self, path: str) -> None:
@@ -101,7 +101,7 @@ class LocalFolder:
         return (self._root / path).exists()
 
     def remove(self, path: str) -> None:
-        """See `Folder.remove`; a folder goes as a whole, however far its deletion comes."""
+        """See `Folder.remove`; a folder disappears at once, however far its deletion comes."""
         target = self._root / path
         if target.is_dir() and not target.is_symlink():
             draft = draft_path(target)
@@ -119,9 +119,9 @@ class LocalFolder:
 
     def sweep(self) -> None:
         """See `Folder.sweep`."""
-        for place, folders, files in os.walk(self._root):
+        for parent, folders, files in os.walk(self._root):
             for name in filter(is_draft, [*folders, *files]):
-                LocalFolder(Path(place)).remove(name)
+                LocalFolder(Path(parent)).remove(name)
             folders[:] = [name for name in folders if not is_draft(name)]
 
     def move(self, source: str, target: str) -> None:
@@ -148,7 +148,7 @@ def open_folder(location: str) -> Folder:
     """Return the folder at a path or URI; nothing is created yet.
 
     Raises:
-        RequestError: the URI is none, or holds credentials, which would be told on.
+        RequestError: the URI is none, or holds credentials, which logs would show.
     """
     scheme, separator, rest = location.partition("://")
     if not separator:
@@ -186,7 +186,7 @@ def _write(path: Path, content: bytes) -> None:
         with path.open("wb") as file:
             file.write(content)
     except OSError as error:
-        error.filename = error.filename or str(path)  # which a full disk does not say
+        error.filename = error.filename or str(path)  # which a full disk does not name
         raise
 
 

@@ -77,14 +77,14 @@ def begin_run(output: Folder, name: str, run: str) -> None:
 
 
 @contextlib.contextmanager
-def fold_of_run(output: Folder, name: str, run: str, place: str) -> Iterator[None]:
+def fold_of_run(output: Folder, name: str, run: str, fold: str) -> Iterator[None]:
     """Hold one fold of a study for a worker of `run`.
 
     Args:
         output: the folder of all results.
         name: the study's.
         run: the run that the worker belongs to.
-        place: the fold's path below the study's checkpoints.
+        fold: the fold's path below the study's checkpoints.
 
     Raises:
         ForeignRunError: another run has begun.
@@ -96,11 +96,11 @@ def fold_of_run(output: Folder, name: str, run: str, place: str) -> Iterator[Non
             held.enter_context(workers)
             if output.read(f".{name}.run") != run.encode():
                 raise ForeignRunError(f"{output.locate(name)}: another run has begun")
-            lock = f"{name}/checkpoints/{place}.lock"
+            lock = f"{name}/checkpoints/{fold}.lock"
             held.enter_context(locked(output, lock, LEAVE_SECONDS))
         except TimeoutError:
             raise StudyFailedError(
-                f"{output.locate(name)}: another worker has {place} and does not leave"
+                f"{output.locate(name)}: another worker has {fold} and does not leave"
             ) from None
         yield
 
@@ -114,9 +114,9 @@ def locked(
     Raises:
         TimeoutError: others held it for all of `patience_seconds`.
     """
-    place = _lock_file(folder.locate(path), is_local=isinstance(folder, LocalFolder))
-    place.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    path_on_disk = _lock_file(folder.locate(path), is_local=isinstance(folder, LocalFolder))
+    path_on_disk.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path_on_disk, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         _wait(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, patience_seconds)
         yield
@@ -127,8 +127,8 @@ def locked(
 def _lock_file(location: str, *, is_local: bool) -> Path:
     if is_local:
         return Path(location)
-    place, _, _ = location.partition("?")
-    return prepared_folder() / "locks" / f"{sha256(place.encode())}.lock"
+    uri, _, _ = location.partition("?")
+    return prepared_folder() / "locks" / f"{sha256(uri.encode())}.lock"
 
 
 def _wait(descriptor: int, kind: int, patience_seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A folder in an object store: whole objects, no renaming, no locks.
+"""A folder in an object store: an object is replaced at once; no renaming, no locks.
 
 A store replaces a file in one step by itself, and has no folders that could be renamed.
 """
@@ -24,8 +24,8 @@ class RemoteFolder:
     def __init__(self, filesystem: Any, root: str, uri: str) -> None:
         self._filesystem = filesystem
         self._root = root.rstrip("/")
-        place, mark, query = uri.partition("?")
-        self._uri, self._query = place.rstrip("/"), mark + query
+        address, mark, query = uri.partition("?")
+        self._uri, self._query = address.rstrip("/"), mark + query
 
     def _path(self, path: str) -> str:
         return f"{self._root}/{path}".rstrip("/")
@@ -77,8 +77,8 @@ class RemoteFolder:
         """See `Folder.names`."""
         from pyarrow.fs import FileSelector
 
-        found = self._filesystem.get_file_info(FileSelector(self._path(path), allow_not_found=True))
-        return sorted(entry.base_name for entry in found)
+        selector = FileSelector(self._path(path), allow_not_found=True)
+        return sorted(entry.base_name for entry in self._filesystem.get_file_info(selector))
 
     def exists(self, path: str) -> bool:
         """See `Folder.exists`."""
@@ -99,8 +99,8 @@ class RemoteFolder:
     def move(self, source: str, target: str) -> None:
         """See `Folder.move`: copies all files, then deletes them, the deepest first.
 
-        Where that is interrupted, either the source is whole, or what is nearest to its
-        root, which says what the rest belongs to, is still there.
+        Where that is interrupted, either the source is complete, or what is nearest to its
+        root, which names what the rest belongs to, is still there.
         """
         from pyarrow.fs import FileSelector, FileType
 
@@ -148,11 +148,11 @@ def open_store(location: str) -> RemoteFolder:
     """Return the folder at a store's URI; the store is not asked yet.
 
     Raises:
-        RequestError: the URI is none, or holds credentials, which would be told on.
+        RequestError: the URI is none, or holds credentials, which logs would show.
     """
     scheme, _, rest = location.partition("://")
-    place, _, query = rest.partition("?")
-    if PASSWORD.match(place) or SECRET_QUERY.search(query) or "@" in unquote(query):
+    address, _, query = rest.partition("?")
+    if PASSWORD.match(address) or SECRET_QUERY.search(query) or "@" in unquote(query):
         raise RequestError(
             f"{scheme}:// URI: must hold no credentials, which logs and process lists show; set"
             " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"

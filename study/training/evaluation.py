@@ -1,4 +1,4 @@
-"""What a fold's model says of its samples: errors, validation scores, and what is measured.
+"""A fold's model on its samples: errors, validation scores, and what is measured.
 
 Scoring is deterministic. Draws from the posterior come from the model's own stream of
 noise, which stands still; TSTR and MMD draw from the study's streams "tstr" and "mmd",
@@ -79,12 +79,12 @@ class FoldEvaluator:
         """Return the error components of all samples."""
         fold, draws = self.fold, self.config.measures.draws
         training = self._errors(fold.training)
-        latents = self.model.latents(self._of(fold.training))
+        latents = self.model.latents(self._values(fold.training))
         if latents is not None and latents.kl is not None:
             training["drawn_latent_norm"] = latents.drawn.norm(dim=1).cpu().numpy()
         scored = []
         for members in (fold.validation, fold.test):
-            variances = self.model.error_variances(self._of(members), draws)
+            variances = self.model.error_variances(self._values(members), draws)
             named = {f"{name}_variance": v.cpu().numpy() for name, v in variances.items()}
             scored.append(self._errors(members) | named)
         return Evaluation(training, *scored)
@@ -97,22 +97,22 @@ class FoldEvaluator:
         """
         metric = self.config.metric
         errors = self._fit_errors()
-        found = validation_metrics(
+        metrics = validation_metrics(
             errors, metric.composition, self.config.scores, metric.latent_form
         )
-        row = {"value": getattr(found, metric.score)}
+        row = {"value": getattr(metrics, metric.score)}
         if not math.isfinite(row["value"]):
             raise NonFiniteError(
                 f"validation {metric.score} of {metric.composition} is {row['value']}"
             )
-        row |= {name: getattr(found, name) for name in REPORTED_SCORES}
+        row |= {name: getattr(metrics, name) for name in REPORTED_SCORES}
         row |= dict(self._tracked(errors))
         return row | self._latent() | self._generation(epoch, with_tstr=with_tstr)
 
     def _fit_errors(self) -> FitErrors:
         metric = self.config.metric
-        asked = (metric.composition, *self.config.measures.tracked)
-        needed = any(needs_training(name, metric.latent_form) for name in asked)
+        names = (metric.composition, *self.config.measures.tracked)
+        needed = any(needs_training(name, metric.latent_form) for name in names)
         training = self._split_errors(self.fold.training) if needed else None
         return FitErrors(self._split_errors(self.fold.validation), training, self.model.latent_size)
 
@@ -136,7 +136,7 @@ class FoldEvaluator:
 
     def _latent(self) -> dict[str, Any]:
         """Measure z of training; of a posterior, draws are what follows the chi distribution."""
-        latents = self.model.latents(self._of(self.fold.training))
+        latents = self.model.latents(self._values(self.fold.training))
         if latents is None:
             return {}
         if not (latents.z.isfinite().all() and latents.drawn.isfinite().all()):
@@ -157,7 +157,7 @@ class FoldEvaluator:
         fold, label = self.fold, self.samples.label
         normals = fold.validation[label[fold.validation] == 0][:COMPARED_NORMALS]
         members = fold.validation if with_tstr else normals
-        real = self._of(members)
+        real = self._values(members)
         synthetic = self.model.reconstruct(real)
         if synthetic is None:
             return {}
@@ -166,25 +166,25 @@ class FoldEvaluator:
             each[compared].flatten(1).double().cpu().numpy() for each in (real, synthetic)
         )
         mmd = maximum_mean_discrepancy(first, second, self._seed("mmd"), COMPARED_NORMALS)
-        found = {"generation/mmd": mmd}
+        measured = {"generation/mmd": mmd}
         if with_tstr:
             tstr = measure_tstr(real, synthetic, label[members], self._seed("tstr", epoch))
-            found |= {
+            measured |= {
                 "generation/tstr": tstr.synthetic_f1,
                 "generation/tstr_real": tstr.real_f1,
                 "generation/tstr_normalised": tstr.normalised,
             }
-        return found
+        return measured
 
     def reconstruct(self, members: Index) -> npt.NDArray[np.float32] | None:
         """Return x̂ of `members`; None if the model reconstructs nothing."""
-        reconstructed = self.model.reconstruct(self._of(members))
+        reconstructed = self.model.reconstruct(self._values(members))
         return None if reconstructed is None else reconstructed.cpu().numpy()
 
     def projected(self, most: int) -> tuple[Index, npt.NDArray[np.float32]] | None:
         """Return validation samples, evenly, and their z, `(n, latent)`; None without z."""
         members = self.fold.validation[:: -(-len(self.fold.validation) // most)]
-        latents = self.model.latents(self._of(members))
+        latents = self.model.latents(self._values(members))
         return None if latents is None else (members, latents.z.cpu().numpy())
 
     def pictures(self, validation: fold_files.Errors) -> dict[str, bytes]:
@@ -205,12 +205,12 @@ class FoldEvaluator:
                 self.samples, members, reconstructed
             )
             extremes = self._extremes(validation["reconstruction_error"])
-            found = self.reconstruct(extremes)
-            assert found is not None
+            reconstructed = self.reconstruct(extremes)
+            assert reconstructed is not None
             files[fold_files.EXTREMES] = fold_files.reconstructions_file(
-                self.samples, extremes, found
+                self.samples, extremes, reconstructed
             )
-        latents = self.model.latents(self._of(members[:1]))
+        latents = self.model.latents(self._values(members[:1]))
         if latents is not None:
             steps = self._steps()
             moved = latents.z + torch.from_numpy(steps.offset).to(latents.z)
@@ -233,7 +233,7 @@ class FoldEvaluator:
 
     def _steps(self) -> fold_files.LatentSteps:
         """Return the moves along each of the first latent dimensions, in its deviations."""
-        latents = self.model.latents(self._of(self.fold.training))
+        latents = self.model.latents(self._values(self.fold.training))
         assert latents is not None
         deviation = latents.z.double().std(dim=0).cpu().numpy()
         size = len(deviation)
@@ -245,7 +245,7 @@ class FoldEvaluator:
         offset[np.arange(len(step)), dimension] = length
         return fold_files.LatentSteps(dimension, step, offset)
 
-    def _of(self, members: Index) -> Tensor:
+    def _values(self, members: Index) -> Tensor:
         return self.values[torch.from_numpy(members).to(self.values.device)]
 
     def _errors(self, members: Index) -> Errors:

@@ -109,9 +109,9 @@ class FoldWriter:
     ) -> None:
         """Write z of `members`, `(n, latent)`, with label and kind, on a disk only."""
         if isinstance(self._folder, LocalFolder):
-            known = samples.take(members)
+            embedded = samples.take(members)
             rows = [[("normal", "abnormal")[label], kind, str(index)] for label, kind, index in
-                    zip(known.label, known.kind, members, strict=True)]  # fmt: skip
+                    zip(embedded.label, embedded.kind, members, strict=True)]  # fmt: skip
             header = ["label", "kind", "sample"]
             self._writer.add_embedding(z, rows, global_step=epoch, tag="z", metadata_header=header)
 
@@ -190,8 +190,8 @@ def _final_scores(record: TrialRecord, summary: Sequence[Mapping[str, Any]]) -> 
 
 def reading_command(results: Folder) -> str:
     """Return the command that shows a study in TensorBoard, whose URIs have no query."""
-    place, _, query = results.locate().partition("?")
-    command = f"tensorboard --logdir {shlex.quote(place)}"
+    logdir, _, query = results.locate().partition("?")
+    command = f"tensorboard --logdir {shlex.quote(logdir)}"
     options = {name: values[-1] for name, values in parse_qs(query).items()}
     endpoint = options.get("endpoint_override")
     if not endpoint:
@@ -208,14 +208,14 @@ def _reconstruction_figure(samples: Samples, reconstructed: npt.NDArray[np.float
     figure.subplots_adjust(0.04, 0.07, 0.995, 0.92, wspace=0.06, hspace=0.2)
     axes = figure.subplots(2, PICTURED, sharex=True, sharey=True, squeeze=False)
     position = {0: 0, 1: 0}
-    for values, label, kind, found in zip(
+    for values, label, kind, again in zip(
         samples.values, samples.label, samples.kind, reconstructed, strict=True
     ):
         axis = axes[int(label)][position[int(label)]]
         position[int(label)] += 1
         axis.plot(values[0], color="tab:blue", linewidth=1, label="x")
-        axis.plot(found[0], color="tab:red", linewidth=1, label="x̂")
-        error = float(np.mean((values - found) ** 2))
+        axis.plot(again[0], color="tab:red", linewidth=1, label="x̂")
+        error = float(np.mean((values - again) ** 2))
         axis.set_title(f"{'abnormal' if label else 'normal'} ({kind}), R {error:.4f}", fontsize=8)
     axes[0][0].legend(fontsize=7)
     return figure

@@ -1,1 +1,1 @@
-"""New signals: from a file to samples of the form that a trained model knows, in blocks."""
+"""New signals: from a file to samples of the form that a model was trained on, in blocks."""

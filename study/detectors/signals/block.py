@@ -1,4 +1,4 @@
-"""What sources of new signals give: samples and what is known of each, a block at a time."""
+"""What sources of new signals yield: samples and their columns, a block at a time."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +14,11 @@ class Block:
     Attributes:
         values: `(n, 1, length)` float32, prepared as the model's dataset prepares samples,
             before any scaling that is a fold's own.
-        known: `(n,)` each, by the name of a column.
+        columns: `(n,)` each, by name: record, position, label and the like.
     """
 
     values: npt.NDArray[np.float32]
-    known: dict[str, npt.NDArray[Any]]
+    columns: dict[str, npt.NDArray[Any]]
 
     def __len__(self) -> int:
         return len(self.values)

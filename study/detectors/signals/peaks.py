@@ -30,14 +30,14 @@ def detect_peaks(read: Callable[[int, int], FloatArray], length: int, rate_hz: f
         RequestError: the signal is too short for the detector.
     """
     stretch, overlap = round(DETECTED_SECONDS * rate_hz), round(OVERLAP_SECONDS * rate_hz)
-    found = []
+    by_stretch = []
     for start in range(0, length, stretch):
         stop = min(start + stretch, length)
         first, last = max(start - overlap, 0), min(stop + overlap, length)
         peaks = first + _xqrs(read(first, last), rate_hz)
-        found.append(peaks[(peaks >= start) & (peaks < stop)])
-    joined = np.concatenate(found)
-    # A beat at the border of two stretches can be found in both, a few samples apart.
+        by_stretch.append(peaks[(peaks >= start) & (peaks < stop)])
+    joined = np.concatenate(by_stretch)
+    # A beat at the border of two stretches can be detected in both, a few samples apart.
     distance = np.diff(joined, prepend=np.iinfo(np.int64).min // 2)
     return joined[distance > REFRACTORY_SECONDS * rate_hz]
 

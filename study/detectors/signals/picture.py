@@ -107,23 +107,23 @@ def _beats(detector: Detector, beats: BeatSource, members: npt.NDArray[np.int64]
     reconstructed = detector.reconstruct(block.values)
     positions = positions_of(beats.windows(members), beats.length)
     signal, offset = beats.signal(members)
-    found = []
+    scored = []
     for i, member in enumerate(members):
         start, extent = int(beats.start[member]), int(beats.extent[member])
         own = signal[start - offset : start - offset + extent]
         inside = positions[i] < extent
         x = np.empty(0) if reconstructed is None else reconstructed[i, 0, inside]
-        found.append(
+        scored.append(
             _Beat(
                 first=start / BEAT_RATE_HZ,
                 last=min(start + extent, int(beats.following[member])) / BEAT_RATE_HZ,
-                symbol=str(block.known["symbol"][i]),
+                symbol=str(block.columns["symbol"][i]),
                 is_abnormal=bool(decision[i]),
                 seconds=(start + positions[i, inside][: len(x)]) / BEAT_RATE_HZ,
                 reconstruction=own.min() + x * (own.max() - own.min()),
             )
         )
-    return found
+    return scored
 
 
 def _draw_signal(axis: "Axes", beats: BeatSource, first: float, last: float) -> None:

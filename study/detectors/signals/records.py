@@ -80,16 +80,16 @@ class RecordFile:
             signal = np.asarray(stored.p_signal[:, 0], dtype=np.float64)
         # wfdb has no error class of its own: a damaged file surfaces as almost any.
         except Exception as error:
-            raise mitbih.damaged(self.path, mitbih.said(error)) from error
+            raise mitbih.damaged_record(self.path, mitbih.error_line(error)) from error
         if len(signal) != stop - start or not np.isfinite(signal).all():
-            raise mitbih.damaged(
+            raise mitbih.damaged_record(
                 self.path, f"no finite values in samples {start} to {stop - 1} of the first channel"
             )
         return signal
 
 
 def open_record(path: Path) -> RecordFile:
-    """Return the record at `path`, given without extension or with that of a file of it.
+    """Return the record at `path`, without extension or with that of one of its files.
 
     Raises:
         RequestError: there is none, or its header is damaged.
@@ -108,9 +108,9 @@ def open_record(path: Path) -> RecordFile:
         length, rate_hz = int(header.sig_len), float(header.fs)
         unit, channel = str((header.units or [""])[0]), str((header.sig_name or [""])[0])
     except Exception as error:
-        raise mitbih.damaged(path, mitbih.said(error)) from error
+        raise mitbih.damaged_record(path, mitbih.error_line(error)) from error
     if length < 1 or rate_hz <= 0:
-        raise mitbih.damaged(path, "an empty signal")
+        raise mitbih.damaged_record(path, "an empty signal")
     return RecordFile(path, length, rate_hz, unit, channel)
 
 
@@ -198,12 +198,12 @@ def read_beats(path: Path, dataset: DatasetSettings, peaks: Peaks, *, resample: 
     Args:
         path: see `open_record`.
         dataset: what the model was trained on.
-        peaks: R peaks that are annotated (`.atr`), or found by `detect_peaks`.
+        peaks: R peaks that are annotated (`.atr`), or those that `detect_peaks` detects.
         resample: take a record of another sampling rate than the training records'.
 
     Raises:
-        RequestError: the model knows no beats, the rate is another one, or a file is damaged
-            or missing.
+        RequestError: the model was not trained on beats, the rate is another one, or a file is
+            damaged or missing.
     """
     record = open_record(path)
     rate_hz = dataset_entry(dataset.name).record_rate_hz

@@ -21,7 +21,7 @@ Rows = tuple[FloatArray, npt.NDArray[np.str_] | None]
 
 
 def is_table(path: Path) -> bool:
-    """Tell whether a path ends as a table of samples does."""
+    """Return whether a path has the extension of a table of samples."""
     return path.suffix.lower() in _READERS
 
 
@@ -34,7 +34,7 @@ def read_blocks(
     have; `.tsv` and `.txt` are of the UCR archive's form, their label first.
 
     Args:
-        path: the file; its ending says what it is.
+        path: the file; its extension names its form.
         dataset: what the model was trained on, and how it was scaled.
         resample: bring rows of any width to the model's length.
         label_first: the first value of each row of a `.csv` or `.npy` file is a label.
@@ -45,9 +45,9 @@ def read_blocks(
     count = 0
     for rows, label in _READERS[path.suffix.lower()](path, label_first):
         values = _prepared(rows, dataset, path, resample=resample)
-        known = {} if label is None else {LABEL: label}
+        columns = {} if label is None else {LABEL: label}
         count += len(rows)
-        yield Block(values.astype(np.float32)[:, np.newaxis, :], known)
+        yield Block(values.astype(np.float32)[:, np.newaxis, :], columns)
     if not count:
         raise RequestError(f"{path}: expected a row per sample, found none: give another file")
 
@@ -127,8 +127,8 @@ def _read_parquet(path: Path, label_first: bool) -> Iterator[Rows]:
 
 
 def _unreadable(path: Path, error: Exception) -> RequestError:
-    said = " ".join(str(error).split())
-    return RequestError(f"{path}: expected a table of numbers, a row per sample, found: {said}")
+    problem = " ".join(str(error).split())
+    return RequestError(f"{path}: expected a table of numbers, a row per sample, found: {problem}")
 
 
 _READERS: dict[str, Callable[[Path, bool], Iterator[Rows]]] = {

@@ -23,11 +23,11 @@ class Counts:
 
 
 def write_scores(path: Path, detector: Detector, blocks: Iterable[Block]) -> Counts:
-    """Write a row per sample; the file appears when it is whole.
+    """Write a row per sample; the file appears when it is complete.
 
-    Columns: `sample` (from 0), what the source knows of it (`record`, `position`,
+    Columns: `sample` (from 0), the columns of its source (`record`, `position`,
     `seconds`, `symbol`, or `label`), the error components, `score`, `decision` (1
-    abnormal), `votes` (folds that say so by themselves), and what the decision rests on:
+    abnormal), `votes` (folds that decide so by themselves), and what the decision rests on:
     `composition`, `latent_form`, `supervision`, `tau`.
     """
     samples = abnormal = 0
@@ -57,7 +57,7 @@ def _table(first: int, block: Block, scored: Scored, detector: Detector) -> pa.T
     }
     columns: dict[str, Any] = {
         "sample": np.arange(first, first + count),
-        **{name: _plain(values) for name, values in block.known.items()},
+        **{name: _plain(values) for name, values in block.columns.items()},
         **scored.errors,
         "score": scored.score,
         "decision": scored.decision,

@@ -190,7 +190,7 @@ class _Positions:
     def __init__(self, form: Distribution) -> None:
         self._choices = [str(value) for value in form.choice] if form.choice else []
         self._is_log = bool(form.loguniform or form.logint)
-        self._is_whole = form.is_whole
+        self._is_whole = form.is_integer
         self._low, self._high = (form.ends[0], form.ends[-1])
 
     @property

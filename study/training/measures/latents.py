@@ -1,4 +1,4 @@
-"""What latent vectors say of the prior N(0, I): range, norms, collapse."""
+"""Latent vectors against the prior N(0, I): range, norms, collapse."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 COLLAPSED_NATS = 0.01
-"""A dimension whose posterior is on average nearer to the prior than this says nothing of x."""
+"""A dimension whose posterior is on average nearer to the prior than this carries nothing of x."""
 
 
 @dataclass(frozen=True)

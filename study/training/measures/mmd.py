@@ -14,7 +14,7 @@ def maximum_mean_discrepancy(
     """Return the unbiased MMD² of Gretton et al. (2012) under an RBF kernel.
 
     A reconstruction belongs to its sample, so that a term comparing the two of a pair
-    says nothing of the distributions and would pull MMD² down by about 2 / n. Their
+    carries nothing of the distributions and would pull MMD² down by about 2 / n. Their
     equation 4 leaves these terms out: its mean over pairs of pairs is unbiased whatever
     ties a sample to its own reconstruction, and exactly 0 for perfect ones.
 

@@ -1,6 +1,6 @@
 """Train on synthetic, test on real (Esteban et al. 2017; section IV.A, appendix D).
 
-A classifier that learned to tell normal from abnormal on reconstructions is tested on
+A classifier that learned to separate normal from abnormal on reconstructions is tested on
 real samples. As the paper says, this measures less how alike the two are than whether
 the classes stay separable in the same way.
 """
@@ -20,7 +20,7 @@ from study.scores.metrics import predicted_f1
 WIDTHS = (16, 32, 64)
 KERNEL = 7
 POSITIONS = 4
-"""Points of time that the last layer tells apart; heartbeats and wafers begin alike."""
+"""Points of time that the last layer distinguishes; heartbeats and wafers begin alike."""
 
 UPDATES = 600
 """Updates of every classifier, so that its cost does not grow with the samples."""
@@ -59,7 +59,7 @@ def measure_tstr(real: Tensor, synthetic: Tensor, label: npt.NDArray[np.int8], s
     On a CPU, one seed gives one result at one number of threads.
 
     Args:
-        real: `(n, channels, length)` float32 of about [0, 1], the whole validation set.
+        real: `(n, channels, length)` float32 of about [0, 1], all validation samples.
         synthetic: its reconstructions, same shape, order and device.
         label: `(n,)` 0 normal, 1 abnormal.
         seed: draws the halves, the weights and the batches; every measurement has its own.
@@ -139,7 +139,7 @@ def _build_classifier(channels: int, seed: int) -> nn.Module:
     """Return the untrained CNN.
 
     It has no batch norm: its statistics would be those of reconstructions, which are
-    smoother than what they reconstruct, and real samples would then be told apart by
+    smoother than what they reconstruct, and real samples would then be separated by
     that alone. With it TSTR stays near 0.5 on Wafer for models whose reconstructions
     otherwise lose next to nothing.
     """

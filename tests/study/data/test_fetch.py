@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from study.data import mitbih, synthetic, ucr, wafer
-from study.data.fetch import Member, Wanted, extract_members, fetch_files
+from study.data.fetch import Download, Member, extract_members, fetch_files
 from study.errors import RequestError, StudyFailedError
 
 CONTENT = bytes(range(256)) * 2000
@@ -20,7 +20,7 @@ def quiet(*_: object) -> None:
 @pytest.fixture
 def wanted(server, tmp_path):
     server.files["/a.dat"] = CONTENT
-    return Wanted(url=f"{server.url}/a.dat", path=tmp_path / "in" / "a.dat", sha256=DIGEST)
+    return Download(url=f"{server.url}/a.dat", path=tmp_path / "in" / "a.dat", sha256=DIGEST)
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -93,20 +93,20 @@ def test_a_wrong_checksum_is_refused(wanted, server):
 
 
 def test_too_much_is_refused(wanted, server):
-    bounded = Wanted(url=wanted.url, path=wanted.path, largest=1000)
+    bounded = Download(url=wanted.url, path=wanted.path, largest=1000)
     with pytest.raises(RequestError, match="at most 1000 bytes"):
         fetch_files([bounded], quiet)
     assert list(wanted.path.parent.iterdir()) == []
 
 
 def test_a_missing_address_is_named(server, tmp_path):
-    missing = Wanted(url=f"{server.url}/none", path=tmp_path / "none")
+    missing = Download(url=f"{server.url}/none", path=tmp_path / "none")
     with pytest.raises(StudyFailedError, match=r"/none: could not be fetched \(HTTP status 404\)"):
         fetch_files([missing], quiet)
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path):
-    missing = Wanted(url="http://127.0.0.1:9/a", path=tmp_path / "a")
+    missing = Download(url="http://127.0.0.1:9/a", path=tmp_path / "a")
     with pytest.raises(StudyFailedError, match=r"127\.0\.0\.1:9/a: could not be fetched"):
         fetch_files([missing], quiet)
 

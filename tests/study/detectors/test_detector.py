@@ -94,7 +94,7 @@ def test_an_ensemble_is_the_mean_of_standardised_scores(trained_beats: Trained) 
 
 def test_a_fold_without_a_finite_threshold_is_not_averaged(trained_rows: Trained) -> None:
     first, second = load_detector(str(trained_rows.place), "reconstruction_quantile").folds
-    assert second.place.endswith("trial-00000/fold-1")
+    assert second.location.endswith("trial-00000/fold-1")
     endless = replace(second, fitted=replace(second.fitted, tau=np.inf))
     for other in (endless, replace(second, deviation=0.0)):
         with pytest.raises(RequestError, match="fold-1: reconstruction_quantile has no finite"):

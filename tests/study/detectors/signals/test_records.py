@@ -19,7 +19,7 @@ BEATS = MitbihSettings(length=96)
 
 def joined(source: BeatSource) -> Block:
     blocks = list(source.blocks())
-    known = {name: np.concatenate([b.known[name] for b in blocks]) for name in blocks[0].known}
+    known = {name: np.concatenate([b.columns[name] for b in blocks]) for name in blocks[0].columns}
     return Block(np.concatenate([block.values for block in blocks]), known)
 
 
@@ -36,9 +36,9 @@ def test_beats_in_blocks_are_those_that_are_trained_on(
     np.testing.assert_array_equal(source.start, expected.start)
     np.testing.assert_array_equal(source.extent, expected.extent)
     stored = read_record(record)
-    np.testing.assert_array_equal(found.known["position"], stored.position[:-1])
-    np.testing.assert_array_equal(found.known["symbol"], stored.symbol[:-1])
-    assert set(found.known["record"]) == {"b1"}
+    np.testing.assert_array_equal(found.columns["position"], stored.position[:-1])
+    np.testing.assert_array_equal(found.columns["symbol"], stored.symbol[:-1])
+    assert set(found.columns["record"]) == {"b1"}
 
 
 def test_a_whole_real_record_is_cut_as_for_training(real_mitdb: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_record_of_another_rate_needs_consent(record: Path, tmp_path: Path) ->
         read_beats(tmp_path / "r500", BEATS, "annotated", resample=False)
     source = read_beats(tmp_path / "r500", BEATS, "annotated", resample=True)
     assert source.start.tolist() == [50, 150]
-    np.testing.assert_allclose(joined(source).known["seconds"], [0.4, 1.2])
+    np.testing.assert_allclose(joined(source).columns["seconds"], [0.4, 1.2])
 
 
 def test_what_is_no_record_for_this_model_is_refused(record: Path, tmp_path: Path) -> None:

@@ -52,14 +52,14 @@ def test_values_are_read_as_they_are(
     assert [len(block) for block in blocks] == ([3, 3, 1] if at_once == 3 else [7])
     found = np.concatenate([block.values for block in blocks])
     np.testing.assert_array_equal(found[:, 0], table.astype(np.float32))
-    assert all(block.known == {} for block in blocks)
+    assert all(block.columns == {} for block in blocks)
 
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.parquet"])
 def test_labels_are_passed_on(table: np.ndarray, tmp_path: Path, name: str) -> None:
     label = ["1", "-1", "1", "1", "x", "1", "1"]
     (block,) = read(write(tmp_path, name, table, label))
-    assert block.known["label"].tolist() == label
+    assert block.columns["label"].tolist() == label
     np.testing.assert_array_equal(block.values[:, 0], table.astype(np.float32))
 
 
@@ -67,7 +67,7 @@ def test_labels_are_passed_on(table: np.ndarray, tmp_path: Path, name: str) -> N
 def test_a_first_column_can_be_the_label(table: np.ndarray, tmp_path: Path, name: str) -> None:
     labelled = np.column_stack([np.arange(7) % 2, table])
     (block,) = read(write(tmp_path, name, labelled), label_first=True)
-    assert [float(label) for label in block.known["label"]] == [0, 1, 0, 1, 0, 1, 0]
+    assert [float(label) for label in block.columns["label"]] == [0, 1, 0, 1, 0, 1, 0]
     np.testing.assert_array_equal(block.values[:, 0], table.astype(np.float32))
 
 
