@@ -35,7 +35,8 @@ address, token = sys.argv[1:]
 metadata = [("client_id", "stranger")] + ([("authorization", "Bearer " + token)] if token else [])
 request = ClusterInfoRequest(type=ClusterInfoType.PING)
 try:
-    RayletDriverStub(grpc.insecure_channel(address)).ClusterInfo(request, metadata=metadata, timeout=20)
+    stub = RayletDriverStub(grpc.insecure_channel(address))
+    stub.ClusterInfo(request, metadata=metadata, timeout=20)
     print("OK")
 except grpc.RpcError as error:
     print(error.code().name)

@@ -10,6 +10,8 @@ from study.report.cache import FOLDER
 from study.report.parallel import best_means, in_order
 from tests.study.report.conftest import DrawnLedger
 
+pytestmark = pytest.mark.cluster
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
