@@ -1,8 +1,11 @@
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.harness import Chaos
 from tests.gate import Gate
 
+pytestmark = pytest.mark.cluster
 KINDS = ["worker", "trial", "driver", "head"]
 
 

@@ -2,9 +2,13 @@
 
 import shutil
 
+import pytest
+
 from study.ledger.checkpoint import FoldProgress, save_checkpoint
 from study.ledger.ledger import Ledger
 from study.storage.folder import LocalFolder
+
+pytestmark = pytest.mark.cluster
 
 
 def test_a_damaged_fold_is_trained_again_and_a_trial_that_raises_fails_alone(

@@ -23,6 +23,7 @@ from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE
 
 from tests.study_run import MARK, kill_marked
 
+pytestmark = pytest.mark.cluster
 MOST = 2
 CLUSTER = {
     "cluster_name": "test",

@@ -19,6 +19,7 @@ from tests.conftest import STORE_SECRET
 from tests.gate import Gate
 from tests.study_run import seconds_until
 
+pytestmark = pytest.mark.cluster
 LEAVE_SECONDS = 10
 DAMAGED = "results/tiny/ledger/trial-00000/fold-1/components.parquet"
 

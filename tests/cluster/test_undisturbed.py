@@ -16,6 +16,7 @@ from study.config.study_file import load_study
 from study.scores.compositions import COMPOSITIONS
 from tests.cluster.conftest import SECRET
 
+pytestmark = pytest.mark.cluster
 LOOPBACK = "0100007F"
 PROMISED = """
     study dataset protocol split_hash model trial config_hash state fold seed epoch_rule epoch

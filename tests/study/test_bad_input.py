@@ -138,7 +138,6 @@ def test_what_is_changed_below_was_right(place: Path) -> None:
 
 
 @given(st.sampled_from(LEAVES), NEVER_RIGHT)
-@settings(max_examples=500, deadline=None)
 def test_a_value_that_is_never_right_is_named(
     place: Path, path: tuple[str, ...], value: Any
 ) -> None:
@@ -147,7 +146,6 @@ def test_a_value_that_is_never_right_is_named(
 
 
 @given(st.sampled_from(SECTIONS), UNKNOWN, NEVER_RIGHT)
-@settings(max_examples=250, deadline=None)
 def test_an_unknown_key_is_named_with_those_that_are_known(
     place: Path, section: tuple[str, ...], key: str, value: Any
 ) -> None:
@@ -156,7 +154,6 @@ def test_an_unknown_key_is_named_with_those_that_are_known(
 
 
 @given(st.sampled_from(LEAVES[:-2]), NEVER_RIGHT)
-@settings(max_examples=250, deadline=None)
 def test_a_wrong_override_is_named(place: Path, path: tuple[str, ...], value: Any) -> None:
     value = surely_wrong(path, value)
     text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
@@ -168,7 +165,7 @@ WOUNDS = ["NaN", "inf", "-inf", "", "x", "1,5", "--1", "0x1", "1e999", "\x00", "
 
 
 @given(ROWS, st.integers(0, 99), st.integers(0, 3), st.sampled_from([*WOUNDS, None]))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_a_wrong_data_file_is_named_with_its_line(
     place: Path, rows: list[list[str]], row: int, column: int, wound: str | None
 ) -> None:

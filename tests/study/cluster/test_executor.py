@@ -17,6 +17,8 @@ __all__ = ["drawn"]  # a fixture
 def test_a_process_without_a_connection_has_no_room() -> None:
     assert not ClusterExecutor().has_room()
 
+pytestmark = pytest.mark.cluster
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:

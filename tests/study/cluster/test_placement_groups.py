@@ -6,8 +6,11 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
+import pytest
+
 from study.cluster.connection import connected
 
+pytestmark = pytest.mark.cluster
 PATIENCE_SECONDS = 60.0
 OTHER_DRIVER = """
 import ray

@@ -20,9 +20,7 @@ from study.errors import RequestError
 from study.scores.compositions import applicable
 
 LEAST = {"name": "a", "dataset": {"name": "synthetic"}, "model": {"name": "beta_vaegan"}}
-FEW = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FEW = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def stored(folder: Path, content: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.config.study_file import check_study
@@ -104,7 +104,6 @@ def test_an_empty_ledger_has_no_trials(tmp_path: Path) -> None:
     ),
     st.lists(st.tuples(st.integers(0, 9**9), st.floats(allow_nan=False)), max_size=3),
 )
-@settings(max_examples=40, deadline=None)
 def test_any_parameters_and_values_read_back(
     tmp_path_factory: pytest.TempPathFactory,
     parameters: dict[str, object],

@@ -125,7 +125,7 @@ def flippable(
     return make
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(place=st.integers(min_value=0, max_value=10**7), cut=st.booleans())
 def test_a_damaged_cache_is_noticed_and_replaced(
     place: int,

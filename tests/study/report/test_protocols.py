@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.report.protocols import COMPARED_METRICS, SCHEMA, protocol_differences
@@ -98,7 +98,6 @@ PROTOCOLS = st.sampled_from(["paper", "kfold", "inter_patient"])
 
 
 @given(st.lists(st.tuples(PROTOCOLS, ROW), min_size=1, max_size=12))
-@settings(deadline=None, max_examples=40)
 def test_every_pair_that_belongs_together_is_found_once(
     drawn: list[tuple[str, dict[str, Any]]],
 ) -> None:

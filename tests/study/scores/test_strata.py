@@ -4,7 +4,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.scores.confusion import Confusion
@@ -38,7 +38,6 @@ both_classes = rows_of_samples.filter(lambda rows: len({row[0] for row in rows})
 
 
 @given(rows_of_samples)
-@settings(deadline=None)
 def test_every_stratum_sums_up_to_the_whole_confusion_matrix(rows):
     decisions, strata = decided(rows)
     found = strata_rows(decisions, divide(strata))
@@ -56,7 +55,6 @@ def test_every_stratum_sums_up_to_the_whole_confusion_matrix(rows):
 
 
 @given(rows_of_samples)
-@settings(deadline=None)
 def test_a_row_counts_the_samples_of_its_value(rows):
     decisions, strata = decided(rows)
     for place, name in ((3, "kind"), (4, "patient")):
@@ -69,7 +67,6 @@ def test_a_row_counts_the_samples_of_its_value(rows):
 
 
 @given(samples)
-@settings(deadline=None, max_examples=40)
 def test_a_class_is_ranked_against_all_normals_and_a_patient_is_not(drawn):
     decisions, strata = drawn
     normal = decisions.score[decisions.label == 0]
@@ -103,7 +100,6 @@ def test_a_hand_worked_stratum():
 
 
 @given(both_classes)
-@settings(deadline=None, max_examples=40)
 def test_the_own_prevalence_has_the_metrics_of_the_test_set(drawn):
     decisions, strata = drawn
     expected = compute_metrics(decisions.label, decisions.score, decisions.prediction)
@@ -114,7 +110,6 @@ def test_the_own_prevalence_has_the_metrics_of_the_test_set(drawn):
 
 
 @given(both_classes, st.floats(0.001, 0.999))
-@settings(deadline=None, max_examples=40)
 def test_a_stated_prevalence_is_scikit_learn_with_sample_weights(drawn, share):
     decisions, strata = drawn
     label, prediction = decisions.label, decisions.prediction
@@ -151,7 +146,6 @@ def test_a_stated_prevalence_is_scikit_learn_with_sample_weights(drawn, share):
 
 
 @given(both_classes)
-@settings(deadline=None)
 def test_leaving_a_class_out_is_measuring_the_rest(drawn):
     decisions, strata = drawn
     rest = strata["kind"] != "Q"
@@ -219,7 +213,6 @@ def test_what_is_not_of_the_same_samples_is_refused():
 
 
 @given(samples)
-@settings(deadline=None)
 def test_a_confusion_of_counts_has_the_metrics_of_its_samples(drawn):
     decisions, _ = drawn
     label, prediction = decisions.label, decisions.prediction

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.scores.components import CompositionError
@@ -56,14 +56,12 @@ def test_the_simplex_is_every_pair_once_and_contains_the_lambda_grid(steps):
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-@settings(max_examples=100, deadline=None)
 @given(labelled(columns=3), st.sampled_from([3, 4, 6]))
 def test_the_weights_are_the_first_best_of_all(case, steps):
     columns, label = case
     assert_first_best(columns, label, simplex_weights(steps))
 
 
-@settings(max_examples=60, deadline=None)
 @given(labelled(columns=2), st.integers(2, 9))
 def test_no_weight_and_no_threshold_has_a_better_f1(case, steps):
     columns, label = case
@@ -126,7 +124,6 @@ def test_ruling_rows_out_changes_nothing(shape, count, steps):
     assert_first_best(columns[:2], label, lambda_weights(steps))
 
 
-@settings(max_examples=100, deadline=None)
 @given(labelled(columns=3))
 def test_bounds_are_never_below_what_a_row_reaches(case):
     columns, label = case

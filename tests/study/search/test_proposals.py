@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.config.samplers import SAMPLERS
@@ -28,7 +28,6 @@ def test_no_space_proposes_nothing() -> None:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @given(st.integers(0, 2**63 - 1), st.integers(0, 99_999))
-@settings(max_examples=15, deadline=None)
 def test_proposals_lie_in_the_space_and_make_a_trial(sampler: str, seed: int, number: int) -> None:
     study = searching(seed=seed, sampler=sampler)
     proposed = propose(study, number)
@@ -54,7 +53,6 @@ def test_a_proposal_is_a_function_of_what_it_is_given(sampler: str) -> None:
 
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.integers(0, 2**32))
-@settings(max_examples=8, deadline=None)
 def test_what_was_learned_before_changes_no_proposal(steps: list[int], seed: int) -> None:
     study = searching(seed=seed)
     ways: tuple[State, ...] = ("completed", "completed", "pruned", "failed")

@@ -4,7 +4,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.report.paper.published import PublishedKey, published_numbers
@@ -173,7 +173,6 @@ def test_each_protocol_has_its_rows(made: Made) -> None:
         assert value == pytest.approx(rows["f1_weighted"].mean())
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.one_of(st.none(), st.floats(0, 1))),
