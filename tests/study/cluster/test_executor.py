@@ -17,6 +17,7 @@ __all__ = ["drawn"]  # a fixture
 def test_a_process_without_a_connection_has_no_room() -> None:
     assert not ClusterExecutor().has_room()
 
+
 pytestmark = pytest.mark.cluster
 
 
