@@ -57,9 +57,10 @@ def _run(processes: int, threads: int, steps: int) -> float:
 def _fold(barrier: Barrier, threads: int, steps: int) -> None:
     import torch
 
-    from models.beta_vaegan import BetaVAEGAN
+    from models.beta_vaegan.model import BetaVAEGAN
+    from models.beta_vaegan.settings import BetaVAEGANSettings
     from models.interface import Seeds, Shape
-    from models.settings import BetaVAEGANSettings, TrainingSettings
+    from models.settings import TrainingSettings
 
     torch.set_num_threads(threads)
     model = BetaVAEGAN(

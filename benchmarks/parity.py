@@ -14,8 +14,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from models.beta_vaegan import BetaVAEGAN
-from models.settings import BetaVAEGANSettings
+from models.beta_vaegan.model import BetaVAEGAN
+from models.beta_vaegan.settings import BetaVAEGANSettings
 from study.config.study_file import load_study
 from study.config.trial_config import TrialConfig
 from study.data import load

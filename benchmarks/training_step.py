@@ -21,9 +21,10 @@ from torch.nn import functional
 
 from benchmarks.measurement import Measurement, interleaved
 from models import implementation
+from models.beta_vaegan.settings import BetaVAEGANSettings
 from models.interface import Model, Seeds, Shape
-from models.networks import HEAD_CHANNELS, REDUCTION, WIDTHS
-from models.settings import BetaVAEGANSettings, TrainingSettings
+from models.networks.architecture import HEAD_CHANNELS, REDUCTION, WIDTHS
+from models.settings import TrainingSettings
 from study.scores.components import FitErrors, SplitErrors
 from study.scores.compositions import COMPOSITIONS, FittedComposition
 from study.scores.settings import ScoreSettings

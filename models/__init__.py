@@ -1,150 +1,72 @@
 """The models: networks, losses, training and per-sample errors, in plain PyTorch.
 
-Nothing here knows of clusters, files or the command line. Importing this package
-does not import PyTorch; `implementation` does, for the model that is wanted.
+Nothing here knows of clusters, files or the command line. Each model is a folder: its line
+for the table in `__init__.py`, its settings in `settings.py`, and itself in `model.py`;
+`networks` and `bases` hold what they share. Importing this package does not import
+PyTorch; `implementation` does, for the model that is wanted.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
-from models.settings import (
-    AnoGANSettings,
-    AutoencoderSettings,
-    BeatGANPlusSettings,
-    BeatGANSettings,
-    BetaVAEGANSettings,
-    IsolationForestSettings,
-    KNNSettings,
-    LatentRefinementSettings,
-    OneClassSVMSettings,
-    PCASettings,
-    VAESettings,
+from models.bases.settings import EncoderDecoderSettings, any_of
+from models.entry import (
+    AUTOENCODER_ERRORS,
+    ENCODER_ERRORS,
+    OUTLIER_SCORE,
+    RECONSTRUCTION_ERROR,
+    REFINEMENT_ERRORS,
+    ModelEntry,
 )
 
 if TYPE_CHECKING:
     from models.interface import Model
 
-RECONSTRUCTION_ERROR = "reconstruction_error"
-OUTLIER_SCORE = "outlier_score"
-AUTOENCODER_ERRORS = (RECONSTRUCTION_ERROR, "latent_norm")
-ENCODER_ERRORS = (RECONSTRUCTION_ERROR, "discrimination_error", "latent_norm")
-REFINEMENT_ERRORS = ("latent_distance", "start_norm", "end_norm")
+__all__ = [
+    "AUTOENCODER_ERRORS",
+    "ENCODER_ERRORS",
+    "MODELS",
+    "OUTLIER_SCORE",
+    "RECONSTRUCTION_ERROR",
+    "REFINEMENT_ERRORS",
+    "ModelEntry",
+    "components_of",
+    "implementation",
+    "training_defaults_of",
+]
 
 
-@dataclass(frozen=True)
-class ModelEntry:
-    """A row of the table of models.
-
-    Attributes:
-        settings: the class of the model's settings.
-        location: `module:class` of its implementation.
-        components: the error components it gives each sample, as columns; a model that
-            trains another gives those of that one first, see `components_of`.
-        training_defaults: training settings that differ from the common defaults.
-        description: one line for listings.
-        fitted_once: whether it is fitted in one epoch, and no training setting moves it.
-    """
-
-    settings: type[BaseModel]
-    location: str
-    components: tuple[str, ...]
-    description: str
-    training_defaults: Mapping[str, Any] = field(default_factory=dict)
-    fitted_once: bool = False
+def _entry(module: str) -> ModelEntry:
+    """Return the entry in a model's folder."""
+    entry: ModelEntry = import_module(module).ENTRY
+    return entry
 
 
 MODELS: dict[str, ModelEntry] = {
-    "beta_vaegan": ModelEntry(
-        settings=BetaVAEGANSettings,
-        location="models.beta_vaegan:BetaVAEGAN",
-        components=ENCODER_ERRORS,
-        description="beta-VAE generator with a spectrally normalised discriminator (the paper's)",
-    ),
-    "beatgan": ModelEntry(
-        settings=BeatGANSettings,
-        location="models.beatgan:BeatGAN",
-        components=ENCODER_ERRORS,
-        description="adversarial autoencoder of Zhou et al. 2019",
-        training_defaults={
-            "batch_size": 64,
-            "discriminator_updates": 1,
-            "optimizer": {
-                "name": "adam",
-                "learning_rate": 1e-4,
-                "betas": (0.5, 0.999),
-                "epsilon": 1e-8,
-            },
-        },
-    ),
-    "beatgan_plus": ModelEntry(
-        settings=BeatGANPlusSettings,
-        location="models.beatgan:BeatGAN",
-        components=ENCODER_ERRORS,
-        description="BeatGAN with a sigmoid output and a spectrally normalised discriminator",
-    ),
-    "ae": ModelEntry(
-        settings=AutoencoderSettings,
-        location="models.autoencoder:Autoencoder",
-        components=AUTOENCODER_ERRORS,
-        description="autoencoder: BeatGAN+ without its discriminator",
-    ),
-    "vae": ModelEntry(
-        settings=VAESettings,
-        location="models.vae:VariationalAutoencoder",
-        components=AUTOENCODER_ERRORS,
-        description="variational autoencoder: beta-VAEGAN without its discriminator",
-    ),
-    "anogan": ModelEntry(
-        settings=AnoGANSettings,
-        location="models.anogan:AnoGAN",
-        components=ENCODER_ERRORS,
-        description="GAN without encoder: z is searched for every sample that is scored",
-        training_defaults={"validation_interval": 100},
-    ),
-    "latent_refinement": ModelEntry(
-        settings=LatentRefinementSettings,
-        location="models.latent_refinement:LatentRefinement",
-        components=REFINEMENT_ERRORS,
-        description="an encoder model, scored after a search for z that starts at the encoder's",
-        training_defaults={"validation_interval": 100},
-    ),
-    "pca": ModelEntry(
-        settings=PCASettings,
-        location="models.classical:PrincipalComponents",
-        components=(RECONSTRUCTION_ERROR,),
-        description="reconstruction by principal components",
-        training_defaults={"epochs": 1},
-        fitted_once=True,
-    ),
-    "knn": ModelEntry(
-        settings=KNNSettings,
-        location="models.classical:NearestNeighbours",
-        components=(OUTLIER_SCORE,),
-        description="mean distance to the nearest training normals",
-        training_defaults={"epochs": 1},
-        fitted_once=True,
-    ),
-    "ocsvm": ModelEntry(
-        settings=OneClassSVMSettings,
-        location="models.classical:OneClassSVM",
-        components=(OUTLIER_SCORE,),
-        description="one-class SVM on principal components (the paper's appendix C)",
-        training_defaults={"epochs": 1},
-        fitted_once=True,
-    ),
-    "isolation_forest": ModelEntry(
-        settings=IsolationForestSettings,
-        location="models.isolation_forest:IsolationForest",
-        components=(OUTLIER_SCORE,),
-        description="isolation forest of Liu et al. 2008",
-        training_defaults={"epochs": 1},
-        fitted_once=True,
-    ),
+    "beta_vaegan": _entry("models.beta_vaegan"),
+    "beatgan": _entry("models.beatgan"),
+    "beatgan_plus": _entry("models.beatgan_plus"),
+    "ae": _entry("models.ae"),
+    "vae": _entry("models.vae"),
+    "anogan": _entry("models.anogan"),
+    "latent_refinement": _entry("models.latent_refinement"),
+    "pca": _entry("models.pca"),
+    "knn": _entry("models.knn"),
+    "ocsvm": _entry("models.ocsvm"),
+    "isolation_forest": _entry("models.isolation_forest"),
 }
+
+
+def _name_encoders() -> None:
+    """Resolve `EncoderSettings` in settings that hold those of an encoder model."""
+    settings = [entry.settings for entry in MODELS.values()]
+    encoders = any_of(each for each in settings if issubclass(each, EncoderDecoderSettings))
+    for each in settings:
+        each.model_rebuild(_types_namespace={"EncoderSettings": encoders})
+
+
+_name_encoders()
 
 
 def components_of(settings: Any) -> tuple[str, ...]:
@@ -168,6 +90,6 @@ def training_defaults_of(model: Mapping[str, Any]) -> dict[str, Any]:
 
 def implementation(name: str) -> "type[Model]":
     """Return the class that implements the model `name` (importing PyTorch)."""
-    module, _, cls = MODELS[name].location.partition(":")
-    found: type[Model] = getattr(import_module(module), cls)
-    return found
+    module, _, class_name = MODELS[name].location.partition(":")
+    model: type[Model] = getattr(import_module(module), class_name)
+    return model

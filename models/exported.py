@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from models.encoder_decoder import EncoderDecoder
+from models.bases.encoder_decoder import EncoderDecoder
 from models.interface import Model, Shape
 
 INPUT = "x"
@@ -61,8 +61,8 @@ class ScoringNetwork(nn.Module):
         z = self._model.latent(scaled)
         reconstructed = self._model.decode(z)
         errors = self._model.compare(scaled, reconstructed, z)
-        found = (errors[name].float() for name in self.outputs[:-1])
-        return (*found, self._restored(reconstructed))
+        components = (errors[name].float() for name in self.outputs[:-1])
+        return (*components, self._restored(reconstructed))
 
     def _scaled(self, x: Tensor) -> Tensor:
         assert self._limits is not None

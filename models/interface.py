@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.settings import TrainingSettings
+from models.bases.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Model(ABC):
         """Return x̂ in the shape of `samples`; None if the model reconstructs nothing."""
 
     def latents(self, samples: Tensor) -> Latents | None:
-        """Return what the encoder says of samples; None if the model has no encoder."""
+        """Return where the encoder puts samples; None if the model has no encoder."""
         return None
 
     def generate(self, z: Tensor) -> Tensor | None:

@@ -4,6 +4,7 @@
 cluster, makes its report and scores new samples.
 """
 
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from models import MODELS
 from study import estimators, score
 from study.config.study_file import load_study
 from study.data import load
@@ -38,6 +40,11 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "model": {"name": "beta_vaegan", "latent_size": 3},
         "search": {"metric": {"composition": "maximum"}},
         "measures": {"tracked": ["svm_latent", "maximum"]},
+    },
+    "new_model": {
+        "dataset": SYNTHETIC,
+        "model": {"name": "mean_distance", "power": 1.5},
+        "search": {"metric": {"composition": "outlier_score"}},
     },
     "new_sampler": {
         "dataset": SYNTHETIC,
@@ -92,8 +99,8 @@ def train(file: Path, data: Path) -> LocalFolder:
             assert not source.missing(ended)
             return results
         for address, fold in zip(trial.folds, splits.folds, strict=True):
-            place = checkpoints.folder(address.path)
-            train_fold(FoldTask(trial.config, address), samples, fold, ledger, place)
+            folder = checkpoints.folder(address.path)
+            train_fold(FoldTask(trial.config, address), samples, fold, ledger, folder)
         assert finalize(ledger, checkpoints, trial, None, trial.number) is not None
 
 
@@ -115,7 +122,21 @@ def main(page: str) -> None:
         score.app.main, results.locate("ledger/trial-00000"), "new.npy", "--output", "new.parquet"
     )
     assert len(pd.read_parquet("new.parquet")) == 9
-    assert estimators.__all__
+    assert set(estimators.DETECTORS) == set(MODELS)
+    if page == "new_model":
+        check_detector("mean_distance")
+
+
+def check_detector(model: str) -> None:
+    """Check that a model is an outlier detector, which can be pickled and which editors know."""
+    random = np.random.default_rng(0)
+    normals, outliers = random.normal(size=(60, 20)), random.normal(4, 1, size=(20, 20))
+    detector: Any = estimators.DETECTORS[model]()
+    decisions = detector.fit(normals).predict(outliers)
+    assert (decisions == -1).all()
+    assert (pickle.loads(pickle.dumps(detector)).predict(outliers) == decisions).all()
+    stub = Path(estimators.__file__).with_suffix(".pyi").read_text()
+    assert f"class {type(detector).__name__}" in stub
 
 
 if __name__ == "__main__":

@@ -1,11 +1,26 @@
 from collections.abc import Iterator
+from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.s3_server import ACCESS_KEY, S3Server
 
 STORE_SECRET = "planted-c07a1e"
 """Stands in the environment of whatever reaches the store."""
+CLUSTER = ("tests/golden",)
+"""Folders whose tests start Ray, and that do not mark them themselves."""
+
+hypothesis.settings.register_profile("short", max_examples=25, deadline=None)
+hypothesis.settings.register_profile("long", max_examples=500, deadline=None)
+hypothesis.settings.load_profile("short")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    folders = [config.rootpath / folder for folder in CLUSTER]
+    for item in items:
+        if any(Path(item.path).is_relative_to(folder) for folder in folders):
+            item.add_marker(pytest.mark.cluster)
 
 
 @pytest.fixture(scope="session")

@@ -80,11 +80,12 @@ class Run:
                     **environment,
                 },
                 start_new_session=True,
-                # Tests that run in the background of a shell would hand down a deaf ear.
+                # Tests in the background of a shell have SIGINT ignored, and would hand that down.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
 
-    def said(self) -> str:
+    def printed(self) -> str:
+        """Return what it has printed so far."""
         return self.log.read_text()
 
     def others(self) -> dict[int, str]:
@@ -119,13 +120,13 @@ class Run:
             time.sleep(0.05)
         return False
 
-    def wait_until_said(self, text: str) -> None:
+    def wait_until_printed(self, text: str) -> None:
         """Wait for `text` in the output; the run must not end before."""
-        assert self.wait_until(lambda: text in self.said()), f"{text!r} was not: {self.said()}"
+        assert self.wait_until(lambda: text in self.printed()), f"no {text!r}: {self.printed()}"
 
     def wait_for_worker(self) -> int:
         """Return the process id of a fold worker once there is one."""
-        assert self.wait_until(lambda: bool(self.find("worker"))), self.said()
+        assert self.wait_until(lambda: bool(self.find("worker"))), self.printed()
         return self.find("worker")[0]
 
     def stop(self) -> None:

@@ -36,14 +36,9 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", ["new_dataset", "new_model", "new_composition", "new_sampler"])
-def test_what_a_page_tells_to_write_works(page: str, tmp_path: Path) -> None:
+def test_what_a_page_adds_works_and_everything_runs_with_it(page: str, tmp_path: Path) -> None:
     example = followed(page, tmp_path)
     assert python(tmp_path, "-c", example).stdout
-
-
-@pytest.mark.parametrize("page", ["new_dataset", "new_composition", "new_sampler"])
-def test_everything_runs_with_what_a_page_adds(page: str, tmp_path: Path) -> None:
-    followed(page, tmp_path)
     shutil.copy(ROOT / "tests" / "added.py", tmp_path)
     python(tmp_path, "added.py", page)
 

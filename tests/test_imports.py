@@ -1,28 +1,44 @@
-"""Imports point one way: data to models to study to the cluster."""
+"""Imports point one way: down the floors of the house; and Ray is imported in one room."""
 
 import ast
+import functools
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODELS = sorted((ROOT / "models").rglob("*.py"))
-STUDY = sorted((ROOT / "study").rglob("*.py"))
-CLUSTER = {
-    f"study/{name}.py"
+FLOORS = (
+    {"errors", "randomness", "settings"},
+    {"models", "storage"},
+    {"data", "scores"},
+    {"config"},
+    {"search"},
+    {"ledger"},
+    {"training"},
+    {"detectors", "report"},
+    {"cluster"},
+    {"terminal"},
+    {"commands"},
+)
+"""The rooms, from the ground up: a module imports its own room and lower floors, nothing else."""
+COMMANDS = {
+    f"study.{name}"
     for name in (
-        "cluster/capacity",
-        "cluster/connection",
-        "cluster/fold_worker",
-        "cluster/placement_groups",
-        "cluster/scheduler",
-        "cluster/trainable",
-        "cluster/tune_search",
-        "report/cluster",
+        "data.__main__",
+        "driver",
+        "estimators",
+        "export",
+        "optuna_storage",
+        "pyod_detector",
+        "report.__main__",
+        "run",
+        "score",
     )
 }
+"""What people call: modules on the top floor, wherever their files lie."""
 FORBIDDEN_IN_MODELS = {
     "study",
     "ray",
@@ -40,46 +56,101 @@ FORBIDDEN_IN_MODELS = {
 }
 
 
-def name(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
+def module_of(path: Path) -> str:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
 
 
-def imported(path: Path) -> set[str]:
-    """Top-level packages that a file imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+FILES = {
+    module_of(path): path
+    for package in ("models", "study")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+MODELS = [module for module in FILES if module.split(".")[0] == "models"]
+STUDY = [module for module in FILES if module.split(".")[0] == "study"]
+
+
+@functools.cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(FILES[module].read_text())
+
+
+@functools.cache
+def imported(module: str) -> frozenset[str]:
+    """Modules that a module imports, anywhere in it; of packages from outside the full name."""
+    return frozenset(_imported(module))
+
+
+def _imported(module: str) -> Iterator[str]:
+    for node in ast.walk(tree(module)):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name(path)} imports relatively"
-            found.add((node.module or "").split(".")[0])
+            assert node.level == 0, f"{module} imports relatively"
+            assert node.module is not None
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & FILES.keys()
+            yield from inner or {node.module}
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "__import__":
-            found |= {str(a.value).split(".")[0] for a in node.args if isinstance(a, ast.Constant)}
-    return found
+            yield from (str(a.value) for a in node.args if isinstance(a, ast.Constant))
 
 
-def called(path: Path) -> set[str]:
-    return {
-        ast.unparse(node.func)
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call)
-    }
+def packages(module: str) -> set[str]:
+    return {name.split(".")[0] for name in imported(module)}
 
 
-@pytest.mark.parametrize("path", MODELS, ids=name)
-def test_models_know_nothing_of_the_study_the_cluster_and_files(path: Path) -> None:
-    assert not imported(path) & FORBIDDEN_IN_MODELS
-    assert not called(path) & {"open", "torch.save", "torch.load", "print"}
+def room_of(module: str) -> str:
+    package, _, rest = module.partition(".")
+    if package == "models":
+        return package
+    is_command = any(module == command or module.startswith(f"{command}.") for command in COMMANDS)
+    return "commands" if is_command else rest.split(".")[0]
 
 
-@pytest.mark.parametrize("path", [*MODELS, *STUDY], ids=name)
-def test_only_the_files_of_the_cluster_import_ray(path: Path) -> None:
-    assert ("ray" in imported(path)) == (name(path) in CLUSTER)
+def floor_of(module: str) -> int:
+    return next(number for number, rooms in enumerate(FLOORS) if room_of(module) in rooms)
 
 
-@pytest.mark.parametrize("path", STUDY, ids=name)
-def test_no_part_of_the_study_imports_tests(path: Path) -> None:
-    assert not imported(path) & {"tests", "pytest", "hypothesis", "benchmarks"}
+def called(module: str) -> set[str]:
+    calls = (node for node in ast.walk(tree(module)) if isinstance(node, ast.Call))
+    return {ast.unparse(node.func) for node in calls}
+
+
+@pytest.mark.parametrize("module", MODELS)
+def test_models_know_nothing_of_the_study_the_cluster_and_files(module: str) -> None:
+    assert not packages(module) & FORBIDDEN_IN_MODELS
+    assert not called(module) & {"open", "torch.save", "torch.load", "print"}
+
+
+@pytest.mark.parametrize("module", [m for m in FILES if m != "study"])
+def test_no_import_runs_up_the_house_or_across_a_floor(module: str) -> None:
+    own = [name for name in imported(module) if name in FILES and name != "study"]
+    others = [name for name in own if room_of(name) != room_of(module)]
+    assert [name for name in others if floor_of(name) >= floor_of(module)] == []
+
+
+def test_every_room_is_on_a_floor_and_every_floor_is_inhabited() -> None:
+    rooms = {room_of(module) for module in FILES if module != "study"}
+    assert rooms == set().union(*FLOORS)
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_only_the_room_of_the_cluster_imports_ray(module: str) -> None:
+    assert "ray" not in packages(module) or room_of(module) == "cluster"
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_rays_insides_are_used_in_one_file(module: str) -> None:
+    inside = [name for name in imported(module) if name.startswith("ray.") and "._" in name]
+    text = FILES[module].read_text()
+    if module != "study.cluster.ray_internals":
+        assert not inside
+        assert "ray._private" not in text
+        assert "_internal" not in text.replace("ray_internals", "")
+
+
+@pytest.mark.parametrize("module", STUDY)
+def test_no_part_of_the_study_imports_tests(module: str) -> None:
+    assert not packages(module) & {"tests", "pytest", "hypothesis", "benchmarks"}
 
 
 def modules_after(statement: str) -> set[str]:
@@ -108,16 +179,22 @@ def test_a_request_is_checked_without_the_heavy_libraries(statement: str) -> Non
     assert not modules_after(statement) & heavy
 
 
-def test_training_a_fold_needs_no_cluster() -> None:
-    assert not modules_after("import study.training.fold") & {"ray", "typer", "optuna"}
+@pytest.mark.parametrize("room", ["search", "ledger", "training", "report", "detectors"])
+def test_a_room_below_the_cluster_loads_no_ray_and_no_command_line(room: str) -> None:
+    own = [m for m in STUDY if room_of(m) == room]
+    assert not modules_after(f"import {', '.join(own)}") & {"ray", "typer"}
 
 
-def test_a_report_needs_no_cluster_and_its_help_no_libraries() -> None:
+def test_a_report_needs_no_pytorch_and_its_help_no_libraries() -> None:
     loaded = modules_after("import study.report.__main__; import study.report.build")
     assert not loaded & {"ray", "torch", "optuna", "matplotlib"}
     assert not modules_after("import study.report.__main__") & {"numpy", "pyarrow", "pydantic"}
 
 
-def test_the_desk_and_what_it_hears_need_no_pytorch() -> None:
+def test_a_fold_is_trained_without_optuna() -> None:
+    assert "optuna" not in modules_after("import study.training.fold")
+
+
+def test_the_coordinator_needs_no_pytorch() -> None:
     loaded = modules_after("import study.cluster.coordinator, study.training.validation_report")
     assert "torch" not in loaded

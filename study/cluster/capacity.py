@@ -16,7 +16,7 @@ KUBERNETES_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/names
 NO_LIMIT = 10**6
 JOIN_SECONDS = 600.0
 """How long a cluster's nodes may take to join: `ray up` returns before workers do."""
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 ANSWER_SECONDS = 60.0
 """How long the head may take to say what its autoscaler may add."""
 
@@ -54,14 +54,14 @@ def growth() -> Growth:
 def plan_on_cluster(
     study: Study, waiting: Callable[[str], object] | None = None, *, is_private: bool
 ) -> tuple[Plan, dict[str, str]]:
-    """Fit a study onto the connected cluster; return the plan, and what to say of the nodes.
+    """Fit a study onto the connected cluster; return the plan, and the nodes for display.
 
     Args:
         study: the study.
         waiting: of a cluster that is not this machine's own some nodes may be yet to join;
             they are waited for, and this is called once with what is missing. None: the
             plan is of what is there now.
-        is_private: the cluster is this machine's own, and whole.
+        is_private: the cluster is this machine's own.
 
     Raises:
         RequestError: it does not fit.
@@ -80,30 +80,30 @@ def plan_on_cluster(
 
 
 def plan_when_joined(
-    study: Study, say: Callable[[str], object], patience_seconds: float = JOIN_SECONDS
+    study: Study, show: Callable[[str], object], patience_seconds: float = JOIN_SECONDS
 ) -> Plan:
     """Fit a study onto the nodes of the connected cluster, once enough of them have joined.
 
     Args:
         study: the study.
-        say: called once with what is missing, if anything is waited for.
+        show: called once with what is missing, if anything is waited for.
         patience_seconds: how long to wait.
 
     Raises:
         RequestError: it still does not fit.
     """
     deadline = time.monotonic() + patience_seconds
-    heard = False
+    is_shown = False
     while True:
         try:
             return make_plan(study, capacity())
         except RequestError as error:
             if time.monotonic() >= deadline:
                 raise
-            if not heard:
-                say(f"waiting up to {patience_seconds:.0f} s for nodes: {error}")
-            heard = True
-        time.sleep(LOOK_SECONDS)
+            if not is_shown:
+                show(f"waiting up to {patience_seconds:.0f} s for nodes: {error}")
+            is_shown = True
+        time.sleep(POLL_SECONDS)
 
 
 def _living() -> list[dict[str, Any]]:
@@ -137,8 +137,8 @@ def _head_description(gcs_address: str) -> dict[str, Any] | None:
             file = options.get("--autoscaling-config")
             of_this = options.get("--gcs-address", "").rpartition(":")[2] == port
             if file and of_this and any(word.endswith("monitor.py") for word in words):
-                found = yaml.safe_load(Path(file).expanduser().read_text())
-                return found if isinstance(found, dict) else None
+                description = yaml.safe_load(Path(file).expanduser().read_text())
+                return description if isinstance(description, dict) else None
     return _kuberay_description()
 
 

@@ -1,4 +1,4 @@
-"""The Ray cluster that a study runs on: a private one on this machine, or a given one."""
+"""The Ray cluster that a study runs on: a private one on this machine, or one with an address."""
 
 import contextlib
 import logging
@@ -20,9 +20,9 @@ LOOPBACK = "127.0.0.1"
 FOLDER_PREFIX = "study-ray-"
 DRIVER_LOCK = "driver.lock"
 VITAL = ("gcs_server", "raylet")
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 SILENCE_SECONDS = 60.0
-"""How long a given cluster may be silent before it counts as gone."""
+"""How long a cluster with an address may be silent before it counts as gone."""
 
 PRIVATE_ENVIRONMENT = {
     # Ray otherwise listens on all interfaces, as other nodes need.
@@ -79,8 +79,8 @@ def connected(
                 _start(address, folder)
             except Exception as error:  # Ray raises no narrower class on a machine too busy
                 where = f"no Ray cluster answers at {address}" if address else "Ray did not start"
-                said = " ".join(str(error).split())[:200]
-                raise StudyFailedError(f"{where}: {said}") from None
+                reason = " ".join(str(error).split())[:200]
+                raise StudyFailedError(f"{where}: {reason}") from None
             with _watched(address is None, on_lost):
                 yield
         finally:
@@ -125,11 +125,11 @@ def _watched(is_private: bool, on_lost: Callable[[str], object]) -> Iterator[Non
     import ray
 
     ended = threading.Event()
-    lost = _private_loss() if is_private else _given_loss(ray)
+    ended_part = _private_check() if is_private else _remote_check(ray)
 
     def watch() -> None:
-        while not ended.wait(LOOK_SECONDS):
-            what = lost()
+        while not ended.wait(POLL_SECONDS):
+            what = ended_part()
             if what and not ended.is_set():
                 on_lost(what)
                 return
@@ -143,13 +143,13 @@ def _watched(is_private: bool, on_lost: Callable[[str], object]) -> Iterator[Non
         watcher.join()
 
 
-def _private_loss() -> Callable[[], str]:
-    """Return what tells which process of a private cluster ended; it ends the others too."""
+def _private_check() -> Callable[[], str]:
+    """Return a function that names the ended process of a private cluster, and ends the others."""
     from study.cluster.ray_internals import private_node
 
     node = private_node()
 
-    def lost() -> str:
+    def ended_part() -> str:
         for name in VITAL:
             for each in node.all_processes.get(name, ()):
                 if each.process.poll() is not None:
@@ -158,22 +158,22 @@ def _private_loss() -> Callable[[], str]:
                     return f"Ray's {name} ended"
         return ""
 
-    return lost
+    return ended_part
 
 
-def _given_loss(ray: Any) -> Callable[[], str]:
-    """Return what tells that a given cluster's head has not answered for too long."""
+def _remote_check(ray: Any) -> Callable[[], str]:
+    """Return a function that names a cluster whose head has not answered for too long."""
     host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-    heard = time.monotonic()
+    answered = time.monotonic()
 
-    def lost() -> str:
-        nonlocal heard
+    def ended_part() -> str:
+        nonlocal answered
         with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 5):
-            heard = time.monotonic()
-        silent = time.monotonic() - heard
+            answered = time.monotonic()
+        silent = time.monotonic() - answered
         return f"the Ray cluster at {host}:{port} is silent" if silent > SILENCE_SECONDS else ""
 
-    return lost
+    return ended_part
 
 
 def _start(address: str | None, folder: str | None) -> None:
@@ -186,18 +186,14 @@ def _start(address: str | None, folder: str | None) -> None:
             variables["RAY_ADDRESS"] = address
         ray.init(address, runtime_env={"env_vars": variables}, **common)
         return
+    from study.cluster.ray_internals import init_private
+
     # Its processes inherit this environment. With the address they find their own
     # cluster where several run on one host.
     port = _free_port()
     os.environ["RAY_GCS_SERVER_PORT"] = str(port)
     os.environ["RAY_ADDRESS"] = f"{LOOPBACK}:{port}"
-    ray.init(
-        address="local",
-        include_dashboard=False,  # a dozen processes, which nobody here asks anything
-        _node_ip_address=LOOPBACK,
-        _temp_dir=folder,
-        **common,
-    )
+    init_private(LOOPBACK, folder, **common)
 
 
 def _free_port() -> int:

@@ -2,8 +2,8 @@
 
 A group of workers takes trials in turn, since a fresh process costs seconds of imports.
 The coordinator is an actor of its own that all of them, and the trials that Ray Tune runs,
-talk to. Every exchange names the attempt that it belongs to, so that nobody hears what
-was meant for another attempt at the same trial.
+talk to. Every exchange names the attempt that it belongs to, so that no message
+of one attempt at a trial reaches another.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class Assignment:
 
     Attributes:
         attempt: names this attempt at the trial; 0 is none.
-        trial: the trial; None tells workers to end.
+        trial: the trial; None ends the workers.
     """
 
     attempt: int
@@ -114,7 +114,7 @@ class Coordinator:
     async def next_assignment(self, group: str, fold: int, after: int) -> Assignment:
         """Wait for an assignment of `group` other than the attempt `after`.
 
-        A worker that takes the place of a dead one gets the dead one's.
+        A worker that replaces a dead one gets the dead one's.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self._has_work(group, after))
@@ -157,7 +157,7 @@ class Coordinator:
             current.blocked = blocked
 
     async def report(self, group: str, attempt: int, fold: int, report: ValidationReport) -> bool:
-        """Take a fold's report of a validation epoch; tell whether it shall train on.
+        """Take a fold's report of a validation epoch; return whether it shall train on.
 
         Folds do not wait for each other, but at a rung: there the answer comes when all
         have reported that epoch and the search has decided.

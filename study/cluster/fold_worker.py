@@ -29,7 +29,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT_BYTES, MAPPED_BYTES = 2**30, 2**25
 
 BLOCKING = (OSError, StudyFailedError)
-"""What keeps every trial from going on: a full disk, say, or a damaged file."""
+"""What keeps every trial from going on: a full disk, for instance, or a damaged file."""
 REASON_LENGTH = 300
 
 

@@ -1,37 +1,47 @@
 """All that is used of Ray's insides, each with its reason and the public way that is missing.
 
 Tests of the cluster run on the Ray of `constraints.txt`; whoever raises its version reads
-this file against the new one.
+this file against the new one. Ray's parts are imported where they are used, since the
+coordinator needs none but the core, and an import costs a second.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray
 from ray._private.state import state
 from ray.core.generated.gcs_pb2 import PlacementGroupTableData
-from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-from ray.tune.experiment import Trial as TuneTrial
 from ray.util.placement_group import PlacementGroup
 
 HEAD_NODE = "node:__internal_head__"
 """The resource of the head node alone; no option of a public kind places an actor there."""
 
 
-class FoldGroup(DataParallelTrainer):
-    """A group of fold workers, without what is of no use to them.
+def fold_group(train_loop: Callable[[dict[str, Any]], None], **options: Any) -> Any:
+    """Return a trainer of Ray Train's whose workers have nothing that is of no use to folds.
 
     Ray Data is left out, since every worker would import it, and Ray's own cleaner of
     placement groups, which asks the dashboard. No argument leaves a default callback out,
     and `TorchTrainer`, the public class, starts a process group that folds do not need.
-    """
 
-    def _create_default_callbacks(self) -> list[Any]:
-        left_out = (DatasetsCallback, PlacementGroupCleanerCallback)
-        callbacks = super()._create_default_callbacks()
-        return [each for each in callbacks if not isinstance(each, left_out)]
+    Args:
+        train_loop: what each worker runs.
+        options: others of `DataParallelTrainer`.
+    """
+    from ray.train.v2._internal.callbacks import datasets, placement_group_callback
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+    left_out = (
+        datasets.DatasetsCallback,
+        placement_group_callback.PlacementGroupCleanerCallback,
+    )
+
+    class FoldGroup(DataParallelTrainer):
+        def _create_default_callbacks(self) -> list[Any]:
+            callbacks = super()._create_default_callbacks()
+            return [each for each in callbacks if not isinstance(each, left_out)]
+
+    return FoldGroup(train_loop, **options)
 
 
 def orphaned_placement_groups() -> Iterator[PlacementGroup]:
@@ -75,6 +85,23 @@ def kuberay_description(namespace: str, name: str) -> dict[str, Any]:
     return description
 
 
+def init_private(address: str, folder: str | None, **options: Any) -> None:
+    """Start a cluster on this machine that listens on `address` only.
+
+    Args:
+        address: of an interface; no public argument names one.
+        folder: for the cluster's temporary files; no public argument names it either.
+        options: others of `ray.init`.
+    """
+    ray.init(
+        address="local",
+        include_dashboard=False,  # a dozen processes, which nobody here asks anything
+        _node_ip_address=address,
+        _temp_dir=folder,
+        **options,
+    )
+
+
 def private_node() -> Any:
     """Return the node that `ray.init` started in this process, with its `all_processes`.
 
@@ -88,8 +115,10 @@ def pending_trials(tune_controller: Any) -> list[Any]:
 
     `Trial` is no public class; schedulers get the controller, and only it knows them.
     """
+    from ray.tune.experiment import Trial
+
     live = tune_controller.get_live_trials()
-    return [trial for trial in live if trial.status == TuneTrial.PENDING]
+    return [trial for trial in live if trial.status == Trial.PENDING]
 
 
 def forget_trial(scheduler: Any, trial_id: str) -> None:

@@ -11,7 +11,7 @@ from study.storage.folder import Folder
 
 
 class Observer(Protocol):
-    """Is told how a search goes."""
+    """Follows a search."""
 
     def on_result(self, trial: Trial, result: dict[str, Any]) -> None:
         """Take what the folds of a trial report of an epoch."""
@@ -22,7 +22,7 @@ class Observer(Protocol):
         ...
 
     def on_death(self, trial: Trial, reason: str, *, is_replaced: bool) -> None:
-        """Take why processes of a trial died, and whether others take their place."""
+        """Take why processes of a trial died, and whether others replace them."""
         ...
 
 
@@ -36,7 +36,7 @@ class SearchState:
         ended: records of ended trials by name.
         incomplete: records, by name, of ended trials of which folds are lost: they end as
             they had.
-        observer: is told how the search goes.
+        observer: follows the search.
         running: trials by Tune's own trial id.
         stopped: epoch of an early stop by the trial's name.
         failed: why a trial was given up, by name.

@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 
 from study.cluster.fold_worker import WorkerContext, run_folds
-from study.cluster.ray_internals import FoldGroup
+from study.cluster.ray_internals import fold_group
 from study.search.trial import Trial
 
 CONTROLLER_RESTARTS = 3
@@ -78,7 +78,7 @@ class TrialRunner(tune.Trainable):
     def _run_workers(self) -> None:
         plan = self._context.plan
         resources = {"CPU": plan.cpu} | ({"GPU": plan.gpu} if plan.gpu else {})
-        trainer = FoldGroup(
+        trainer = fold_group(
             run_folds,
             train_loop_config={"context": self._context, "group": self._group},
             scaling_config=ScalingConfig(

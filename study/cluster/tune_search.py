@@ -60,7 +60,7 @@ class SourceSearcher(Searcher):
         return str(Searcher.FINISHED)
 
     def _finish_stop(self, trial: Trial) -> bool:
-        """Commit a stop that was being committed when the driver died; tell whether it was."""
+        """Commit a stop that was being committed when the driver died; return whether it was."""
         epoch = interrupted_stop(self._state.ledger, trial)
         if epoch is not None:
             self._state.stopped[trial.name] = epoch
@@ -149,7 +149,7 @@ def run_search(
         splits: the folds, by protocol.
         outputs: the folder of all results.
         run: names this run; see `study.storage.locks`.
-        observer: is told how it goes.
+        observer: follows it.
 
     Returns:
         Names of the trials that could not be finished.

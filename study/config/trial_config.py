@@ -32,7 +32,7 @@ class TrialConfig(Settings):
 
     @classmethod
     def of(cls, study: Study, system: SystemSettings | None = None) -> Self:
-        """Return what a study says of all its trials, or of those of one system.
+        """Return what all trials of a study share, or those of one system.
 
         Args:
             study: the study.
@@ -76,7 +76,7 @@ class TrialConfig(Settings):
     def from_stored(cls, content: Mapping[str, Any]) -> Self:
         """Read what a fold or a trial stores.
 
-        Older results hold a whole study in its place, whose search has the metric.
+        Older results hold a study in its place, whose search has the metric.
 
         Raises:
             ValidationError: it is neither.

@@ -2,8 +2,8 @@
 
 `<trial>/fold-<k>/` holds one finished fold. Its manifest names every other file with
 its sha256, carries a seal over itself, and is written last: with it the fold is
-committed, and is never changed afterwards. `<trial>/trial.json`, sealed alike, says
-how the trial ended; it is written when all that is known of the trial is committed.
+committed, and is never changed afterwards. `<trial>/trial.json`, sealed alike, holds
+how the trial ended; it is written when all its folds are committed.
 """
 
 import json
@@ -122,8 +122,8 @@ class Ledger:
 
     def record_trial(self, record: TrialRecord) -> None:
         """Write how a trial ended."""
-        content = {**vars(record), "trial": record.trial.to_dict()}
-        self.folder.write(f"{record.name}/{TRIAL}", _sealed(content))
+        outcome = {name: value for name, value in vars(record).items() if name != "trial"}
+        self.folder.write(f"{record.name}/{TRIAL}", _sealed(record.trial.to_dict() | outcome))
 
     def trial(self, name: str) -> TrialRecord | None:
         """Return how a trial ended, or None if it has not.
@@ -136,15 +136,11 @@ class Ledger:
         if content is None:
             return None
         try:
+            if "config" not in content and not self._complete_older(name, content):
+                return None
+            outcome = {key: content.pop(key) for key in ("state", "reason", "completion_order")}
             values = [(int(epoch), float(value)) for epoch, value in content.pop("values")]
-            if "trial" in content:
-                trial = Trial.from_dict(content.pop("trial"))
-            else:
-                older = self._older_trial(name, content)
-                if older is None:
-                    return None
-                trial = older
-            record = TrialRecord(trial, **content, values=values)
+            record = TrialRecord(Trial.from_dict(content), **outcome, values=values)
             if record.name == name:
                 return record
         except (KeyError, TypeError, ValueError):
@@ -175,27 +171,28 @@ class Ledger:
             if self.folder.exists(f"{address.path}/{MANIFEST}")
         ]
 
-    def _older_trial(self, name: str, content: dict[str, Any]) -> Trial | None:
-        """Read a trial from a record of the form before trials were stored whole.
+    def _complete_older(self, name: str, content: dict[str, Any]) -> bool:
+        """Complete a record from before records had configurations; return whether it can be.
 
         Its configuration is taken from a fold. A failed trial has none there: it counts as
         not ended.
-
-        Args:
-            name: the trial's name.
-            content: the record's, from which is removed what is of the older form.
         """
-        content.pop("number")
-        parameters, order = content.pop("parameters"), content.pop("arrival")
-        content["completion_order"] = order
-        is_repetition, number = order_of(name) or (False, -1)
         for address in self.committed(name):
             manifest = self.fold(address)
             if manifest is not None and MODEL in manifest.files:
-                study = json.loads(self.read(manifest, MODEL))["study"]
-                config, system = TrialConfig.from_stored(study), study.get("system", "")
-                return Trial(number, config, parameters, system, is_repetition)
-        return None
+                # A fold that was trained again since then is of the present form.
+                described = json.loads(self.read(manifest, MODEL))
+                config = TrialConfig.from_stored(described.get("config") or described["study"])
+                is_repetition, number = order_of(name) or (False, -1)
+                content |= {
+                    "number": number,
+                    "config": config.to_dict(),
+                    "system": content["parameters"].get("system", ""),
+                    "is_repetition": is_repetition,
+                    "completion_order": content.pop("arrival"),
+                }
+                return True
+        return False
 
     def _sealed_file(self, path: str) -> dict[str, Any] | None:
         try:

@@ -40,7 +40,7 @@ def read_study(results: Folder) -> Study:
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """What the tables say of the folds of one protocol.
+    """What the tables hold of the folds of one protocol.
 
     Attributes:
         split_hash: sha256 (hex) of the protocol and of every index list.
@@ -52,7 +52,7 @@ class SplitFacts:
 
 
 def stored_split_facts(results: Folder, study: Study) -> dict[str, SplitFacts]:
-    """Return what a stored study says of its folds, by protocol.
+    """Return what a stored study holds of its folds, by protocol.
 
     Raises:
         RequestError: something is not there: the folder is of an older form.
@@ -67,7 +67,7 @@ def stored_split_facts(results: Folder, study: Study) -> dict[str, SplitFacts]:
             )
         except (KeyError, TypeError):
             raise RequestError(
-                f"{results.locate(STUDY)}: provenance says nothing of the folds of {protocol}; run"
+                f"{results.locate(STUDY)}: provenance has nothing of the folds of {protocol}; run"
                 " the study again, which adds it and trains nothing twice"
             ) from None
     return facts

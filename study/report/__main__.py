@@ -23,11 +23,11 @@ def report(
 
     folder = reach_folder(results)
     study = read_study(folder)
-    written = build_report(study, stored_split_facts(folder, study), folder)
-    if written is None:
+    made = build_report(study, stored_split_facts(folder, study), folder)
+    if made is None:
         raise StudyFailedError(f"{folder.locate('ledger')}: no trial has scores yet")
-    page = write_page(study, folder, written.tables)
-    for name in (*written.files, page):
+    page = write_page(study, folder, made.tables)
+    for name in (*made.files, page):
         sys.stdout.write(folder.locate(name) + "\n")
 
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,11 +17,11 @@ from study.ledger import fold_files
 from study.ledger.ledger import DamagedError, FoldManifest, Ledger
 from study.ledger.study_folder import SplitFacts
 from study.report.cache import FoldCache, fold_key
-from study.report.details import DETAIL_TABLES, detail_tables, detailed
+from study.report.details import DETAIL_TABLES, detail_tables, detailed_trials
 from study.report.epochs import FoldHistory
 from study.report.fold_scores import READ_FILES, FoldScores, ScoreTask, score_fold
 from study.report.model_card import write_model_cards
-from study.report.parallel import Means, best_means, in_order
+from study.report.parallel import Backend, Executor, choose_backend, in_order
 from study.report.strata import FoldDetails
 from study.report.summary import summary_table
 from study.report.tables import TrialScores, scores_table, timing, timings_table
@@ -33,7 +34,7 @@ ROWS_WORTH_PROCESSES = 400_000
 
 @dataclass(frozen=True)
 class Report:
-    """What was written.
+    """The tables of a study, and the files that hold its report.
 
     Attributes:
         scores: `scores.parquet`.
@@ -50,14 +51,14 @@ class Report:
 
 @dataclass(frozen=True)
 class _Trial:
-    """What is known of a trial before anything is fitted.
+    """A trial as the ledger and the cache have it, before anything is fitted.
 
     Attributes:
         record: how it ended.
         manifests: the commits of its folds, by fold.
-        is_detailed: whether its decisions are told by stratum and prevalence.
+        is_detailed: whether it has rows in the tables of strata and prevalences.
         keys: `fold_key` by fold.
-        kept: what was made of folds before, by fold.
+        cached: scores of folds that were fitted before, by fold.
         timings: the folds' rows of `timings.parquet`.
     """
 
@@ -65,12 +66,23 @@ class _Trial:
     manifests: list[FoldManifest]
     is_detailed: bool
     keys: dict[int, str]
-    kept: dict[int, FoldScores]
+    cached: dict[int, FoldScores]
     timings: list[dict[str, Any]]
+
+    def tasks(self, ledger: Ledger) -> Iterator[ScoreTask]:
+        """Yield a task for each fold that is not cached."""
+        config, left_out = self.record.trial.config, _left_out(self.record)
+        for manifest in self.manifests:
+            if manifest.fold not in self.cached:
+                yield ScoreTask(ledger, manifest, config, left_out, self.is_detailed)
 
 
 def build_report(
-    study: Study, splits: Mapping[str, SplitFacts], results: Folder, means: Means | None = None
+    study: Study,
+    splits: Mapping[str, SplitFacts],
+    results: Folder,
+    backend: Backend | None = None,
+    executor: Executor | None = None,
 ) -> Report | None:
     """Write the study's tables from the ledger: scores, summary, timings, and `details`.
 
@@ -84,8 +96,9 @@ def build_report(
         study: the study.
         splits: hash and leakage of its folds, by protocol.
         results: the study's results folder.
-        means: where to fit; None for the cluster that is connected, else processes on
-            this machine's cores, and for little work no process but this.
+        backend: where to fit; None for `executor`, else processes on this machine's
+            cores, and for little work no process but this.
+        executor: of a cluster.
 
     Returns:
         The tables, or None if no trial has scores yet.
@@ -94,22 +107,21 @@ def build_report(
         StudyFailedError: a file of the ledger is not what was committed.
     """
     ledger, cache = Ledger(results.folder("ledger")), FoldCache(results)
-    try:
+    with damage_advice():
         ended = [record for record in ledger.trials() if record.state != "failed"]
         if not ended:
             return None
         with ThreadPoolExecutor() as readers:
-            read = partial(_read_trial, ledger, cache, detailed(ended))
+            read = partial(_read_trial, ledger, cache, detailed_trials(ended))
             trials = list(readers.map(read, ended))
         details = _Details([], [], [])
-        scored = list(_scored(ledger, cache, trials, means, details))
-    except DamagedError as error:
-        raise StudyFailedError(
-            f"{error}; run the study again, which puts it aside and trains the fold again"
-        ) from None
+        tasks = [task for trial in trials for task in trial.tasks(ledger)]
+        backend = backend or choose_backend(len(tasks), _work(tasks), executor)
+        fitted = in_order(score_fold, tasks, backend)
+        scored = list(_scored(ledger, cache, trials, fitted, details))
     scores = scores_table(splits, scored)
     timings = timings_table([row for trial in trials for row in trial.timings])
-    del scored, trials
+    del scored, trials, tasks
     summary = summary_table(scores)
     tables = {"scores": scores, "summary": summary, "timings": timings}
     tables |= detail_tables(study, details.histories, scores, summary, **details.tables())
@@ -121,33 +133,48 @@ def build_report(
     if any(record.trial.system for record in ended):
         from study.report.paper.build import Tables, write_paper_report
 
-        given = Tables(scores, summary, tables["epochs"], tables["measures"])
-        files += write_paper_report(study, results, given)
+        paper_tables = Tables(scores, summary, tables["epochs"], tables["measures"])
+        files += write_paper_report(study, results, paper_tables)
     files += write_model_cards(study, results, scores, summary)
     return Report(scores, summary, tables, tuple(files))
 
 
+@contextmanager
+def damage_advice() -> Iterator[None]:
+    """Add what to do to the message of a damaged file of the ledger.
+
+    Raises:
+        StudyFailedError: such a file was read in the block.
+    """
+    try:
+        yield
+    except DamagedError as error:
+        raise StudyFailedError(
+            f"{error}; run the study again: what is damaged is put aside and made again"
+        ) from None
+
+
 @dataclass(frozen=True)
 class _Details:
-    """What is kept of the folds of trials in detail, in their order."""
+    """Histories and detail tables of the folds of detailed trials, in their order."""
 
     histories: list[FoldHistory]
     strata: list[pa.Table]
     prevalence: list[pa.Table]
 
-    def add(self, history: FoldHistory, found: FoldDetails) -> None:
+    def add(self, history: FoldHistory, details: FoldDetails) -> None:
         self.histories.append(history)
-        self.strata.append(found.strata)
-        self.prevalence.append(found.prevalence)
+        self.strata.append(details.strata)
+        self.prevalence.append(details.prevalence)
 
     def tables(self) -> dict[str, list[pa.Table]]:
         return {"strata": self.strata, "prevalence": self.prevalence}
 
 
 def _read_trial(
-    ledger: Ledger, cache: FoldCache, in_detail: Set[str], record: TrialRecord
+    ledger: Ledger, cache: FoldCache, detailed_names: Set[str], record: TrialRecord
 ) -> _Trial:
-    """Return what is known of a trial; what its kept scores were made from is sound."""
+    """Read a trial, and verify the files that its cached scores were made from."""
     manifests = []
     for address in record.trial.folds:
         manifest = ledger.fold(address)
@@ -156,53 +183,48 @@ def _read_trial(
             raise DamagedError(f"{location}: fold {address.fold} is missing")
         manifests.append(manifest)
     keys = {m.fold: fold_key(m, record.trial.config, _left_out(record)) for m in manifests}
-    is_detailed = record.name in in_detail
-    kept = cache.read(record.name, keys, detailed=is_detailed)
+    is_detailed = record.name in detailed_names
+    cached = cache.read(record.name, keys, detailed=is_detailed)
     for manifest in manifests:
-        for name in READ_FILES if manifest.fold in kept else ():
+        for name in READ_FILES if manifest.fold in cached else ():
             ledger.read(manifest, name)
     timings = [
         timing(manifest, fold_files.read_json(ledger, manifest, fold_files.TIMINGS))
         for manifest in manifests
     ]
-    return _Trial(record, manifests, is_detailed, keys, kept, timings)
+    return _Trial(record, manifests, is_detailed, keys, cached, timings)
 
 
 def _scored(
     ledger: Ledger,
     cache: FoldCache,
     trials: Sequence[_Trial],
-    means: Means | None,
+    fitted: Iterator[FoldScores],
     details: _Details,
 ) -> Iterator[TrialScores]:
-    """Yield the scores of each trial, which are kept as soon as it is fitted; add to `details`."""
-    tasks = [
-        ScoreTask(
-            ledger,
-            manifest,
-            trial.record.trial.config,
-            left_out=_left_out(trial.record),
-            detailed=trial.is_detailed,
-        )
-        for trial in trials
-        for manifest in trial.manifests
-        if manifest.fold not in trial.kept
-    ]
-    fitted = in_order(score_fold, tasks, means or best_means(len(tasks), _work(tasks)))
+    """Yield the scores of each trial, cached as soon as it is fitted; add to `details`.
+
+    Args:
+        ledger: holds the trials.
+        cache: is added to.
+        trials: in order.
+        fitted: scores of the folds that were not cached, in the order of `trials`.
+        details: is added to.
+    """
     for trial in trials:
         folds = {
-            m.fold: trial.kept[m.fold] if m.fold in trial.kept else next(fitted)
+            m.fold: trial.cached[m.fold] if m.fold in trial.cached else next(fitted)
             for m in trial.manifests
         }
-        if folds.keys() != trial.kept.keys():
+        if folds.keys() != trial.cached.keys():
             cache.write(trial.record.name, trial.keys, folds)
         for m in trial.manifests if trial.is_detailed else ():
-            found = folds[m.fold].details
-            assert found is not None
-            details.add(FoldHistory.read(trial.record.trial, ledger, m), found)
+            fold_details = folds[m.fold].details
+            assert fold_details is not None
+            details.add(FoldHistory.read(trial.record.trial, ledger, m), fold_details)
         scores = pa.concat_tables([folds[m.fold].scores for m in trial.manifests]).combine_chunks()
         yield TrialScores(trial.record, trial.manifests, scores)
-    next(fitted, None)  # lets go of what computed
+    next(fitted, None)  # ends the generator, which releases what computed
 
 
 def _left_out(record: TrialRecord) -> tuple[str, ...]:
@@ -212,7 +234,7 @@ def _left_out(record: TrialRecord) -> tuple[str, ...]:
 def _work(tasks: Sequence[ScoreTask]) -> float:
     """Return what `tasks` take, in units of what starting processes takes.
 
-    Folds of a study have about the same number of samples: the first is asked.
+    Folds of a study have about the same number of samples, so that the first stands for all.
     """
     if not tasks:
         return 0.0

@@ -1,10 +1,10 @@
-"""Scores of folds that were fitted before, kept beside a study's tables.
+"""Scores of folds that were fitted before, cached beside a study's tables.
 
 `score_cache/<kind>/<trial>` holds tables of a trial's folds: the sha256 of what follows,
-then an Arrow stream with the key of each fold in its metadata. A key stands for all
+then an Arrow stream with the key of each fold in its metadata. A key is a hash of all
 that decides a fold's scores. A file that is damaged, of another study or of other code
-has no key that is asked for: its folds are fitted anew and it is replaced as a whole.
-All of it can be deleted at any time.
+does not have the keys of the study's folds: they are fitted anew and the file is replaced.
+The folder can be deleted at any time.
 """
 
 import json
@@ -30,6 +30,7 @@ _STUDY = Path(__file__).parents[1]
 _CODE = (
     "ledger/fold_files.py",
     "report/cache.py",
+    "report/dataclass_tables.py",
     "report/fold_scores.py",
     "report/strata.py",
     "scores/*.py",
@@ -40,13 +41,13 @@ _ONE_THREAD = pa.ipc.IpcReadOptions(use_threads=False)  # trials are read side b
 
 
 class ScoreCache:
-    """Reads and keeps tables of one kind in a study's results folder."""
+    """Reads and writes cached tables of one kind in a study's results folder."""
 
     def __init__(self, results: Folder, kind: str, schema: pa.Schema) -> None:
         self._folder, self._schema = results.folder(f"{FOLDER}/{kind}"), schema
 
     def read(self, trial: str, keys: Mapping[int, str]) -> dict[int, pa.Table]:
-        """Return the kept scores of a trial's folds, by fold, as far as there are any.
+        """Return the cached scores of a trial's folds, by fold, as far as there are any.
 
         Args:
             trial: its name.
@@ -62,28 +63,28 @@ class ScoreCache:
         try:
             with pa.ipc.open_stream(body, options=_ONE_THREAD) as reader:
                 table = reader.read_all()
-            kept = json.loads(table.schema.metadata[_KEYS])
+            contents = json.loads(table.schema.metadata[_KEYS])
         except (ValueError, KeyError, TypeError):  # sealed by code that wrote another form
             return {}
         table = table.replace_schema_metadata(None)
-        found, start = {}, 0
-        for fold, key, rows in kept:
+        scores, start = {}, 0
+        for fold, key, rows in contents:
             if keys.get(fold) == key:
-                found[fold] = table.slice(start, rows)
+                scores[fold] = table.slice(start, rows)
             start += rows
-        return found
+        return scores
 
     def write(self, trial: str, keys: Mapping[int, str], scores: Mapping[int, pa.Table]) -> None:
-        """Keep the scores of a trial's folds, durably, in place of what was kept of it.
+        """Write the scores of a trial's folds, durably; they replace the trial's former ones.
 
         Args:
             trial: its name.
             keys: `fold_key` by fold.
             scores: a table of the schema by fold, for the same folds.
         """
-        kept = [(fold, keys[fold], scores[fold].num_rows) for fold in sorted(scores)]
-        table = pa.concat_tables([scores[fold] for fold, _, _ in kept]).combine_chunks()
-        schema = self._schema.with_metadata({_KEYS: json.dumps(kept).encode()})
+        contents = [(fold, keys[fold], scores[fold].num_rows) for fold in sorted(scores)]
+        table = pa.concat_tables([scores[fold] for fold, _, _ in contents]).combine_chunks()
+        schema = self._schema.with_metadata({_KEYS: json.dumps(contents).encode()})
         sink = pa.BufferOutputStream()
         options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
         with pa.ipc.new_stream(sink, schema, options=options) as writer:
@@ -93,7 +94,7 @@ class ScoreCache:
 
 
 class FoldCache:
-    """Reads and keeps what is made of folds: scores, and details where they were asked for."""
+    """Reads and writes scores of folds, with the details of those that have them."""
 
     def __init__(self, results: Folder) -> None:
         self._scores = ScoreCache(results, "scores", SCHEMA)
@@ -101,7 +102,13 @@ class FoldCache:
         self._prevalence = ScoreCache(results, "prevalence", PREVALENCE_SCHEMA)
 
     def read(self, trial: str, keys: Mapping[int, str], *, detailed: bool) -> dict[int, FoldScores]:
-        """Return what is kept of a trial's folds, by fold; with details only if all is there."""
+        """Return the cached scores of a trial's folds, by fold.
+
+        Args:
+            trial: its name.
+            keys: `fold_key` by fold.
+            detailed: whether details are needed: a fold without counts as not cached.
+        """
         scores = self._scores.read(trial, keys)
         if not detailed:
             return {fold: FoldScores(table, None) for fold, table in scores.items()}
@@ -112,36 +119,36 @@ class FoldCache:
         }
 
     def write(self, trial: str, keys: Mapping[int, str], folds: Mapping[int, FoldScores]) -> None:
-        """Keep what is made of a trial's folds, durably, in place of what was kept of it."""
-        details = {fold: each.details for fold, each in folds.items() if each.details}
+        """Write the scores of a trial's folds, durably; they replace the trial's former ones."""
+        details = {number: fold.details for number, fold in folds.items() if fold.details}
         if details:
-            self._strata.write(trial, keys, {f: each.strata for f, each in details.items()})
-            self._prevalence.write(trial, keys, {f: each.prevalence for f, each in details.items()})
-        self._scores.write(trial, keys, {f: each.scores for f, each in folds.items()})
+            self._strata.write(trial, keys, {n: fold.strata for n, fold in details.items()})
+            self._prevalence.write(trial, keys, {n: fold.prevalence for n, fold in details.items()})
+        self._scores.write(trial, keys, {n: fold.scores for n, fold in folds.items()})
 
 
 def fold_key(manifest: FoldManifest, config: TrialConfig, left_out: Sequence[str]) -> str:
-    """Return the sha256 (hex) of what decides a fold's scores.
+    """Return the sha256 (hex) of all that decides a fold's scores.
 
     Args:
         manifest: holds the sha256 of the fold's errors.
-        config: says which components its model has, and how compositions are fitted.
+        config: the model, which has certain components, and how compositions are fitted.
         left_out: kinds of samples that details leave out.
     """
-    asked = [config.model.model_dump(mode="json"), config.scores.model_dump(mode="json")]
-    return canonical_hash([scoring(), asdict(manifest), asked, list(left_out)])
+    settings = [config.model.model_dump(mode="json"), config.scores.model_dump(mode="json")]
+    return canonical_hash([scoring(), asdict(manifest), settings, list(left_out)])
 
 
 @cache
 def scoring() -> dict[str, str]:
     """Return what decides how errors become scores: code, libraries, kind of processor.
 
-    A change of any finds no older scores; nobody has to remember to say so.
+    No older scores are used after a change of any; nobody has to remember to clear them.
     """
     code = (path for pattern in _CODE for path in sorted(_STUDY.glob(pattern)))
     versions = {name: version(name) for name in LIBRARIES}
-    known = {"python": platform.python_version(), "machine": platform.machine()}
-    return {"code": code_sha256(code)} | versions | known
+    platforms = {"python": platform.python_version(), "machine": platform.machine()}
+    return {"code": code_sha256(code)} | versions | platforms
 
 
 def _seal(body: bytes) -> bytes:

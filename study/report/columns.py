@@ -1,7 +1,7 @@
-"""`python -m study.report.columns`: what every column of a study's tables holds, as Markdown.
+"""`python -m study.report.columns`: the meaning of every column of the tables, as Markdown.
 
-Meanings stand beside what they describe, in docstrings; here are only those of keys that
-no class holds. `docs/columns.md` is what this prints.
+Meanings stand in the docstrings of the classes that are rows; here are only those of
+columns that no class holds. `docs/columns.md` is the output.
 """
 
 import inspect
@@ -10,13 +10,14 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from study.data.leakage import Leakage
+from study.report import protocols
 from study.report.comparisons import COMPARED_METRICS, PairedTest
 from study.report.patients import PATIENT_METRICS
-from study.report.protocols import HELD_METRICS
 from study.report.summary import STATISTICS, SUMMARY_KEYS
 from study.scores.evaluation import ScoreRow
+from study.scores.prevalence import PrevalenceRow
 from study.scores.settings import METRIC_NAMES
-from study.scores.strata import PrevalenceRow, StratumRow
+from study.scores.strata import StratumRow
 from study.training.measures.latents import LatentMeasures
 
 KEYS = {
@@ -43,9 +44,9 @@ SCORES = {
     "beta_unscaled": "beta times length times channels; null without beta",
 }
 SUMMARY = {
-    "folds": "folds that were summed up",
+    "folds": "number of folds",
     "mean": f"mean over the folds that have it; metrics are {', '.join(METRIC_NAMES)}",
-    "std": "deviation over them (n - 1)",
+    "std": "deviation over these folds (n - 1)",
     "low": "lower end of a 95 % interval (Nadeau and Bengio 2003); nan for one fold",
     "high": "its upper end",
 }
@@ -61,8 +62,7 @@ EPOCHS = {
     "value": "the study's metric on validation; null where an epoch was not validated, "
     "as for all that follow but losses",
     "f1_weighted, phi, auroc": "of the metric's composition, on validation",
-    "<composition>/f1_weighted, <composition>/lambda": "of compositions that are followed, on "
-    "validation",
+    "<composition>/f1_weighted, <composition>/lambda": "of tracked compositions, on validation",
     "latent/<measure>": "of training samples; see `measures.parquet`",
     "generation/mmd, generation/tstr, generation/tstr_real, generation/tstr_normalised": "of "
     "reconstructions of validation samples; single measurements",
@@ -72,7 +72,7 @@ MEASURES = {
     "mmd": "maximum mean discrepancy of reconstructed and real normals, 0 if equal",
     "tstr": "F1 of a classifier trained on reconstructions and tested on real samples",
     "tstr_real": "the same trained on real samples",
-    "tstr_normalised": "the first over the second",
+    "tstr_normalised": "`tstr` over `tstr_real`",
     "tstr_measurements": "measurements, up to five, that the three are means of",
 }
 COMPARED = {
@@ -90,9 +90,9 @@ def documented_columns() -> dict[str, dict[str, str]]:
     A name with `<...>` stands for several columns.
     """
     score, latent = attributes(ScoreRow), attributes(LatentMeasures)
-    leaks = {f"test_{name}": said for name, said in attributes(Leakage).items()}
+    leaks = {f"test_{name}": meaning for name, meaning in attributes(Leakage).items()}
     trial = _keys("study", "dataset", "protocol", "model", "system", "trial")
-    decided = _keys("epoch_rule") | NAMES
+    composition = _keys("epoch_rule") | NAMES
     statistics = {f"<metric>_{name}": SUMMARY[name] for name in STATISTICS}
     scores = KEYS | score | NAMES | SCORES | leaks | PARAMETERS
     summary = {name: scores[name] for name in SUMMARY_KEYS} | {"folds": SUMMARY["folds"]}
@@ -103,13 +103,13 @@ def documented_columns() -> dict[str, dict[str, str]]:
         "epochs": trial | _keys("fold") | {"epoch": "the epoch, from 1"} | EPOCHS,
         "measures": trial
         | _keys("fold", "epoch_rule", "epoch")
-        | {f"latent_{name}": said for name, said in latent.items()}
+        | {f"latent_{name}": meaning for name, meaning in latent.items()}
         | MEASURES,
-        "strata": trial | _keys("fold") | decided | attributes(StratumRow),
-        "prevalence": trial | _keys("fold") | decided | attributes(PrevalenceRow),
+        "strata": trial | _keys("fold") | composition | attributes(StratumRow),
+        "prevalence": trial | _keys("fold") | composition | attributes(PrevalenceRow),
         "comparisons": COMPARED | _keys("protocol", "epoch_rule") | attributes(PairedTest),
         "patients": _keys("trial")
-        | decided
+        | composition
         | {
             f"{', '.join(PATIENT_METRICS)}": "means over folds",
             "<metric>_patient_low, <metric>_patient_high": "ends of a 95 % interval over patients, "
@@ -119,9 +119,9 @@ def documented_columns() -> dict[str, dict[str, str]]:
         },
         "protocols": trial
         | {"trial_inter_patient": "the same system's trial under `inter_patient`"}
-        | decided
+        | composition
         | {
-            f"{', '.join(HELD_METRICS)}": "means over folds under `protocol`",
+            f"{', '.join(protocols.COMPARED_METRICS)}": "means over folds under `protocol`",
             "<metric>_inter_patient": "under `inter_patient`",
             "<metric>_difference": "the first minus the second",
         },
@@ -129,14 +129,14 @@ def documented_columns() -> dict[str, dict[str, str]]:
 
 
 def attributes(kind: type) -> dict[str, str]:
-    """Return what the docstrings of a class and its bases say of its fields, in their order."""
-    found: dict[str, str] = {}
-    for each in reversed(kind.__mro__):
-        _, _, listed = inspect.cleandoc(each.__doc__ or "").partition("Attributes:\n")
+    """Return the meanings of a class's fields, in order, from its docstring and its bases'."""
+    meanings: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        _, _, listed = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
         listed = re.split(r"\n(?=\S)", listed)[0]
-        for name, said in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", listed, re.MULTILINE):
-            found[name] = " ".join(said.split()).rstrip(".")
-    return {name: found[name] for name in getattr(kind, "__dataclass_fields__", {})}
+        for name, meaning in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", listed, re.MULTILINE):
+            meanings[name] = " ".join(meaning.split()).rstrip(".")
+    return {name: meanings[name] for name in getattr(kind, "__dataclass_fields__", {})}
 
 
 def to_markdown(tables: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
@@ -147,9 +147,9 @@ def to_markdown(tables: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     for table, columns in tables.items():
         yield f"\n## {table}.parquet\n"
         yield "| column | holds |\n| --- | --- |"
-        for name, said in columns.items():
+        for name, meaning in columns.items():
             names = ", ".join(f"`{part}`" for part in name.split(", "))
-            yield f"| {names} | {said.replace('|', chr(92) + '|')} |"
+            yield f"| {names} | {meaning.replace('|', chr(92) + '|')} |"
 
 
 def _keys(*names: str) -> dict[str, str]:

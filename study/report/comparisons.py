@@ -14,28 +14,29 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from study.report.summary import INTERVAL, mean_and_deviation
+
 COMPARED_METRICS = ("f1_weighted", "phi", "auroc")
-LEVEL = 0.95
 ROUNDING = 1e-12
 """Differences of metrics, and their deviations, below this are of rounding, and 0."""
 
 _SPLIT = ("dataset", "protocol", "split_hash")
 _TRIAL = ("study", *_SPLIT, "trial")
 _COMPOSITION = ("composition", "latent_form")
-_WITHIN = {
+_IN_COMMON = {
     "models": (*_SPLIT, "epoch_rule", *_COMPOSITION),
     "compositions": (*_TRIAL, "epoch_rule"),
 }
 """What two entries must have in common to be compared."""
 
-_NAMED = ("trial", "system", *_COMPOSITION)
+_NAMES = ("trial", "system", *_COMPOSITION)
 _TEXT = ("compared", "protocol", "epoch_rule", "metric")
 _NUMBERS = ("difference", "std", "low", "high", "t", "p", "p_holm")
 
 SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in _TEXT),
-        *((f"{side}_{name}", pa.string()) for side in ("first", "second") for name in _NAMED),
+        *((f"{side}_{name}", pa.string()) for side in ("first", "second") for name in _NAMES),
         ("folds", pa.int64()),
         *((name, pa.float64()) for name in _NUMBERS),
     ]
@@ -86,8 +87,8 @@ def comparisons_table(scores: pa.Table) -> pa.Table:
     """
     if not scores.num_rows:
         return SCHEMA.empty_table()
-    known = (*_TRIAL, "system", "epoch_rule", *_COMPOSITION)
-    frame = scores.select([*known, "fold", *COMPARED_METRICS]).to_pandas()
+    keys = (*_TRIAL, "system", "epoch_rule", *_COMPOSITION)
+    frame = scores.select([*keys, "fold", *COMPARED_METRICS]).to_pandas()
     frame["system"] = frame["system"].fillna("")
     with np.errstate(divide="ignore", invalid="ignore"):
         frame["ratio"] = scores["num_samples"].to_numpy() / scores["num_training"].to_numpy()
@@ -108,25 +109,23 @@ def paired_test(first: Float, second: Float, ratio: Float) -> PairedTest:
 
     Args:
         first: `(m, folds)` a metric; nan where a fold does not have it.
-        second: `(m, folds)` what it is held against.
+        second: `(m, folds)` the metric that is subtracted.
         ratio: `(m, folds)` test to training samples.
     """
     from scipy.special import stdtr, stdtrit
 
-    folds_differ = first - second
-    folds_differ[np.abs(folds_differ) < ROUNDING] = 0.0
-    there = ~np.isnan(folds_differ)
-    folds = there.sum(axis=1)
+    differences = first - second
+    differences[np.abs(differences) < ROUNDING] = 0.0
+    defined = ~np.isnan(differences)
+    folds = defined.sum(axis=1)
+    mean, std = mean_and_deviation(differences)
+    std[std < ROUNDING] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(there, folds_differ, 0.0).sum(axis=1) / folds
-        squares = np.where(there, (folds_differ - mean[:, None]) ** 2, 0.0).sum(axis=1)
-        std = np.where(folds > 1, np.sqrt(squares / (folds - 1)), np.nan)
-        std[std < ROUNDING] = 0.0
-        error = std * np.sqrt((1 + np.where(there, ratio, 0.0).sum(axis=1)) / folds)
+        error = std * np.sqrt((1 + np.where(defined, ratio, 0.0).sum(axis=1)) / folds)
         t = np.where((error == 0) & (mean == 0), 0.0, mean / error)
-    reach = stdtrit(folds - 1, (1 + LEVEL) / 2) * error
+    half_width = stdtrit(folds - 1, (1 + INTERVAL) / 2) * error
     p = 2 * stdtr(folds - 1, -np.abs(t))
-    return PairedTest(folds, mean, std, mean - reach, mean + reach, t, p)
+    return PairedTest(folds, mean, std, mean - half_width, mean + half_width, t, p)
 
 
 def holm(p: Float) -> Float:
@@ -149,7 +148,7 @@ def _by_fold(frame: pd.DataFrame, name: str) -> Float:
 
 def _families(entries: pd.DataFrame, values: dict[str, Float]) -> Iterator[pa.Table]:
     """Yield the rows that are corrected together."""
-    for compared, common in _WITHIN.items():
+    for compared, common in _IN_COMMON.items():
         for rule, members in entries.groupby("epoch_rule", sort=False):
             first, second = _pairs(members, common)
             if not len(first):
@@ -166,15 +165,15 @@ def _families(entries: pd.DataFrame, values: dict[str, Float]) -> Iterator[pa.Ta
 
 def _pairs(members: pd.DataFrame, common: Sequence[str]) -> tuple[Index, Index]:
     """Return `(m,)` first and second entries of all pairs that have `common` in common."""
-    found = [np.empty((2, 0), dtype=np.int64)]
+    pairs = [np.empty((2, 0), dtype=np.int64)]
     for _, group in members.groupby(list(common), sort=False, dropna=False)["entry"]:
-        found.append(group.to_numpy()[np.stack(np.triu_indices(len(group), 1))])
-    first, second = np.concatenate(found, axis=1)
+        pairs.append(group.to_numpy()[np.stack(np.triu_indices(len(group), 1))])
+    first, second = np.concatenate(pairs, axis=1)
     return first, second
 
 
 def _names(entries: pd.DataFrame, first: Index, second: Index) -> dict[str, Any]:
-    named = {"protocol": entries["protocol"].to_numpy(dtype=object)[first]}
+    names = {"protocol": entries["protocol"].to_numpy(dtype=object)[first]}
     for side, index in (("first", first), ("second", second)):
-        named |= {f"{side}_{n}": entries[n].to_numpy(dtype=object)[index] for n in _NAMED}
-    return named
+        names |= {f"{side}_{n}": entries[n].to_numpy(dtype=object)[index] for n in _NAMES}
+    return names

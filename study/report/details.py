@@ -1,11 +1,10 @@
-"""Tables beyond the scores: what a reviewer asks of the trials that matter.
+"""Tables beyond the scores: what a reviewer would ask about the trials that matter.
 
 They are made of all systems of a study, or of the best trials of a search: comparing
-thousands of trials in pairs, or by patient, would say little and take long.
+thousands of trials in pairs, or by patient, would show little and take long.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,22 +21,22 @@ BEST_TRIALS = 20
 DETAIL_TABLES = frozenset(
     ("epochs", "measures", "strata", "prevalence", "comparisons", "patients", "protocols")
 )
-_OF_TRIAL = tuple(name for name in KEYS if name != "fold")
+_TRIAL_KEYS = tuple(name for name in KEYS if name != "fold")
 
 
-def detailed(records: Iterable[TrialRecord]) -> set[str]:
+def detailed_trials(records: Iterable[TrialRecord]) -> set[str]:
     """Return the names of the trials that are reported in detail.
 
     All systems; of a search the best completed trials, by validation, and repetitions.
     """
-    always, searched = [], []
+    always, candidates = [], []
     for record in records:
         completed = record.state == "completed"
         if record.trial.system or (completed and record.trial.is_repetition):
             always.append(record.name)
         elif completed:
-            searched.append(record)
-    best = sorted(searched, key=lambda record: (-record.best_value, record.trial.number))
+            candidates.append(record)
+    best = sorted(candidates, key=lambda record: (-record.best_value, record.trial.number))
     return {*always, *(record.name for record in best[:BEST_TRIALS])}
 
 
@@ -63,28 +62,27 @@ def detail_tables(
         return {}
     trials = pa.array({fold.manifest.trial for fold in folds}, pa.string())
     chosen = scores.filter(pc.is_in(scores["trial"], trials))
-    by_stratum = _of_folds(folds, strata)
-    apart = by_stratum.filter(pc.equal(by_stratum["protocol"], "inter_patient"))
+    by_stratum = _with_keys(folds, strata)
+    inter_patient = by_stratum.filter(pc.equal(by_stratum["protocol"], "inter_patient"))
     seed = stream_seed(study.seed, "patients")
     tables = {
         "epochs": epochs_table(folds),
         "measures": measures_table(folds),
         "strata": by_stratum,
-        "prevalence": _of_folds(folds, prevalence),
+        "prevalence": _with_keys(folds, prevalence),
         "comparisons": comparisons_table(chosen),
-        "patients": patient_intervals(apart, seed),
+        "patients": patient_intervals(inter_patient, seed),
         "protocols": protocol_differences(summary.filter(pc.is_in(summary["trial"], trials))),
     }
     return {name: table for name, table in tables.items() if table.num_rows}
 
 
-def _of_folds(folds: Sequence[FoldHistory], tables: Sequence[pa.Table]) -> pa.Table:
+def _with_keys(folds: Sequence[FoldHistory], tables: Sequence[pa.Table]) -> pa.Table:
     """Return the tables of folds as one, each row with its trial's keys first."""
-    return pa.concat_tables(
-        [_with_keys(fold.keys, table) for fold, table in zip(folds, tables, strict=True)]
-    ).combine_chunks()
-
-
-def _with_keys(keys: Any, table: pa.Table) -> pa.Table:
-    known = {name: pa.array([keys[name]] * table.num_rows, pa.string()) for name in _OF_TRIAL}
-    return pa.table(known | {name: table[name] for name in table.column_names})
+    parts = []
+    for fold, table in zip(folds, tables, strict=True):
+        keys = {
+            name: pa.array([fold.keys[name]] * table.num_rows, pa.string()) for name in _TRIAL_KEYS
+        }
+        parts.append(pa.table(keys | {name: table[name] for name in table.column_names}))
+    return pa.concat_tables(parts).combine_chunks()

@@ -1,4 +1,4 @@
-"""What was measured while folds trained: by epoch, and at the epochs that are reported."""
+"""Measurements of folds in training: by epoch, and at the epochs that are reported."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class FoldHistory:
     """The epochs of one fold.
 
     Attributes:
-        keys: what `KEYS` names.
+        keys: values of `KEYS`.
         manifest: the fold's commit.
         rows: its history, a row per epoch.
     """
@@ -53,33 +53,33 @@ def epochs_table(folds: Sequence[FoldHistory]) -> pa.Table:
 
 
 def measures_table(folds: Sequence[FoldHistory]) -> pa.Table:
-    """Return `measures.parquet`: what was measured of a fold's model by each epoch rule.
+    """Return `measures.parquet`: measures of a fold's model under each epoch rule.
 
     TSTR, whose single measurements differ by what they draw, is the mean of up to five
-    up to that epoch (paper, section IV.A); `tstr_measurements` says of how many.
+    up to that epoch (paper, section IV.A); `tstr_measurements` is their number.
     """
     return _table([row for fold in folds for row in _measures(fold)])
 
 
 def _measures(fold: FoldHistory) -> Iterator[dict[str, Any]]:
-    averaged = {name: _running(fold.rows, f"{_GENERATION}{name}") for name in _AVERAGED}
+    averaged = {name: _running_means(fold.rows, f"{_GENERATION}{name}") for name in _AVERAGED}
     reported = (fold.manifest.best_epoch, fold.manifest.last_epoch)
     for rule, epoch in zip(EPOCH_RULES, reported, strict=True):
         row = next((row for row in fold.rows if row["epoch"] == epoch), {})
-        found = {
+        measures = {
             f"latent_{name.removeprefix(_LATENT)}": value
             for name, value in row.items()
             if name.startswith(_LATENT)
         }
-        found["mmd"] = row.get(f"{_GENERATION}mmd")
+        measures["mmd"] = row.get(f"{_GENERATION}mmd")
         for name, means in averaged.items():
-            upto = [mean for at, mean in means if at <= epoch]
-            found[name] = upto[-1] if upto else None
-            found["tstr_measurements"] = min(len(upto), TSTR_WINDOW)
-        yield {**fold.keys, "epoch_rule": rule, "epoch": epoch, **found}
+            earlier = [mean for at, mean in means if at <= epoch]
+            measures[name] = earlier[-1] if earlier else None
+            measures["tstr_measurements"] = min(len(earlier), TSTR_WINDOW)
+        yield {**fold.keys, "epoch_rule": rule, "epoch": epoch, **measures}
 
 
-def _running(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
+def _running_means(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
     """Return epoch and running mean of each measurement."""
     measured = [(int(row["epoch"]), row[name]) for row in rows if row.get(name) is not None]
     means = running_mean([value for _, value in measured], TSTR_WINDOW)

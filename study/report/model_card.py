@@ -1,4 +1,4 @@
-"""Model cards: what the best model of a study, or each of its systems, is and is for.
+"""Model cards: origin, metrics and limits of a study's best model, or of each system's.
 
 After Mitchell et al., Model cards for model reporting (2019). A card is made from the
 study's tables alone, so that the same tables make the same bytes.
@@ -17,6 +17,7 @@ from study.config.dotted_keys import flatten
 from study.config.schema import MetricSettings, Study
 from study.config.trial_config import TrialConfig
 from study.data import DATASETS
+from study.ledger.fold_files import EPOCH_RULES
 from study.ledger.ledger import Ledger
 from study.search.trial import Trial, TrialRecord, best_trial
 from study.storage.folder import Folder
@@ -25,7 +26,6 @@ FOLDER = "report"
 CARD = "MODEL_CARD.md"
 TEMPLATE = "model_card.md.j2"
 METRICS = ("f1_weighted", "phi", "auroc")
-EPOCH_RULE = "best_validation"
 
 _PROTOCOL_LIMITS = {
     "inter_patient": "Test patients are not among the training patients.",
@@ -60,14 +60,14 @@ def write_model_cards(
     best = best_trial(completed)
     if best is not None and not systems:
         completed = [best]
-    written = []
+    paths = []
     for record in completed:
-        of_trial = [
+        tables = [
             table.filter(pc.equal(table["trial"], record.name)) for table in (scores, summary)
         ]
-        written.append(f"{FOLDER}/{_folder(study, record.trial)}{CARD}")
-        results.write(written[-1], model_card(record, *of_trial).encode())
-    return written
+        paths.append(f"{FOLDER}/{_folder(study, record.trial)}{CARD}")
+        results.write(paths[-1], model_card(record, *tables).encode())
+    return paths
 
 
 def model_card(record: TrialRecord, scores: pa.Table, summary: pa.Table) -> str:
@@ -103,12 +103,12 @@ def model_card(record: TrialRecord, scores: pa.Table, summary: pa.Table) -> str:
         settings=_settings(config),
         seed=config.seed,
         rows=list(_rows(config.metric, summary)),
-        place=f"ledger/{record.name}",
+        folder=f"ledger/{record.name}",
     )
 
 
 def _folder(study: Study, trial: Trial) -> str:
-    """Return where a trial's card is below the report's folder, with a slash after it."""
+    """Return the folder of a trial's card below the report's, with a slash after it."""
     if not trial.system:
         return ""
     beside = trial.protocol != study.split.protocol
@@ -121,7 +121,7 @@ def _settings(config: TrialConfig) -> dict[str, Any]:
 
 
 def _rows(metric: MetricSettings, summary: pa.Table) -> Iterator[dict[str, Any]]:
-    for row in summary.filter(pc.equal(summary["epoch_rule"], EPOCH_RULE)).to_pylist():
+    for row in summary.filter(pc.equal(summary["epoch_rule"], EPOCH_RULES[0])).to_pylist():
         form = row["latent_form"]
         yield {
             "composition": row["composition"],

@@ -1,4 +1,4 @@
-"""Computing many things side by side: on the connected cluster, or on this machine.
+"""Computing many tasks side by side: on a cluster, or on this machine.
 
 What is computed does not depend on where: arithmetic is single-threaded everywhere,
 and results come in the order of their tasks.
@@ -6,62 +6,70 @@ and results come in the order of their tasks.
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from study.errors import StudyFailedError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Means = Literal["serial", "threads", "processes", "cluster"]
 
 
-def best_means(tasks: int, work: float) -> Means:
-    """Return by what means to compute `tasks` tasks.
+class Executor(Protocol):
+    """Computes tasks on other machines; `study.cluster.executor` has Ray's."""
+
+    def has_room(self) -> bool:
+        """Return whether a task that is submitted now would start."""
+
+    def map(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
+        """Yield `function(task)` for each task, in their order."""
+
+
+Backend = Literal["serial", "threads", "processes"] | Executor
+"""Where tasks are computed: on this machine, in one of three ways, or by an executor."""
+
+
+def choose_backend(num_tasks: int, work: float, executor: Executor | None = None) -> Backend:
+    """Return where tasks are best computed.
 
     Args:
-        tasks: their number.
+        num_tasks: their number.
         work: what they take together, in units of what starting processes takes.
+        executor: takes much work, if it has room.
     """
-    if tasks < 2:
+    if num_tasks < 2:
         return "serial"
     if work < 1:
         return "threads"
-    # Without a connection Ray has not been imported: nothing here needs it, or starts it.
-    if "ray" in sys.modules:
-        from study.report.cluster import has_room
-
-        if has_room():
-            return "cluster"
+    if executor is not None and executor.has_room():
+        return executor
     # Threads share Python's lock, which half of the fitting holds.
     return "processes" if _cores() > 1 else "serial"
 
 
 def in_order(
-    function: Callable[[Task], Result], tasks: Sequence[Task], means: Means
+    function: Callable[[Task], Result], tasks: Sequence[Task], backend: Backend
 ) -> Iterator[Result]:
     """Yield `function(task)` for each task, in their order, as they are done.
 
     Args:
-        function: a function of a module, so that other processes find it.
-        tasks: what can be pickled, for `processes` and `cluster`.
-        means: where to compute.
+        function: a function of a module, so that other processes can import it.
+        tasks: picklable, for `processes` and an executor.
+        backend: where to compute.
 
     Raises:
         StudyFailedError: a process that computed has died.
         Exception: what `function` raises.
     """
-    if means == "cluster":
-        from study.report.cluster import on_cluster
-
-        return on_cluster(_alone, [(function, task) for task in tasks])
-    if means == "processes":
-        return _in_processes(_alone, [(function, task) for task in tasks])
-    if means == "threads":
+    if backend == "serial":
+        return _one_by_one(function, tasks)
+    if backend == "threads":
         return _in_threads(function, tasks)
-    return _one_by_one(function, tasks)
+    calls = [(function, task) for task in tasks]
+    if backend == "processes":
+        return _in_processes(_single_threaded_call, calls)
+    return backend.map(_single_threaded_call, calls)
 
 
 def _one_by_one(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
@@ -95,9 +103,9 @@ def _in_processes(function: Callable[[Task], Result], tasks: Sequence[Task]) -> 
         get_reusable_executor(reuse=True).shutdown(wait=True)
 
 
-def _alone(work: tuple[Callable[[Task], Result], Task]) -> Result:
+def _single_threaded_call(call: tuple[Callable[[Task], Result], Task]) -> Result:
     """Compute one task in a process that computes no other at the time."""
-    function, task = work
+    function, task = call
     with _single_threaded():
         return function(task)
 
@@ -111,8 +119,8 @@ def _single_threaded() -> Iterator[None]:
 
 @cache
 def _linear_algebra() -> Any:
-    """Return what tells the libraries of this process, which takes long to find them."""
-    import scipy.linalg  # noqa: F401 - its library must be loaded to be found
+    """Return a controller of this process's linear algebra libraries, which is slow to make."""
+    import scipy.linalg  # noqa: F401 - the controller sees libraries that are loaded
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

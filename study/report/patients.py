@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from study.scores.strata import Confusion
+from study.scores.confusion import Confusion
 
 PATIENT_METRICS = ("f1_weighted", "f1_anomaly", "phi", "auroc_labels")
 ENDS = (0.025, 0.975)
@@ -40,8 +40,8 @@ Float = npt.NDArray[np.float64]
 def patient_intervals(strata: pa.Table, seed: int, draws: int = 2000) -> pa.Table:
     """Return means over folds with 95 % percentile intervals over test patients.
 
-    One set of draws serves all folds, compositions and trials, so that what two of them
-    differ by is of the same patients. A metric that a draw leaves undefined (AUROC of
+    One set of draws serves all folds, compositions and trials, so that the difference
+    of two of them is of the same patients. A metric that a draw leaves undefined (AUROC of
     patients with one class) is left out of its interval.
 
     Args:
@@ -65,8 +65,8 @@ def patient_intervals(strata: pa.Table, seed: int, draws: int = 2000) -> pa.Tabl
     frame = frame.assign(patient=patient)
     weights = draw_patients(len(names), seed, draws)
     rows = [
-        dict(zip(KEYS, key, strict=True)) | measured
-        for key, measured in _measured(frame, len(names), weights)
+        dict(zip(KEYS, key, strict=True)) | metrics
+        for key, metrics in _metrics(frame, len(names), weights)
     ]
     return pa.Table.from_pylist(
         [row | {"patients": len(names), "draws": draws} for row in rows], schema=SCHEMA
@@ -83,7 +83,7 @@ def draw_patients(patients: int, seed: int, draws: int) -> Float:
     return np.concatenate([np.ones((1, patients)), drawn])
 
 
-def _measured(
+def _metrics(
     frame: pd.DataFrame, patients: int, weights: Float
 ) -> Iterator[tuple[Any, dict[str, float]]]:
     """Yield the metrics, with their ends, of each trial, rule, composition and form."""
@@ -94,12 +94,12 @@ def _measured(
 def _counts(key: Any, rows: pd.DataFrame, patients: int) -> Float:
     """Return `(4, patients, folds)` normal, abnormal, false alarms and hits."""
     folds, fold = np.unique(rows["fold"].to_numpy(), return_inverse=True)
-    found = np.zeros((patients, len(folds)), dtype=np.int64)
-    np.add.at(found, (rows["patient"].to_numpy(), fold), 1)
-    if (found != 1).any():
+    num_rows = np.zeros((patients, len(folds)), dtype=np.int64)
+    np.add.at(num_rows, (rows["patient"].to_numpy(), fold), 1)
+    if (num_rows != 1).any():
         raise ValueError(
             f"each of {patients} patients must have one row in each fold of"
-            f" {' '.join(filter(None, key))}, found {found.min()} to {found.max()}"
+            f" {' '.join(filter(None, key))}, found {num_rows.min()} to {num_rows.max()}"
         )
     counts = np.empty((len(_COUNTS), patients, len(folds)))
     counts[:, rows["patient"].to_numpy(), fold] = rows[list(_COUNTS)].to_numpy().T
@@ -108,21 +108,21 @@ def _counts(key: Any, rows: pd.DataFrame, patients: int) -> Float:
 
 def _intervals(weights: Float, counts: Float) -> dict[str, float]:
     confusion = Confusion(*(weights @ counts))  # each (1 + draws, folds)
-    measured: dict[str, float] = {}
+    intervals: dict[str, float] = {}
     for metric in PATIENT_METRICS:
         mean: Float = getattr(confusion, metric).mean(axis=1)
         low, high = _ends(mean[1:])
-        measured |= {
+        intervals |= {
             metric: float(mean[0]),
             f"{metric}_patient_low": low,
             f"{metric}_patient_high": high,
         }
-    return measured
+    return intervals
 
 
 def _ends(drawn: Float) -> tuple[float, float]:
-    known = drawn[~np.isnan(drawn)]
-    if not len(known):
+    defined = drawn[~np.isnan(drawn)]
+    if not len(defined):
         return float("nan"), float("nan")
-    low, high = np.quantile(known, ENDS)
+    low, high = np.quantile(defined, ENDS)
     return float(low), float(high)

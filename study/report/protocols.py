@@ -1,4 +1,4 @@
-"""What knowing the patient is worth: one system under two protocols.
+"""One system under two protocols: how much the result owes to patients seen in training.
 
 `paper` and `kfold` test on beats of patients who also train; `inter_patient` does not.
 """
@@ -6,20 +6,20 @@
 import pandas as pd
 import pyarrow as pa
 
-HELD_METRICS = ("f1_weighted", "phi", "auroc", "auroc_labels")
+COMPARED_METRICS = ("f1_weighted", "phi", "auroc", "auroc_labels")
 INTER_PATIENT = "inter_patient"
-OF_THE_SPLIT = ("param.split.protocol", "param.split.beside")
+PROTOCOL_SETTINGS = ("param.split.protocol", "param.split.beside")
 """Settings that two trials of one system may differ in."""
 
-_NAMED = ("system", "dataset", "model", "protocol", "trial", "trial_inter_patient")
-_DECIDED = ("epoch_rule", "composition", "latent_form")
+_NAMES = ("system", "dataset", "model", "protocol", "trial", "trial_inter_patient")
+_COMPOSITION = ("epoch_rule", "composition", "latent_form")
 
 SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in (*_NAMED, *_DECIDED)),
+        *((name, pa.string()) for name in (*_NAMES, *_COMPOSITION)),
         *(
             (f"{metric}{end}", pa.float64())
-            for metric in HELD_METRICS
+            for metric in COMPARED_METRICS
             for end in ("", "_inter_patient", "_difference")
         ),
     ]
@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
 
 
 def protocol_differences(summary: pa.Table) -> pa.Table:
-    """Hold every row of a protocol that mixes patients against its row of `inter_patient`.
+    """Compare every row of a protocol that mixes patients with its row of `inter_patient`.
 
     Two rows belong together if they are of one dataset, epoch rule, composition and latent
     form, and of one `system`; where that is "", of equal settings but for the protocol.
@@ -42,25 +42,25 @@ def protocol_differences(summary: pa.Table) -> pa.Table:
         `inter_patient`, and `<metric>_difference` the first minus the second.
     """
     parameters = [name for name in summary.column_names if name.startswith("param.")]
-    means = [f"{metric}_mean" for metric in HELD_METRICS]
-    known = ["system", "dataset", "model", "protocol", "trial", *_DECIDED]
-    frame = summary.select([*known, *means, *parameters]).to_pandas()
+    means = [f"{metric}_mean" for metric in COMPARED_METRICS]
+    keys = ["system", "dataset", "model", "protocol", "trial", *_COMPOSITION]
+    frame = summary.select([*keys, *means, *parameters]).to_pandas()
     frame["system"] = frame["system"].fillna("")
     frame["configuration"] = _configurations(
-        frame, [name for name in parameters if name not in OF_THE_SPLIT]
+        frame, [name for name in parameters if name not in PROTOCOL_SETTINGS]
     )
-    frame = frame.rename(columns=dict(zip(means, HELD_METRICS, strict=True)))
-    apart = frame["protocol"] == INTER_PATIENT
-    key = ["dataset", "configuration", *_DECIDED]
-    other = frame.loc[apart, [*key, "trial", *HELD_METRICS]]
-    held = frame[~apart].merge(other, on=key, suffixes=("", "_inter_patient"))
-    for metric in HELD_METRICS:
-        held[f"{metric}_difference"] = held[metric] - held[f"{metric}_inter_patient"]
+    frame = frame.rename(columns=dict(zip(means, COMPARED_METRICS, strict=True)))
+    is_inter_patient = frame["protocol"] == INTER_PATIENT
+    key = ["dataset", "configuration", *_COMPOSITION]
+    other = frame.loc[is_inter_patient, [*key, "trial", *COMPARED_METRICS]]
+    pairs = frame[~is_inter_patient].merge(other, on=key, suffixes=("", "_inter_patient"))
+    for metric in COMPARED_METRICS:
+        pairs[f"{metric}_difference"] = pairs[metric] - pairs[f"{metric}_inter_patient"]
     # Column by column: whole frames lose the difference between nan and null.
-    return pa.table({name: held[name].to_numpy() for name in SCHEMA.names}, schema=SCHEMA)
+    return pa.table({name: pairs[name].to_numpy() for name in SCHEMA.names}, schema=SCHEMA)
 
 
 def _configurations(frame: pd.DataFrame, settings: list[str]) -> pd.Series:
-    """Return what rows of one system share: its name, or a number of its settings."""
+    """Return the same text for rows of one system: its name, or a number of its settings."""
     number = frame.groupby(["model", *settings], sort=False, dropna=False).ngroup()
     return frame["system"].where(frame["system"] != "", "settings " + number.astype(str))

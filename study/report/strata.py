@@ -1,58 +1,44 @@
 """Decisions of a fold by class, symbol and patient, and at other prevalences, as tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from operator import attrgetter
-from typing import Any, Literal, get_type_hints
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
+from study.scores.decisions import Decisions
+from study.scores.prevalence import PrevalenceRow, prevalence_rows
 from study.scores.settings import LatentForm
-from study.scores.strata import (
-    Decisions,
-    PrevalenceRow,
-    StratumRow,
-    divide,
-    division_rows,
-    prevalence_rows,
-)
+from study.scores.strata import StratumRow, divide, strata_rows
 
 FoldDecisions = Mapping[tuple[str, LatentForm | Literal[""]], Decisions]
 """Decisions of one epoch rule by composition and latent form ("" without L)."""
 
-_TYPES = {bool: pa.bool_(), float: pa.float64(), int: pa.int64(), str: pa.string()}
+_KEYS = (
+    ("fold", pa.int64()),
+    ("epoch_rule", pa.string()),
+    ("composition", pa.string()),
+    ("latent_form", pa.string()),
+)
 
+STRATA_SCHEMA = pa.schema([*_KEYS, *schema_fields(StratumRow)])
+"""Columns of `FoldDetails.strata`: keys of the composition, then all of `StratumRow`."""
 
-def _schema(row: type) -> pa.Schema:
-    hints = get_type_hints(row)
-    return pa.schema(
-        [
-            ("fold", pa.int64()),
-            ("epoch_rule", pa.string()),
-            ("composition", pa.string()),
-            ("latent_form", pa.string()),
-            *((field.name, _TYPES[hints[field.name]]) for field in fields(row)),
-        ]
-    )
-
-
-STRATA_SCHEMA = _schema(StratumRow)
-"""Columns of `FoldDetails.strata`: what decided, then all of `StratumRow`."""
-
-PREVALENCE_SCHEMA = _schema(PrevalenceRow)
-"""Columns of `FoldDetails.prevalence`: what decided, then all of `PrevalenceRow`."""
+PREVALENCE_SCHEMA = pa.schema([*_KEYS, *schema_fields(PrevalenceRow)])
+"""Columns of `FoldDetails.prevalence`: the same keys, then all of `PrevalenceRow`."""
 
 
 @dataclass(frozen=True)
 class TestSamples:
-    """What is known of a fold's test samples, in the order of `components.parquet`.
+    """Properties of a fold's test samples, in the order of `components.parquet`.
 
     Attributes:
         kind: `(n,)` the dataset's own class.
         symbol: `(n,)` the annotation as the source writes it.
-        patient: `(n,)` whom the record is of, "" if unknown.
+        patient: `(n,)` the record's patient, "" if unknown.
     """
 
     kind: npt.NDArray[np.str_]
@@ -66,7 +52,7 @@ class TestSamples:
 
 @dataclass(frozen=True)
 class FoldDetails:
-    """What one fold's decisions come to.
+    """One fold's decisions, by stratum and prevalence.
 
     Attributes:
         strata: a table of `STRATA_SCHEMA`.
@@ -79,7 +65,7 @@ class FoldDetails:
 
 def fold_details(
     decisions: Mapping[str, FoldDecisions],
-    known: TestSamples,
+    samples: TestSamples,
     fold: int,
     left_out: Sequence[str] = (),
 ) -> FoldDetails:
@@ -87,7 +73,7 @@ def fold_details(
 
     Args:
         decisions: by epoch rule, each of the same `n` test samples.
-        known: of these samples.
+        samples: these samples.
         fold: its number.
         left_out: classes to leave out of the metrics at stated prevalences, one at a
             time, beside the rows with all samples.
@@ -96,38 +82,29 @@ def fold_details(
         Rows in the order of `decisions`.
 
     Raises:
-        ValueError: decisions of another number of samples than are known.
+        ValueError: decisions of another number of samples.
     """
-    divisions = divide(known.strata())
+    divisions = divide(samples.strata())
     strata: list[tuple[Any, ...]] = []
     prevalence: list[tuple[Any, ...]] = []
-    for key, decided in _all(decisions):
-        if len(decided.label) != len(known.kind):
+    for key, decided in _by_key(decisions):
+        if len(decided.label) != len(samples.kind):
             raise ValueError(
-                f"{' '.join(filter(None, key))} decided {len(decided.label)} samples, known are"
-                f" {len(known.kind)}"
+                f"{' '.join(filter(None, key))} decided {len(decided.label)} samples, there are"
+                f" {len(samples.kind)}"
             )
-        strata += [(fold, *key, *_values(row)) for row in division_rows(decided, divisions)]
+        strata += [(fold, *key, *field_values(row)) for row in strata_rows(decided, divisions)]
         for without in (None, *left_out):
-            rows = prevalence_rows(decided, known.kind, without)
-            prevalence += [(fold, *key, *_values(row)) for row in rows]
-    return FoldDetails(_table(STRATA_SCHEMA, strata), _table(PREVALENCE_SCHEMA, prevalence))
+            rows = prevalence_rows(decided, samples.kind, without)
+            prevalence += [(fold, *key, *field_values(row)) for row in rows]
+    return FoldDetails(
+        table_from_rows(STRATA_SCHEMA, strata), table_from_rows(PREVALENCE_SCHEMA, prevalence)
+    )
 
 
-def _all(
+def _by_key(
     decisions: Mapping[str, FoldDecisions],
 ) -> Iterator[tuple[tuple[str, str, str], Decisions]]:
-    for rule, decided in decisions.items():
-        for (composition, form), found in decided.items():
-            yield (rule, composition, form), found
-
-
-def _values(row: StratumRow | PrevalenceRow) -> tuple[Any, ...]:
-    values: tuple[Any, ...] = attrgetter(*(field.name for field in fields(row)))(row)
-    return values
-
-
-def _table(schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
-    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    for rule, rule_decisions in decisions.items():
+        for (composition, form), decided in rule_decisions.items():
+            yield (rule, composition, form), decided

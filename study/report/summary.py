@@ -74,9 +74,9 @@ def _groups(scores: pa.Table) -> tuple[Index, Index]:
         _, code = np.unique(code, return_inverse=True)  # stays small
     _, first, group = np.unique(code, return_index=True, return_inverse=True)
     order = np.argsort(first)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    return place[group], first[order]
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return rank[group], first[order]
 
 
 def _over_folds(values: Float, ratio: Float) -> Float:
@@ -89,21 +89,22 @@ def _over_folds(values: Float, ratio: Float) -> Float:
     from scipy.special import stdtrit
 
     groups, count = values.shape
-    mean, deviation = _mean_and_deviation(values)
+    mean, deviation = mean_and_deviation(values)
     if count == 1:
-        nothing = np.full(groups, np.nan)
-        return np.stack([mean, nothing, nothing, nothing], axis=1)
-    correction, _ = _mean_and_deviation(ratio)
-    reach = stdtrit(count - 1, (1 + INTERVAL) / 2) * (deviation * np.sqrt(1 / count + correction))
-    return np.stack([mean, deviation, mean - reach, mean + reach], axis=1)
+        undefined = np.full(groups, np.nan)
+        return np.stack([mean, undefined, undefined, undefined], axis=1)
+    correction, _ = mean_and_deviation(ratio)
+    error = deviation * np.sqrt(1 / count + correction)
+    half_width = stdtrit(count - 1, (1 + INTERVAL) / 2) * error
+    return np.stack([mean, deviation, mean - half_width, mean + half_width], axis=1)
 
 
-def _mean_and_deviation(values: Float) -> tuple[Float, Float]:
+def mean_and_deviation(values: Float) -> tuple[Float, Float]:
     """Return `(g,)` mean and deviation (n - 1) of what is not nan in rows of `(g, n)`."""
-    there = ~np.isnan(values)
-    known = there.sum(axis=1)
+    defined = ~np.isnan(values)
+    count = defined.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(there, values, 0.0).sum(axis=1) / known
-        squares = np.where(there, (mean[:, None] - values) ** 2, 0.0).sum(axis=1)
-        deviation = np.sqrt(squares / (known - 1))
-    return mean, np.where(known > 1, deviation, np.nan)
+        mean = np.where(defined, values, 0.0).sum(axis=1) / count
+        squares = np.where(defined, (mean[:, None] - values) ** 2, 0.0).sum(axis=1)
+        deviation = np.sqrt(squares / (count - 1))
+    return mean, np.where(count > 1, deviation, np.nan)

@@ -17,8 +17,8 @@ from study.scores.evaluation import ScoreRow
 from study.search.trial import TrialRecord
 from study.storage.hashes import canonical_hash
 
-DECIDING = ("dataset", "split", "model", "training", "scores", "seed")
-SHOWN = ("dataset", "split", "model", "training", "scores")
+HASHED_PARTS = ("dataset", "split", "model", "training", "scores", "seed")
+PARAMETER_PARTS = ("dataset", "split", "model", "training", "scores")
 TIMING_COLUMNS = (
     "trial",
     "fold",
@@ -34,7 +34,7 @@ TIMING_COLUMNS = (
 
 @dataclass(frozen=True)
 class TrialScores:
-    """What the tables hold of one trial.
+    """A trial's scores, and how it ended.
 
     Attributes:
         record: how it ended.
@@ -73,7 +73,7 @@ def timings_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def timing(manifest: FoldManifest, timings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a fold's row of `timings.parquet`, `timings` being what the fold measured."""
+    """Return a fold's row of `timings.parquet`, of the `timings` that it measured."""
     return {
         "trial": manifest.trial,
         "fold": manifest.fold,
@@ -86,11 +86,11 @@ def timing(manifest: FoldManifest, timings: Mapping[str, Any]) -> dict[str, Any]
 def _trial_columns(
     splits: Mapping[str, SplitFacts], trials: Sequence[TrialScores], trial_of_row: Any
 ) -> dict[str, pa.Array]:
-    """Return the columns that say the same of all rows of a trial."""
+    """Return the columns that have one value for all rows of a trial."""
     rows = [_trial_row(splits, trial.record) for trial in trials]
     names = {name: None for row in rows for name in row}
-    taken = pa.array(trial_of_row)
-    return {name: column([row.get(name) for row in rows]).take(taken) for name in names}
+    indices = pa.array(trial_of_row)
+    return {name: column([row.get(name) for row in rows]).take(indices) for name in names}
 
 
 def _trial_row(splits: Mapping[str, SplitFacts], record: TrialRecord) -> dict[str, Any]:
@@ -104,12 +104,12 @@ def _trial_row(splits: Mapping[str, SplitFacts], record: TrialRecord) -> dict[st
         "model": trial.config.model.name,
         "system": trial.system,
         "trial": trial.name,
-        "config_hash": canonical_hash({part: settings[part] for part in DECIDING}),
+        "config_hash": canonical_hash({part: settings[part] for part in HASHED_PARTS}),
         "state": record.state,
         "seed": trial.config.seed,
     } | {
         f"param.{key}": value
-        for key, value in flatten({part: settings[part] for part in SHOWN}).items()
+        for key, value in flatten({part: settings[part] for part in PARAMETER_PARTS}).items()
     }
 
 
@@ -119,7 +119,7 @@ def _fold_columns(
     scores: pa.Table,
     trial_of_row: Any,
 ) -> dict[str, pa.Array]:
-    """Return the columns that say the same of all rows of a fold, or of one of its epoch rules."""
+    """Return the columns that have one value for all rows of a fold, or of its epoch rule."""
     manifests = [manifest for trial in trials for manifest in trial.manifests]
     starts = np.cumsum([0, *(len(trial.manifests) for trial in trials)])[:-1]
     fold_of_row = starts[trial_of_row] + scores["fold"].to_numpy()
@@ -133,7 +133,7 @@ def _fold_columns(
     ]
     columns = {"epoch": pa.array(np.where(is_last, last, best))}
     for name in (field.name for field in fields(Leakage)):
-        counts = np.array([getattr(each, name) for each in leakage], dtype=np.int64)
+        counts = np.array([getattr(fold, name) for fold in leakage], dtype=np.int64)
         columns[f"test_{name}"] = pa.array(counts[fold_of_row])
     return columns
 
@@ -147,7 +147,7 @@ def _fixed_columns() -> Iterator[str]:
 
 
 def column(values: list[Any]) -> pa.Array:
-    """Return a column; values of several types (a searched choice, say) become text."""
+    """Return a column; values of several types, as a searched choice may have, become text."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float} or len(kinds) <= 1:
         if list in kinds or tuple in kinds:

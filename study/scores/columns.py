@@ -24,7 +24,7 @@ MODE_BINS = 50
 def fullest_bin_middle(values: Float, bins: int = MODE_BINS) -> float:
     """Return the middle of the fullest of `bins` equal bins, the first among equals (eq. 6).
 
-    Values so close together that the bins cannot be told apart have the middle of
+    Values so close together that the bins are indistinguishable have the middle of
     their range as mode.
     """
     low, high = float(values.min()), float(values.max())
@@ -67,7 +67,7 @@ class FittedComponent:
     Attributes:
         name: the component's name in `SplitErrors.values`.
         centre: what latent norms are measured from; 0 for other components.
-        absolute: whether the side of the centre does not count.
+        absolute: whether the distance from the centre has no sign.
         limits: scaling from validation; None leaves the values as they are.
     """
 
@@ -99,9 +99,9 @@ def fit_component(
     """Fit the column of component `name`; limits come from validation.
 
     Args:
-        name: the component; `latent_norm` becomes L(x) in the given form.
+        name: the component; `latent_norm` becomes L(x) in the form of `form`.
         errors: validation, and for `empirical_mode` training, errors.
-        settings: says whether the latent distance is signed.
+        settings: hold whether the latent distance is signed.
         form: latent form, "" for components other than the latent norm.
         scaled: False leaves the values unscaled, and validation unread.
 

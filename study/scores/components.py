@@ -127,7 +127,7 @@ class FoldErrors:
 class Limits:
     """Smallest and largest value of a component, for min-max scaling (section IV.B).
 
-    There are no limits that were not fitted: both ends must be given and finite.
+    There are no limits that were not fitted: both ends must be finite.
 
     Raises:
         ValueError: an end that is not finite, or `minimum > maximum`.
@@ -156,14 +156,14 @@ class Limits:
     def apply(self, values: Float) -> Float:
         """Scale `values`, `(n,)`, so that the limits become 0 and 1.
 
-        Values of other samples may leave [0, 1] and are not clipped. A component
-        that was constant says nothing and becomes zeros.
+        Values of other samples may leave [0, 1] and are not clipped. A constant
+        component holds no information and becomes zeros.
         """
         if self.minimum == self.maximum:
             return np.zeros(len(values))
         # Halves, where the full span is beyond float64.
-        part = 1.0 if math.isfinite(self.maximum - self.minimum) else 0.5
+        factor = 1.0 if math.isfinite(self.maximum - self.minimum) else 0.5
         with np.errstate(over="ignore"):
-            distance = values * part - self.minimum * part
-            scaled = distance / (self.maximum * part - self.minimum * part)
+            distance = values * factor - self.minimum * factor
+            scaled = distance / (self.maximum * factor - self.minimum * factor)
         return np.clip(scaled, -_LARGEST_SCALED, _LARGEST_SCALED)

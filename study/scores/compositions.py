@@ -1,7 +1,7 @@
 """The table of score compositions: how errors become one score and a threshold.
 
 A composition is fitted on validation (or, without supervision, on training
-normals) and gives a fitted object; only fitted objects can score. To add one,
+normals), which returns a fitted object; only fitted objects can score. To add one,
 write its entry into `COMPOSITIONS`.
 """
 
@@ -92,7 +92,7 @@ class Composition(ABC):
     """An entry of the table.
 
     Attributes:
-        supervision: what its fit sees: `none` (training normals), `threshold`
+        supervision: what it is fitted on: `none` (training normals), `threshold`
             (validation labels choose weights and threshold) or `svm`.
         needs_training: whether its fit reads training errors; the latent form
             `empirical_mode` reads them in every composition.
@@ -174,8 +174,8 @@ class SingleQuantile(Composition):
 
 
 @dataclass(frozen=True)
-class LambdaGrid(Composition):
-    """A(x) = (1 - lambda) R(x) + lambda D(x) (section II), lambda over a grid."""
+class WeightGrid(Composition):
+    """A weighted sum, its weights the best of a grid by validation labels."""
 
     supervision = "threshold"
 
@@ -183,28 +183,31 @@ class LambdaGrid(Composition):
         self, columns: tuple[FittedComponent, ...], errors: FitErrors, settings: ScoreSettings
     ) -> FittedSum:
         values = [column.read(errors.validation) for column in columns]
-        grid = lambda_weights(settings.lambda_steps)
-        best = best_weights(values, errors.validation.label, grid)
-        tau = best.threshold.tau
-        return FittedSum(columns, self.supervision, best.weights[1], 0.0, tau, best.weights)
-
-
-@dataclass(frozen=True)
-class GammaGrid(Composition):
-    """A*(x) of equation 7, lambda and gamma over a grid with lambda + gamma <= 1."""
-
-    supervision = "threshold"
-
-    def _fit_columns(
-        self, columns: tuple[FittedComponent, ...], errors: FitErrors, settings: ScoreSettings
-    ) -> FittedSum:
-        values = [column.read(errors.validation) for column in columns]
-        grid = simplex_weights(settings.gamma_steps)
-        best = best_weights(values, errors.validation.label, grid)
-        _, lambda_, gamma = best.weights
+        best = best_weights(values, errors.validation.label, self._grid(settings))
+        lambda_, gamma = (*best.weights[1:], 0.0)[:2]
         return FittedSum(
             columns, self.supervision, lambda_, gamma, best.threshold.tau, best.weights
         )
+
+    @abstractmethod
+    def _grid(self, settings: ScoreSettings) -> Float:
+        """Return rows of weights, one for each component, in the order of preference."""
+
+
+@dataclass(frozen=True)
+class LambdaGrid(WeightGrid):
+    """A(x) = (1 - lambda) R(x) + lambda D(x) (section II), lambda over a grid."""
+
+    def _grid(self, settings: ScoreSettings) -> Float:
+        return lambda_weights(settings.lambda_steps)
+
+
+@dataclass(frozen=True)
+class GammaGrid(WeightGrid):
+    """A*(x) of equation 7, lambda and gamma over a grid with lambda + gamma <= 1."""
+
+    def _grid(self, settings: ScoreSettings) -> Float:
+        return simplex_weights(settings.gamma_steps)
 
 
 @dataclass(frozen=True)
@@ -264,10 +267,10 @@ def find_composition(name: str) -> Composition:
 
 
 def applicable(component_names: Iterable[str]) -> tuple[CompositionName, ...]:
-    """Return, in table order, the compositions whose components are all there."""
-    present = set(component_names)
+    """Return, in table order, the compositions that need no other components than these."""
+    available = set(component_names)
     return tuple(
-        name for name, entry in COMPOSITIONS.items() if present.issuperset(entry.components)
+        name for name, entry in COMPOSITIONS.items() if available.issuperset(entry.components)
     )
 
 

@@ -17,6 +17,7 @@ from study.scores.compositions import (
     applicable,
     find_composition,
 )
+from study.scores.decisions import Decisions
 from study.scores.metrics import Metrics, compute_metrics, predicted_f1
 from study.scores.settings import (
     LATENT_FORMS,
@@ -25,12 +26,11 @@ from study.scores.settings import (
     Supervision,
     SvmSolver,
 )
-from study.scores.strata import Decisions
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What was fitted, in numbers.
+    """A fitted composition in numbers.
 
     Attributes:
         composition: its name in the table.
@@ -56,7 +56,7 @@ class FitResult:
 
 @dataclass(frozen=True)
 class ScoreRow(Metrics, FitResult):
-    """A row of the score table: what was fitted, then its metrics on test.
+    """A row of the score table: a fitted composition, then its metrics on test.
 
     Attributes:
         note: why there are no numbers; "" where there are.
@@ -66,11 +66,11 @@ class ScoreRow(Metrics, FitResult):
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """A composition, fitted and applied to test.
+class CompositionResult:
+    """A composition's result: fitted, and applied to test.
 
     Attributes:
-        row: what was fitted, and its metrics.
+        row: fitted values, and metrics.
         decisions: on each test sample; None where there are no numbers.
     """
 
@@ -82,12 +82,12 @@ def evaluate_fold(
     errors: FoldErrors, settings: ScoreSettings, compositions: Sequence[str] | None = None
 ) -> list[ScoreRow]:
     """Return the rows of `evaluate_compositions`."""
-    return [each.row for each in evaluate_compositions(errors, settings, compositions)]
+    return [result.row for result in evaluate_compositions(errors, settings, compositions)]
 
 
 def evaluate_compositions(
     errors: FoldErrors, settings: ScoreSettings, compositions: Sequence[str] | None = None
-) -> list[Evaluated]:
+) -> list[CompositionResult]:
     """Fit compositions on validation and measure them on test.
 
     Args:
@@ -106,14 +106,14 @@ def evaluate_compositions(
     names = applicable(errors.validation.values) if compositions is None else compositions
     entries = [(name, find_composition(name)) for name in names]
     return [
-        _evaluated(name, entry, form, errors, settings)
+        _evaluate(name, entry, form, errors, settings)
         for name, entry in entries
         for form in _forms(entry)
     ]
 
 
 def needs_training(composition: str, latent_form: LatentForm) -> bool:
-    """Tell whether a composition's fit reads errors of the training samples."""
+    """Return whether a composition's fit reads errors of the training samples."""
     entry = find_composition(composition)
     return entry.needs_training or (entry.uses_latent and latent_form == "empirical_mode")
 
@@ -126,10 +126,10 @@ def validation_metrics(
 ) -> Metrics:
     """Return the metrics of a composition fitted and measured on validation.
 
-    This is what an epoch, or a trial, is chosen by, as the paper does.
+    Epochs and trials are ranked by them, as in the paper.
 
     Args:
-        errors: of validation; of training, if `needs_training` says so.
+        errors: of validation; of training, if `needs_training`.
         composition: name in the table.
         settings: how to fit.
         latent_form: ignored by compositions without L.
@@ -146,7 +146,7 @@ def validation_metrics(
     if not errors.validation.has_both_classes:
         return Metrics.undefined(errors.validation.label)
     try:
-        return _measured(_decide(entry.fit(errors, settings, form), errors.validation))
+        return _metrics(_decide(entry.fit(errors, settings, form), errors.validation))
     except CompositionError:
         return Metrics.undefined(errors.validation.label)
 
@@ -162,7 +162,7 @@ def _decide(fitted: FittedComposition, split: SplitErrors) -> Decisions:
     return Decisions(split.label, score, fitted.predict(score))
 
 
-def _measured(decisions: Decisions) -> Metrics:
+def _metrics(decisions: Decisions) -> Metrics:
     return compute_metrics(decisions.label, decisions.score, decisions.prediction)
 
 
@@ -177,13 +177,13 @@ def _validation_f1(fitted: FittedComposition, validation: SplitErrors) -> float:
     return predicted_f1(validation.label, prediction)
 
 
-def _evaluated(
+def _evaluate(
     name: str,
     entry: Composition,
     form: LatentForm | Literal[""],
     errors: FoldErrors,
     settings: ScoreSettings,
-) -> Evaluated:
+) -> CompositionResult:
     nan = float("nan")
     undefined = Metrics.undefined(errors.test.label)
     solver: SvmSolver | Literal[""] = settings.svm_solver if entry.supervision == "svm" else ""
@@ -191,7 +191,7 @@ def _evaluated(
     try:
         fitted = entry.fit(errors.for_fitting(), settings, form)
     except CompositionError as error:
-        return Evaluated(_joined(result, undefined, f"fit: {error}"), None)
+        return CompositionResult(_score_row(result, undefined, f"fit: {error}"), None)
     result = replace(
         result,
         lambda_=fitted.lambda_,
@@ -202,11 +202,11 @@ def _evaluated(
     try:
         decisions = _decide(fitted, errors.test)
     except CompositionError as error:
-        return Evaluated(_joined(result, undefined, f"test: {error}"), None)
-    return Evaluated(_joined(result, _measured(decisions), ""), decisions)
+        return CompositionResult(_score_row(result, undefined, f"test: {error}"), None)
+    return CompositionResult(_score_row(result, _metrics(decisions), ""), decisions)
 
 
-def _joined(result: FitResult, metrics: Metrics, note: str) -> ScoreRow:
+def _score_row(result: FitResult, metrics: Metrics, note: str) -> ScoreRow:
     return ScoreRow(**vars(result), **vars(metrics), note=note)
 
 
@@ -227,5 +227,5 @@ def _require_inputs(
     if missing:
         possible = ", ".join(applicable(errors.validation.values)) or "none"
         raise RequestError(
-            f"composition {composition!r} needs {missing}; the components found allow: {possible}"
+            f"composition {composition!r} needs {missing}; available components allow: {possible}"
         )

@@ -31,11 +31,11 @@ def rbf_chunks(
         part = columns[rows]
         distance, square = kernel[: len(part)], term[: len(part)]
         # Differences, not norms and products: nothing cancels, nothing is inf - inf.
-        for place, (column, vector) in enumerate(zip(part.T, vectors.T, strict=True)):
-            target = square if place else distance
+        for dimension, (column, vector) in enumerate(zip(part.T, vectors.T, strict=True)):
+            target = square if dimension else distance
             np.subtract(column[:, None], vector[None, :], out=target)
             np.square(target, out=target)
-            if place:
+            if dimension:
                 distance += square
         distance *= -kernel_gamma
         yield rows, np.exp(distance, out=distance)

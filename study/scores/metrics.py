@@ -1,4 +1,4 @@
-"""What is measured of one composition on one split."""
+"""Metrics of one composition on one split."""
 
 import math
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Metrics:
         f1_weighted: F1 of both classes weighted by their samples (the paper's), in [0, 1].
         f1_anomaly: F1 of the abnormal class, in [0, 1].
         f1_macro: plain mean of both classes' F1, in [0, 1].
-        precision: abnormal among those called abnormal, in [0, 1].
-        recall: called abnormal among the abnormal, in [0, 1].
+        precision: abnormal among those predicted abnormal, in [0, 1].
+        recall: predicted abnormal among the abnormal, in [0, 1].
         phi: Matthews correlation, in [-1, 1].
         auroc: area under the ROC curve of the continuous score, in [0, 1].
         auroc_labels: the same of the hard labels, i.e. balanced accuracy (the paper's).
@@ -59,8 +59,8 @@ class Metrics:
 def compute_metrics(label: Label, score: Float, prediction: npt.NDArray[np.integer]) -> Metrics:
     """Measure predictions and scores against labels.
 
-    What would divide by zero is 0 (precision without calls, F1 of a class that is
-    neither present nor called, phi of a constant answer). With labels of one class
+    What would divide by zero is 0 (precision without abnormal predictions, F1 of a class
+    that is neither present nor predicted, phi of a constant answer). With labels of one class
     `auroc`, `auroc_labels` and `auprc` are nan; with a constant score `auroc` is 0.5.
 
     Args:
@@ -75,13 +75,13 @@ def compute_metrics(label: Label, score: Float, prediction: npt.NDArray[np.integ
     _require_measurable(label, score, prediction)
     counts = _count(label, prediction)
     both = counts.abnormal > 0 and counts.normal > 0
-    curve = _curve(label, score) if both else None
+    curve = threshold_curve(label, score) if both else None
     nan = float("nan")
     return Metrics(
         f1_weighted=counts.f1_weighted,
         f1_anomaly=counts.f1_anomaly,
         f1_macro=(counts.f1_normal + counts.f1_anomaly) / 2,
-        precision=_share(counts.hits, counts.called),
+        precision=_share(counts.hits, counts.predicted),
         recall=_share(counts.hits, counts.abnormal),
         phi=counts.phi,
         auroc=nan if curve is None else _roc_area(*curve),
@@ -115,27 +115,27 @@ class _Counts:
     Attributes:
         abnormal: abnormal samples.
         normal: normal samples.
-        called: samples called abnormal.
-        hits: abnormal samples called abnormal.
+        predicted: samples predicted abnormal.
+        hits: abnormal samples predicted abnormal.
     """
 
     abnormal: int
     normal: int
-    called: int
+    predicted: int
     hits: int
 
     @property
     def correct_normal(self) -> int:
-        return self.normal - (self.called - self.hits)
+        return self.normal - (self.predicted - self.hits)
 
     @property
     def f1_anomaly(self) -> float:
-        return _share(2 * self.hits, self.abnormal + self.called)
+        return _share(2 * self.hits, self.abnormal + self.predicted)
 
     @property
     def f1_normal(self) -> float:
-        called_normal = self.abnormal + self.normal - self.called
-        return _share(2 * self.correct_normal, self.normal + called_normal)
+        predicted_normal = self.abnormal + self.normal - self.predicted
+        return _share(2 * self.correct_normal, self.normal + predicted_normal)
 
     @property
     def f1_weighted(self) -> float:
@@ -145,20 +145,20 @@ class _Counts:
     @property
     def phi(self) -> float:
         n = self.abnormal + self.normal
-        missed = n - self.called
+        predicted_normal = n - self.predicted
         # Whole numbers: exact, where products of floats would round or overflow.
         covariance = (self.correct_normal + self.hits) * n - (
-            self.normal * missed + self.abnormal * self.called
+            self.normal * predicted_normal + self.abnormal * self.predicted
         )
-        called = n**2 - (missed**2 + self.called**2)
+        predicted = n**2 - (predicted_normal**2 + self.predicted**2)
         actual = n**2 - (self.normal**2 + self.abnormal**2)
-        scale = float(called) * float(actual)
+        scale = float(predicted) * float(actual)
         return float(covariance) / math.sqrt(scale) if scale else 0.0
 
     def curve(self) -> tuple[Float, Float]:
         """Return the ROC curve of the predictions taken as scores."""
         return (
-            np.array([self.called - self.hits, self.normal], dtype=np.float64),
+            np.array([self.predicted - self.hits, self.normal], dtype=np.float64),
             np.array([self.hits, self.abnormal], dtype=np.float64),
         )
 
@@ -168,7 +168,7 @@ def _count(label: Label, prediction: npt.NDArray[np.integer]) -> _Counts:
     return _Counts(
         abnormal=abnormal,
         normal=len(label) - abnormal,
-        called=int(np.count_nonzero(prediction)),
+        predicted=int(np.count_nonzero(prediction)),
         hits=int(np.count_nonzero(label & prediction)),
     )
 
@@ -177,11 +177,16 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-def _curve(label: Label, score: Float) -> tuple[Float, Float]:
-    """Return false and true positives, `(t,)` each, at falling distinct scores."""
+def threshold_curve(label: Label, score: Float) -> tuple[Float, Float]:
+    """Return false and true positives, `(t,)` float64 each, at falling distinct scores.
+
+    Args:
+        label: `(n,)` 0 or 1, n >= 1.
+        score: `(n,)` finite.
+    """
     order = np.argsort(score)[::-1]
     ordered = score[order]
-    # Equal scores are called together: a threshold lies only where the score changes.
+    # Equal scores have one prediction: a threshold lies only where the score changes.
     last = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(score) - 1)
     hits = np.cumsum(label[order], dtype=np.float64)[last]
     return 1 + last - hits, hits

@@ -1,10 +1,10 @@
 """A support vector machine on a few landmarks: close to the exact one, and much faster.
 
 The Gaussian kernel of two or three columns has a low rank. Landmarks are chosen by
-pivoted incomplete Cholesky decomposition (Fine and Scheinberg 2001), whose residual says
-how much of the kernel they leave unexplained; the machine is the minimum of the same
+pivoted incomplete Cholesky decomposition (Fine and Scheinberg 2001), whose residual is
+the share of the kernel that they leave unexplained; the machine is the minimum of the same
 objective as the exact one's over functions sum_j c_j k(x, v_j) + b of the landmarks v_j,
-found by Newton's method on a hinge loss with a rounded corner (Chapelle 2007).
+by Newton's method on a hinge loss with a rounded corner (Chapelle 2007).
 
 Nothing is drawn at random: the same samples in the same order give the same machine.
 """
@@ -22,7 +22,7 @@ _MOST_LANDMARKS = 256
 # second the machine is refused. A share of 0.02 moves test F1 by 0.001.
 _EXPLAINED = 1e-4
 _UNEXPLAINED = 0.02
-# Samples, evenly taken, among which landmarks are chosen and the first solution found.
+# Samples, evenly taken, for the choice of landmarks and for the first solution.
 _CANDIDATES = 8192
 _FIRST_SAMPLES = 4096
 # Half widths of the hinge's rounded corner, from easy to sharp.
@@ -56,8 +56,8 @@ def fit_landmarks(
     with _one_thread():
         landmarks = _choose_landmarks(columns, kernel_gamma)
         # Where two landmarks are nearly one, a little on the diagonal keeps the root real.
-        among = rbf(landmarks, landmarks, kernel_gamma) + 1e-10 * np.eye(len(landmarks))
-        root = np.linalg.cholesky(among)
+        gram = rbf(landmarks, landmarks, kernel_gamma) + 1e-10 * np.eye(len(landmarks))
+        root = np.linalg.cholesky(gram)
         whitening = np.linalg.inv(root).T
         features = np.ones((len(columns), len(landmarks) + 1))
         for rows, kernel in rbf_chunks(columns, landmarks, kernel_gamma):
@@ -89,14 +89,14 @@ def _one_thread() -> Iterator[None]:
 
 def _choose_landmarks(columns: Float, kernel_gamma: float) -> Float:
     """Return `(s, m)` rows of `columns`, each the one that the others explain least."""
-    among = columns[:: -(-len(columns) // _CANDIDATES)]
-    most = min(_MOST_LANDMARKS, len(among))
-    explained = np.zeros((len(among), most), order="F")
-    residual = np.ones(len(among))
+    candidates = columns[:: -(-len(columns) // _CANDIDATES)]
+    most = min(_MOST_LANDMARKS, len(candidates))
+    explained = np.zeros((len(candidates), most), order="F")
+    residual = np.ones(len(candidates))
     chosen: list[int] = []
     while len(chosen) < most and residual.mean() > _EXPLAINED:
         pivot, step = int(np.argmax(residual)), len(chosen)
-        column = rbf(among, among[pivot : pivot + 1], kernel_gamma)[:, 0]
+        column = rbf(candidates, candidates[pivot : pivot + 1], kernel_gamma)[:, 0]
         column -= explained[:, :step] @ explained[pivot, :step]
         column /= np.sqrt(residual[pivot])
         explained[:, step] = column
@@ -109,7 +109,7 @@ def _choose_landmarks(columns: Float, kernel_gamma: float) -> Float:
             f"{len(chosen)} landmarks leave {share:.2g} of the kernel unexplained, at most "
             f"{_UNEXPLAINED} is allowed; take a smaller svm_gamma or svm_solver exact"
         )
-    return among[chosen]
+    return candidates[chosen]
 
 
 def _fit_hinge(features: Float, label: Label, penalty: float) -> Float:
@@ -127,16 +127,16 @@ def _fit_hinge(features: Float, label: Label, penalty: float) -> Float:
     signed, solution = features, np.zeros(features.shape[1])
     few = signed[:: -(-len(signed) // _FIRST_SAMPLES)]
     for corner in _FIRST_CORNERS:
-        share = penalty * len(signed) / len(few)
-        solution = _minimise(few, solution, share, corner, _ROUGH)
+        penalty_of_few = penalty * len(signed) / len(few)
+        solution = _minimise(few, solution, penalty_of_few, corner, _ROUGH)
     for corner in _CORNERS:
-        enough = _FINE if corner == _CORNERS[-1] else _ROUGH
-        solution = _minimise(signed, solution, penalty, corner, enough)
+        tolerance = _FINE if corner == _CORNERS[-1] else _ROUGH
+        solution = _minimise(signed, solution, penalty, corner, tolerance)
     return solution
 
 
 def _minimise(
-    signed: Float, solution: Float, penalty: float, corner: float, enough: float
+    signed: Float, solution: Float, penalty: float, corner: float, tolerance: float
 ) -> Float:
     """Return the minimum for one corner, from the one before, by Newton's method.
 
@@ -145,13 +145,13 @@ def _minimise(
         solution: `(s + 1,)` weights and intercept to start from.
         penalty: C.
         corner: half the width of the loss's quadratic part, around margin 1.
-        enough: the gradient that is small, in units of C sqrt(n).
+        tolerance: largest gradient that counts as none, in units of C sqrt(n).
 
     Raises:
         CompositionError: the gradient is not small after the allowed steps.
     """
     kept = np.append(np.ones(len(solution) - 1), 0.0)
-    small = enough * penalty * np.sqrt(len(signed))
+    small = tolerance * penalty * np.sqrt(len(signed))
     margin = signed @ solution
     room = np.empty_like(signed)
     for _ in range(_NEWTON_STEPS):
@@ -198,12 +198,12 @@ def _line_minimum(slope: float, curvature: float, loss: tuple[Float, Float, floa
         pull = _pull(margin + length * along, corner)
         return slope + length * curvature - penalty * float(pull @ along)
 
-    enough = 0.1 * abs(slope_at(0.0))
+    small = 0.1 * abs(slope_at(0.0))
     low, high, length = 0.0, np.inf, 1.0
     for _ in range(_LINE_STEPS):
-        found = slope_at(length)
-        if abs(found) <= enough:
+        slope_here = slope_at(length)
+        if abs(slope_here) <= small:
             break
-        low, high = (low, length) if found > 0 else (length, high)
+        low, high = (low, length) if slope_here > 0 else (length, high)
         length = (low + high) / 2 if np.isfinite(high) else 2 * length
     return length

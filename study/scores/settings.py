@@ -1,4 +1,4 @@
-"""What can be chosen about scores, and the names a study file may use.
+"""Settings of scores, and the names of compositions and metrics in a study file.
 
 Nothing heavy is imported here: a study file is validated before NumPy or
 scikit-learn are needed.

@@ -25,7 +25,7 @@ class SupportVectors:
     """A fitted machine; positive decisions are abnormal.
 
     Attributes:
-        vectors: `(s, m)` support vectors, or landmarks in their place.
+        vectors: `(s, m)` support vectors, or landmarks instead of them.
         dual_coefficients: `(s,)` signed multipliers.
         intercept: offset of the decision.
         kernel: `rbf`, exp(-gamma ||x - v||^2), or `linear`, x . v.
@@ -72,7 +72,7 @@ def fit_support_vectors(
     gamma = _kernel_gamma(columns, settings.svm_gamma)
     if settings.svm_solver == "exact":
         return _fit_exact(columns, label, kernel, settings.svm_c, gamma)
-    return _fit_fast(columns, label, kernel, settings.svm_c, gamma)
+    return _fit_on_landmarks(columns, label, kernel, settings.svm_c, gamma)
 
 
 def _fit_exact(
@@ -98,7 +98,7 @@ def _fit_exact(
     )
 
 
-def _fit_fast(
+def _fit_on_landmarks(
     columns: Float, label: Label, kernel: Kernel, penalty: float, gamma: float
 ) -> SupportVectors:
     if kernel == "linear":
@@ -111,7 +111,7 @@ def _fit_fast(
 
 
 def _kernel_gamma(columns: Float, gamma: str | float) -> float:
-    """Return scikit-learn's `scale` and `auto` as the number that they stand for."""
+    """Return the kernel's gamma as a number, `scale` and `auto` as scikit-learn has them."""
     if gamma == "auto":
         return 1.0 / int(columns.shape[1])
     if gamma == "scale":

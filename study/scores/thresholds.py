@@ -14,7 +14,7 @@ from study.scores.components import CompositionError, Float, Label
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold and what it reaches.
+    """A threshold and its F1.
 
     Attributes:
         tau: `score > tau` is abnormal; may be -inf (all are) or inf (none is).
@@ -49,8 +49,8 @@ def weighted_f1(
     """Return the F1 of both classes, weighted by their numbers of samples.
 
     Args:
-        true_positives: abnormal samples called abnormal, any shape.
-        true_negatives: normal samples called normal, same shape.
+        true_positives: abnormal samples predicted abnormal, any shape.
+        true_negatives: normal samples predicted normal, same shape.
         num_abnormal: abnormal samples in all.
         num_normal: normal samples in all; one of both numbers must be positive.
 
@@ -59,12 +59,12 @@ def weighted_f1(
     """
     tp = np.asarray(true_positives, dtype=np.float64)
     tn = np.asarray(true_negatives, dtype=np.float64)
-    # 2 tp / (2 tp + fp + fn), whose denominator is the called plus the actual abnormal;
+    # 2 tp / (2 tp + fp + fn), whose denominator is the predicted plus the actual abnormal;
     # where it is 0 so is tp, and the class has no samples and no weight.
-    called_abnormal = tp + (num_normal - tn)
-    called_normal = tn + (num_abnormal - tp)
-    abnormal = 2 * tp / np.maximum(called_abnormal + num_abnormal, 1)
-    normal = 2 * tn / np.maximum(called_normal + num_normal, 1)
+    predicted_abnormal = tp + (num_normal - tn)
+    predicted_normal = tn + (num_abnormal - tp)
+    abnormal = 2 * tp / np.maximum(predicted_abnormal + num_abnormal, 1)
+    normal = 2 * tn / np.maximum(predicted_normal + num_normal, 1)
     return np.asarray((num_abnormal * abnormal + num_normal * normal) / (num_abnormal + num_normal))
 
 
@@ -112,8 +112,8 @@ def best_f1(normal: Float, abnormal: Float) -> float:
     # Of equal abnormal scores the first counts them all; the others cannot exceed it.
     true_positives = np.arange(num_abnormal, 0, -1)
     f1 = weighted_f1(true_positives, true_negatives, num_abnormal, num_normal)
-    none_called = weighted_f1(0, num_normal, num_abnormal, num_normal)
-    return max(float(f1.max()), float(none_called))
+    none_abnormal = weighted_f1(0, num_normal, num_abnormal, num_normal)
+    return max(float(f1.max()), float(none_abnormal))
 
 
 def require_searchable(columns: list[Float], label: Label) -> None:

@@ -2,8 +2,8 @@
 
 Every row of weights counts, and for each every threshold. Most rows need no more
 than a bound, though: the F1 they would reach if rounding, ties and the distance to a
-neighbouring row all fell in their favour. Only rows whose bound is not below what
-another row reaches are worked out, so the result is that of working out all.
+neighbouring row all fell in their favour. Only rows whose bound is not below the F1 of
+another row are evaluated, so the result is that of evaluating all.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from study.scores.thresholds import Threshold, best_f1, best_threshold, require_
 
 # Rows of a grid that share a first bound; more make fewer and looser ones.
 _TILE_ROWS = 4
-# Rows bounded before the first of them is worked out.
+# Rows bounded before the first of them is evaluated.
 _FIRST_ROWS = 32
 # Scores held at once, so that they stay in the processor's cache.
 _CHUNK_VALUES = 2**15
@@ -90,7 +90,7 @@ def best_weights(columns: list[Float], label: Label, weights: Float) -> Weighted
     search = _Search(columns, label, weights)
     bounds = _Bounds.around(columns, label)
     if bounds is None:
-        search.work_out(np.arange(len(weights)), np.full(len(weights), np.inf))
+        search.evaluate(np.arange(len(weights)), np.full(len(weights), np.inf))
     else:
         _search_by_tiles(search, bounds, weights)
     chosen = tuple(float(weight) for weight in weights[search.best])
@@ -98,45 +98,45 @@ def best_weights(columns: list[Float], label: Label, weights: Float) -> Weighted
 
 
 def _search_by_tiles(search: "_Search", bounds: "_Bounds", weights: Float) -> None:
-    tiles = _Tiles.of(weights)
-    of_tile = bounds.compute(tiles.centres, tiles.radii)[tiles.of_row]
-    # The most promising rows first: what they reach spares most of the others.
-    order = np.argsort(-of_tile, kind="stable")
+    tiles = _Tiles.group(weights)
+    tile_bounds = bounds.compute(tiles.centres, tiles.radii)[tiles.tile_of_row]
+    # The most promising rows first: their F1 spares most of the others.
+    order = np.argsort(-tile_bounds, kind="stable")
     for rows in (order[:_FIRST_ROWS], order[_FIRST_ROWS:]):
-        hopeful = rows[of_tile[rows] >= search.reached - _ROUNDING]
-        if len(hopeful):
-            search.work_out(hopeful, bounds.compute(weights[hopeful]))
+        candidates = rows[tile_bounds[rows] >= search.best_f1 - _ROUNDING]
+        if len(candidates):
+            search.evaluate(candidates, bounds.compute(weights[candidates]))
 
 
 class _Search:
     """The best row of weights so far.
 
     Attributes:
-        reached: its F1; -1 before the first.
+        best_f1: its F1; -1 before the first.
         best: its index.
     """
 
     def __init__(self, columns: list[Float], label: Label, weights: Float) -> None:
-        self.reached, self.best = -1.0, 0
+        self.best_f1, self.best = -1.0, 0
         self._normal = [column[label == 0] for column in columns]
         self._abnormal = [column[label == 1] for column in columns]
         self._weights = weights
 
-    def work_out(self, rows: npt.NDArray[np.int64], bounds: Float) -> None:
-        """Work out `rows`, `(r,)` indices, as far as their `bounds`, `(r,)`, give hope."""
+    def evaluate(self, rows: npt.NDArray[np.int64], bounds: Float) -> None:
+        """Evaluate `rows`, `(r,)` indices, whose `bounds`, `(r,)`, are not below the best F1."""
         # By falling bound, and of equal ones by index, which is the preference.
-        for place in np.lexsort([rows, -np.round(bounds, 12)]):
-            if bounds[place] < self.reached - _ROUNDING:
+        for index in np.lexsort([rows, -np.round(bounds, 12)]):
+            if bounds[index] < self.best_f1 - _ROUNDING:
                 return
-            row = int(rows[place])
-            if self.reached >= 1.0 and row > self.best:
+            row = int(rows[index])
+            if self.best_f1 >= 1.0 and row > self.best:
                 continue
             f1 = best_f1(
                 weighted_sum(self._weights[row], self._normal),
                 weighted_sum(self._weights[row], self._abnormal),
             )
-            if f1 > self.reached or (f1 == self.reached and row < self.best):
-                self.reached, self.best = f1, row
+            if f1 > self.best_f1 or (f1 == self.best_f1 and row < self.best):
+                self.best_f1, self.best = f1, row
 
 
 @dataclass(frozen=True)
@@ -147,37 +147,37 @@ class _Tiles:
         centres: `(t, m)` weights in the middle of each tile.
         radii: `(m - 1,)` how far a row is from its centre at most, in each weight but
             the first.
-        of_row: `(w,)` the tile of each row.
+        tile_of_row: `(w,)` index of each row's tile.
     """
 
     centres: Float
     radii: Float
-    of_row: npt.NDArray[np.int64]
+    tile_of_row: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, weights: Float) -> Self:
+    def group(cls, weights: Float) -> Self:
         """Group the rows of `weights`, `(w, m)`, into squares of neighbours."""
         free = weights[:, 1:]
         side = max(1, round(_TILE_ROWS ** (1 / max(1, free.shape[1]))))
         tile = np.zeros(len(weights), dtype=np.int64)
         for column in free.T:
             values = np.unique(column)
-            place = np.searchsorted(values, column) // side
-            tile = tile * (len(values) + 1) + place
-        _, of_row = np.unique(tile, return_inverse=True)
-        order = np.argsort(of_row, kind="stable")
-        starts = np.searchsorted(of_row[order], np.arange(of_row.max() + 1))
+            cell = np.searchsorted(values, column) // side
+            tile = tile * (len(values) + 1) + cell
+        _, tile_of_row = np.unique(tile, return_inverse=True)
+        order = np.argsort(tile_of_row, kind="stable")
+        starts = np.searchsorted(tile_of_row[order], np.arange(tile_of_row.max() + 1))
         low = np.minimum.reduceat(free[order], starts, axis=0)
         high = np.maximum.reduceat(free[order], starts, axis=0)
         middle = (low + high) / 2
         first = 1 - middle.sum(axis=1, keepdims=True)
         radii = (high - low).max(axis=0) / 2
-        return cls(np.concatenate([first, middle], axis=1), radii, of_row)
+        return cls(np.concatenate([first, middle], axis=1), radii, tile_of_row)
 
 
 @dataclass(frozen=True)
 class _Bounds:
-    """Upper bounds of what rows of weights reach.
+    """Upper bounds of the F1 of rows of weights.
 
     Scores become whole numbers, twice their level plus the label, and are sorted as
     such: where two classes share a level the abnormal sample comes out above, which
@@ -192,7 +192,7 @@ class _Bounds:
             the first column to another.
         margin: levels that rounding may move a score.
         gain: `(n + 1,)` F1 of the cut above k scores, were all of them normal.
-        loss: `(n + 1,)` what each abnormal one among the k takes from it.
+        loss: `(n + 1,)` F1 that each abnormal one among the k subtracts from it.
     """
 
     scaled: Float
@@ -222,16 +222,16 @@ class _Bounds:
         abnormal = int(np.count_nonzero(label))
         normal = len(label) - abnormal
         # F1 of equation (A f1 + N f0) / n as a line in the abnormal samples below the cut.
-        of_abnormal = 2 * abnormal / (len(label) - below + abnormal) / len(label)
-        of_normal = 2 * normal / (below + normal) / len(label)
+        gain_of_abnormal = 2 * abnormal / (len(label) - below + abnormal) / len(label)
+        gain_of_normal = 2 * normal / (below + normal) / len(label)
         return cls(
             # From the lowest up: no sum on the way exceeds the total, which is finite.
             scaled=(centred - low + (moved + rounding)) * scale + 2,
             label=label.astype(np.int32),
             spread=spread * scale,
             margin=1 + rounding * scale,
-            gain=abnormal * of_abnormal + below * of_normal,
-            loss=of_abnormal + of_normal,
+            gain=abnormal * gain_of_abnormal + below * gain_of_normal,
+            loss=gain_of_abnormal + gain_of_normal,
         )
 
     def compute(self, weights: Float, radii: Float | None = None) -> Float:
@@ -269,7 +269,7 @@ class _Bounds:
 
 
 def _centres(values: Float, label: Label) -> Float:
-    """Return `(m,)` what to take from each column so that tiles have close bounds.
+    """Return `(m,)` values to subtract from the columns so that tiles have close bounds.
 
     Bounds are close where samples near the threshold hardly move as the weights do, that
     is, where all their columns are about equal. Any centres are valid.

@@ -1,4 +1,4 @@
-"""What a cluster's description says of its nodes: the file of `ray up`, before or on the head."""
+"""The nodes that a cluster's description allows: a file of `ray up`, read before or on the head."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -44,8 +44,8 @@ def not_there_yet(growth: Growth, living: list[NodeCapacity]) -> Growth:
     """
     unmatched, kinds = list(living), []
     for kind in growth.kinds:
-        there = min(kind.most, unmatched.count(kind.node))
-        for _ in range(there):
+        matched = min(kind.most, unmatched.count(kind.node))
+        for _ in range(matched):
             unmatched.remove(kind.node)
-        kinds.append(NodeKind(kind.name, kind.node, kind.most - there))
+        kinds.append(NodeKind(kind.name, kind.node, kind.most - matched))
     return Growth(tuple(kinds), max(0, growth.most - len(living)))

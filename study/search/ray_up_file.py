@@ -112,7 +112,7 @@ def described(
     price: float | None,
     costs: TrialCosts | None,
 ) -> dict[str, str]:
-    """Return what there is to say of a plan for a cluster, by the names of its lines.
+    """Return the lines of a plan for a cluster, by their names.
 
     Args:
         study: the study.
@@ -127,9 +127,9 @@ def described(
     needed = nodes_for(folds, plan, cluster.growth)
     return {
         "nodes": ", ".join(
-            f"{count} of {kind.most} {kind.name} ({_said(kind.node)})" for kind, count in needed
+            f"{count} of {kind.most} {kind.name} ({_capacity(kind.node)})" for kind, count in needed
         )
-        + f"{' and ' if needed else ''}the head ({_said(cluster.head)})",
+        + f"{' and ' if needed else ''}the head ({_capacity(cluster.head)})",
         "per GPU": ", ".join(_on_gpus(plan, cluster)),
         "waiting": f"{left - running} trial(s), until others end",
         "hours": _hours(left, running, costs),
@@ -137,7 +137,7 @@ def described(
     }
 
 
-def _said(node: NodeCapacity) -> str:
+def _capacity(node: NodeCapacity) -> str:
     return f"{node.cpus:g} CPU, {node.gpus:g} GPU"
 
 

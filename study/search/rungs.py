@@ -10,9 +10,9 @@ def rungs(stopping: StoppingSettings | None, epochs: int) -> tuple[int, ...]:
         stopping: the study's; None without early stops, and so without rungs.
         epochs: of a trial that is not stopped.
     """
-    found = []
+    epochs_of_rungs = []
     epoch = stopping.grace_epochs if stopping else epochs
     while stopping and epoch < epochs:
-        found.append(epoch)
+        epochs_of_rungs.append(epoch)
         epoch *= stopping.reduction
-    return tuple(found)
+    return tuple(epochs_of_rungs)

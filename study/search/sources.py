@@ -1,6 +1,6 @@
 """Where trials come from: a search, a list of systems, and a repetition of the best trial.
 
-Only these know what a study file says of its trials. What they propose is a pure function
+Only these know which of them a study file asks for. What they propose is a pure function
 of the study and of ended trials, so that the ledger alone continues a study.
 """
 
@@ -45,7 +45,7 @@ class TrialSource(Protocol):
 
     @property
     def facts(self) -> dict[str, str]:
-        """What a plan says of the trials, by the names of its lines."""
+        """The lines of a plan that describe the trials, by their names."""
         ...
 
     @property

@@ -40,15 +40,15 @@ class Command(typer.Typer):
         try:
             result = typer.main.get_command(self).main(standalone_mode=False)
         except RequestError as error:
-            return _say(str(error), REQUEST_WRONG)
+            return _print_line(str(error), REQUEST_WRONG)
         except TyperException as error:
-            return _say(error.format_message(), REQUEST_WRONG)
+            return _print_line(error.format_message(), REQUEST_WRONG)
         except typer.Exit as exit_:
             return exit_.exit_code
         except (StudyFailedError, OSError) as error:
-            return _say(f"{error}{_continue(continuing)}", NOT_FINISHED)
+            return _print_line(f"{error}{_continue(continuing)}", NOT_FINISHED)
         if result == INTERRUPTED:  # typer's answer to Ctrl-C
-            return _say(f"interrupted{_continue(continuing)}", INTERRUPTED)
+            return _print_line(f"interrupted{_continue(continuing)}", INTERRUPTED)
         return result if isinstance(result, int) else 0
 
 
@@ -58,7 +58,7 @@ def give_up(why: str, continuing: str) -> NoReturn:
     For a thread that sees what the main one, in a call that may not return, does not.
     """
     sys.stdout.flush()
-    code = _say(f"{why}{_continue(continuing)}", NOT_FINISHED)
+    code = _print_line(f"{why}{_continue(continuing)}", NOT_FINISHED)
     sys.stderr.flush()
     os._exit(code)
 
@@ -67,6 +67,6 @@ def _continue(command: str) -> str:
     return f"; continue with: {command}" if command else ""
 
 
-def _say(message: str, code: int) -> int:
+def _print_line(message: str, code: int) -> int:
     sys.stderr.write(" ".join(message.split()) + "\n")
     return code

@@ -1,4 +1,4 @@
-"""What a study says on the terminal, or in a log file, while it runs."""
+"""What a study shows on the terminal, or in a log file, while it runs."""
 
 import math
 import os

@@ -1,7 +1,7 @@
 """Kills processes of a study while it works, continues it, and checks what is left.
 
 Kinds are killed in turn, each at a moment that a seed decides, while folds are in
-training: after a validation was heard of, a little later. A run that ends with 1 is
+training: a little after a validation was reported. A run that ends with 1 is
 continued by the same command. At the end the ledger must hold every trial once, and the
 table must be, byte for byte, that of a study that nobody disturbed.
 """
@@ -16,14 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from study.ledger.checkpoint import NAME
-from study.ledger.ledger import Ledger, fold_name
+from study.ledger.ledger import Ledger
+from study.search.trial import FoldAddress
 from study.storage.folder import LocalFolder
+from tests.gate import Gate
 from tests.study_run import Run, seconds_until
 
 KINDS = ("worker", "trial", "driver", "raylet", "head")
 ENDS_THE_DRIVER = ("driver", "raylet", "head")
-HEARD = re.compile(r"^(trial-\d+): epoch (\d+) of", re.MULTILINE)
+REPORTED = re.compile(r"^(trial-\d+): epoch (\d+) of", re.MULTILINE)
+DEATH = re.compile(r"^trial-\d+: its processes died \([^()\n]{9,99}\); others go on", re.MULTILINE)
 FOLDS = 2
+DISTURBED = "disturbed"
 WORKERS_LEAVE_SECONDS = 10.0
 ALL_LEAVE_SECONDS = 90.0
 STUDY = """
@@ -53,7 +57,7 @@ class Kill:
         kind: what was killed.
         trial: the trial that was in training.
         epoch: the last epoch that all of its folds had reported.
-        seconds: from the kill until an epoch was heard of that had not been, in the same
+        seconds: from the kill until an epoch was reported that had not been, in the same
             run or in the one that continued it.
         redone: epochs that had been reported and are not in a checkpoint of every fold.
         exit_code: the driver's, if the kill ended it.
@@ -73,12 +77,16 @@ class Kill:
 
 @dataclass
 class Chaos:
-    """One study and the kills that it lived through."""
+    """One study and the kills that it lived through.
+
+    With a gate, processes wait in training until they are killed: every kill finds them there.
+    """
 
     folder: Path
     trials: int
     epochs: int
     seed: int
+    gate: Gate | None = None
     kills: list[Kill] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -89,18 +97,26 @@ class Chaos:
         text = text.replace("FOLDS", str(FOLDS))
         self.study.write_text(text)
         self._run: Run | None = None
+        self._runs: list[tuple[Run, set[str]]] = []
+        """Runs that were disturbed, and the trials that had ended before each."""
 
     def start(self, output: str) -> Run:
         """Start the study, or continue it."""
         arguments = [str(self.study), "--output", str(self.folder / output)]
-        return Run(self.folder, *arguments)
+        if output != DISTURBED:
+            return Run(self.folder, *arguments)
+        ledger = Ledger(LocalFolder(self.folder / DISTURBED / "chaos" / "ledger"))
+        ended = {record.name for record in ledger.trials()}
+        run = Run(self.folder, *arguments, **(self.gate.environment if self.gate else {}))
+        self._runs.append((run, ended))
+        return run
 
     def undisturbed(self) -> None:
         """Run the study in a folder of its own, with nobody in the way."""
         run = self.start("undisturbed")
         try:
             if run.wait() != 0:
-                self.problems.append(f"undisturbed: {run.said()}")
+                self.problems.append(f"undisturbed: {run.printed()}")
         finally:
             run.stop()
 
@@ -118,7 +134,7 @@ class Chaos:
             run = Run(self.folder, *arguments, STUDY_CACHE_DIR=cache, PYTHONHASHSEED=str(number))
             try:
                 if run.wait() != 0:
-                    self.problems.append(f"{output}: {run.said()}")
+                    self.problems.append(f"{output}: {run.printed()}")
                     continue
             finally:
                 run.stop()
@@ -128,11 +144,13 @@ class Chaos:
 
     def disturbed(self, kinds: list[str]) -> None:
         """Run the study, killing one process of each of `kinds` on the way."""
-        self._run = self.start("disturbed")
+        self._run = self.start(DISTURBED)
         try:
             for kind in kinds:
                 if not self._disturb(kind):
                     break
+            if self.gate:
+                self.gate.open()
             self._finish()
         finally:
             self._run.stop()
@@ -140,11 +158,13 @@ class Chaos:
     def _disturb(self, kind: str) -> bool:
         """Kill one process in training; tell whether the study is still to be finished."""
         assert self._run is not None
-        before = self._heard()
-        if not self._run.wait_until(lambda: self._is_training(len(before))):
+        # At a gate nothing more is reported: what the last kill waited for is enough.
+        before = 0 if self.gate else len(self._reported())
+        if not self._run.wait_until(lambda: self._is_training(before)):
             return self._go_on()
         time.sleep(self.chance.random() * 0.5)
-        heard = self._heard()
+        reports = self._reported()
+        disturbed = self._run
         killed_at = time.monotonic()
         if self._run.kill_one(kind, self.chance) is None:
             return self._go_on()
@@ -153,17 +173,19 @@ class Chaos:
             exit_code = self._run.wait()
             end_seconds = time.monotonic() - killed_at
             left_seconds = self._check_end(kind, exit_code)
-            self._run = self.start("disturbed")
-        trial, epoch = heard[-1]
+            self._run = self.start(DISTURBED)
+        trial, epoch = reports[-1]
         redone = max(0, epoch - self._kept(trial))
-        since = 0 if kind in ENDS_THE_DRIVER else len(heard)
+        since = 0 if kind in ENDS_THE_DRIVER else len(reports)
 
         def goes_on() -> bool:
-            return any(t != trial or e > epoch for t, e in self._heard()[since:])
+            return any(t != trial or e > epoch for t, e in self._reported()[since:])
 
         if not self._run.wait_until(goes_on) and self._run.driver.poll() is None:
-            self.problems.append(f"{kind}: the study does not go on: {self._run.said()[-2000:]}")
+            self.problems.append(f"{kind}: the study does not go on: {self._run.printed()[-2000:]}")
             return False
+        if kind == "trial" and not DEATH.search(disturbed.printed()):
+            self.problems.append(f"trial: no line on its death: {disturbed.printed()[-2000:]}")
         kill = Kill(
             kind,
             trial,
@@ -180,33 +202,35 @@ class Chaos:
 
     def _kept(self, trial: str) -> int:
         """Return the epoch that no fold of a trial falls behind, whatever is killed."""
-        results = LocalFolder(self.folder / "disturbed" / "chaos")
-        committed = Ledger(results.folder("ledger")).committed(trial)
+        results = LocalFolder(self.folder / DISTURBED / "chaos")
+        folds = {FoldAddress(trial, fold) for fold in range(FOLDS)}
         reached = []
-        for fold in set(range(FOLDS)) - set(committed):
-            names = results.names(f"checkpoints/{trial}/{fold_name(fold)}")
+        for address in folds - set(Ledger(results.folder("ledger")).committed(trial)):
+            names = results.names(f"checkpoints/{address.path}")
             found = [match for match in map(NAME.fullmatch, names) if match]
             reached.append(max((int(match[1]) for match in found), default=0))
         return min(reached, default=self.epochs)
 
-    def _is_training(self, heard_before: int) -> bool:
-        return len(self._heard()) > heard_before and bool(self._run and self._run.find("worker"))
+    def _is_training(self, reports_before: int) -> bool:
+        return len(self._reported()) > reports_before and bool(
+            self._run and self._run.find("worker")
+        )
 
-    def _heard(self) -> list[tuple[str, int]]:
+    def _reported(self) -> list[tuple[str, int]]:
         assert self._run is not None
-        return [(trial, int(epoch)) for trial, epoch in HEARD.findall(self._run.said())]
+        return [(trial, int(epoch)) for trial, epoch in REPORTED.findall(self._run.printed())]
 
     def _check_end(self, kind: str, exit_code: int) -> float:
         """Check how a driver ended that lost its cluster or its life."""
         run = self._run
         assert run is not None
-        said = run.said()
+        printed = run.printed()
         if kind != "driver":
-            last = said.splitlines()[-1]
+            last = printed.splitlines()[-1]
             if exit_code != 1 or "continue with: python -m study.run" not in last:
-                self.problems.append(f"{kind}: exit {exit_code}, said {last!r}")
-            if "Traceback" in said:
-                self.problems.append(f"{kind}: a traceback: {said}")
+                self.problems.append(f"{kind}: exit {exit_code}, printed {last!r}")
+            if "Traceback" in printed:
+                self.problems.append(f"{kind}: a traceback: {printed}")
         gone = seconds_until(lambda: not run.find("worker"), WORKERS_LEAVE_SECONDS + 1)
         if gone > WORKERS_LEAVE_SECONDS:
             self.problems.append(f"{kind}: fold workers are still there after {gone:.0f} s")
@@ -218,9 +242,9 @@ class Chaos:
         assert run is not None
         exit_code = run.driver.poll()
         if exit_code == 1:
-            self._run = self.start("disturbed")
+            self._run = self.start(DISTURBED)
         elif exit_code not in (None, 0):
-            self.problems.append(f"exit {exit_code}: {run.said()[-2000:]}")
+            self.problems.append(f"exit {exit_code}: {run.printed()[-2000:]}")
         return exit_code in (None, 1)
 
     def _finish(self) -> None:
@@ -229,28 +253,32 @@ class Chaos:
         run.wait_until(lambda: False)
         while run.driver.poll() == 1 and len(self.problems) < 5:
             run.stop()
-            self._run = run = self.start("disturbed")
+            self._run = run = self.start(DISTURBED)
             run.wait_until(lambda: False)
         if run.driver.poll() != 0:
-            self.problems.append(f"never finished: {run.said()[-2000:]}")
+            self.problems.append(f"never finished: {run.printed()[-2000:]}")
         left = seconds_until(lambda: not run.others(), ALL_LEAVE_SECONDS)
         if left >= ALL_LEAVE_SECONDS:
             self.problems.append(f"processes are left: {run.others()}")
 
     def check_results(self) -> None:
         """Check that nothing is lost, twice, damaged or left over, and the table the same."""
-        one, other = (self.folder / name / "chaos" for name in ("undisturbed", "disturbed"))
+        one, other = (self.folder / name / "chaos" for name in ("undisturbed", DISTURBED))
         ledgers = [Ledger(LocalFolder(place / "ledger")) for place in (one, other)]
-        numbers = [[record.number for record in ledger.trials()] for ledger in ledgers]
+        numbers = [[record.trial.number for record in ledger.trials()] for ledger in ledgers]
         if numbers != [list(range(self.trials))] * 2:
             self.problems.append(f"trials ended: {numbers}")
         for record in ledgers[1].trials():
-            for fold in ledgers[1].committed(record.name):
-                manifest = ledgers[1].fold(record.name, fold)
+            for address in ledgers[1].committed(record.name):
+                manifest = ledgers[1].fold(address)
                 assert manifest is not None
                 ledgers[1].verify(manifest)
         if (one / "scores.parquet").read_bytes() != (other / "scores.parquet").read_bytes():
             self.problems.append("scores.parquet has other bytes than the undisturbed run's")
+        for run, ended in self._runs:
+            again = ended & {name for name, _ in REPORTED.findall(run.printed())}
+            if again:
+                self.problems.append(f"trials that had ended ran again: {sorted(again)}")
         left = [name for name in ("tune", "checkpoints", "damaged") if (other / name).exists()]
         if left:
             self.problems.append(f"left behind: {left}")

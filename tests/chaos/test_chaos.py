@@ -1,12 +1,19 @@
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.harness import Chaos
+from tests.gate import Gate
+
+pytestmark = pytest.mark.cluster
+KINDS = ["worker", "trial", "driver", "head"]
 
 
 def test_a_study_that_is_killed_in_every_part_ends_with_the_same_table(tmp_path: Path) -> None:
-    chaos = Chaos(tmp_path, trials=1, epochs=30, seed=1)
+    """Each process trains two epochs and waits for its end; the last ones train the rest."""
+    chaos = Chaos(tmp_path, trials=2, epochs=6, seed=1, gate=Gate(tmp_path, epochs=2))
     chaos.undisturbed()
-    chaos.disturbed(["worker", "trial", "head"])
+    chaos.disturbed(KINDS)
     chaos.check_results()
     assert not chaos.problems
-    assert [kill.kind for kill in chaos.kills] == ["worker", "trial", "head"]
+    assert [kill.kind for kill in chaos.kills] == KINDS

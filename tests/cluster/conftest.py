@@ -1,9 +1,12 @@
 """Real studies on a private Ray cluster, run as users run them."""
 
+import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.gate import Gate
 from tests.study_run import Run
 
 STUDY = """
@@ -14,25 +17,28 @@ model: {name: beta_vaegan, latent_size: 3}
 training: {epochs: 4, batch_size: 32, discriminator_updates: 1, validation_interval: 2}
 scores: {gamma_steps: 5, lambda_steps: 10}
 search:
-  trials: 2
+  trials: 3
   parallel: 2
   startup_trials: 2
   metric: {composition: reconstruction, score: auroc}
   space:
-    model.beta: {loguniform: [1.0e-6, 1.0]}
+    model.beta: {choice: [1.0e-4, 1.0e+300]}
     training.optimizer.learning_rate: {loguniform: [1.0e-5, 1.0e-2]}
   stopping: {grace_epochs: 2, reduction: 2}
-seed: 4
+# Of its trials the first completes, the second is stopped at epoch 2, and the third fails.
+seed: 23
 """
 SECRET = "planted-5f1c9e"
 """Stands in the environment and in the home folder's path of every run."""
+LISTENING = "0A"
 
 
-def run_with_secrets(folder: Path, *arguments: str) -> Run:
+def run_with_secrets(folder: Path, *arguments: object, **environment: str) -> Run:
     """Start a study whose home folder and environment hold what it must not repeat."""
     home = folder / SECRET
     home.mkdir(exist_ok=True)
-    return Run(folder, *arguments, HOME=str(home), STUDY_TEST_PASSWORD=SECRET)
+    known = {"HOME": str(home), "STUDY_TEST_PASSWORD": SECRET}
+    return Run(folder, *map(str, arguments), **known, **environment)
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +54,7 @@ def start(tmp_path):
     runs = []
 
     def start_run(*arguments):
-        runs.append(run_with_secrets(tmp_path, *map(str, arguments)))
+        runs.append(run_with_secrets(tmp_path, *arguments))
         return runs[-1]
 
     yield start_run
@@ -56,13 +62,58 @@ def start(tmp_path):
         run.stop()
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """A study that nothing disturbed.
+
+    Attributes:
+        results: its results folder.
+        printed: what it printed.
+        listening: addresses that its processes listened on, as the kernel writes them.
+        refused: what another run of it printed in the meantime.
+        refusal: the exit code of that one.
+    """
+
+    results: Path
+    printed: str
+    listening: set[str]
+    refused: str
+    refusal: int
+
+
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory, study_file):
-    """Results folder and output of a study that nothing disturbed."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    run = run_with_secrets(folder, str(study_file), "--output", str(folder / "results"))
+    arguments = (study_file, "--output", folder / "results")
+    gate = Gate(folder, epochs=1)
+    run = run_with_secrets(folder, *arguments, **gate.environment)
+    other = None
     try:
-        assert run.wait() == 0, run.said()
+        run.wait_for_worker()
+        other = run_with_secrets(folder, *arguments)
+        refusal = other.wait()
+        listening = listening_addresses(run)
+        gate.open()
+        assert run.wait() == 0, run.printed()
     finally:
-        run.stop()
-    return folder / "results" / "tiny", run.said()
+        for each in (run, other):
+            if each:
+                each.stop()
+    results = folder / "results" / "tiny"
+    return Undisturbed(results, run.printed(), listening, other.printed(), refusal)
+
+
+def listening_addresses(run: Run) -> set[str]:
+    sockets = set()
+    for pid in [run.driver.pid, *run.others()]:
+        with contextlib.suppress(OSError):
+            for handle in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    sockets.add(str(handle.readlink()))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == LISTENING and f"socket:[{inode}]" in sockets:
+                found.add(local.partition(":")[0][-8:])
+    return found

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from ray._private.services import get_node_ip_address
@@ -22,6 +23,7 @@ from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE
 
 from tests.study_run import MARK, kill_marked
 
+pytestmark = pytest.mark.cluster
 MOST = 2
 CLUSTER = {
     "cluster_name": "test",
@@ -58,8 +60,6 @@ CLUSTER = {
     "rsync_filter": [],
 }
 PATIENCE_SECONDS = 300
-
-
 PORTS = range(20_000, 32_000)
 """Between those that Ray gives its workers and those that the kernel gives to anybody."""
 
@@ -163,24 +163,10 @@ def start(tmp_path):
         head.stop()
 
 
-def test_a_study_is_planned_with_nodes_that_may_come_and_they_come(start, study_file, tmp_path):
+def test_a_study_is_planned_with_nodes_that_may_come_and_they_come(
+    start, study_file, tmp_path, undisturbed
+):
     """Two trials of two folds with half a CPU each: one node holds one of them."""
-    head = start(CLUSTER)
-    asked = ["--set", "resources.per_fold.cpu=0.5", "--set", "resources.per_fold.gpu=0"]
-    arguments = [str(study_file), "--output", str(tmp_path / "results"), *asked]
-    planned = head.study(*arguments, "--plan")
-    assert planned.returncode == 0, planned.stderr
-    assert "1 there, and up to 2 may come (2 worker)" in planned.stdout
-    assert "2 trial(s), each with all its folds" in planned.stdout
-    done = head.study(*arguments)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "results" / "tiny" / "scores.parquet").is_file()
-    again = head.study(*arguments, "--plan", "--set", "resources.per_fold.cpu=1")
-    # One node holds a fold now: both are needed by one trial, whether they live or may come.
-    assert "1 trial(s), each with all its folds" in again.stdout, again.stderr
-
-
-def test_what_no_number_of_nodes_that_may_come_holds_is_refused(start, study_file, tmp_path):
     head = start(CLUSTER)
     arguments = [str(study_file), "--output", str(tmp_path / "results")]
     refused = head.study(*arguments, "--set", "resources.per_fold.cpu=2")
@@ -188,6 +174,27 @@ def test_what_no_number_of_nodes_that_may_come_holds_is_refused(start, study_fil
     assert refused.stderr.count("\n") == 1
     assert "cpu: 1 would fit" in refused.stderr
     assert not (tmp_path / "results" / "tiny" / "ledger").exists()
+    arguments += ["--set", "resources.per_fold.cpu=0.5", "--set", "resources.per_fold.gpu=0"]
+    planned = head.study(*arguments, "--plan")
+    assert planned.returncode == 0, planned.stderr
+    assert "1 there, and up to 2 may come (2 worker)" in planned.stdout
+    assert "2 trial(s), each with all its folds" in planned.stdout
+    done = head.study(*arguments)
+    assert done.returncode == 0, done.stderr
+    check_trials(tmp_path / "results" / "tiny", undisturbed.results)
+    again = head.study(*arguments, "--plan", "--set", "resources.per_fold.cpu=1")
+    # One node holds a fold now: both are needed by one trial, whether they live or may come.
+    assert "1 trial(s), each with all its folds" in again.stdout, again.stderr
+
+
+def check_trials(ours: Path, theirs: Path) -> None:
+    """Two trials at a time are the same as one; who is stopped depends on who is faster."""
+    one, two = (pd.read_parquet(results / "scores.parquet") for results in (theirs, ours))
+    trials = ["trial", "param.model.beta", "param.training.optimizer.learning_rate"]
+    assert two[trials].drop_duplicates().equals(one[trials].drop_duplicates())
+    states = [table.groupby("trial")["state"].first() for table in (one, two)]
+    same = states[0].index[states[0] == states[1]]
+    pd.testing.assert_frame_equal(two[two["trial"].isin(same)], one[one["trial"].isin(same)])
 
 
 def test_without_an_autoscaler_only_living_nodes_count(start, study_file, tmp_path):

@@ -12,19 +12,25 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from study.detectors.detector import load_detector
 from study.ledger.ledger import Ledger
+from study.search.trial import FoldAddress
 from study.storage.folder import Folder, open_folder
 from tests.cluster.conftest import SECRET, run_with_secrets
 from tests.conftest import STORE_SECRET
+from tests.gate import Gate
+from tests.study_run import seconds_until
 
+pytestmark = pytest.mark.cluster
+LEAVE_SECONDS = 10
 DAMAGED = "results/tiny/ledger/trial-00000/fold-1/components.parquet"
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A study in the store that was interrupted, damaged and resumed, and what was said."""
+    """A study in the store that was interrupted, damaged and resumed, and what was printed."""
 
     results: Folder
     interrupted: str
+    left: dict[int, str]
     second: str
     report: "subprocess.CompletedProcess[str]"
     resumed: str
@@ -34,29 +40,34 @@ class Stored:
 def stored(tmp_path_factory, study_file, store):
     folder = tmp_path_factory.mktemp("stored")
     one_by_one = ("--set", "resources.max_concurrent_trials=1")
-    request = (str(study_file), "--output", store.uri("results"), *one_by_one)
+    request = (study_file, "--output", store.uri("results"), *one_by_one)
     results = open_folder(store.uri("results/tiny"))
-    runs = [run_with_secrets(folder, *request)]
+    gate = Gate(folder, epochs=5)  # the first of the second trial, which is not validated
+    runs = [run_with_secrets(folder, *request, **gate.environment)]
     try:
-        runs[0].wait_until_said("trial-00001: epoch 2")
+        runs[0].wait_until_printed("trial-00000 completed")
         runs.append(run_with_secrets(folder, *request))
-        assert runs[1].wait() == 2, runs[1].said()
+        assert runs[1].wait() == 2, runs[1].printed()
         runs[0].driver.send_signal(signal.SIGINT)
-        assert runs[0].wait() == 130, runs[0].said()
+        assert runs[0].wait() == 130, runs[0].printed()
+        seconds_until(lambda: not runs[0].others(), LEAVE_SECONDS)
+        left = runs[0].others()
         store.objects[DAMAGED] = store.objects[DAMAGED][:-1]
         report = command("study.report", results.locate())
         runs.append(run_with_secrets(folder, *request))
-        assert runs[2].wait() == 0, runs[2].said()
+        assert runs[2].wait() == 0, runs[2].printed()
     finally:
         for run in runs:
             run.stop()
-    return Stored(results, runs[0].said(), runs[1].said(), report, runs[2].said())
+    interrupted, second, resumed = (run.printed() for run in runs)
+    return Stored(results, interrupted, left, second, report, resumed)
 
 
 def test_an_interrupted_study_ends_with_the_table_of_a_disk(undisturbed, stored):
     assert "interrupted; continue with: python -m study.run" in stored.interrupted
+    assert not stored.left
     for table in ("scores.parquet", "summary.parquet"):
-        assert stored.results.read(table) == (undisturbed[0] / table).read_bytes()
+        assert stored.results.read(table) == (undisturbed.results / table).read_bytes()
 
 
 def test_a_second_run_on_this_machine_is_refused(stored):
@@ -68,12 +79,12 @@ def test_a_damaged_object_is_named_put_aside_and_trained_again(stored, store):
     assert stored.report.returncode == 1
     assert stored.report.stderr.count("\n") == 1
     where = stored.results.locate("ledger/trial-00000/fold-1/components.parquet")
-    said = f"{where} is not what was committed (sha256)"
-    assert said in stored.report.stderr
-    assert f"{said}; the fold is put aside" in stored.resumed
+    problem = f"{where} is not what was committed (sha256)"
+    assert problem in stored.report.stderr
+    assert f"{problem}; the fold is put aside" in stored.resumed
     assert stored.results.exists("damaged/trial-00000/fold-1/manifest.json")
     ledger = Ledger(stored.results.folder("ledger"))
-    ledger.verify(ledger.fold("trial-00000", 1))
+    ledger.verify(ledger.fold(FoldAddress("trial-00000", 1)))
 
 
 def test_the_same_files_are_there_as_on_a_disk(undisturbed, stored, store):
@@ -83,7 +94,7 @@ def test_the_same_files_are_there_as_on_a_disk(undisturbed, stored, store):
         return path.rpartition("/")[0] + "/events" if "events.out" in path else path
 
     ours = {kind(key.removeprefix("results/tiny/")) for key in store.below("results/tiny/")}
-    root = undisturbed[0]
+    root = undisturbed.results
     theirs = {kind(f.relative_to(root).as_posix()) for f in root.rglob("*") if f.is_file()}
     assert {path for path in ours - theirs if not path.startswith("damaged/")} == set()
     assert {path.partition("/")[0] for path in theirs - ours} == {"tensorboard"}
@@ -119,7 +130,7 @@ def check_events(fold):
     assert fold.Images("reconstructions")
 
 
-def test_the_terminal_says_where_results_are(stored, store):
+def test_the_terminal_names_where_results_are(stored, store):
     assert f"scores  {stored.results.locate('scores.parquet')}" in stored.resumed
     command = f"AWS_ENDPOINT_URL={store.endpoint} tensorboard --logdir s3://bucket/results/tiny"
     assert command in stored.resumed
@@ -128,8 +139,8 @@ def test_the_terminal_says_where_results_are(stored, store):
 def test_no_credentials_reach_the_store_or_the_output(stored, store):
     assert len(store.below("results/")) > 20
     for secret in (STORE_SECRET, SECRET):
-        said = (stored.interrupted, stored.second, stored.report.stderr, stored.resumed)
-        assert not any(secret in each for each in said)
+        printed = (stored.interrupted, stored.second, stored.report.stderr, stored.resumed)
+        assert not any(secret in each for each in printed)
         assert not any(secret.encode() in content for content in store.objects.values())
 
 
@@ -146,7 +157,7 @@ def test_a_trained_trial_scores(stored, undisturbed, tmp_path):
     ran = command("study.score", trial, samples, "--output", tmp_path / "scores.parquet")
     assert ran.returncode == 0, ran.stderr
     scores = pd.read_parquet(tmp_path / "scores.parquet")
-    local = load_detector(str(undisturbed[0] / "ledger/trial-00000"))
+    local = load_detector(str(undisturbed.results / "ledger/trial-00000"))
     values = pd.read_csv(samples, header=None).to_numpy()
     assert scores["score"].to_numpy() == pytest.approx(-local.score_samples(values), rel=1e-5)
 
@@ -163,10 +174,10 @@ def test_the_report_alone_makes_the_same_bytes(stored):
 
 def test_a_fresh_start_keeps_the_old_results_aside(stored, store, study_file, tmp_path):
     before = store.below("results/tiny/")
-    fresh = run_with_secrets(tmp_path, str(study_file), "--output", store.uri("results"), "--fresh")
+    fresh = run_with_secrets(tmp_path, study_file, "--output", store.uri("results"), "--fresh")
     aside = open_folder(store.uri("results/tiny.1")).locate()
     try:
-        fresh.wait_until_said(f"the results until now are in {aside}")
+        fresh.wait_until_printed(f"the results until now are in {aside}")
     finally:
         fresh.stop()
     after = store.below("results/tiny.1/")
@@ -176,7 +187,7 @@ def test_a_fresh_start_keeps_the_old_results_aside(stored, store, study_file, tm
 
 
 @pytest.mark.parametrize("wrong", ["bucket", "key", "uri"])
-def test_what_cannot_be_reached_is_said_in_one_line_before_anything_starts(
+def test_what_cannot_be_reached_is_named_in_one_line_before_anything_starts(
     wrong, store, study_file, tmp_path, monkeypatch
 ):
     output = store.uri("wrong", bucket="none" if wrong == "bucket" else "")

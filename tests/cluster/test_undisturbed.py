@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from study.config.study_file import load_study
 from study.scores.compositions import COMPOSITIONS
 from tests.cluster.conftest import SECRET
 
+pytestmark = pytest.mark.cluster
+LOOPBACK = "0100007F"
 PROMISED = """
     study dataset protocol split_hash model trial config_hash state fold seed epoch_rule epoch
     composition latent_form supervision lambda_ gamma tau f1_weighted f1_anomaly f1_macro
@@ -24,7 +27,7 @@ PROMISED = """
 
 @pytest.fixture(scope="module")
 def scores(undisturbed):
-    return pd.read_parquet(undisturbed[0] / "scores.parquet")
+    return pd.read_parquet(undisturbed.results / "scores.parquet")
 
 
 def test_the_table_has_all_promised_columns_and_every_setting(undisturbed, scores):
@@ -42,7 +45,7 @@ def test_every_trial_fold_rule_and_composition_has_its_row_once(scores):
     assert "none" in set(scores["supervision"])
 
 
-def test_a_stopped_trial_is_scored_as_it_was_at_its_milestone(undisturbed, scores):
+def test_a_stopped_trial_is_scored_as_it_was_at_its_rung(undisturbed, scores):
     pruned = scores[scores["state"] == "pruned"]
     assert len(pruned)
     assert set(pruned.loc[pruned["epoch_rule"] == "last", "epoch"]) == {2}
@@ -50,16 +53,38 @@ def test_a_stopped_trial_is_scored_as_it_was_at_its_milestone(undisturbed, score
         scores.loc[scores["state"] == "completed"].query("epoch_rule == 'last'")["epoch"]
     ) == {4}
     trial = json.loads(
-        (undisturbed[0] / "ledger" / pruned["trial"].iloc[0] / "trial.json").read_text()
+        (undisturbed.results / "ledger" / pruned["trial"].iloc[0] / "trial.json").read_text()
     )
     assert trial["state"] == "pruned"
     assert [epoch for epoch, _ in trial["values"]] == [2]
 
 
+def test_a_trial_that_fails_is_named_and_disturbs_no_other(undisturbed, scores):
+    assert re.search(
+        r"trial-00002 failed: fold 0: \w+ is (nan|inf) in epoch 1", undisturbed.printed
+    )
+    trial = json.loads((undisturbed.results / "ledger/trial-00002/trial.json").read_text())
+    assert (trial["state"], trial["values"]) == ("failed", [])
+    assert trial["parameters"]["model.beta"] == 1e300
+    assert set(scores["state"]) == {"completed", "pruned"}
+    assert set(scores["param.model.beta"]) == {1e-4}
+
+
+def test_processes_listen_on_loopback_alone(undisturbed):
+    assert undisturbed.listening == {LOOPBACK}
+
+
+def test_a_second_run_at_the_same_time_is_refused(undisturbed):
+    assert undisturbed.refusal == 2
+    assert "another process runs this study" in undisturbed.refused
+
+
 def test_values_of_a_fold_follow_from_its_stored_errors(undisturbed, scores):
     """The whole way from components to F1, phi and AUROC, by NumPy and scikit-learn alone."""
     trial = scores["trial"].iloc[0]
-    errors = pd.read_parquet(undisturbed[0] / "ledger" / trial / "fold-0" / "components.parquet")
+    errors = pd.read_parquet(
+        undisturbed.results / "ledger" / trial / "fold-0" / "components.parquet"
+    )
     errors = errors[errors["epoch_rule"] == "last"]
     rows = scores.query(f"trial == '{trial}' and fold == 0 and epoch_rule == 'last'")
     rows = rows.set_index(["composition", "latent_form"])
@@ -96,7 +121,7 @@ def test_values_of_a_fold_follow_from_its_stored_errors(undisturbed, scores):
 
 
 def test_the_report_alone_makes_the_same_bytes(undisturbed):
-    results = undisturbed[0]
+    results = undisturbed.results
     tables = ["scores.parquet", "summary.parquet", "timings.parquet", "report/index.html"]
     before = {name: (results / name).read_bytes() for name in tables}
     for name in tables:
@@ -106,22 +131,22 @@ def test_the_report_alone_makes_the_same_bytes(undisturbed):
 
 
 def test_the_stored_study_runs_again_as_it_is(undisturbed, study_file):
-    stored = load_study(str(undisturbed[0] / "study.yaml"))
+    stored = load_study(str(undisturbed.results / "study.yaml"))
     assert stored.model_copy(update={"provenance": None}) == load_study(str(study_file))
     assert {"versions", "samples_hash", "split_hash"} <= set(stored.provenance)
 
 
 def test_splits_are_stored_as_lists_and_hold_normals_in_training(undisturbed):
-    splits = pd.read_parquet(undisturbed[0] / "splits.parquet")
+    splits = pd.read_parquet(undisturbed.results / "splits.parquet")
     assert list(splits.columns) == ["fold", "split", "sample", "record", "protocol"]
-    errors = pd.read_parquet(undisturbed[0] / "ledger/trial-00000/fold-1/components.parquet")
+    errors = pd.read_parquet(undisturbed.results / "ledger/trial-00000/fold-1/components.parquet")
     abnormal = set(errors.loc[errors["label"] == 1, "sample"])
     trained = set(splits.query("fold == 1 and split == 'training'")["sample"])
     assert not trained & abnormal
 
 
 def test_tensorboard_shows_folds_pictures_and_hyperparameters(undisturbed):
-    folder = undisturbed[0] / "tensorboard" / "trial-00000"
+    folder = undisturbed.results / "tensorboard" / "trial-00000"
     fold = EventAccumulator(str(folder / "fold-1")).Reload()
     wanted = {
         "loss/discriminator_loss",
@@ -140,33 +165,33 @@ def test_tensorboard_shows_folds_pictures_and_hyperparameters(undisturbed):
 
 
 def test_the_terminal_names_the_table_and_tensorboard(undisturbed):
-    results, said = undisturbed
-    assert f"{results}/scores.parquet" in said
-    assert f"{results}/report/index.html" in said
-    assert f"tensorboard --logdir {results}" in said
-    assert "trial-00001" in said
-    assert "left" in said
+    results, printed = undisturbed.results, undisturbed.printed
+    assert f"{results}/scores.parquet" in printed
+    assert f"{results}/report/index.html" in printed
+    assert f"tensorboard --logdir {results}" in printed
+    assert "trial-00001" in printed
+    assert "left" in printed
 
 
 def test_nothing_of_training_is_left_but_results(undisturbed):
-    assert not (undisturbed[0] / "checkpoints").exists()
-    assert not (undisturbed[0] / "tune").exists()
-    assert yaml.safe_load((undisturbed[0] / "study.yaml").read_text())["name"] == "tiny"
+    assert not (undisturbed.results / "checkpoints").exists()
+    assert not (undisturbed.results / "tune").exists()
+    assert yaml.safe_load((undisturbed.results / "study.yaml").read_text())["name"] == "tiny"
 
 
 def test_running_it_again_trains_nothing_and_changes_nothing(undisturbed, study_file, start):
-    results = undisturbed[0]
+    results = undisturbed.results
     before = (results / "scores.parquet").read_bytes()
     again = start(study_file, "--output", results.parent)
     assert again.wait() == 0
     assert not again.find("worker")
     assert (results / "scores.parquet").read_bytes() == before
-    assert "epoch 2 of" not in again.said()
+    assert "epoch 2 of" not in again.printed()
 
 
 def test_a_damaged_ledger_is_named_in_one_line_and_its_tables_stay(undisturbed, tmp_path):
     results = tmp_path / "tiny"
-    shutil.copytree(undisturbed[0], results)
+    shutil.copytree(undisturbed.results, results)
     file = results / "ledger" / "trial-00000" / "fold-1" / "components.parquet"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -177,16 +202,16 @@ def test_a_damaged_ledger_is_named_in_one_line_and_its_tables_stay(undisturbed, 
     assert done.stderr.count("\n") == 1
     assert str(file) in done.stderr
     table = (results / "scores.parquet").read_bytes()
-    assert table == (undisturbed[0] / "scores.parquet").read_bytes()
+    assert table == (undisturbed.results / "scores.parquet").read_bytes()
 
 
 def test_no_environment_token_or_home_folder_reaches_results_or_output(undisturbed):
-    results, said = undisturbed
+    results, printed = undisturbed.results, undisturbed.printed
     home = results.parents[1] / SECRET
     secrets = [SECRET, *(path.read_text().strip() for path in home.glob(".ray/auth_token"))]
     assert len(secrets) == 2, "Ray made no token"
     held = [path.read_bytes() for path in results.rglob("*") if path.is_file()]
     assert len(held) > 20
     for secret in secrets:
-        assert secret not in said
+        assert secret not in printed
         assert not any(secret.encode() in content for content in held)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from models import MODELS, implementation
+from models.bases.gradient import GradientModel
 from models.interface import Model, Seeds, Shape
 from models.settings import TrainingSettings
 
@@ -59,3 +60,10 @@ def waves() -> Callable[..., torch.Tensor]:
         return 0.45 + 0.45 * torch.sin(6.283 * (time + phase)) * 0.9 + noise * 0.5
 
     return waves
+
+
+@pytest.fixture
+def in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that says float32 means float64, so that rounding hides no difference."""
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    monkeypatch.setattr(GradientModel, "dtype", property(lambda model: torch.float64))

@@ -21,7 +21,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import cached
 from torch.optim import Optimizer
 
-from models.settings import OptimizerSettings, TrainingSettings, VariationalAdversarialSettings
+from models.beta_vaegan.settings import BetaVAEGANSettings
+from models.settings import OptimizerSettings, TrainingSettings
 
 CHANNELS = (32, 64, 128, 256, 512)
 
@@ -174,15 +175,15 @@ LAYOUTS: list[tuple[str, str | Callable[[re.Match[str]], str], Callable[[Tensor]
 
 def in_plain_layout(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return weights of `models.networks`, or their gradients, as this file has them."""
-    found: dict[str, Tensor] = {}
+    plain: dict[str, Tensor] = {}
     for name, value in values.items():
         for pattern, replacement, layout in LAYOUTS:
             if re.search(pattern, name):
-                found[re.sub(pattern, replacement, name)] = layout(value).contiguous()
+                plain[re.sub(pattern, replacement, name)] = layout(value).contiguous()
                 break
         else:
             raise KeyError(name)
-    return found
+    return plain
 
 
 def copy_weights(network: nn.Module, plain: nn.Module) -> None:
@@ -222,7 +223,7 @@ class PlainBetaVAEGAN:
 
     def __init__(
         self,
-        settings: VariationalAdversarialSettings,
+        settings: BetaVAEGANSettings,
         training: TrainingSettings,
         channels: int,
         length: int,

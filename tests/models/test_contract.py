@@ -111,13 +111,13 @@ def test_freezing_changes_no_score(name: str, channels: int, build: Build, waves
     model = trained(build, name, x)
     errors, reconstructed = model.errors(x), model.reconstruct(x)
     model.freeze()
-    found = model.errors(x)
+    frozen_errors = model.errors(x)
     near = {"rtol": 1e-4 * rounding(name), "atol": 1e-8}
-    assert tuple(found) == model.components
+    assert tuple(frozen_errors) == model.components
     for component, values in errors.items():
-        assert found[component].shape == values.shape
-        assert found[component].dtype == torch.float32
-        torch.testing.assert_close(found[component], values, **near)
+        assert frozen_errors[component].shape == values.shape
+        assert frozen_errors[component].dtype == torch.float32
+        torch.testing.assert_close(frozen_errors[component], values, **near)
         alone = torch.cat([model.errors(x[i : i + 1])[component] for i in range(len(x))])
         torch.testing.assert_close(alone, values, **near)
     again = model.reconstruct(x)

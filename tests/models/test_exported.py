@@ -32,8 +32,8 @@ def in_onnxruntime(network: ScoringNetwork, x: Tensor) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     assert [each.name for each in session.get_outputs()] == list(network.outputs)
     assert session.get_inputs()[0].shape == ["samples", 2, 64]
-    found: list[np.ndarray] = session.run(None, {"x": x.numpy()})
-    return found
+    result: list[np.ndarray] = session.run(None, {"x": x.numpy()})
+    return result
 
 
 @pytest.mark.parametrize("name", ["beta_vaegan", "ae"])
@@ -45,11 +45,11 @@ def test_onnxruntime_agrees_with_pytorch(name: str, build: Build, waves: Waves) 
     unscaled = (x.double() * 9 - 2).float()
     network = ScoringNetwork(model, limits)
     assert network.outputs == (*model.components, "reconstruction")
-    found = dict(zip(network.outputs, in_onnxruntime(network, unscaled), strict=True))
+    result = dict(zip(network.outputs, in_onnxruntime(network, unscaled), strict=True))
     for component, values in errors.items():
-        np.testing.assert_allclose(found[component], values.numpy(), **NEAR, err_msg=component)
+        np.testing.assert_allclose(result[component], values.numpy(), **NEAR, err_msg=component)
     expected = reconstructed.numpy() * 9 - 2
-    np.testing.assert_allclose(found["reconstruction"], expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(result["reconstruction"], expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", EXPORTED)
@@ -65,16 +65,16 @@ def test_an_exported_program_agrees_for_any_number_of_samples(
     buffer.seek(0)
     program = torch.export.load(buffer).module()
     for count in (1, 2, 19):
-        found = dict(zip(network.outputs, program(x[:count]), strict=True))
+        result = dict(zip(network.outputs, program(x[:count]), strict=True))
         for component, values in errors.items():
-            torch.testing.assert_close(found[component], values[:count], **NEAR)
+            torch.testing.assert_close(result[component], values[:count], **NEAR)
 
 
 def test_samples_without_a_range_become_zeros(build: Build, waves: Waves) -> None:
     model = trained(build, waves, "ae")
     expected = model.errors(torch.zeros(3, 2, 64))
-    found = ScoringNetwork(model, (2.0, 2.0))(torch.full((3, 2, 64), 2.0))
-    torch.testing.assert_close(found[0], expected["reconstruction_error"], rtol=1e-4, atol=1e-6)
+    result = ScoringNetwork(model, (2.0, 2.0))(torch.full((3, 2, 64), 2.0))
+    torch.testing.assert_close(result[0], expected["reconstruction_error"], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["anogan", "latent_refinement", "pca", "isolation_forest"])

@@ -129,13 +129,13 @@ def test_half_precision_stays_out_of_weights_and_optimizers(
     model = build(name, precision="bfloat16")
     losses = model.train_epoch(x, torch.arange(len(x)))
     assert all(math.isfinite(v) for v in losses.values())
-    found = {
+    dtypes = {
         key: value.dtype
         for key, value in leaves(model.state()).items()
         if isinstance(value, Tensor) and value.is_floating_point()
     }
-    assert set(found.values()) == {torch.float32}
-    assert any(key.startswith("/optimizers") for key in found)
+    assert set(dtypes.values()) == {torch.float32}
+    assert any(key.startswith("/optimizers") for key in dtypes)
     assert all(v.dtype == torch.float32 for v in model.errors(x).values())
     full = build(name)
     assert losses != full.train_epoch(x, torch.arange(len(x)))
@@ -144,7 +144,7 @@ def test_half_precision_stays_out_of_weights_and_optimizers(
 def test_defaults_are_those_of_the_paper(name: str, build: Build) -> None:
     skip_without_networks(name)
     model: Any = build(name, batch_size=MODELS[name].training_defaults.get("batch_size", 256))
-    trained_one = getattr(model, "refined", model)
+    trained_one = getattr(model, "encoder_model", model)
     settings, training = trained_one.settings, trained_one.training
     common = {
         "latent_size": settings.latent_size,

@@ -20,11 +20,13 @@ from study.data.mitbih import MitbihSettings, prepare_records
 from study.data.samples import Samples
 from study.data.splits import Fold, make_splits
 from study.data.ucr import Table, UcrSettings, samples_of
-from study.ledger.ledger import Ledger, trial_name
+from study.ledger.ledger import Ledger
+from study.search.trial import trial_name
 from study.storage.folder import Folder, LocalFolder, open_folder
 from study.storage.object_store import RemoteFolder
-from study.training.fold import FoldTask, train_fold
+from study.training.fold import train_fold
 from tests.s3_server import S3Server
+from tests.study.trials import task_of
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -164,7 +166,7 @@ def train_trial(study: Study, samples: Samples, folder: Path) -> Trained:
     torch.set_num_threads(1)  # fixtures of a session come before those of a function
     for number, fold in enumerate(folds):
         checkpoints = LocalFolder(folder / "checkpoints")
-        train_fold(FoldTask(study, trial_name(0), number), samples, fold, ledger, checkpoints)
+        train_fold(task_of(study, number), samples, fold, ledger, checkpoints)
     return Trained(folder / "ledger" / trial_name(0), study, samples, folds)
 
 

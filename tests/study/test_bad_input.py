@@ -138,7 +138,6 @@ def test_what_is_changed_below_was_right(place: Path) -> None:
 
 
 @given(st.sampled_from(LEAVES), NEVER_RIGHT)
-@settings(max_examples=500, deadline=None)
 def test_a_value_that_is_never_right_is_named(
     place: Path, path: tuple[str, ...], value: Any
 ) -> None:
@@ -147,7 +146,6 @@ def test_a_value_that_is_never_right_is_named(
 
 
 @given(st.sampled_from(SECTIONS), UNKNOWN, NEVER_RIGHT)
-@settings(max_examples=250, deadline=None)
 def test_an_unknown_key_is_named_with_those_that_are_known(
     place: Path, section: tuple[str, ...], key: str, value: Any
 ) -> None:
@@ -156,7 +154,6 @@ def test_an_unknown_key_is_named_with_those_that_are_known(
 
 
 @given(st.sampled_from(LEAVES[:-2]), NEVER_RIGHT)
-@settings(max_examples=250, deadline=None)
 def test_a_wrong_override_is_named(place: Path, path: tuple[str, ...], value: Any) -> None:
     value = surely_wrong(path, value)
     text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
@@ -168,7 +165,7 @@ WOUNDS = ["NaN", "inf", "-inf", "", "x", "1,5", "--1", "0x1", "1e999", "\x00", "
 
 
 @given(ROWS, st.integers(0, 99), st.integers(0, 3), st.sampled_from([*WOUNDS, None]))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_a_wrong_data_file_is_named_with_its_line(
     place: Path, rows: list[list[str]], row: int, column: int, wound: str | None
 ) -> None:
@@ -211,6 +208,7 @@ BY_HAND: list[tuple[Any, list[str], list[str]]] = [
     ({**LEAST, "dataset": {"name": "synthetic", "length": 33}}, [], ["multiple of 32"]),
     ({**LEAST, "split": {"protocol": "kfold", "folds": 1}}, [], ["folds >= 2"]),
     ({**LEAST, "systems": {"a": {}}}, [], ["systems"]),
+    ({**LEAST, "search": {"sampler": "grid"}}, [], ["search.sampler", "tpe, random", "'grid'"]),
     ({**LEAST, "search": {"trials": 10**9}}, [], ["search.trials", "100000"]),
     ({**LEAST, "search": {"space": {"model.beta": {"loguniform": [0, 1]}}}}, [], ["positive"]),
     ({**LEAST, "search": {"space": {"model.beta": {"uniform": [2, 1]}}}}, [], ["not exceed"]),
@@ -289,6 +287,28 @@ def test_a_report_of_what_is_no_study_is_refused(content: bytes | None, place: P
         (folder / "study.yaml").write_bytes(content)
     answer = Answer(study.report.__main__.app, [str(folder)], lambda: names(place))
     answer.check("study.yaml")
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        None,
+        {"split_hash": {"paper": "h"}},
+        {"split_hash": "h", "leakage": {"paper": []}},
+        {"split_hash": {"paper": "h"}, "leakage": {"kfold": []}},
+        {"split_hash": {"paper": "h"}, "leakage": {"paper": [{"shared": 1}]}},
+        {"split_hash": {"paper": "h"}, "leakage": {"paper": 3}},
+    ],
+)
+def test_a_report_of_a_study_without_facts_of_its_folds_is_refused(
+    provenance: Any, place: Path
+) -> None:
+    folder = place / "older"
+    folder.mkdir(exist_ok=True)
+    content = LEAST if provenance is None else {**LEAST, "provenance": provenance}
+    (folder / "study.yaml").write_text(yaml.safe_dump(content))
+    answer = Answer(study.report.__main__.app, [str(folder)], lambda: names(place))
+    answer.check("study.yaml", "says nothing of the folds of paper", "run the study again")
 
 
 def test_the_program_itself_answers_so_too(place: Path) -> None:

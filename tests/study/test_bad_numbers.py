@@ -10,18 +10,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.encoder_decoder import EncoderDecoder
-from models.gradient import GradientModel
+from models.bases.encoder_decoder import EncoderDecoder
+from models.bases.gradient import GradientModel
 from models.interface import Latents
 from study.config.schema import Study
 from study.data.samples import Samples
 from study.data.splits import make_splits
-from study.ledger.ledger import FoldManifest, Ledger, TrialRecord
-from study.ledger.trial_outcome import conclude
-from study.search.sources import propose
+from study.ledger.ledger import FoldManifest, Ledger
+from study.ledger.trial_outcome import finalize
+from study.search.proposals import Proposals
 from study.storage.folder import LocalFolder
-from study.training.fold import FoldTask, train_fold
+from study.training.fold import train_fold
 from study.training.validation_report import ValidationReport
+from tests.study.trials import record_of, task_of, trial_of
 
 Train = Callable[..., tuple[FoldManifest, list[ValidationReport]]]
 BAD = [math.nan, math.inf, -math.inf]
@@ -38,7 +39,7 @@ def train(
         study, samples = tiny_study(**parts), tiny_samples()
         reports: list[ValidationReport] = []
         manifest = train_fold(
-            FoldTask(study, "trial-00000", 0),
+            task_of(study),
             samples,
             make_splits(samples, study.split, 0).folds[0],
             Ledger(LocalFolder(tmp_path / "ledger")),
@@ -177,18 +178,18 @@ def test_a_last_batch_of_one_or_few_trains(batch_size: int, train: Train) -> Non
     assert math.isfinite(reports[-1].value)
 
 
-def test_a_failed_trial_is_never_best_and_the_search_hears_that_it_failed(
+def test_a_failed_trial_has_no_value_and_the_search_goes_on(
     tmp_path: Path, tiny_study: Callable[..., Study]
 ) -> None:
     space = {"model.beta": {"loguniform": [1e-6, 1e-1]}}
     study = tiny_study(search={"trials": 3, "space": space, "startup_trials": 1})
     ledger, checkpoints = Ledger(LocalFolder(tmp_path / "l")), LocalFolder(tmp_path / "c")
-    tried = {"model.beta": 0.05}
-    record = conclude(ledger, checkpoints, study, 0, tried, None, 0, "fold 0: ValueError")
+    tried = trial_of(study, 0, {"model.beta": 0.05})
+    record = finalize(ledger, checkpoints, tried, None, 0, "fold 0: ValueError")
     assert record is not None
     assert (record.state, record.reason, record.values) == ("failed", "fold 0: ValueError", [])
-    assert ledger.trial(0) == record
+    assert ledger.trial(tried.name) == record
     assert math.isnan(record.best_value)
-    good = TrialRecord(1, {"model.beta": 0.01}, "completed", "", [(2, 0.5)])
-    found = propose(study, 2, [record, good])
-    assert np.isfinite(found["model.beta"])
+    good = record_of(trial_of(study, 1, {"model.beta": 0.01}), values=[(2, 0.5)])
+    proposed = Proposals(study).propose(2, [record, good])
+    assert np.isfinite(proposed["model.beta"])

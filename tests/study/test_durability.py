@@ -17,16 +17,19 @@ from study.data.assembly import ARRAYS, build_samples
 from study.data.cache import read_entry, write_entry
 from study.ledger.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
 from study.ledger.fold_files import history_file
-from study.ledger.ledger import FoldManifest, Ledger, TrialRecord, fold_name
-from study.ledger.trial_outcome import conclude, interrupted_stop, stage_name
+from study.ledger.ledger import FoldManifest, Ledger
+from study.ledger.trial_outcome import finalize, interrupted_stop, stage_name
 from study.report.build import build_report
 from study.report.cache import ScoreCache
 from study.report.fold_scores import SCHEMA
+from study.search.trial import FoldAddress, TrialRecord
 from study.storage.folder import LocalFolder
 from tests.faulty_disk import MODES, FaultyDisk, Killed
-from tests.study.report.conftest import SPLIT_HASHES, DrawnLedger
+from tests.study.report.conftest import DrawnLedger
+from tests.study.trials import record_of, trial_of
 
 TRIAL = "trial-00003"
+FOLD = FoldAddress(TRIAL, 0)
 
 
 @pytest.fixture(autouse=True)
@@ -55,43 +58,44 @@ def files(fold: int = 0) -> dict[str, bytes]:
 
 def commit(root: Path) -> None:
     ledger = Ledger(LocalFolder(root))
-    if ledger.fold(TRIAL, 0) is None:
+    if ledger.fold(FOLD) is None:
         ledger.commit_fold(manifest(), files())
 
 
 def committed(root: Path) -> Any:
     ledger = Ledger(LocalFolder(root))
-    found = ledger.fold(TRIAL, 0)
+    found = ledger.fold(FOLD)
     return found and {name: ledger.read(found, name) for name in found.files}
 
 
-def record(value: float) -> TrialRecord:
-    return TrialRecord(3, {"model.beta": value}, "completed", "", [(2, value)])
+def record(study: Study, value: float) -> TrialRecord:
+    return record_of(trial_of(study, 3, {"model.beta": value}), values=[(2, value)])
 
 
 def stage(root: Path) -> None:
     for fold in range(2):
-        place = LocalFolder(root / f"checkpoints/{TRIAL}/{fold_name(fold)}/{stage_name(2)}")
-        Ledger(place).commit_fold(manifest(fold, "pruned"), files(fold))
+        path = f"checkpoints/{FoldAddress(TRIAL, fold).path}/{stage_name(2)}"
+        Ledger(LocalFolder(root / path)).commit_fold(manifest(fold, "pruned"), files(fold))
 
 
 def stop(study: Study) -> Callable[[Path], object]:
+    trial = trial_of(study, 3)
+
     def act(root: Path) -> None:
         ledger, checkpoints = Ledger(LocalFolder(root / "l")), LocalFolder(root / "checkpoints")
-        if ledger.trial(3) is None:
-            epoch = interrupted_stop(ledger, study, 3) or 2
-            conclude(ledger, checkpoints, study, 3, {}, epoch, 0)
+        if ledger.trial(TRIAL) is None:
+            finalize(ledger, checkpoints, trial, interrupted_stop(ledger, trial) or 2, 0)
 
     return act
 
 
 def stopped(root: Path) -> Any:
     ledger = Ledger(LocalFolder(root / "l"))
-    for fold in ledger.committed(TRIAL):
-        found = ledger.fold(TRIAL, fold)
+    for address in ledger.committed(TRIAL):
+        found = ledger.fold(address)
         assert found is not None
         ledger.verify(found)
-    ended = ledger.trial(3)
+    ended = ledger.trial(TRIAL)
     return ended and (ended, ledger.committed(TRIAL))
 
 
@@ -153,9 +157,9 @@ def deeds(study: Study) -> dict[str, Deed]:
         ),
         "commit": Deed(nothing, commit, committed),
         "record": Deed(
-            lambda root: Ledger(fold(root)).record_trial(record(0.25)),
-            lambda root: Ledger(fold(root)).record_trial(record(0.5)),
-            lambda root: Ledger(fold(root)).trial(3),
+            lambda root: Ledger(fold(root)).record_trial(record(study, 0.25)),
+            lambda root: Ledger(fold(root)).record_trial(record(study, 0.5)),
+            lambda root: Ledger(fold(root)).trial(TRIAL),
         ),
         "early stop": Deed(stage, stop(study), stopped),
         "first checkpoint": Deed(nothing, checkpoint(2), reached),
@@ -229,7 +233,7 @@ def test_a_full_disk_in_a_report_leaves_the_old_one_and_a_kill_whole_tables(
     tables = []
     for number in range(2):
         drawn.commit(number)
-        report = build_report(drawn.study, SPLIT_HASHES, drawn.results)
+        report = build_report(drawn.study, drawn.facts, drawn.results)
         assert report is not None
         written = [name for name in report.files if "/" not in name]  # all tables, at once
         tables.append({name: (root / name).read_bytes() for name in written})
@@ -241,7 +245,7 @@ def test_a_full_disk_in_a_report_leaves_the_old_one_and_a_kill_whole_tables(
         for name, content in old.items():
             (root / name).write_bytes(content)
         with fault, suppress(OSError, Killed):
-            build_report(drawn.study, SPLIT_HASHES, drawn.results)
+            build_report(drawn.study, drawn.facts, drawn.results)
         seen = {name: (root / name).read_bytes() for name in old}
         assert all(seen[name] in (old[name], new[name]) for name in old)
         LocalFolder(root).sweep()

@@ -1,7 +1,9 @@
+import ast
 import inspect
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from models import MODELS, components_of
 from models.settings import TrainingSettings
 from study import estimators
 from study.estimators import (
-    CLASS_NAMES,
+    DETECTORS,
     AutoencoderDetector,
     BeatGANDetector,
     BetaVAEGANDetector,
@@ -25,6 +27,7 @@ from study.estimators import (
     OneClassSVMDetector,
     PCADetector,
 )
+from study.estimators.stub import stub
 
 QUICK: dict[str, dict[str, Any]] = {
     "anogan": {"starts": 1, "max_steps": 2},
@@ -34,8 +37,7 @@ QUICK: dict[str, dict[str, Any]] = {
 
 def quick(name: str) -> Any:
     training = {} if MODELS[name].fitted_once else {"epochs": 2, "batch_size": 16}
-    make = getattr(estimators, CLASS_NAMES[name])
-    return make(random_state=0, **training, **QUICK.get(name, {}))
+    return DETECTORS[name](random_state=0, **training, **QUICK.get(name, {}))
 
 
 def waves(count: int = 40, length: int = 40, seed: int = 0) -> np.ndarray:
@@ -60,21 +62,48 @@ def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
 
 
 def test_every_model_has_an_estimator() -> None:
-    assert list(CLASS_NAMES) == list(MODELS)
+    assert list(DETECTORS) == list(MODELS)
     assert all(is_outlier_detector(quick(name)) for name in MODELS)
+    for detector in DETECTORS.values():
+        assert getattr(estimators, detector.__name__) is detector
+        assert detector.__module__ == "study.estimators"
+    public = ["ModelDetector", *(detector.__name__ for detector in DETECTORS.values())]
+    assert estimators.__all__ == public
+
+
+def test_editors_see_the_detectors_of_the_table() -> None:
+    """`python -m study.estimators.stub > study/estimators/__init__.pyi` makes it so."""
+    assert Path(estimators.__file__).with_suffix(".pyi").read_text() == stub()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_editors_see_each_parameter_with_its_default(name: str) -> None:
+    tree = ast.parse(stub())
+    (shown,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == DETECTORS[name].__name__
+    )
+    init = next(node for node in shown.body if isinstance(node, ast.FunctionDef)).args
+    parameters = dict(inspect.signature(DETECTORS[name]).parameters)
+    assert [argument.arg for argument in init.kwonlyargs] == list(parameters)
+    for argument, default in zip(init.kwonlyargs, init.kw_defaults, strict=True):
+        value = ast.literal_eval(default)
+        if value is not ...:
+            assert value == parameters[argument.arg].default
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_parameters_are_the_settings_with_their_defaults(name: str) -> None:
-    entry, estimator = MODELS[name], getattr(estimators, CLASS_NAMES[name])()
-    given = estimator.get_params()
+    entry, estimator = MODELS[name], DETECTORS[name]()
+    parameters = estimator.get_params()
     for setting, value in entry.settings().model_dump(exclude={"name"}).items():
-        assert given[setting] == value
+        assert parameters[setting] == value
     training = TrainingSettings.model_validate(dict(entry.training_defaults))
-    for setting in {"epochs", "batch_size", "precision"} & given.keys():
-        assert given[setting] == getattr(training, setting)
-    assert ("epochs" in given) == (not entry.fitted_once)
-    assert set(inspect.signature(type(estimator)).parameters) == given.keys()
+    for setting in {"epochs", "batch_size", "precision"} & parameters.keys():
+        assert parameters[setting] == getattr(training, setting)
+    assert ("epochs" in parameters) == (not entry.fitted_once)
+    assert set(inspect.signature(type(estimator)).parameters) == parameters.keys()
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -100,8 +129,8 @@ def test_abnormal_samples_are_found_in_a_pipeline_and_by_cross_validation() -> N
     detector.fit(samples[:40])
     assert (detector.predict(samples[40:]) == label[40:]).mean() > 0.8
     folds = KFold(4, shuffle=True, random_state=0)
-    found = cross_val_score(KNNDetector(), samples, label, cv=folds, scoring="roc_auc")
-    assert ((found >= 0) & (found <= 1)).all()
+    scores = cross_val_score(KNNDetector(), samples, label, cv=folds, scoring="roc_auc")
+    assert ((scores >= 0) & (scores <= 1)).all()
 
 
 def test_a_row_that_is_no_multiple_of_32_is_interpolated() -> None:
@@ -133,7 +162,7 @@ def test_the_seed_decides_the_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"epochs": 0}, "epochs: Input should be greater than or equal to 1, found 0"),
         ({"beta": -1}, "beta: Input should be greater"),
@@ -144,9 +173,9 @@ def test_the_seed_decides_the_weights() -> None:
     ],
 )
 def test_a_wrong_parameter_is_refused_when_it_is_fitted(
-    settings: dict[str, Any], said: str
+    settings: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         BetaVAEGANDetector(**settings).fit(waves())
 
 
@@ -164,7 +193,7 @@ def test_an_optimiser_is_laid_over_the_models_own() -> None:
     assert training.batch_size == 64
 
 
-def test_training_that_diverges_is_said() -> None:
+def test_training_that_diverges_is_an_error() -> None:
     rows = np.full((4, 32), 1e30)
     rows[0] = -1e30
     with pytest.raises(ValueError, match="diverged"):

@@ -15,11 +15,12 @@ from study.config.study_file import check_study
 from study.data.samples import Samples
 from study.data.splits import make_splits
 from study.ledger import fold_files
-from study.ledger.ledger import Ledger
+from study.ledger.ledger import MODEL, Ledger
 from study.scores.compositions import applicable
 from study.scores.evaluation import evaluate_fold
 from study.storage.folder import LocalFolder
-from study.training.fold import FoldTask, train_fold
+from study.training.fold import train_fold
+from tests.study.trials import task_of
 
 
 def parts(name: str) -> dict[str, Any]:
@@ -48,13 +49,13 @@ def test_its_errors_are_stored_and_every_composition_it_allows_has_numbers(
     samples = tiny_samples()
     fold = make_splits(samples, study.split, 0).folds[0]
     ledger = Ledger(LocalFolder(tmp_path / "ledger"))
-    task = FoldTask(study, "trial-00000", 0)
+    task = task_of(study)
     manifest = train_fold(task, samples, fold, ledger, LocalFolder(tmp_path / "checkpoints"))
     assert manifest.state == "completed"
     stored = pd.read_parquet(io.BytesIO(ledger.read(manifest, fold_files.COMPONENTS)))
     components = components_of(study.model)
     assert set(components) <= set(stored.columns)
-    described = fold_files.read_json(ledger, manifest, fold_files.MODEL)
+    described = fold_files.read_json(ledger, manifest, MODEL)
     errors = fold_files.read_errors(ledger, manifest, components, described["latent_size"])
     for rule in fold_files.EPOCH_RULES:
         rows = evaluate_fold(errors[rule], study.scores)

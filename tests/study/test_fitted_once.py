@@ -11,20 +11,22 @@ import torch
 
 from models import MODELS, components_of
 from study.config.study_file import check_study, dump_study
+from study.data.leakage import Leakage
 from study.data.samples import Samples
 from study.data.splits import make_splits
 from study.errors import RequestError
 from study.ledger import fold_files
-from study.ledger.ledger import Ledger, TrialRecord
+from study.ledger.ledger import Ledger
+from study.ledger.study_folder import SplitFacts
 from study.report.fold_scores import ScoreTask, score_fold
 from study.report.tables import TrialScores, scores_table
 from study.scores.compositions import applicable
 from study.storage.folder import LocalFolder
-from study.training.fold import FoldTask, train_fold
+from study.training.fold import train_fold
 from study.training.setup import build_model
 from study.training.validation_report import ValidationReport
+from tests.study.trials import record_of, task_of, trial_of
 
-TRIAL = "trial-00000"
 FITTED_ONCE = [name for name, entry in MODELS.items() if entry.fitted_once]
 
 
@@ -50,12 +52,12 @@ def test_a_fold_becomes_rows_of_the_table(
     ledger = Ledger(LocalFolder(tmp_path / "ledger"))
     reports: list[ValidationReport] = []
     checkpoints = LocalFolder(tmp_path / "checkpoints")
-    task = FoldTask(study, TRIAL, 0)
+    task = task_of(study)
     manifest = train_fold(task, samples, fold, ledger, checkpoints, reports.append)
     assert manifest.state == "completed"
     assert [report.epoch for report in reports] == [1]
 
-    model = build_model(study, samples, 7, torch.device("cpu"))
+    model = build_model(task.config, samples, 7, torch.device("cpu"))
     model.load_weights(safetensors.torch.load(ledger.read(manifest, fold_files.WEIGHTS)))
     components = MODELS[name].components
     stored = fold_files.read_errors(ledger, manifest, components, model.latent_size)
@@ -63,12 +65,10 @@ def test_a_fold_becomes_rows_of_the_table(
         found = stored["best_validation"].test.values[component]
         np.testing.assert_array_equal(found, values.double().numpy())
 
-    scores = score_fold(ScoreTask(ledger, manifest, components, study.scores, (), False)).scores
-    record = TrialRecord(
-        number=0, parameters={}, state="completed", reason="", values=[], arrival=0
-    )
+    scores = score_fold(ScoreTask(ledger, manifest, task.config, (), False)).scores
+    facts = {"paper": SplitFacts("hash", (Leakage(0, 0, 0),))}
     rows = scores_table(
-        {"paper": "hash"}, [TrialScores(record, study, [manifest], scores)]
+        facts, [TrialScores(record_of(trial_of(study)), [manifest], scores)]
     ).to_pandas()
     assert list(dict.fromkeys(rows["composition"])) == list(applicable(components))
     assert set(rows["supervision"]) == {"none", "threshold"}

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 
 from study.config.schema import Study
+from study.data.leakage import refuse_leakage
 from study.data.samples import Samples
 from study.data.splits import make_splits
-from study.ledger.ledger import Ledger, fold_name, trial_name
+from study.ledger.ledger import Ledger
 from study.ledger.recovery import recover
-from study.ledger.trial_outcome import conclude, split_by_wholeness
+from study.ledger.study_folder import SplitFacts
+from study.ledger.trial_outcome import finalize, split_by_completeness
 from study.report.build import build_report
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
+from tests.study.trials import trial_of
 
 MOMENTS = 20
 AMPLE_BYTES = 2**29
@@ -75,20 +78,21 @@ def test_a_disk_that_is_full_at_twenty_moments_loses_nothing(
     study = tiny_study(training={"epochs": 3, "validation_interval": 1})
     samples = tiny_samples()
     splits = make_splits(samples, study.split, 0)
+    facts = {"paper": SplitFacts(splits.split_hash, refuse_leakage(samples, splits))}
 
     def go_on(root: Path, trials: int) -> None:
         """Do what a driver and its workers do, until it is done or cannot be."""
         results = LocalFolder(root)
-        recover(results, study)
+        recover(results)
         ledger, checkpoints = Ledger(results.folder("ledger")), results.folder("checkpoints")
-        ended = {record.number for record in split_by_wholeness(ledger, study)[0]}
+        ended = {record.trial.number for record in split_by_completeness(ledger)[0]}
         for number in sorted(set(range(trials)) - ended):
-            for fold, members in enumerate(splits.folds):
-                name = trial_name(number)
-                place = checkpoints.folder(f"{name}/{fold_name(fold)}")
-                train_fold(FoldTask(study, name, fold), samples, members, ledger, place)
-            conclude(ledger, checkpoints, study, number, {}, None, number)
-        build_report(study, {"paper": splits.split_hash}, results)
+            trial = trial_of(study, number)
+            for address, members in zip(trial.folds, splits.folds, strict=True):
+                task = FoldTask(trial.config, address)
+                train_fold(task, samples, members, ledger, checkpoints.folder(address.path))
+            finalize(ledger, checkpoints, trial, None, number)
+        build_report(study, facts, results)
 
     go_on(tmp_path / "undisturbed", 2)
     expected = (tmp_path / "undisturbed/scores.parquet").read_bytes()

@@ -20,6 +20,7 @@ from study.ledger.ledger import DamagedError, FoldManifest, Ledger, canonical_ha
 from study.ledger.study_folder import read_study
 from study.report.cache import ScoreCache
 from study.report.fold_scores import SCHEMA
+from study.search.trial import FoldAddress
 from study.storage.folder import LocalFolder
 
 TRIAL = "trial-00000"
@@ -95,7 +96,7 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(name: str, tmp_path: P
     folder = LocalFolder(tmp_path)
     folder.write(f"{TRIAL}/fold-0/manifest.json", sealed(fold(files={name: "0" * 64})))
     with pytest.raises(DamagedError, match="no manifest of this fold"):
-        Ledger(folder).fold(TRIAL, 0)
+        Ledger(folder).fold(FoldAddress(TRIAL, 0))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_a_manifest_of_another_form_or_place_is_refused(
     folder = LocalFolder(tmp_path)
     folder.write(f"{TRIAL}/fold-0/manifest.json", sealed(fold(**changed)))
     with pytest.raises(DamagedError, match=r"manifest\.json"):
-        Ledger(folder).fold(TRIAL, 0)
+        Ledger(folder).fold(FoldAddress(TRIAL, 0))
 
 
 def test_a_link_to_another_file_is_not_what_was_committed(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_a_bomb_is_no_manifest(content: bytes, tmp_path: Path) -> None:
     folder = LocalFolder(tmp_path)
     folder.write(f"{TRIAL}/fold-0/manifest.json", content)
     with pytest.raises(DamagedError):
-        Ledger(folder).fold(TRIAL, 0)
+        Ledger(folder).fold(FoldAddress(TRIAL, 0))
 
 
 def test_prepared_samples_that_hold_a_pickle_are_not_read(canary: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from study.config.study_file import (
 )
 from study.data import DATASETS
 from study.errors import RequestError
-from tests.study.test_study_file import LEAST, again
+from tests.study.config.test_study_file import LEAST, again
 
 scalars = (
     st.none()
@@ -50,13 +50,11 @@ def only_request_errors(action: Any) -> None:
 
 
 @given(st.dictionaries(key_names | st.text(max_size=5), junk, max_size=6))
-@settings(max_examples=150, deadline=None)
 def test_junk_content_is_only_ever_a_wrong_request(content: dict[str, Any]) -> None:
     only_request_errors(lambda: check_study({**LEAST, **content}, "junk"))
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=150, deadline=None)
 @example("a: 0x" + "f" * 4000)
 def test_junk_text_is_only_ever_a_wrong_request(text: str) -> None:
     with contextlib.suppress(RequestError):
@@ -73,7 +71,6 @@ overrides = st.one_of(
 
 
 @given(st.lists(overrides, max_size=3))
-@settings(max_examples=150, deadline=None)
 @example(["seed=0x" + "f" * 4000])
 @example(["model=3", "model.beta=1"])
 @example(["search.space=3"])
@@ -83,7 +80,6 @@ def test_junk_overrides_are_only_ever_a_wrong_request(junk_overrides: list[str])
 
 
 @given(st.text(max_size=300))
-@settings(max_examples=80, deadline=None)
 @example("x" * 300 + ".yaml")
 @example("a\x00.yaml")
 def test_junk_requests_are_only_ever_wrong_requests(request_: str) -> None:
@@ -91,9 +87,7 @@ def test_junk_requests_are_only_ever_wrong_requests(request_: str) -> None:
 
 
 @given(st.binary(max_size=40))
-@settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(b"\xff\xfe\x00")
 def test_junk_files_are_only_ever_wrong_requests(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "junk.yaml"

@@ -8,17 +8,15 @@ import pytest
 
 from study.config.schema import Study
 from study.config.study_file import check_study, dump_study, to_yaml
-from study.ledger.ledger import Ledger, TrialRecord
+from study.ledger.ledger import Ledger
 from study.optuna_storage import app, write_storage
+from study.search.sources import trial_source
+from study.search.trial import Trial, TrialRecord
 from study.storage.folder import LocalFolder
+from tests.study.trials import record_of, trial_of
 
 SPACE = {"model.beta": {"loguniform": [1e-6, 0.1]}, "model.latent_size": {"int": [2, 4]}}
 PARAMETERS = {"model.beta": 1e-3, "model.latent_size": 3}
-RECORDS = [
-    TrialRecord(0, PARAMETERS, "completed", "", [(2, 0.5), (4, 0.75)], 0),
-    TrialRecord(1, PARAMETERS, "pruned", "", [(2, 0.25)], 1),
-    TrialRecord(2, PARAMETERS, "failed", "fold 0: generator_loss is nan", [], 2),
-]
 
 
 @pytest.fixture
@@ -26,13 +24,25 @@ def study(tiny_study: Callable[..., Study]) -> Study:
     return tiny_study(search={"trials": 3, "space": SPACE})
 
 
+@pytest.fixture
+def records(study: Study) -> list[TrialRecord]:
+    trials = [trial_of(study, number, PARAMETERS) for number in range(3)]
+    return [
+        record_of(trials[0], "completed", [(2, 0.5), (4, 0.75)], 0),
+        record_of(trials[1], "pruned", [(2, 0.25)], 1),
+        record_of(trials[2], "failed", (), 2, reason="fold 0: generator_loss is nan"),
+    ]
+
+
 def loaded(path: Path, name: str = "tiny") -> optuna.Study:
     return optuna.load_study(study_name=name, storage=f"sqlite:///{path}")
 
 
-def test_trials_are_read_back_by_optuna(study: Study, tmp_path: Path) -> None:
+def test_trials_are_read_back_by_optuna(
+    study: Study, records: list[TrialRecord], tmp_path: Path
+) -> None:
     path = tmp_path / "tiny.sqlite3"
-    write_storage(study, RECORDS, path)
+    write_storage(study, records, path)
     found = loaded(path)
     assert found.direction == optuna.study.StudyDirection.MAXIMIZE
     assert found.user_attrs["metric"] == "f1_weighted of lambda_grid"
@@ -56,26 +66,35 @@ def test_systems_are_choices(tiny_study: Callable[..., Study], tmp_path: Path) -
     content = dump_study(tiny_study()) | {"systems": systems}
     del content["model"], content["search"]["trials"]
     study = check_study(content, "systems.yaml")
-    record = TrialRecord(0, {"system": "b"}, "completed", "", [(1, 0.5)], 0)
-    write_storage(study, [record], tmp_path / "systems.sqlite3")
-    (trial,) = loaded(tmp_path / "systems.sqlite3").trials
-    assert trial.params == {"system": "b"}
-    assert trial.distributions["system"].choices == ("a", "b")
+    source = trial_source(study)
+    assert source.next_trial({}, set()).system == "a"  # type: ignore[union-attr]
+    trial = source.next_trial({}, set())
+    assert isinstance(trial, Trial)
+    write_storage(study, [record_of(trial, values=[(1, 0.5)])], tmp_path / "systems.sqlite3")
+    (written,) = loaded(tmp_path / "systems.sqlite3").trials
+    assert written.params == {"system": "b"}
+    assert written.distributions["system"].choices == ("a", "b")
 
 
-def test_the_file_is_replaced_as_a_whole(study: Study, tmp_path: Path) -> None:
+def test_the_file_is_replaced_as_a_whole(
+    study: Study, records: list[TrialRecord], tmp_path: Path
+) -> None:
     path = tmp_path / "tiny.sqlite3"
-    write_storage(study, RECORDS, path)
-    write_storage(study, RECORDS[:1], path)
+    write_storage(study, records, path)
+    write_storage(study, records[:1], path)
     assert len(loaded(path).trials) == 1
-    broken = TrialRecord(1, {}, "completed", "", [(1, math.inf)], 1)
+    broken = record_of(trial_of(study, 1), values=[(1, math.inf)])
     with pytest.raises(KeyError):
         write_storage(study, [broken], path)
     assert len(loaded(path).trials) == 1
 
 
 def test_the_command_writes_it_and_says_where(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    study: Study,
+    records: list[TrialRecord],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
 ) -> None:
     results = LocalFolder(tmp_path / "tiny")
     results.write("study.yaml", to_yaml(dump_study(study)).encode())
@@ -84,7 +103,7 @@ def test_the_command_writes_it_and_says_where(
     assert app.main() == 1
     assert "no trial has ended yet" in capsys.readouterr().err
     assert not (tmp_path / "tiny.sqlite3").exists()
-    for record in RECORDS:
+    for record in records:
         Ledger(results.folder("ledger")).record_trial(record)
     assert app.main() == 0
     assert capsys.readouterr().out == "tiny.sqlite3: 3 trial(s) of tiny\n"
@@ -93,11 +112,15 @@ def test_the_command_writes_it_and_says_where(
 
 
 def test_a_file_that_cannot_be_written_is_refused(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    study: Study,
+    records: list[TrialRecord],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
 ) -> None:
     results = LocalFolder(tmp_path / "tiny")
     results.write("study.yaml", to_yaml(dump_study(study)).encode())
-    Ledger(results.folder("ledger")).record_trial(RECORDS[0])
+    Ledger(results.folder("ledger")).record_trial(records[0])
     for wrong in (tmp_path, tmp_path / "no" / "file"):
         monkeypatch.setattr("sys.argv", ["x", str(tmp_path / "tiny"), str(wrong)])
         assert app.main() == 2

@@ -50,7 +50,7 @@ def test_what_pyod_adds_works(normals: np.ndarray, outliers: np.ndarray) -> None
     assert detector.fit_predict(normals).sum() == 10
 
 
-def test_the_given_estimator_stays_as_it_is_and_copies_are_equal(normals: np.ndarray) -> None:
+def test_the_wrapped_estimator_stays_as_it_is_and_copies_are_equal(normals: np.ndarray) -> None:
     inner = KNNDetector(neighbours=3)
     detector = PyODDetector(inner, contamination=0.2)
     copied = clone(detector).fit(normals)

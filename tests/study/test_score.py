@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from study import load_detector, score
 from study.terminal.command import NOT_FINISHED, REQUEST_WRONG
 from tests.study.conftest import Trained
+from tests.study.ledger.older_form import to_older_form
 
 
 @pytest.fixture
@@ -120,6 +122,17 @@ def test_what_goes_wrong_on_the_way_leaves_nothing(
     assert code == REQUEST_WRONG
     assert "b1: expected a WFDB record" in error
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_fold_that_was_stored_with_its_study_scores_as_before(
+    run, record: Path, trained_beats: Trained, tmp_path: Path
+) -> None:
+    assert run(trained_beats.place, record, "--output", "new.parquet")[0] == 0
+    older = tmp_path / "ledger" / trained_beats.place.name
+    shutil.copytree(trained_beats.place, older)
+    to_older_form(older, trained_beats.study)
+    assert run(older, record, "--output", "old.parquet")[0] == 0
+    pd.testing.assert_frame_equal(pd.read_parquet("old.parquet"), pd.read_parquet("new.parquet"))
 
 
 def test_a_damaged_model_is_not_used(run, record: Path, trained_beats: Trained) -> None:

@@ -16,21 +16,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models import MODELS
 from study.config.schema import Study
 from study.config.study_file import check_study
 from study.data import load
 from study.data.samples import Samples
 from study.data.splits import Fold, make_splits
 from study.ledger import fold_files
-from study.ledger.ledger import FoldManifest, Ledger
+from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.report.fold_scores import ScoreTask, score_fold
 from study.scores.compositions import COMPOSITIONS, FittedMachine, applicable
 from study.scores.evaluation import FitResult
 from study.scores.settings import LATENT_FORMS
 from study.storage.folder import LocalFolder
-from study.training.fold import FoldTask, train_fold
+from study.training.fold import train_fold
 from study.training.validation_report import ValidationReport
+from tests.study.trials import task_of
 
 LABELS = ("label", "kind", "symbol")
 MEASURED = ["f1_weighted", "f1_anomaly", "precision", "recall", "phi", "auroc", "auprc"]
@@ -122,11 +122,10 @@ def follow(study: Study, samples: Samples, fold: Fold, place: Path) -> Outcome:
     ledger = Ledger(LocalFolder(place / "ledger"))
     reports: list[ValidationReport] = []
     checkpoints = LocalFolder(place / "checkpoints")
-    task = FoldTask(study, "trial-00000", 0)
+    task = task_of(study)
     manifest = train_fold(task, samples, fold, ledger, checkpoints, reports.append)
     assert manifest.state == "completed"
-    components = MODELS[study.model.name].components
-    table = score_fold(ScoreTask(ledger, manifest, components, study.scores, (), False)).scores
+    table = score_fold(ScoreTask(ledger, manifest, task.config, (), False)).scores
     scores = table.to_pandas()
     assert (scores["note"] == "").all()
     decided = {n: ledger.read(manifest, n) for n in manifest.files if n not in NOT_WHOLE}
@@ -145,7 +144,7 @@ def column_bytes(frame: pd.DataFrame) -> dict[str, bytes]:
 
 def fitted_bytes(study: Study, ledger: Ledger, manifest: FoldManifest) -> dict[str, bytes]:
     """Scaling, weights, support vectors and decisions of every composition, fitted here."""
-    described = fold_files.read_json(ledger, manifest, fold_files.MODEL)
+    described = fold_files.read_json(ledger, manifest, MODEL)
     components, size = described["components"], described["latent_size"]
     found: dict[str, bytes] = {}
     for rule, errors in fold_files.read_errors(ledger, manifest, components, size).items():

@@ -8,42 +8,42 @@ import pandas as pd
 from markupsafe import Markup
 
 from study.report.page.bars import Scale
+from study.report.page.inputs import Entry, PageInputs, ranked, select
 from study.report.page.parts import (
     Cell,
     Section,
     Table,
+    decimal,
     difference,
-    noted,
+    format_setting,
     number,
-    setting,
     with_interval,
-    written,
+    with_note,
 )
-from study.report.page.source import Entry, Source, ranked
 from study.report.paper.names import composition_label, dataset_label, system_label
 from study.report.paper.published import (
-    Place,
     Published,
+    PublishedKey,
     best_composition_published,
     published_numbers,
 )
 
-SAID = {"svm": "SVM"}
-PAPERS = ("f1_weighted", "phi", "auroc_labels")
+SUPERVISION_LABELS = {"svm": "SVM"}
+PUBLISHED_METRICS = ("f1_weighted", "phi", "auroc_labels")
 """Metrics of the paper's table III."""
 CONSTANT = "a constant answer"
 
 
-def answer(source: Source) -> Section:
+def answer_section(inputs: PageInputs) -> Section:
     """Return the section that comes first."""
-    tables = list(_of_systems(source) if not source.is_search else _of_search(source))
-    known = {place.dataset for place in published_numbers()}
+    tables = list(_search_tables(inputs) if inputs.is_search else _system_tables(inputs))
+    published_datasets = {key.dataset for key in published_numbers()}
     notes = []
-    if source.study.dataset.name not in known:
-        notes.append(f"The paper has no numbers of {dataset_label(source.study.dataset.name)}.")
-    elif source.protocols != ["paper"]:
+    if inputs.study.dataset.name not in published_datasets:
+        notes.append(f"The paper has no numbers of {dataset_label(inputs.study.dataset.name)}.")
+    elif inputs.protocols != ["paper"]:
         notes.append("The paper's numbers are of protocol paper, whatever stands beside them.")
-    if not any(entry.fitted_once for entry in source.entries):
+    if not any(entry.fitted_once for entry in inputs.entries):
         notes.append(
             "The study holds no simple model (pca, knn, ocsvm, isolation_forest); the better of "
             "the two constant answers is the only baseline here."
@@ -53,118 +53,118 @@ def answer(source: Source) -> Section:
         "95 % intervals, corrected for the training samples that folds share (Nadeau and "
         "Bengio 2003) and cut to the metric’s range. In the bars a dot is the mean, a "
         "line its interval, a diamond the paper’s number, and the upright line what the "
-        "better constant answer scores. “Labels” is what saw validation labels: none, "
-        "a threshold, or an SVM."
+        "better constant answer scores. “Labels” is what was fitted on validation "
+        "labels: none, a threshold, or an SVM."
     )
-    return Section("answer", _headline(source), reading, tables, notes=notes, lede=_lede(source))
+    return Section("answer", _headline(inputs), reading, tables, notes=notes, lede=_lede(inputs))
 
 
-def _headline(source: Source) -> str:
-    best = best_entry(source)
-    row = _row(source, best)
+def _headline(inputs: PageInputs) -> str:
+    best = best_entry(inputs)
+    row = _row(inputs, best)
     if row is None:
         return f"{best.label}: no composition is defined in every fold"
-    what = composition_label(best.composition, best.latent_form)
+    composition = composition_label(best.composition, best.latent_form)
     simple = ", a simple model," if best.fitted_once else ""
-    mean = written(row["f1_weighted_mean"])
-    return f"{_sentence(best.label)}{simple} is best: weighted F₁ {mean} with {what}"
+    mean = decimal(row["f1_weighted_mean"])
+    return f"{_capitalised(best.label)}{simple} is best: weighted F₁ {mean} with {composition}"
 
 
-def best_entry(source: Source) -> Entry:
+def best_entry(inputs: PageInputs) -> Entry:
     """Return the best entry of the study's own protocol.
 
-    Validation sets of other protocols are other sets: numbers on them do not rank beside.
+    Other protocols have other validation sets, so that numbers on them cannot be ranked together.
     """
-    protocol = source.protocols[0]
-    return ranked(entry for entry in source.entries if entry.protocol == protocol)[0]
+    protocol = inputs.protocols[0]
+    return ranked(entry for entry in inputs.entries if entry.protocol == protocol)[0]
 
 
-def _sentence(label: str) -> str:
-    """Return a name as a sentence begins with it; symbols such as β stay as they are."""
+def _capitalised(label: str) -> str:
+    """Return a name as the first word of a sentence; symbols such as β stay as they are."""
     return f"{label[0].upper()}{label[1:]}" if label[0].isascii() else label
 
 
-def _lede(source: Source) -> str:
-    """Say what the headline leaves open: the interval, the best network, the paper."""
-    best, trained = best_entry(source), source.shown[0]
-    row, said = _row(source, best), []
+def _lede(inputs: PageInputs) -> str:
+    """Return what the headline leaves open: the interval, the best network, the paper."""
+    best, trained = best_entry(inputs), inputs.drawn[0]
+    row, sentences = _row(inputs, best), []
     if row is None:
         return ""
     low, high = row["f1_weighted_low"], row["f1_weighted_high"]
     if not math.isnan(low):
-        said.append(f"Its interval is {written(max(low, 0.0))} to {written(min(high, 1.0))}.")
-    for entry in source.entries:
-        again = _row(source, entry)
-        if entry.label == best.label and entry.protocol != best.protocol and again is not None:
-            mean = written(again["f1_weighted_mean"])
-            said.append(f"Under protocol {entry.protocol} it scores {mean}.")
-    other = _row(source, trained)
-    if trained != best and not trained.fitted_once and other is not None:
-        said.append(
-            f"The best network is {trained.label} with {written(other['f1_weighted_mean'])}."
-        )
-    constant = source.scores[source.scores["trial"] == best.name]["f1_weighted_constant"].mean()
-    said.append(f"The better constant answer scores {written(float(constant))}.")
-    published = {
-        place.system: found.mean for place, found in published_numbers().items()
-        if (place.table, place.dataset, place.metric)
-        == ("III", source.study.dataset.name, "f1_weighted")
+        sentences.append(f"Its interval is {decimal(max(low, 0.0))} to {decimal(min(high, 1.0))}.")
+    for entry in inputs.entries:
+        other = _row(inputs, entry)
+        if entry.label == best.label and entry.protocol != best.protocol and other is not None:
+            mean = decimal(other["f1_weighted_mean"])
+            sentences.append(f"Under protocol {entry.protocol} it scores {mean}.")
+    network = _row(inputs, trained)
+    if trained != best and not trained.fitted_once and network is not None:
+        mean = decimal(network["f1_weighted_mean"])
+        sentences.append(f"The best network is {trained.label} with {mean}.")
+    constant = inputs.scores[inputs.scores["trial"] == best.name]["f1_weighted_constant"].mean()
+    sentences.append(f"The better constant answer scores {decimal(float(constant))}.")
+    published_f1 = {
+        key.system: published.mean for key, published in published_numbers().items()
+        if (key.table, key.dataset, key.metric)
+        == ("III", inputs.study.dataset.name, "f1_weighted")
     }  # fmt: skip
-    if published:
-        system = max(published, key=lambda name: published[name])
-        said.append(f"The paper’s best is {system_label(system)} with {published[system]:.3f}.")
-    return "On test, chosen on validation. " + " ".join(said)
+    if published_f1:
+        system = max(published_f1, key=lambda name: published_f1[name])
+        mean = f"{published_f1[system]:.3f}"
+        sentences.append(f"The paper’s best is {system_label(system)} with {mean}.")
+    return "On test, chosen on validation. " + " ".join(sentences)
 
 
-def _of_search(source: Source) -> Iterator[Table]:
-    (best,) = source.entries
-    yield _compositions(source, best)
+def _search_tables(inputs: PageInputs) -> Iterator[Table]:
+    (best,) = inputs.entries
+    yield _compositions(inputs, best)
     if best.record.trial.parameters:
         settings = [
-            [Cell(key), Cell(setting(value), "number")]
+            [Cell(key), Cell(format_setting(value), "number")]
             for key, value in best.record.trial.parameters.items()
         ]
         yield Table(["setting", "value"], settings, f"what {best.label} was trained with")
 
 
-def _compositions(source: Source, entry: Entry, *, folded: bool = False) -> Table:
+def _compositions(inputs: PageInputs, entry: Entry, *, folded: bool = False) -> Table:
     """Return every composition of a trial."""
-    scale, papers = Scale.of(source, [entry]), _papers_system(entry)
-    rows = [row for _, row in source.of_trial(entry.name).iterrows()]
-    published = [_published(entry, papers, *_key(row)) for row in rows]
-    has_paper = any(published)
+    scale, system = Scale.covering(inputs, [entry]), _published_system(entry)
+    rows = [row for _, row in inputs.trial_summary(entry.name).iterrows()]
+    all_published = [_published(entry, system, *_key(row)) for row in rows]
+    has_published = any(all_published)
     cells = []
-    for row, found in zip(rows, published, strict=True):
-        line = [_decided(row), _mean(row, "f1_weighted")]
-        if has_paper:
-            line += [_papers(found), _less(row, found)]
+    for row, published in zip(rows, all_published, strict=True):
+        line = [_composition_cell(row), _mean(row, "f1_weighted")]
+        if has_published:
+            line += [_published_cell(published), _difference_cell(row, published)]
         metrics = (_mean(row, metric) for metric in ("phi", "auroc", "auroc_labels"))
-        cells.append([*line, scale.bar(row, found), *metrics])
+        cells.append([*line, scale.bar(row, published), *metrics])
     head = ["composition", "weighted F₁"]
-    head += ["the paper’s", "difference"] if has_paper else []
+    head += ["the paper’s", "difference"] if has_published else []
     head += ["", "φ", "AUROC", "AUROC of labels"]
     own = (entry.composition, entry.latent_form)
-    marked = frozenset(place for place, row in enumerate(rows) if _key(row) == own)
+    marked = frozenset(index for index, row in enumerate(rows) if _key(row) == own)
     caption = f"{entry.label}: every composition; the marked one is the best on validation"
-    if has_paper:
-        caption += f"; the paper’s numbers are of its {system_label(papers)}"
+    if has_published:
+        caption += f"; the paper’s numbers are of its {system_label(system)}"
     return Table(head, cells, caption, marked, folded)
 
 
-def _of_systems(source: Source) -> Iterator[Table]:
-    for protocol in source.protocols:
-        entries = ranked(entry for entry in source.entries if entry.protocol == protocol)
-        yield _systems(source, protocol, entries)
-        yield _matrix(source, protocol, entries)
+def _system_tables(inputs: PageInputs) -> Iterator[Table]:
+    for protocol in inputs.protocols:
+        entries = ranked(entry for entry in inputs.entries if entry.protocol == protocol)
+        yield _systems(inputs, protocol, entries)
+        yield _matrix(inputs, protocol, entries)
         for entry in entries:
-            yield _compositions(source, entry, folded=True)
+            yield _compositions(inputs, entry, folded=True)
 
 
-def _systems(source: Source, protocol: str, entries: Sequence[Entry]) -> Table:
-    scale = Scale.of(source, entries)
+def _systems(inputs: PageInputs, protocol: str, entries: Sequence[Entry]) -> Table:
+    scale = Scale.covering(inputs, entries)
     head = ["system", "weighted F₁", "the paper’s", "", "φ", "the paper’s"]
     head += ["AUROC of labels", "the paper’s", "AUROC"]
-    rows = [_system(source, entry, scale) for entry in entries]
+    rows = [_system(inputs, entry, scale) for entry in entries]
     rows.append([Cell(CONSTANT), number(scale.constant)])
     rows = [[*row, *[Cell("")] * (len(head) - len(row))] for row in rows]
     caption = (
@@ -174,55 +174,59 @@ def _systems(source: Source, protocol: str, entries: Sequence[Entry]) -> Table:
     return Table(head, rows, caption, frozenset({0}))
 
 
-def _system(source: Source, entry: Entry, scale: Scale) -> list[Cell]:
+def _system(inputs: PageInputs, entry: Entry, scale: Scale) -> list[Cell]:
     """Return a system's row: its numbers, each beside the paper's."""
-    row = _row(source, entry)
+    row = _row(inputs, entry)
     if row is None:
-        return [noted(entry.label, "no composition is defined in every fold")]
-    dataset, name = source.study.dataset.name, str(row["system"])
-    papers = best_composition_published(dataset, name) or ""
+        return [with_note(entry.label, "no composition is defined in every fold")]
+    dataset, name = inputs.study.dataset.name, str(row["system"])
+    composition = best_composition_published(dataset, name) or ""
     f1, phi, labels = (
-        published_numbers().get(Place("III", dataset, name, papers, metric)) for metric in PAPERS
+        published_numbers().get(PublishedKey("III", dataset, name, composition, metric))
+        for metric in PUBLISHED_METRICS
     )
     note = composition_label(entry.composition, entry.latent_form)
     note = f"{note}; simple model" if entry.fitted_once else note
     return [
-        noted(entry.label, f"{note}; labels: {_seen(row)}"),
-        _mean(row, "f1_weighted"), _papers(f1), scale.bar(row, f1),
-        _mean(row, "phi"), _papers(phi), _mean(row, "auroc_labels"), _papers(labels),
-        _mean(row, "auroc"),
+        with_note(entry.label, f"{note}; labels: {_supervision(row)}"),
+        _mean(row, "f1_weighted"), _published_cell(f1), scale.bar(row, f1),
+        _mean(row, "phi"), _published_cell(phi),
+        _mean(row, "auroc_labels"), _published_cell(labels), _mean(row, "auroc"),
     ]  # fmt: skip
 
 
-def _decided(row: "pd.Series[Any]") -> Cell:
-    return noted(composition_label(*_key(row)), f"labels: {_seen(row)}")
+def _composition_cell(row: "pd.Series[Any]") -> Cell:
+    return with_note(composition_label(*_key(row)), f"labels: {_supervision(row)}")
 
 
-def _seen(row: "pd.Series[Any]") -> str:
-    """Return what saw validation labels."""
-    return str(SAID.get(row["supervision"], row["supervision"]))
+def _supervision(row: "pd.Series[Any]") -> str:
+    return str(SUPERVISION_LABELS.get(row["supervision"], row["supervision"]))
 
 
-def _papers(found: Published | None) -> Cell:
-    return Cell(written(found.mean) if found else "", "number")
+def _published_cell(published: Published | None) -> Cell:
+    return Cell(decimal(published.mean) if published else "", "number")
 
 
-def _less(row: "pd.Series[Any]", found: Published | None) -> Cell:
-    return difference(row["f1_weighted_mean"] - found.mean) if found else Cell("", "number")
+def _difference_cell(row: "pd.Series[Any]", published: Published | None) -> Cell:
+    if published is None:
+        return Cell("", "number")
+    return difference(row["f1_weighted_mean"] - published.mean)
 
 
-def _matrix(source: Source, protocol: str, entries: Sequence[Entry]) -> Table:
+def _matrix(inputs: PageInputs, protocol: str, entries: Sequence[Entry]) -> Table:
     """Return weighted F1 by composition and system."""
     means = [
         {_key(row): float(row["f1_weighted_mean"])
-         for _, row in source.of_trial(entry.name).iterrows()}
+         for _, row in inputs.trial_summary(entry.name).iterrows()}
         for entry in entries
     ]  # fmt: skip
-    largest = [max((v for v in each.values() if not math.isnan(v)), default=0.0) for each in means]
+    largest = [
+        max((v for v in column.values() if not math.isnan(v)), default=0.0) for column in means
+    ]
     rows = [
         [Cell(composition_label(*key))]
-        + [_bold(each.get(key), most) for each, most in zip(means, largest, strict=True)]
-        for key in dict.fromkeys(key for each in means for key in each)
+        + [_bold(column.get(key), most) for column, most in zip(means, largest, strict=True)]
+        for key in dict.fromkeys(key for column in means for key in column)
     ]
     head = ["composition", *(entry.label for entry in entries)]
     return Table(head, rows, f"protocol {protocol}: weighted F₁ of every composition on test, "
@@ -247,16 +251,13 @@ def _key(row: "pd.Series[Any]") -> tuple[str, str]:
     return row["composition"], row["latent_form"]
 
 
-def _row(source: Source, entry: Entry) -> "pd.Series[Any] | None":
+def _row(inputs: PageInputs, entry: Entry) -> "pd.Series[Any] | None":
     """Return an entry's best composition's row of the summary."""
-    frame = source.of_trial(entry.name)
-    chosen = frame[
-        (frame["composition"] == entry.composition) & (frame["latent_form"] == entry.latent_form)
-    ]
-    return None if chosen.empty else chosen.iloc[0]
+    rows = select(inputs.summary, **entry.key)
+    return None if rows.empty else rows.iloc[0]
 
 
-def _papers_system(entry: Entry) -> str:
+def _published_system(entry: Entry) -> str:
     """Return the paper's system that is nearest to a trial's model."""
     model = entry.config.model
     if model.name == "beta_vaegan":
@@ -265,8 +266,8 @@ def _papers_system(entry: Entry) -> str:
 
 
 def _published(entry: Entry, system: str, composition: str, form: str) -> Published | None:
-    # The paper does not say which form of L its svm_gamma had.
+    # The paper does not state which form of L its svm_gamma had.
     if form not in ("", "implicit"):
         return None
-    place = Place("II", entry.config.dataset.name, system, composition, "f1_weighted")
-    return published_numbers().get(place)
+    key = PublishedKey("II", entry.config.dataset.name, system, composition, "f1_weighted")
+    return published_numbers().get(key)

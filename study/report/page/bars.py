@@ -8,8 +8,8 @@ from typing import Any, Self
 import pandas as pd
 from markupsafe import Markup
 
+from study.report.page.inputs import Entry, PageInputs
 from study.report.page.parts import Cell
-from study.report.page.source import Entry, Source
 from study.report.paper.published import Published
 
 WIDTH, SHARE_WIDTH = 150, 90  # units
@@ -21,17 +21,19 @@ class Scale:
 
     Attributes:
         low: weighted F1 at its left end; 1 is at its right.
-        constant: what the better constant answer scores, a mean over folds.
+        constant: score of the better constant answer, a mean over folds.
     """
 
     low: float
     constant: float
 
     @classmethod
-    def of(cls, source: Source, entries: Sequence[Entry]) -> Self:
-        """Return a scale that holds every mean of `entries`, and the constant answer."""
-        means = pd.concat([source.of_trial(entry.name)["f1_weighted_mean"] for entry in entries])
-        scores = source.scores[source.scores["trial"].isin([entry.name for entry in entries])]
+    def covering(cls, inputs: PageInputs, entries: Sequence[Entry]) -> Self:
+        """Return a scale with room for every mean of `entries`, and for the constant answer."""
+        means = pd.concat(
+            [inputs.trial_summary(entry.name)["f1_weighted_mean"] for entry in entries]
+        )
+        scores = inputs.scores[inputs.scores["trial"].isin([entry.name for entry in entries])]
         constant = float(scores["f1_weighted_constant"].mean())
         least = min(float(means.min()), constant)
         low = 0.0 if math.isnan(least) else max(0.0, math.floor(least * 20 - 0.5) / 20)
@@ -46,12 +48,12 @@ class Scale:
         if not math.isnan(low):
             parts.append(f'<path class="span" d="M{self._at(low)} 8H{self._at(high)}"/>')
         if published is not None:
-            place = self._at(published.mean)
-            parts.append(f'<path class="paper" d="M{place} 3.5l4 4.5-4 4.5-4-4.5z"/>')
+            x = self._at(published.mean)
+            parts.append(f'<path class="paper" d="M{x} 3.5l4 4.5-4 4.5-4-4.5z"/>')
         parts.append(f'<circle cx="{self._at(mean)}" cy="8" r="3.4"/>')
-        said = f"{mean:.3f} on a scale from {self.low:.2f} to 1"
+        label = f"{mean:.3f} on a scale from {self.low:.2f} to 1"
         return Cell(Markup(
-            f'<svg class="bar" viewBox="-5 0 {WIDTH + 10} 16" role="img" aria-label="{said}">'
+            f'<svg class="bar" viewBox="-5 0 {WIDTH + 10} 16" role="img" aria-label="{label}">'
             f'<path class="rail" d="M0 8H{WIDTH}"/>{"".join(parts)}</svg>'
         ))  # fmt: skip
 

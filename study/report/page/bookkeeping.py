@@ -1,4 +1,4 @@
-"""What a study took, what did not complete, and how to run it again."""
+"""The time that a study took, the trials that did not complete, and how to run it again."""
 
 import shlex
 from collections import Counter
@@ -9,22 +9,22 @@ from markupsafe import Markup
 
 from study.config.study_file import dump_study, to_yaml
 from study.ledger.study_folder import read_study
-from study.report.page.parts import Cell, Section, Table, count, counted, number
-from study.report.page.source import Source
+from study.report.page.inputs import PageInputs
+from study.report.page.parts import Cell, Section, Table, count, number, with_noun
 from study.search.sources import trial_source
 from study.search.trial import TrialRecord
 
 MOST_ROWS = 30
-PLACES = {"least": 0.0, "median": 0.5, "nine in ten below": 0.9, "most": 1.0}
+QUANTILES = {"least": 0.0, "median": 0.5, "nine in ten below": 0.9, "most": 1.0}
 
 
-def bookkeeping_sections(source: Source) -> list[Section]:
+def bookkeeping_sections(inputs: PageInputs) -> list[Section]:
     """Return the sections that close the page."""
-    return [_timing(source), _endings(source), _again(source)]
+    return [_timing(inputs), _endings(inputs), _reproduction(inputs)]
 
 
-def _timing(source: Source) -> Section:
-    timings = source.table("timings")
+def _timing(inputs: PageInputs) -> Section:
+    timings = inputs.table("timings")
     by_trial = timings.groupby("trial").agg(
         epochs=("epochs", "max"),
         train_seconds=("train_seconds", "mean"),
@@ -32,20 +32,23 @@ def _timing(source: Source) -> Section:
     )
     by_trial["epoch_seconds"] = by_trial["train_seconds"] / by_trial["epochs"]
     hours = float((timings["train_seconds"] + timings["evaluate_seconds"]).sum()) / 3600
-    places = Counter(f"{row.device} on {row.host}" for row in timings.itertuples())
-    where = [f"{at} ({counted(folds, 'fold')})" for at, folds in places.most_common(MOST_ROWS)]
+    machines = Counter(f"{row.device} on {row.host}" for row in timings.itertuples())
+    where = [
+        f"{machine} ({with_noun(folds, 'fold')})"
+        for machine, folds in machines.most_common(MOST_ROWS)
+    ]
     few = len(by_trial) <= MOST_ROWS
     return Section(
         "timing", "Time",
         "Seconds of a fold, as the mean over a trial’s folds. Folds ran side by side and "
-        "perhaps beside other work, so they say what this run took, not what the machine can.",
-        tables=[_each(source, by_trial) if few else _quantiles(by_trial)],
+        "perhaps beside other work, so they measure this run, not the machine.",
+        tables=[_trial_times(inputs, by_trial) if few else _quantiles(by_trial)],
         notes=[f"{hours:.1f} hours of folds in all: {'; '.join(where)}."],
     )  # fmt: skip
 
 
-def _each(source: Source, by_trial: pd.DataFrame) -> Table:
-    labels = {e.name: f"{e.label}, {e.protocol}" for e in source.entries if not source.is_search}
+def _trial_times(inputs: PageInputs, by_trial: pd.DataFrame) -> Table:
+    labels = {e.name: f"{e.label}, {e.protocol}" for e in inputs.entries if not inputs.is_search}
     rows = [
         [Cell(name), Cell(labels.get(name, "")), count(int(row["epochs"])), *_seconds(row)]
         for name, (_, row) in zip(map(str, by_trial.index), by_trial.iterrows(), strict=True)
@@ -57,7 +60,7 @@ def _each(source: Source, by_trial: pd.DataFrame) -> Table:
 def _quantiles(by_trial: pd.DataFrame) -> Table:
     rows = [
         [Cell(name), count(round(float(row["epochs"]))), *_seconds(row)]
-        for name, share in PLACES.items()
+        for name, share in QUANTILES.items()
         for row in [by_trial.quantile(share)]
     ]
     return Table([f"over {len(by_trial):,} trials", *_HEAD], rows, "each column by itself")
@@ -72,19 +75,20 @@ def _seconds(row: "pd.Series[float]") -> Iterator[Cell]:
     yield number(row["evaluate_seconds"], 1)
 
 
-def _endings(source: Source) -> Section:
-    states = Counter(str(record.state) for record in source.records)
-    said = "; ".join(f"{states[state]:,} {name}" for state, name in
-                     (("completed", "completed"), ("pruned", "stopped early"), ("failed", "failed"))
-                     if states[state])  # fmt: skip
-    left = trial_source(source.study).size - len(source.records)
-    tables = [t for t in (_stopped(source.records), _failed(source.records)) if t]
+def _endings(inputs: PageInputs) -> Section:
+    states = Counter(str(record.state) for record in inputs.records)
+    outcomes = "; ".join(f"{states[state]:,} {name}" for state, name in
+                         (("completed", "completed"), ("pruned", "stopped early"),
+                          ("failed", "failed"))
+                         if states[state])  # fmt: skip
+    left = trial_source(inputs.study).size - len(inputs.records)
+    tables = [t for t in (_stopped(inputs.records), _failed(inputs.records)) if t]
     return Section(
         "endings", "What was stopped or failed",
         "Early stopping (successive halving) ends a trial at an epoch where too many others were "
-        "better. A failed trial has no scores; its reason is the first that was noticed.",
+        "better. A failed trial has no scores; its reason is the first that was reported.",
         tables=tables,
-        notes=[f"Trials: {said}{f'; {left:,} not run yet' if left > 0 else ''}."],
+        notes=[f"Trials: {outcomes}{f'; {left:,} not run yet' if left > 0 else ''}."],
     )  # fmt: skip
 
 
@@ -109,21 +113,21 @@ def _failed(records: Sequence[TrialRecord]) -> Table | None:
     return Table(["reason", "trials", "the first"], rows, "failed") if rows else None
 
 
-def _again(source: Source) -> Section:
-    # A study that has just run knows nothing yet of what was stored with its results.
-    study, known = source.study, read_study(source.results).provenance or {}
+def _reproduction(inputs: PageInputs) -> Section:
+    # The request of a run has no provenance: it is stored with the results.
+    study, provenance = inputs.study, read_study(inputs.results).provenance or {}
     file = to_yaml(dump_study(study.model_copy(update={"provenance": None})))
-    rows = [[Cell("samples"), Cell(str(known.get("samples_hash", "")), "code")]]
+    rows = [[Cell("samples"), Cell(str(provenance.get("samples_hash", "")), "code")]]
     rows += [[Cell(f"splits, protocol {name}"), Cell(str(value), "code")]
-             for name, value in known.get("split_hash", {}).items()]  # fmt: skip
-    versions = [[Cell("python"), Cell(str(known.get("python", "")), "code")]]
+             for name, value in provenance.get("split_hash", {}).items()]  # fmt: skip
+    versions = [[Cell("python"), Cell(str(provenance.get("python", "")), "code")]]
     versions += [[Cell(name), Cell(str(value), "code")]
-                 for name, value in known.get("versions", {}).items()]  # fmt: skip
+                 for name, value in provenance.get("versions", {}).items()]  # fmt: skip
     command = shlex.join(["python", "-m", "study.run", f"{study.name}.yaml"])
     return Section(
         "again", "To run it again",
         Markup("Save the study file below as {}.yaml and start <code>{}</code>. With the same "
-               "data (the hashes say so) and versions, the CPU gives the same scores, byte for "
+               "data (compare the hashes) and versions, the CPU gives the same scores, byte for "
                "byte.").format(study.name, command),
         tables=[Table(["data", "sha256"], rows), Table(["version of", ""], versions)],
         text={f"{study.name}.yaml": file},

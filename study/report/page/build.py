@@ -7,19 +7,19 @@ import jinja2
 import pyarrow as pa
 
 from study.config.schema import Study
-from study.errors import StudyFailedError
-from study.ledger.ledger import DamagedError, Ledger
-from study.report.page.answer import answer
+from study.ledger.ledger import Ledger
+from study.report.build import damage_advice
+from study.report.page.answer import answer_section
 from study.report.page.bookkeeping import bookkeeping_sections
 from study.report.page.charts import page_style
 from study.report.page.comparisons import comparison_sections
 from study.report.page.errors import error_sections
+from study.report.page.inputs import PageInputs
 from study.report.page.paper import paper_section
-from study.report.page.parts import Section, counted
+from study.report.page.parts import Section, with_noun
 from study.report.page.samples import sample_sections
 from study.report.page.search import search_sections
-from study.report.page.source import Source
-from study.report.page.training import learning
+from study.report.page.training import learning_section
 from study.report.paper.names import dataset_label
 from study.storage.folder import Folder
 
@@ -30,7 +30,7 @@ def write_page(study: Study, results: Folder, tables: Mapping[str, pa.Table]) ->
     """Write `report/index.html`, one file that needs no other; return its path.
 
     The same ledger gives the same bytes. Trials beyond what a picture can show are left out
-    evenly, and the page says so.
+    evenly, with a note on the page.
 
     Args:
         study: the study.
@@ -40,42 +40,37 @@ def write_page(study: Study, results: Folder, tables: Mapping[str, pa.Table]) ->
     Raises:
         StudyFailedError: a file of the ledger is not what was committed.
     """
-    # A repetition's values are of other samples: it is compared with no trial of the search.
+    # A repetition's values are of other samples: they cannot be compared with the search's.
     records = [r for r in Ledger(results.folder("ledger")).trials() if not r.trial.is_repetition]
-    source = Source(study, records, tables, results)
-    try:
-        with page_style():
-            sections = page_sections(source)
-    except DamagedError as error:
-        raise StudyFailedError(
-            f"{error}; run the study again, which puts it aside and trains the fold again"
-        ) from None
-    results.write(PAGE, _render(source, sections).encode())
+    inputs = PageInputs(study, records, tables, results)
+    with damage_advice(), page_style():
+        sections = page_sections(inputs)
+    results.write(PAGE, _render(inputs, sections).encode())
     return PAGE
 
 
-def page_sections(source: Source) -> list[Section]:
+def page_sections(inputs: PageInputs) -> list[Section]:
     """Return all sections, the answer first."""
     return [
-        answer(source),
-        *search_sections(source),
-        learning(source),
-        *error_sections(source),
-        *sample_sections(source),
-        *comparison_sections(source),
-        *paper_section(source),
-        *bookkeeping_sections(source),
+        answer_section(inputs),
+        *search_sections(inputs),
+        learning_section(inputs),
+        *error_sections(inputs),
+        *sample_sections(inputs),
+        *comparison_sections(inputs),
+        *paper_section(inputs),
+        *bookkeeping_sections(inputs),
     ]
 
 
-def _render(source: Source, sections: list[Section]) -> str:
-    study = source.study
-    what = study.model.name if source.is_search else "systems"
+def _render(inputs: PageInputs, sections: list[Section]) -> str:
+    study = inputs.study
+    subject = study.model.name if inputs.is_search else "systems"
     facts = [
-        f"{what} on {dataset_label(study.dataset.name)}",
+        f"{subject} on {dataset_label(study.dataset.name)}",
         f"protocol {' and '.join(study.split.protocols)}",
-        counted(study.split.folds, "fold"),
-        counted(len(source.records), "trial"),
+        with_noun(study.split.folds, "fold"),
+        with_noun(len(inputs.records), "trial"),
     ]
     folder = importlib.resources.files(__package__)
     template = jinja2.Environment(

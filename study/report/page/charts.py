@@ -67,12 +67,12 @@ _STYLE: Any = {
 
 
 _LONG = re.compile(r"(\d+\.\d\d)\d+")
-"""Numbers with more digits than can be seen."""
+"""Numbers with more digits than are visible."""
 
 
 @contextmanager
 def page_style() -> Iterator[None]:
-    """Draw as the page does, while this lasts."""
+    """Set Matplotlib's style to the page's, within the block."""
     with mpl.rc_context(_STYLE):
         yield
 
@@ -90,7 +90,7 @@ def panel(x: str, y: str, *, wide: bool = False) -> tuple[Figure, Axes]:
 
 
 def picture(figure: Figure, caption: str, *, wide: bool = False) -> Picture:
-    """Return a figure for the page; `caption` also says what it is to who cannot see it."""
+    """Return a figure for the page; `caption` is also its label for screen readers."""
     sink = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": caption}):
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -118,24 +118,24 @@ def _few_numbers(axis: Axis, span: float) -> None:
 
 
 def legend(axes: Axes, **where: Any) -> None:
-    """Name what is drawn, without a frame and close together."""
+    """Draw a legend, its entries close together."""
     axes.legend(**{"labelspacing": 0.25, "borderaxespad": 0.1, "handletextpad": 0.5, **where})
 
 
 def thinned(size: int, most: int = MOST_POINTS) -> npt.NDArray[np.int64]:
-    """Return which of `size` things are shown: all, or `most` of them, evenly."""
+    """Return indices of at most `most` of `size` items, evenly over all of them."""
     if size <= most:
         return np.arange(size)
     return np.linspace(0, size - 1, most).round().astype(np.int64)
 
 
-def _for_page(text: str, said: str) -> Markup:
+def _for_page(text: str, label: str) -> Markup:
     """Return the `<svg>` element, of the page's colours and letters and of its own size."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
     box = re.search(r'viewBox="[^"]*"', text)
     assert box is not None
-    opening = f'<svg class="chart" role="img" aria-label="{escape(said)}" {box[0]}>'
+    opening = f'<svg class="chart" role="img" aria-label="{escape(label)}" {box[0]}>'
     text = opening + text[text.index(">") + 1 :]
     text = re.sub(r'<g id="[^"]*">', "<g>", text)  # the same in every picture
     text = re.sub(r"font: (?:\w+ )*([\d.]+px)[^;\"]*", r"font-size: \1", text)

@@ -1,59 +1,59 @@
-"""What a reviewer asks: differences, prevalence, patients, protocols, generation."""
+"""Sections for a reviewer: differences, prevalence, patients, protocols, generation."""
 
 import numpy as np
 import pandas as pd
 
+from study.report.page.inputs import Entry, PageInputs, select
 from study.report.page.parts import (
     NONE,
     Cell,
     Section,
     Table,
     count,
+    decimal,
     difference,
     number,
     with_interval,
-    written,
 )
-from study.report.page.source import BEST, Entry, Source
+from study.report.paper.basis import BEST
 from study.report.paper.names import composition_label, system_label
 
 MOST_ROWS = 40
 
 
-def comparison_sections(source: Source) -> list[Section]:
+def comparison_sections(inputs: PageInputs) -> list[Section]:
     """Return the sections that the study has tables for."""
-    made = (
-        _differences(source), _prevalence(source), _patients(source), _protocols(source),
-        _measures(source),
+    sections = (
+        _differences(inputs), _prevalence(inputs), _patients(inputs), _protocols(inputs),
+        _measures(inputs),
     )  # fmt: skip
-    return [section for section in made if section.tables]
+    return [section for section in sections if section.tables]
 
 
-def _differences(source: Source) -> Section:
-    frame = source.table("comparisons")
-    best = source.shown[0]
+def _differences(inputs: PageInputs) -> Section:
+    frame = inputs.table("comparisons")
+    best = inputs.drawn[0]
     tables = []
     if not frame.empty:
-        frame = frame[(frame["epoch_rule"] == BEST) & (frame["metric"] == "f1_weighted")]
-        kind = "models" if not source.is_search else "compositions"
-        tables = [t for t in [_against(best, frame[frame["compared"] == kind], kind)] if t]
+        frame = select(frame, epoch_rule=BEST, metric="f1_weighted")
+        kind = "models" if not inputs.is_search else "compositions"
+        tables = [t for t in [_differences_from(best, frame[frame["compared"] == kind], kind)] if t]
     return Section(
         "differences", "Which differences are real",
         "Weighted F₁ less that of what is best on validation, fold by fold, with 95 % "
         "intervals and p of the resampled t-test (Nadeau and Bengio 2003), corrected for their "
-        "number (Holm). An interval that holds 0 says that these folds cannot tell the two "
-        "apart.",
+        "number (Holm). An interval that holds 0 means that these folds do not separate "
+        "the two.",
         tables=tables,
     )  # fmt: skip
 
 
-def _against(best: Entry, frame: pd.DataFrame, kind: str) -> Table | None:
+def _differences_from(best: Entry, frame: pd.DataFrame, kind: str) -> Table | None:
     """Return the rows that compare with `best`, each as other minus best."""
-    own = {"trial": best.name, "composition": best.composition, "latent_form": best.latent_form}
     rows = []
     for side, other, sign in (("first", "second", -1), ("second", "first", 1)):
-        mask = np.logical_and.reduce([frame[f"{side}_{k}"] == v for k, v in own.items()])
-        for _, row in frame[mask].iterrows():
+        own = {f"{side}_{name}": value for name, value in best.key.items()}
+        for _, row in select(frame, **own).iterrows():
             label = (
                 system_label(row[f"{other}_system"])
                 if kind == "models"
@@ -62,22 +62,23 @@ def _against(best: Entry, frame: pd.DataFrame, kind: str) -> Table | None:
             # The difference is first minus second.
             value = sign * row["difference"]
             ends = sorted(sign * row[end] for end in ("low", "high"))
-            interval = NONE if np.isnan(ends[0]) else f"{written(ends[0])} to {written(ends[1])}"
+            interval = NONE if np.isnan(ends[0]) else f"{decimal(ends[0])} to {decimal(ends[1])}"
             rows.append((value, [Cell(label), difference(value), Cell(interval, "number"),
                                  number(row["p_holm"]), count(int(row["folds"]))]))  # fmt: skip
     rows.sort(key=lambda row: -row[0] if row[0] == row[0] else np.inf)
     head = [{"models": "system"}.get(kind, "composition"), "difference", "interval", "p", "folds"]
-    what = composition_label(best.composition, best.latent_form)
-    caption = f"against {best.label}" + (f", all with {what}" if kind == "models" else f", {what}")
+    composition = composition_label(best.composition, best.latent_form)
+    caption = f"against {best.label}" + (
+        f", all with {composition}" if kind == "models" else f", {composition}"
+    )
     return Table(head, [cells for _, cells in rows[:MOST_ROWS]], caption) if rows else None
 
 
-def _prevalence(source: Source) -> Section:
-    frame = source.table("prevalence")
+def _prevalence(inputs: PageInputs) -> Section:
+    frame = inputs.table("prevalence")
     rows = []
-    for entry in source.shown if not frame.empty else ():
-        chosen = _of_entry(frame, entry)
-        chosen = chosen[chosen["without_kind"] == ""]
+    for entry in inputs.drawn if not frame.empty else ():
+        chosen = select(frame, **entry.key, epoch_rule=BEST, without_kind="")
         names = ["prevalence", "own_prevalence"]
         means = chosen.groupby(names)[[*_AT_PREVALENCE]].mean().reset_index()
         for _, row in means.sort_values("prevalence").iterrows():
@@ -97,11 +98,11 @@ def _prevalence(source: Source) -> Section:
 _AT_PREVALENCE = ("f1_weighted", "f1_weighted_constant", "f1_anomaly", "precision", "recall", "phi")
 
 
-def _patients(source: Source) -> Section:
-    frame = source.table("patients")
+def _patients(inputs: PageInputs) -> Section:
+    frame = inputs.table("patients")
     rows = []
-    for entry in source.entries if not frame.empty else ():
-        for _, row in _of_entry(frame, entry).iterrows():
+    for entry in inputs.entries if not frame.empty else ():
+        for _, row in select(frame, **entry.key, epoch_rule=BEST).iterrows():
             cells = [
                 with_interval(
                     row[metric], row[f"{metric}_patient_low"], row[f"{metric}_patient_high"], floor
@@ -118,11 +119,11 @@ def _patients(source: Source) -> Section:
     )  # fmt: skip
 
 
-def _protocols(source: Source) -> Section:
-    frame = source.table("protocols")
+def _protocols(inputs: PageInputs) -> Section:
+    frame = inputs.table("protocols")
     rows = []
-    for entry in source.entries if not frame.empty else ():
-        for _, row in _of_entry(frame, entry).iterrows():
+    for entry in inputs.entries if not frame.empty else ():
+        for _, row in select(frame, **entry.key, epoch_rule=BEST).iterrows():
             rows.append([Cell(entry.label), Cell(row["protocol"]), number(row["f1_weighted"]),
                          number(row["f1_weighted_inter_patient"]),
                          difference(row["f1_weighted_difference"]), number(row["auroc"]),
@@ -135,12 +136,12 @@ def _protocols(source: Source) -> Section:
     )  # fmt: skip
 
 
-def _measures(source: Source) -> Section:
-    frame = source.table("measures")
+def _measures(inputs: PageInputs) -> Section:
+    frame = inputs.table("measures")
     rows = []
     names = [name for name in _MEASURED if name in frame and frame[name].notna().any()]
-    for entry in source.shown if names else ():
-        chosen = frame[(frame["trial"] == entry.name) & (frame["epoch_rule"] == BEST)]
+    for entry in inputs.drawn if names else ():
+        chosen = select(frame, trial=entry.name, epoch_rule=BEST)
         values = chosen[names].apply(pd.to_numeric).mean()
         if values.notna().any():
             rows.append([Cell(entry.label), *(number(values[name]) for name in names)])
@@ -156,10 +157,3 @@ def _measures(source: Source) -> Section:
 
 _MEASURED = {"tstr": "TSTR", "tstr_normalised": "TSTR normalised", "mmd": "MMD",
              "latent_chi_ks": "χ, KS distance"}  # fmt: skip
-
-
-def _of_entry(frame: pd.DataFrame, entry: Entry) -> pd.DataFrame:
-    """Return the rows of an entry's best composition at its best epochs."""
-    chosen = {"trial": entry.name, "composition": entry.composition, "epoch_rule": BEST}
-    chosen |= {"latent_form": entry.latent_form}
-    return frame[np.logical_and.reduce([frame[name] == value for name, value in chosen.items()])]

@@ -1,4 +1,4 @@
-"""What scores are made of: errors with fitted boundaries, latent norms, and curves over tau."""
+"""Sections of one fold: errors with fitted boundaries, latent norms, and curves over tau."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,15 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from study.ledger.fold_files import TRAINING_COMPONENTS, read_errors
+from study.report.drawn_fold import DRAWN_FOLD
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
+from study.report.page.inputs import Entry, PageInputs
 from study.report.page.parts import Picture, Section
-from study.report.page.source import BEST, FOLD, Entry, Source
+from study.report.paper.basis import BEST
 from study.report.paper.figures_of_norms import fit_chi, near_norms
-from study.report.paper.names import composition_label
+from study.report.paper.names import CLASSES, composition_label
 from study.scores.components import CompositionError, FoldErrors, SplitErrors
 from study.scores.compositions import D, FittedComposition, L, R, find_composition
 from study.scores.settings import LatentForm
+from study.search.trial import FoldAddress
 
 MOST_SAMPLES = 400
 """Samples of each class in a cloud."""
@@ -24,17 +27,16 @@ GRID = 160
 CURVE_POINTS = 200
 CURVES = ("reconstruction", "discrimination", "lambda_grid", "svm_lambda", "outlier_score")
 BOUNDARIES = {"lambda_grid": "-", "svm_lambda": "--"}
-NAMES = ("normal", "abnormal")
 
 Float = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """The drawn fold of an entry, with what was fitted on its validation samples.
+class FittedEntry:
+    """The drawn fold of an entry, with compositions fitted on its validation samples.
 
     Attributes:
-        entry: whose.
+        entry: the entry.
         errors: of the weights of the best validation epoch.
         compositions: fitted ones by name and latent form, the entry's own last.
     """
@@ -44,23 +46,25 @@ class Fitted:
     compositions: dict[tuple[str, str], FittedComposition]
 
 
-def error_sections(source: Source) -> list[Section]:
+def error_sections(inputs: PageInputs) -> list[Section]:
     """Return the sections that are drawn from the stored errors of one fold."""
-    fitted = [_fitted(source, entry) for entry in source.shown]
-    few = f"Fold {FOLD} with the weights of the best validation epoch; of more than {MOST_SAMPLES}"
-    few += " samples of a class, as many are drawn, evenly by their order."
-    errors = [_cloud(each) for each in fitted if {R, D} <= each.errors.test.values.keys()]
-    norms = [p for each in fitted for p in _norms(source, each)]
-    curves = [p for each in fitted for p in _curves(each)]
+    fitted = [_fit(inputs, entry) for entry in inputs.drawn]
+    note = (
+        f"Fold {DRAWN_FOLD} with the weights of the best validation epoch; of more than "
+        f"{MOST_SAMPLES} samples of a class, as many are drawn, evenly by their order."
+    )
+    errors = [_cloud(fit) for fit in fitted if {R, D} <= fit.errors.test.values.keys()]
+    norms = [picture for fit in fitted for picture in _norms(inputs, fit)]
+    curves = [picture for fit in fitted for picture in _curves(fit)]
     return [
         Section(
             "errors", "Errors and boundaries",
             "A dot is a test sample, by its reconstruction error R and its discrimination error "
             "D, both logarithmic. Lines are where decisions turn, fitted on validation: the grid’s "
-            "λ and τ (whole) and the SVM (dashed). Normal samples should lie on one side of "
+            "λ and τ (solid) and the SVM (dashed). Normal samples should lie on one side of "
             "them; where clouds overlap, no boundary of R and D helps.",
             columns=2, pictures=errors,
-            notes=[few] if errors else ["Nothing here has both errors."],
+            notes=[note] if errors else ["Nothing here has both errors."],
         ),
         Section(
             "norms", "Latent norms",
@@ -73,39 +77,41 @@ def error_sections(source: Source) -> list[Section]:
         Section(
             "curves", "ROC and precision-recall",
             "Every point of a curve is a threshold; a ring is the one that was fitted on "
-            "validation. A ring far from the curve’s best corner says that the threshold, not "
+            "validation. A ring far from the curve’s best corner means that the threshold, not "
             "the score, is at fault. Precision depends on the share of abnormal samples, "
             "which is drawn as a level line.",
-            columns=2, pictures=curves, notes=[f"Fold {FOLD}, its test samples."] if curves else [],
+            columns=2, pictures=curves,
+            notes=[f"Fold {DRAWN_FOLD}, its test samples."] if curves else [],
         ),
     ]  # fmt: skip
 
 
-def _fitted(source: Source, entry: Entry) -> Fitted:
+def _fit(inputs: PageInputs, entry: Entry) -> FittedEntry:
     from models import MODELS
 
-    manifest = source.manifest(entry)
+    manifest = inputs.ledger.fold(FoldAddress(entry.name, DRAWN_FOLD))
+    assert manifest is not None
     components = MODELS[entry.config.model.name].components
     size = getattr(entry.config.model, "latent_size", None)
-    errors = read_errors(source.ledger, manifest, components, size)[BEST]
-    asked = {(name, ""): None for name in CURVES}
-    asked.pop((entry.composition, entry.latent_form), None)
+    errors = read_errors(inputs.ledger, manifest, components, size)[BEST]
+    own = (entry.composition, entry.latent_form)
+    keys = [(name, "") for name in CURVES if (name, "") != own]
     if entry.composition:
-        asked[entry.composition, entry.latent_form] = None
-    found = {}
-    for name, form in asked:
+        keys.append(own)
+    compositions = {}
+    for name, form in keys:
         composition = find_composition(name)
         if set(composition.components) <= set(components):
             try:
-                found[name, form] = composition.fit(
+                compositions[name, form] = composition.fit(
                     errors.for_fitting(), entry.config.scores, cast(LatentForm | Literal[""], form)
                 )
             except CompositionError:
-                continue  # these errors allow no fit; the table says why
-    return Fitted(entry, errors, found)
+                continue  # these errors allow no fit; the table's `note` is the reason
+    return FittedEntry(entry, errors, compositions)
 
 
-def _cloud(fitted: Fitted) -> Picture:
+def _cloud(fitted: FittedEntry) -> Picture:
     """Draw R against D of test samples, with the boundaries."""
     test = fitted.errors.test
     figure, axes = charts.panel("R(x)", "D(x)")
@@ -114,17 +120,17 @@ def _cloud(fitted: Fitted) -> Picture:
         members = np.flatnonzero(test.label == label)
         shown = members[charts.thinned(len(members), MOST_SAMPLES)]
         axes.scatter(values[R][shown], values[D][shown], s=9, color=colour, alpha=0.55,
-                     linewidth=0, label=NAMES[label])  # fmt: skip
+                     linewidth=0, label=CLASSES[label])  # fmt: skip
     x, y = (_span(values[name]) for name in (R, D))
     grid = SplitErrors(
         label=np.zeros(GRID * GRID, dtype=np.int8),
         values={R: np.tile(x, GRID), D: np.repeat(y, GRID)},
     )
     for name, dashes in BOUNDARIES.items():
-        machine = fitted.compositions.get((name, ""))
-        if machine is None:
+        composition = fitted.compositions.get((name, ""))
+        if composition is None:
             continue
-        level = machine.score(grid).reshape(GRID, GRID) - machine.tau
+        level = composition.score(grid).reshape(GRID, GRID) - composition.tau
         if np.isfinite(level).all() and level.min() < 0 < level.max():
             axes.contour(x, y, level, levels=[0.0], colors=[INK], linewidths=1.2,
                          linestyles=[dashes])  # fmt: skip
@@ -135,17 +141,17 @@ def _cloud(fitted: Fitted) -> Picture:
     return charts.picture(figure, f"{fitted.entry.label}: errors of test samples")
 
 
-def _norms(source: Source, fitted: Fitted) -> Iterator[Picture]:
+def _norms(inputs: PageInputs, fitted: FittedEntry) -> Iterator[Picture]:
     """Draw norms of training beside the chi density, and of test by class."""
     size = fitted.errors.latent_size
     if L not in fitted.errors.test.values or size is None:
         return
-    trained, said = _training_norms(source, fitted.entry)
+    trained, kind_of_norm = _training_norms(inputs, fitted.entry)
     fit = fit_chi(trained, size)
     figure, axes = charts.panel("latent norm", "density")
     bins = np.histogram_bin_edges(near_norms(trained), bins=50)
     axes.hist(trained, bins.tolist(), density=True, color=MUTED, alpha=0.5, histtype="stepfilled",
-              label=f"training, {said}")  # fmt: skip
+              label=f"training, {kind_of_norm}")  # fmt: skip
     from scipy import stats
 
     chi = stats.chi(size)
@@ -161,16 +167,16 @@ def _norms(source: Source, fitted: Fitted) -> Iterator[Picture]:
         values = test.values[L][test.label == label]
         if len(values):
             axes.hist(
-                values, bins.tolist(), density=True, color=colour, alpha=0.5, label=NAMES[label],
+                values, bins.tolist(), density=True, color=colour, alpha=0.5, label=CLASSES[label],
                 histtype="stepfilled",
             )  # fmt: skip
     charts.legend(axes, loc="best")
     yield charts.picture(figure, f"{fitted.entry.label}: test")
 
 
-def _training_norms(source: Source, entry: Entry) -> tuple[Float, str]:
-    """Return `(n,)` norms of the drawn fold's training samples, and what they are of."""
-    table = source.read(entry, TRAINING_COMPONENTS)
+def _training_norms(inputs: PageInputs, entry: Entry) -> tuple[Float, str]:
+    """Return `(n,)` norms of the drawn fold's training samples, and of which z they are."""
+    table = inputs.read(entry, TRAINING_COMPONENTS)
     assert table is not None
     frame = table.to_pandas()
     frame = frame[frame["epoch_rule"] == BEST]
@@ -180,21 +186,21 @@ def _training_norms(source: Source, entry: Entry) -> tuple[Float, str]:
     return frame[L].to_numpy(dtype=np.float64), "z as scored"
 
 
-def _curves(fitted: Fitted) -> Iterator[Picture]:
+def _curves(fitted: FittedEntry) -> Iterator[Picture]:
     """Draw ROC and precision-recall of every fitted composition, the entry's own in colour."""
     from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
     test = fitted.errors.test
     if not test.has_both_classes or not fitted.compositions:
         return
-    roc, roc_axes = charts.panel("false alarms, share of normal", "found, share of abnormal")
+    roc, roc_axes = charts.panel("false alarms, share of normal", "hits, share of abnormal")
     recalls, recall_axes = charts.panel("recall", "precision")
     share = float(np.mean(test.label))
     recall_axes.axhline(share, color=MUTED, linewidth=0.8, linestyle=":")
     dashes = iter(("-", "--", "-.", ":", (0, (6, 1))))
-    for place, ((name, form), composition) in enumerate(fitted.compositions.items()):
+    for index, ((name, form), composition) in enumerate(fitted.compositions.items()):
         score = composition.score(test)
-        is_own = place == len(fitted.compositions) - 1
+        is_own = index == len(fitted.compositions) - 1
         drawn: dict[str, Any] = {"color": ACCENT if is_own else MUTED}
         drawn |= {"linewidth": 1.8 if is_own else 1.1}
         drawn |= {"linestyle": "-" if is_own else next(dashes), "zorder": 3 if is_own else 2}
@@ -205,12 +211,13 @@ def _curves(fitted: Fitted) -> Iterator[Picture]:
         precision, recall, _ = precision_recall_curve(test.label, score)
         at = charts.thinned(len(recall) - 1, CURVE_POINTS)
         recall_axes.plot(recall[at], precision[at], **drawn)
-        called = composition.predict(score) == 1
-        hits = float(called[test.label == 1].mean())
-        if called.any():
-            false_alarms, precise = called[test.label == 0].mean(), test.label[called].mean()
-            spots = ((roc_axes, false_alarms, hits), (recall_axes, hits, precise))
-            for axes, x, y in spots:
+        predicted = composition.predict(score) == 1
+        hits = float(predicted[test.label == 1].mean())
+        if predicted.any():
+            false_alarms = predicted[test.label == 0].mean()
+            precise = test.label[predicted].mean()
+            thresholds = ((roc_axes, false_alarms, hits), (recall_axes, hits, precise))
+            for axes, x, y in thresholds:
                 axes.scatter(x, y, s=30, facecolor="none", edgecolor=drawn["color"], zorder=4)
     charts.legend(roc_axes, loc="lower right", title="AUROC", alignment="right")
     for axes in (roc_axes, recall_axes):
@@ -226,13 +233,13 @@ def _positive(values: Float) -> Float:
 
 
 def _span(values: Float) -> Float:
-    """Return `(GRID,)` places of a logarithmic axis that hold all but stray values."""
+    """Return `(GRID,)` points of a logarithmic axis that span all but stray values."""
     low, high = np.quantile(values, (0.001, 0.999))
-    room = (high / low) ** 0.15
-    return np.asarray(np.geomspace(low / room, high * room, GRID))
+    margin = (high / low) ** 0.15
+    return np.asarray(np.geomspace(low / margin, high * margin, GRID))
 
 
 def _middle(values: Float) -> Float:
-    """Return values without the few that would make bins too wide to tell anything."""
+    """Return values without the few that would make bins too wide to show a shape."""
     low, high = np.quantile(values, (0.001, 0.999))
     return np.asarray(values[(values >= low) & (values <= high)])

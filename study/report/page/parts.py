@@ -1,4 +1,4 @@
-"""What a page is made of, sections of tables and pictures, and how numbers are written."""
+"""Parts of the page: sections, tables and pictures, and the format of numbers."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ class Cell:
     """A cell of a table.
 
     Attributes:
-        text: what it says; `Markup` is written as it is.
+        text: its content; `Markup` is written as it is.
         style: `number` sets it to the right with equal digits, `text` to the left.
     """
 
@@ -30,7 +30,7 @@ class Table:
     Attributes:
         head: names of the columns.
         rows: cells by row.
-        caption: what the rows are; "" for none.
+        caption: its title; "" for none.
         marked: numbers of the rows that are the answer.
         folded: whether only its caption is seen at first.
     """
@@ -71,7 +71,7 @@ class Section:
         text: preformatted text by title, folded away.
         folded: whether its pictures are not seen at first.
         columns: pictures side by side where there is room, 2 or 3.
-        lede: said before how to read.
+        lede: a summary, before `reading`.
     """
 
     key: str
@@ -88,7 +88,7 @@ class Section:
 
 def number(value: float | None, digits: int = 3) -> Cell:
     """Return a number's cell; a dash if there is none."""
-    return Cell(written(value, digits), "number")
+    return Cell(decimal(value, digits), "number")
 
 
 def count(value: int) -> Cell:
@@ -102,17 +102,17 @@ def with_interval(mean: float | None, low: float, high: float, floor: float = 0.
         return number(None)
     if math.isnan(low):
         return number(mean)
-    ends = f"{written(max(low, floor))} to {written(min(high, 1.0))}"
-    return Cell(Markup("{}<small>{}</small>").format(written(mean), ends), "number")
+    ends = f"{decimal(max(low, floor))} to {decimal(min(high, 1.0))}"
+    return Cell(Markup("{}<small>{}</small>").format(decimal(mean), ends), "number")
 
 
-def noted(text: str, note: str) -> Cell:
-    """Return a cell with a note under what it says."""
+def with_note(text: str, note: str) -> Cell:
+    """Return a cell with a note under its text."""
     return Cell(Markup("{}<small>{}</small>").format(text, note)) if note else Cell(text)
 
 
-def written(value: float | None, digits: int = 3) -> str:
-    """Return a number as the page writes it."""
+def decimal(value: float | None, digits: int = 3) -> str:
+    """Return a number with so many digits after the point; a dash if there is none."""
     if value is None or math.isnan(value):
         return NONE
     return f"{value:.{digits}f}".replace("-", MINUS)
@@ -125,13 +125,13 @@ def difference(value: float | None) -> Cell:
     return Cell(f"{value:+.3f}".replace("-", MINUS), "number")
 
 
-def setting(value: object) -> str:
-    """Return a setting's value, floats to three digits that count."""
+def format_setting(value: object) -> str:
+    """Return a setting's value, floats to three significant digits."""
     if value is None:
         return NONE
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def counted(amount: int, noun: str, plural: str = "") -> str:
-    """Return an amount with its noun."""
-    return f"{amount:,} {noun if amount == 1 else plural or noun + 's'}"
+def with_noun(count: int, noun: str) -> str:
+    """Return a count with its noun, plural with an s."""
+    return f"{count:,} {noun if count == 1 else noun + 's'}"

@@ -1,4 +1,4 @@
-"""What a search found: trials in turn, settings against the metric, importance, all at once."""
+"""Sections of a search: trials in turn, settings against the metric, importance."""
 
 import math
 from collections.abc import Sequence
@@ -12,30 +12,30 @@ from study.config.search_space import Distribution
 from study.randomness import stream_seed
 from study.report.page import charts
 from study.report.page.charts import ACCENT, FAINT, INK, MUTED, PAPER
-from study.report.page.parts import Picture, Section, counted, setting
-from study.report.page.source import Source
+from study.report.page.inputs import PageInputs, metric_label
+from study.report.page.parts import Picture, Section, format_setting, with_noun
 from study.search.proposals import frozen_trial
 from study.search.trial import TrialRecord
 
 MOST_SETTINGS = 12
 MOST_LINES = 200
 IMPORTANCE_FROM = 10
-"""Completed trials from which a forest says more than noise."""
+"""Completed trials from which on a forest shows more than noise."""
 IMPORTANCE_TRIALS = 400
 TREES = 32
 
 
-def search_sections(source: Source) -> list[Section]:
+def search_sections(inputs: PageInputs) -> list[Section]:
     """Return the sections of a study that searches; none for one of systems."""
-    if not source.is_search or len(source.records) < 2:
+    if not inputs.is_search or len(inputs.records) < 2:
         return []
-    return [_over_time(source), *_settings(source)]
+    return [_over_time(inputs), *_settings(inputs)]
 
 
-def _over_time(source: Source) -> Section:
-    records = source.records
+def _over_time(inputs: PageInputs) -> Section:
+    records = inputs.records
     kept = charts.thinned(len(records))
-    figure, axes = charts.panel("trial", _metric(source), wide=True)
+    figure, axes = charts.panel("trial", metric_label(inputs.study.search.metric), wide=True)
     _scatter(axes, [float(record.trial.number) for record in records], records, kept)
     best = np.fmax.accumulate(
         [r.best_value if r.state == "completed" else math.nan for r in records]
@@ -55,63 +55,67 @@ def _over_time(source: Source) -> Section:
     return Section(
         "trials", "Trials over time",
         "Each dot is a trial at its best validation epoch, the line the best completed one so "
-        "far. A line that has long been flat says that more trials of this kind would add "
+        "far. A line that has long been flat means that more trials of this kind would add "
         "little.",
         pictures=[charts.picture(figure, "the metric on validation, by trial", wide=True)],
         notes=notes,
     )  # fmt: skip
 
 
-def _settings(source: Source) -> list[Section]:
-    space = dict(list(source.study.search.space.items())[:MOST_SETTINGS])
-    records = [r for r in source.records if r.state != "failed" and not math.isnan(r.best_value)]
+def _settings(inputs: PageInputs) -> list[Section]:
+    space = dict(list(inputs.study.search.space.items())[:MOST_SETTINGS])
+    records = [r for r in inputs.records if r.state != "failed" and not math.isnan(r.best_value)]
     if not space or len(records) < 2:
         return []
-    left = len(source.study.search.space) - len(space)
-    notes = [f"{counted(left, 'more setting')} left out, by their order in the file."] * bool(left)
+    left = len(inputs.study.search.space) - len(space)
+    notes = [f"{with_noun(left, 'more setting')} left out, by their order in the file."] * bool(
+        left
+    )
     against = Section(
         "settings", "Every searched setting against the metric",
-        "A cloud that rises to one side says which values do better; one that is flat says that "
+        "A cloud that rises to one side shows which values do better; one that is flat, that "
         "the setting hardly matters in this range. Stopped trials stand where they were stopped, "
-        "so they tell of few epochs.",
-        pictures=[_against(source, key, form, records) for key, form in space.items()],
+        "so that they are of few epochs.",
+        pictures=[_against(inputs, key, form, records) for key, form in space.items()],
         notes=notes,
     )  # fmt: skip
-    return [against, _importance(source, space), _parallel(source, space, records)]
+    return [against, _importance(inputs, space), _parallel(inputs, space, records)]
 
 
 def _against(
-    source: Source, key: str, form: Distribution, records: Sequence[TrialRecord]
+    inputs: PageInputs, key: str, form: Distribution, records: Sequence[TrialRecord]
 ) -> Picture:
-    figure, axes = charts.panel(key, _metric(source))
+    figure, axes = charts.panel(key, metric_label(inputs.study.search.metric))
     scale = _Positions(form)
     kept = charts.thinned(len(records))
-    _scatter(axes, [scale.of(record.trial.parameters[key]) for record in records], records, kept)
-    scale.mark(axes)
+    _scatter(
+        axes, [scale.position(record.trial.parameters[key]) for record in records], records, kept
+    )
+    scale.set_ticks(axes)
     return charts.picture(figure, f"{key} against the metric")
 
 
-def _importance(source: Source, space: dict[str, Distribution]) -> Section:
+def _importance(inputs: PageInputs, space: dict[str, Distribution]) -> Section:
     reading = (
         "How much of the metric’s variance over completed trials each setting explains, "
         "alone and together with others: functional ANOVA on a random forest (Hutter et al. "
-        "2014, as Optuna computes it). The bars add up to 1; they say nothing of direction."
+        "2014, as Optuna computes it). The bars add up to 1; they do not show in which direction."
     )
     key, title = "importance", "Which settings matter"
-    completed = [r for r in source.records if r.state == "completed"]
+    completed = [r for r in inputs.records if r.state == "completed"]
     different = {record.best_value for record in completed}
     if len(completed) < IMPORTANCE_FROM or len(different) < 2:
-        said = f"Needs {IMPORTANCE_FROM} completed trials that differ; there are {len(completed)}."
-        return Section(key, title, reading, notes=[said])
+        note = f"Needs {IMPORTANCE_FROM} completed trials that differ; there are {len(completed)}."
+        return Section(key, title, reading, notes=[note])
     kept = [completed[i] for i in charts.thinned(len(completed), IMPORTANCE_TRIALS)]
-    shares = importance(space, kept, stream_seed(source.study.seed, "importance") % 2**32)
+    shares = importance(space, kept, stream_seed(inputs.study.seed, "importance") % 2**32)
     figure, axes = charts.panel("share of the metric’s variance", "")
     names = sorted(shares, key=lambda name: shares[name])
     axes.barh(range(len(names)), [shares[name] for name in names], color=ACCENT, height=0.55)
     axes.set_yticks([])
     axes.grid(visible=False)
-    for place, name in enumerate(names):
-        axes.text(0, place + 0.3, f"{name}  {shares[name]:.2f}", va="bottom", color=INK,
+    for height, name in enumerate(names):
+        axes.text(0, height + 0.3, f"{name}  {shares[name]:.2f}", va="bottom", color=INK,
                   fontsize=charts.LETTER)  # fmt: skip
     axes.set_ylim(-0.5, len(names))
     axes.spines["left"].set_visible(False)
@@ -139,12 +143,12 @@ def importance(
     study = optuna.create_study(direction="maximize")
     study.add_trials([frozen_trial(record, forms) for record in completed])
     evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=TREES, seed=seed)
-    found: dict[str, float] = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return found
+    shares: dict[str, float] = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return shares
 
 
 def _parallel(
-    source: Source, space: dict[str, Distribution], records: Sequence[TrialRecord]
+    inputs: PageInputs, space: dict[str, Distribution], records: Sequence[TrialRecord]
 ) -> Section:
     ranked = sorted(records, key=lambda r: (r.state == "completed", r.best_value))
     kept = [ranked[i] for i in charts.thinned(len(ranked), MOST_LINES)]
@@ -160,28 +164,28 @@ def _parallel(
     for part, colour, width in ((lines[:-top], MUTED, 0.6), (lines[-top:], ACCENT, 1.5)):
         axes.add_collection(LineCollection(list(part), colors=colour, linewidths=width,
                                            alpha=0.45 if colour == MUTED else 0.9))  # fmt: skip
-    names = [*(key.rpartition(".")[2] for key in space), source.study.search.metric.score]
+    names = [*(key.rpartition(".")[2] for key in space), inputs.study.search.metric.score]
     ends = [scales[key].ends for key in space] + [(f"{low:.3f}", f"{high:.3f}")]
-    for place, (name, (first, last)) in enumerate(zip(names, ends, strict=True)):
-        axes.axvline(place, color=FAINT, linewidth=0.8)
-        side = "left" if not place else "right" if place == len(names) - 1 else "center"
-        axes.text(place, 1.12, name, ha=side, color=INK)
-        for at, said in ((-0.09, first), (1.04, last)):
-            axes.text(place, at, said, ha=side, color=MUTED, fontsize=charts.LETTER - 1)
+    for x, (name, (first, last)) in enumerate(zip(names, ends, strict=True)):
+        axes.axvline(x, color=FAINT, linewidth=0.8)
+        side = "left" if not x else "right" if x == len(names) - 1 else "center"
+        axes.text(x, 1.12, name, ha=side, color=INK)
+        for y, text in ((-0.09, first), (1.04, last)):
+            axes.text(x, y, text, ha=side, color=MUTED, fontsize=charts.LETTER - 1)
     axes.set(xlim=(-0.05, len(names) - 0.95), ylim=(-0.12, 1.2))
     axes.axis("off")
-    said = f"Drawn are {len(kept)} of {len(records):,} trials, evenly by the metric."
+    note = f"Drawn are {len(kept)} of {len(records):,} trials, evenly by the metric."
     return Section(
         "parallel", "All settings at once",
         f"A line is a trial; the best {top} in colour. Where coloured lines run "
-        "through one place of an axis, good trials agree on it.",
+        "through one point of an axis, good trials agree on it.",
         pictures=[charts.picture(figure, "settings and the metric of each trial", wide=True)],
-        notes=[said] * (len(kept) < len(records)),
+        notes=[note] * (len(kept) < len(records)),
     )  # fmt: skip
 
 
 class _Positions:
-    """Where values of a searched setting stand on an axis."""
+    """Positions of a searched setting's values on an axis."""
 
     def __init__(self, form: Distribution) -> None:
         self._choices = [str(value) for value in form.choice] if form.choice else []
@@ -191,23 +195,23 @@ class _Positions:
 
     @property
     def ends(self) -> tuple[str, str]:
-        """What stands at the ends of the axis."""
-        return setting(self._low), setting(self._high)
+        """Labels of the axis's ends."""
+        return format_setting(self._low), format_setting(self._high)
 
-    def of(self, value: Any) -> float:
-        """Return a value's place on the axis of a picture."""
+    def position(self, value: Any) -> float:
+        """Return a value's position on the axis of a picture."""
         return float(self._choices.index(str(value))) if self._choices else float(value)
 
     def share(self, value: Any) -> float:
-        """Return a value's place between the ends, in [0, 1]."""
+        """Return a value's position between the ends, in [0, 1]."""
         if self._choices:
-            return self.of(value) / max(1, len(self._choices) - 1)
-        place, low, high = (
+            return self.position(value) / max(1, len(self._choices) - 1)
+        position, low, high = (
             (math.log(v) if self._is_log else float(v)) for v in (value, self._low, self._high)
         )
-        return (place - low) / (high - low) if high > low else 0.5
+        return (position - low) / (high - low) if high > low else 0.5
 
-    def mark(self, axes: Any) -> None:
+    def set_ticks(self, axes: Any) -> None:
         """Give an axis its scale and ticks."""
         if self._choices:
             axes.set_xticks(range(len(self._choices)), self._choices)
@@ -220,14 +224,9 @@ class _Positions:
 
 def _scatter(axes: Any, x: Sequence[float], records: Sequence[TrialRecord], kept: Any) -> None:
     """Draw trials by state: completed ones filled, stopped ones hollow."""
-    shown = [(x[i], records[i]) for i in kept]
+    drawn = [(x[i], records[i]) for i in kept]
     for state, face, label in (("pruned", PAPER, "stopped early"), ("completed", INK, "completed")):
-        points = [(at, r.best_value) for at, r in shown if r.state == state]
+        points = [(at, r.best_value) for at, r in drawn if r.state == state]
         if points:
             axes.scatter(*zip(*points, strict=True), s=16, facecolor=face, edgecolor=INK,
                          linewidth=0.8, alpha=0.75, label=label)  # fmt: skip
-
-
-def _metric(source: Source) -> str:
-    metric = source.study.search.metric
-    return f"{metric.score} of {metric.composition}"

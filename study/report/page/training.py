@@ -1,4 +1,4 @@
-"""How folds learned: the metric and the losses over epochs."""
+"""Learning curves: the metric and the losses over epochs."""
 
 import numpy as np
 import pandas as pd
@@ -7,25 +7,25 @@ from matplotlib.ticker import MaxNLocator
 
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
+from study.report.page.inputs import Entry, PageInputs, metric_label
 from study.report.page.parts import Picture, Section
-from study.report.page.source import Entry, Source
 
 MOST_LINES = 200
 DASHES = ("-", "--", ":", "-.")
 NO_LOSS = frozenset(("epoch", "value", "f1_weighted", "phi", "auroc"))
 
 
-def learning(source: Source) -> Section:
+def learning_section(inputs: PageInputs) -> Section:
     """Return the learning curves."""
-    epochs = source.table("epochs")
+    epochs = inputs.table("epochs")
     notes = []
-    if len(source.entries) > len(source.shown):
-        trained = [entry for entry in source.entries if not entry.fitted_once]
-        notes.append(f"Drawn are the {len(source.shown)} best by validation of "
+    if len(inputs.entries) > len(inputs.drawn):
+        trained = [entry for entry in inputs.entries if not entry.fitted_once]
+        notes.append(f"Drawn are the {len(inputs.drawn)} best by validation of "
                      f"{len(trained)} trained; epochs.parquet has all.")  # fmt: skip
-    pictures = [p for p in (_all_trials(source),) if p]
+    pictures = [p for p in (_all_trials(inputs),) if p]
     if not epochs.empty:
-        for entry in source.shown:
+        for entry in inputs.drawn:
             rows = epochs[epochs["trial"] == entry.name]
             pictures += [p for p in (_folds(entry, rows), _losses(entry, rows)) if p]
     return Section(
@@ -39,14 +39,14 @@ def learning(source: Source) -> Section:
     )  # fmt: skip
 
 
-def _all_trials(source: Source) -> Picture | None:
+def _all_trials(inputs: PageInputs) -> Picture | None:
     """Draw every trial's mean over folds; the best in colour."""
-    records = [r for r in source.records if r.values]
-    best = source.entries[0].record
-    if not source.is_search or len(records) < 2 or len(best.values) < 2:
+    records = [r for r in inputs.records if r.values]
+    best = inputs.entries[0].record
+    if not inputs.is_search or len(records) < 2 or len(best.values) < 2:
         return None
     kept = [records[i] for i in charts.thinned(len(records), MOST_LINES)]
-    figure, axes = charts.panel("epoch", _metric(source.entries[0]), wide=True)
+    figure, axes = charts.panel("epoch", metric_label(inputs.entries[0].metric), wide=True)
     lines = [np.array(record.values) for record in kept]
     axes.add_collection(LineCollection(lines, colors=MUTED, linewidths=0.7, alpha=0.5))
     stopped = [line[-1] for line, r in zip(lines, kept, strict=True) if r.state == "pruned"]
@@ -62,16 +62,16 @@ def _all_trials(source: Source) -> Picture | None:
 
 
 def _folds(entry: Entry, rows: pd.DataFrame) -> Picture | None:
-    known = rows.dropna(subset=["value"])
-    if known.empty or entry.fitted_once:
+    validated = rows.dropna(subset=["value"])
+    if validated.empty or entry.fitted_once:
         return None
-    figure, axes = charts.panel("epoch", _metric(entry))
-    for _, fold in known.groupby("fold"):
+    figure, axes = charts.panel("epoch", metric_label(entry.metric))
+    for _, fold in validated.groupby("fold"):
         at = charts.thinned(len(fold))
         axes.plot(fold["epoch"].iloc[at], fold["value"].iloc[at], color=MUTED, linewidth=0.8)
         best = fold.iloc[int(fold["value"].argmax())]
         axes.scatter([best["epoch"]], [best["value"]], s=28, facecolor="none", edgecolor=INK)
-    mean = known.groupby("epoch")["value"].mean()
+    mean = validated.groupby("epoch")["value"].mean()
     axes.plot(mean.index, mean, color=ACCENT, linewidth=1.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return charts.picture(figure, f"{entry.label}: folds on validation")
@@ -82,10 +82,10 @@ def _losses(entry: Entry, rows: pd.DataFrame) -> Picture | None:
     if not names or entry.fitted_once:
         return None
     figure, axes = charts.panel("epoch", "loss")
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         mean = rows.groupby("epoch")[name].mean()
-        axes.plot(mean.index, mean, DASHES[place % len(DASHES)], label=name.replace("_", " "),
-                  color=(INK, ACCENT, MUTED)[place % 3], linewidth=1.3)  # fmt: skip
+        axes.plot(mean.index, mean, DASHES[index % len(DASHES)], label=name.replace("_", " "),
+                  color=(INK, ACCENT, MUTED)[index % 3], linewidth=1.3)  # fmt: skip
     if all((rows[name].dropna() > 0).all() for name in names):
         charts.logarithmic(axes, "y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -94,7 +94,7 @@ def _losses(entry: Entry, rows: pd.DataFrame) -> Picture | None:
 
 
 def _loss_names(rows: pd.DataFrame) -> list[str]:
-    """Return the columns of losses that are known of these rows."""
+    """Return the columns of losses that these rows have values of."""
     return [
         name
         for name in rows.columns
@@ -103,7 +103,3 @@ def _loss_names(rows: pd.DataFrame) -> list[str]:
         and pd.api.types.is_numeric_dtype(rows[name])
         and rows[name].notna().any()
     ]
-
-
-def _metric(entry: Entry) -> str:
-    return f"{entry.metric.score} of {entry.metric.composition}"

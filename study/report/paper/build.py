@@ -5,9 +5,9 @@ import pyarrow as pa
 from study.config.schema import Study
 from study.ledger.fold_files import to_parquet
 from study.ledger.ledger import Ledger
+from study.report.paper.inputs import PaperInputs, Tables
 from study.report.paper.pages import Page, pages
 from study.report.paper.pictures import rendered
-from study.report.paper.source import FoldFiles, Source, Tables, trials_by_system
 from study.storage.folder import Folder
 
 __all__ = ["Tables", "write_paper_report"]
@@ -34,25 +34,23 @@ def write_paper_report(study: Study, results: Folder, tables: Tables) -> list[st
     Raises:
         DamagedError: a file of the ledger is not what was committed.
     """
-    ledger, written = Ledger(results.folder("ledger")), list[str]()
+    ledger, paths = Ledger(results.folder("ledger")), list[str]()
     for protocol in tables.protocols():
-        of_protocol = tables.of_protocol(protocol)
-        files = FoldFiles(ledger, trials_by_system(of_protocol.scores))
-        dataset = study.dataset
-        source = Source(of_protocol, files, protocol, dataset.name, dataset.length)
-        for page in pages(source):
+        rows, dataset = tables.select_protocol(protocol), study.dataset
+        inputs = PaperInputs(rows, ledger, protocol, dataset.name, dataset.length)
+        for page in pages(inputs):
             name = page.name if protocol == "paper" else f"{page.name}_{protocol}"
-            for ending, content in _files(page, source).items():
-                written.append(f"{FOLDER}/{name}.{ending}")
-                results.write(written[-1], content)
-    return written
+            for ending, content in _contents(page, inputs).items():
+                paths.append(f"{FOLDER}/{name}.{ending}")
+                results.write(paths[-1], content)
+    return paths
 
 
-def _files(page: Page, source: Source) -> dict[str, bytes]:
-    """Return a page's files by ending; its table says of which dataset and protocol it is."""
+def _contents(page: Page, inputs: PaperInputs) -> dict[str, bytes]:
+    """Return a page's files by ending; its table gets columns of dataset and protocol."""
     data = page.data
     for column in ("protocol", "dataset"):
         if column not in data.column_names:
-            same = pa.array([getattr(source, column)] * data.num_rows, pa.string())
+            same = pa.array([getattr(inputs, column)] * data.num_rows, pa.string())
             data = data.add_column(0, column, same)
     return {"parquet": to_parquet(data), **rendered(page.figure)}

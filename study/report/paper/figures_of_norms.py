@@ -13,7 +13,7 @@ from scipy import stats
 
 from study.report.paper.names import BETAS, BLUE, COLOURS, GREY, VERMILION, in_paper_order
 from study.report.paper.pictures import SMALL, framed, plain
-from study.report.paper.published import Place, published_numbers
+from study.report.paper.published import PublishedKey, published_numbers
 
 MOST_BINS = 80
 FAR = 2  # times the 95th percentile of norms: what lies beyond is counted, not drawn
@@ -25,7 +25,7 @@ Float = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ChiFit:
-    """How well norms follow the chi distribution with `latent_size` degrees of freedom.
+    """Fit of norms to the chi distribution with `latent_size` degrees of freedom.
 
     Attributes:
         statistic: of the two-sided Kolmogorov-Smirnov test, 0 to 1.
@@ -38,8 +38,8 @@ class ChiFit:
 
 def fit_chi(norms: Float, latent_size: int) -> ChiFit:
     """Compare norms `(n,)` with the chi distribution, nothing fitted (section III.B)."""
-    found = stats.kstest(norms, stats.chi(latent_size).cdf, method="exact")
-    return ChiFit(float(found.statistic), float(found.pvalue))
+    test = stats.kstest(norms, stats.chi(latent_size).cdf, method="exact")
+    return ChiFit(float(test.statistic), float(test.pvalue))
 
 
 def near_norms(norms: Float) -> Float:
@@ -98,10 +98,10 @@ def norm_histograms(
     """
     parts = {TRAINING: training, NORMAL: validation[label == 0], ABNORMAL: validation[label == 1]}
     finite = {name: _finite(values) for name, values in parts.items()}
-    everything = np.concatenate(list(finite.values()))
-    if not len(finite[TRAINING]) or not len(everything) - len(finite[TRAINING]):
+    all_norms = np.concatenate(list(finite.values()))
+    if not len(finite[TRAINING]) or not len(all_norms) - len(finite[TRAINING]):
         return None
-    edges = _edges(everything)
+    edges = _edges(all_norms)
     return pa.concat_tables(
         _rows({"part": name}, _bins(edges) | {"count": np.histogram(values, bins=edges)[0]})
         for name, values in finite.items()
@@ -129,8 +129,8 @@ def draw_chi(data: pa.Table, title: str, footer: str) -> Figure:
         ks, p = part["chi_ks"][0].as_py(), part["chi_p"][0].as_py()
         beyond = part["beyond"][0].as_py()
         more = f"; {beyond} samples lie beyond" if beyond else ""
-        said = f"β = {BETAS[system]}: KS {ks:.4f}, {_p(p)}{_published_fit(system)}{more}"
-        axis.set_title(said, fontsize=9)
+        panel_title = f"β = {BETAS[system]}: KS {ks:.4f}, {_p(p)}{_published_fit(system)}{more}"
+        axis.set_title(panel_title, fontsize=9)
         axis.set_ylabel("density", fontsize=SMALL)
         axis.legend(fontsize=SMALL, frameon=False)
         plain(axis)
@@ -158,7 +158,7 @@ def draw_norms(data: pa.Table, title: str, footer: str) -> Figure:
     return figure
 
 
-def systems_of_chi(systems: Iterable[str]) -> list[str]:
+def chi_systems(systems: Iterable[str]) -> list[str]:
     """Return the systems of figure 4 among `systems`."""
     return in_paper_order(set(systems) & set(BETAS))
 
@@ -192,6 +192,7 @@ def _p(p: float) -> str:
 def _published_fit(system: str) -> str:
     numbers = published_numbers()
     ks, p = (
-        numbers.get(Place("Fig. 4", "mitbih", system, "", metric)) for metric in ("chi_ks", "chi_p")
+        numbers.get(PublishedKey("Fig. 4", "mitbih", system, "", metric))
+        for metric in ("chi_ks", "chi_p")
     )
     return "" if ks is None or p is None else f" (the paper: KS {ks.mean}, p {p.mean})"

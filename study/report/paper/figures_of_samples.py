@@ -9,10 +9,9 @@ import pyarrow.compute as pc
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study.report.paper.names import BLACK, BLUE, GREY, VERMILION
+from study.report.paper.names import BLACK, BLUE, CLASSES, GREY, VERMILION
 from study.report.paper.pictures import SMALL, framed, legend_beside_title, plain
 
-CLASSES = ("normal", "abnormal")
 POSITION = "position in the sample (time steps)"
 SIGNAL = "signal (scaled)"
 
@@ -34,10 +33,11 @@ def reconstruction_curves(reconstructions: pa.Table, length: int) -> pa.Table:
     rows = sorted(reconstructions.to_pylist(), key=lambda row: int(row["label"]))
     curves = []
     for row in rows:
-        real, found = _channels(row["values"], length), _channels(row["reconstruction"], length)
-        known = {name: row[name] for name in ("sample", "label", "kind")}
-        pairs = {"real": real, "reconstruction": found, "absolute_error": np.abs(real - found)}
-        curves.append(_curve(known, pairs))
+        real = _channels(row["values"], length)
+        reconstruction = _channels(row["reconstruction"], length)
+        error = np.abs(real - reconstruction)
+        values = {"real": real, "reconstruction": reconstruction, "absolute_error": error}
+        curves.append(_curve({name: row[name] for name in ("sample", "label", "kind")}, values))
     return pa.concat_tables(curves)
 
 
@@ -79,8 +79,8 @@ def draw_errors(data: pa.Table, title: str, footer: str) -> Figure:
     curves = list(_groups(data, "label"))
     largest = max(float(curve["absolute_error"].max()) for _, curve in curves) or 1.0
     # From the line at 0 on, so that the colours fill the panel.
-    low = min(0.0, *(float(curve[name].min()) for _, curve in curves for name in _DRAWN))
-    high = max(0.0, *(float(curve[name].max()) for _, curve in curves for name in _DRAWN))
+    low = min(0.0, *(float(curve[name].min()) for _, curve in curves for name in _CURVES))
+    high = max(0.0, *(float(curve[name].max()) for _, curve in curves for name in _CURVES))
     room = 0.05 * (high - low or 1.0)
     for axis, (label, curve) in zip(axes, curves, strict=True):
         ends = (-0.5, len(curve["position"]) - 0.5, low - room, high + room)
@@ -89,7 +89,7 @@ def draw_errors(data: pa.Table, title: str, footer: str) -> Figure:
             vmin=0, vmax=largest, interpolation="nearest",
         )  # fmt: skip
         _draw_pair(axis, curve, (BLACK, BLUE))
-        axis.set_title(_called(label, str(curve["kind"][0])), fontsize=9)
+        axis.set_title(_sample_label(label, str(curve["kind"][0])), fontsize=9)
         axis.set_xlabel(POSITION, fontsize=SMALL)
         plain(axis)
     axes[0].set_ylabel(SIGNAL, fontsize=SMALL)
@@ -141,7 +141,7 @@ def draw_interpolation(data: pa.Table, title: str, footer: str) -> Figure:
     return figure
 
 
-_DRAWN = ("real", "reconstruction")
+_CURVES = ("real", "reconstruction")
 
 
 def _channels(values: Any, length: int) -> Any:
@@ -152,15 +152,16 @@ def _channels(values: Any, length: int) -> Any:
     return flat.reshape(-1, length)
 
 
-def _curve(known: dict[str, Any], values: dict[str, Any]) -> pa.Table:
-    """Return a row per channel and position, with what is `known` of all."""
+def _curve(shared: dict[str, Any], values: dict[str, Any]) -> pa.Table:
+    """Return a row per channel and position of `values`, each with the `shared` columns."""
     channels, length = next(iter(values.values())).shape
-    repeated = {name: [value] * (channels * length) for name, value in known.items()}
-    places = {
+    repeated = {name: [value] * (channels * length) for name, value in shared.items()}
+    positions = {
         "channel": np.repeat(np.arange(channels), length),
         "position": np.tile(np.arange(length), channels),
     }
-    return pa.table({**repeated, **places, **{name: each.ravel() for name, each in values.items()}})
+    columns = {name: array.ravel() for name, array in values.items()}
+    return pa.table({**repeated, **positions, **columns})
 
 
 def _groups(data: pa.Table, column: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -176,16 +177,16 @@ def _parts(data: pa.Table, column: str) -> Iterator[tuple[int, pa.Table]]:
 
 
 def _by_label(data: pa.Table) -> list[pa.Table]:
-    return [part for _, part in sorted(_parts(data, "label"), key=lambda each: each[0])]
+    return [part for _, part in sorted(_parts(data, "label"), key=lambda part: part[0])]
 
 
-def _called(label: int, kind: str) -> str:
-    """Return what a sample is: its class, and its kind where that says more."""
+def _sample_label(label: int, kind: str) -> str:
+    """Return a sample's class, with its kind where that is another word."""
     return CLASSES[label] if kind == CLASSES[label] else f"{CLASSES[label]} ({kind})"
 
 
 def _draw_pair(axis: Axes, curve: dict[str, Any], colours: tuple[str, str]) -> None:
-    real, found = curve["real"], curve["reconstruction"]
-    axis.plot(curve["position"], real, color=colours[0], linewidth=1.2, label="x (real)")
-    axis.plot(curve["position"], found, color=colours[1], linewidth=1.0, label="x̂ (reconstructed)")
+    position, real, reconstruction = (curve[n] for n in ("position", "real", "reconstruction"))
+    axis.plot(position, real, color=colours[0], linewidth=1.2, label="x (real)")
+    axis.plot(position, reconstruction, color=colours[1], linewidth=1.0, label="x̂ (reconstructed)")
     axis.axhline(0, color=GREY, linewidth=0.3, zorder=0)

@@ -18,7 +18,7 @@ SPECTRAL_PANELS = {
 EXTREMES = ("latent/minimum", "latent/maximum")
 EXTREMES_SYSTEMS = ("beatgan", "beatgan_plus", "vaegan_1", "vaegan_2")
 
-_FEW = 30  # points that are seen one by one
+_FEW = 30  # points up to which each has a marker
 
 
 def optimal_lambda(epochs: pa.Table, system: str) -> pa.Table | None:
@@ -26,12 +26,12 @@ def optimal_lambda(epochs: pa.Table, system: str) -> pa.Table | None:
 
     Args:
         epochs: `epochs.parquet` of one protocol.
-        system: whose.
+        system: the system that is drawn.
 
     Returns:
         Columns system, fold, epoch, lambda. None without any.
     """
-    frame = _known(epochs, (system,), (LAMBDA,))
+    frame = _rows_with_values(epochs, (system,), (LAMBDA,))
     if frame is None:
         return None
     frame = frame[frame["fold"].isin(sorted(frame["fold"].unique())[:2])]
@@ -52,11 +52,11 @@ def spectral_norm_scores(epochs: pa.Table) -> pa.Table | None:
     parts = []
     for composition in SPECTRAL_PANELS:
         column = f"{composition}/f1_weighted"
-        frame = _known(epochs, SPECTRAL, (column,))
+        frame = _rows_with_values(epochs, SPECTRAL, (column,))
         if frame is None or frame["system"].nunique() < len(SPECTRAL):
             continue
-        over = frame.groupby(["system", "epoch"])[column].agg(["mean", "std", "count"])
-        part = over.reset_index().rename(columns={"count": "folds"})
+        statistics = frame.groupby(["system", "epoch"])[column].agg(["mean", "std", "count"])
+        part = statistics.reset_index().rename(columns={"count": "folds"})
         part.insert(0, "composition", composition)
         parts.append(part)
     return _as_table(pd.concat(parts)) if parts else None
@@ -71,12 +71,12 @@ def latent_extremes(epochs: pa.Table) -> pa.Table | None:
     Returns:
         Columns system, epoch, minimum, maximum (means over folds), folds. None without any.
     """
-    frame = _known(epochs, EXTREMES_SYSTEMS, EXTREMES)
+    frame = _rows_with_values(epochs, EXTREMES_SYSTEMS, EXTREMES)
     if frame is None:
         return None
     grouped = frame.groupby(["system", "epoch"])
-    over = grouped[list(EXTREMES)].mean().set_axis(["minimum", "maximum"], axis=1)
-    return _as_table(over.assign(folds=grouped.size()).reset_index())
+    means = grouped[list(EXTREMES)].mean().set_axis(["minimum", "maximum"], axis=1)
+    return _as_table(means.assign(folds=grouped.size()).reset_index())
 
 
 def draw_lambda(data: pa.Table, title: str, footer: str) -> Figure:
@@ -125,10 +125,10 @@ def draw_extremes(data: pa.Table, title: str, footer: str) -> Figure:
     return figure
 
 
-def _known(
+def _rows_with_values(
     epochs: pa.Table, systems: tuple[str, ...], columns: tuple[str, ...]
 ) -> pd.DataFrame | None:
-    """Return rows of `systems` in which all `columns` are known, in order; None without any."""
+    """Return rows of `systems` with values in all `columns`, in order; None without any."""
     if not {"system", *columns} <= set(epochs.column_names):
         return None
     frame = epochs.select(["system", "fold", "epoch", *columns]).to_pandas()

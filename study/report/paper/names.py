@@ -1,4 +1,4 @@
-"""What tables and pictures call systems, datasets, compositions and metrics, and colours."""
+"""Labels of systems, datasets, compositions and metrics in tables and pictures, and colours."""
 
 from collections.abc import Iterable
 
@@ -23,6 +23,9 @@ SYSTEMS = {
 BETAS = {"vaegan_beta_1e-1": "0.1", "vaegan_2": "0.0001", "vaegan_1": "0"}
 """The paper's beta by system, in the order of figure 4."""
 
+CLASSES = ("normal", "abnormal")
+"""Classes by label."""
+
 DATASETS = {"mitbih": "MIT-BIH", "wafer": "Wafer"}
 
 COMPOSITIONS = {
@@ -44,7 +47,7 @@ METRICS = {
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#666666"
-"""Colours that are told apart without seeing red or green (Okabe and Ito 2008)."""
+"""Colours that differ for readers who do not see red or green (Okabe and Ito 2008)."""
 
 COLOURS = {
     "beatgan": VERMILION,
@@ -58,21 +61,21 @@ COLOURS = {
 
 def in_paper_order(systems: Iterable[str]) -> list[str]:
     """Return distinct systems: those of `SYSTEMS` in its order, then others by name."""
-    places = {name: place for place, name in enumerate(SYSTEMS)}
-    return sorted(set(systems), key=lambda name: (places.get(name, len(places)), name))
+    ranks = {name: rank for rank, name in enumerate(SYSTEMS)}
+    return sorted(set(systems), key=lambda name: (ranks.get(name, len(ranks)), name))
 
 
 def system_label(name: str) -> str:
-    """Return how a system is called; an unknown one keeps its name."""
+    """Return a system's label; an unknown one keeps its name."""
     return SYSTEMS.get(name, name)
 
 
 def dataset_label(name: str) -> str:
-    """Return how a dataset is called; an unknown one keeps its name."""
+    """Return a dataset's label; an unknown one keeps its name."""
     return DATASETS.get(name, name)
 
 
 def composition_label(name: str, latent_form: str = "") -> str:
-    """Return how a composition is called, with its latent form if it has one."""
+    """Return a composition's label, with its latent form if it has one."""
     label = COMPOSITIONS.get(name, name.replace("_", " "))
     return f"{label}, {latent_form.replace('_', ' ')} L" if latent_form else label

@@ -22,7 +22,7 @@ def framed(title: str, footer: str, width: float, height: float) -> Figure:
 
     Args:
         title: at its top.
-        footer: at its bottom, broken into lines that fit.
+        footer: at its bottom, wrapped to lines that fit.
         width: in inches.
         height: in inches, of what is between.
     """
@@ -35,7 +35,7 @@ def framed(title: str, footer: str, width: float, height: float) -> Figure:
 
 
 def plain(axes: Axes) -> None:
-    """Make an axes' ticks small and take away the lines that say nothing."""
+    """Make an axes' ticks small and remove the top and right lines."""
     axes.tick_params(labelsize=SMALL)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -61,7 +61,7 @@ def rendered(figure: Figure) -> dict[str, bytes]:
     """
     png, svg = io.BytesIO(), io.BytesIO()
     figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
-    figure.set_layout_engine("none")  # what the first has found holds for the second
+    figure.set_layout_engine("none")  # both have the layout of the first
     with matplotlib.rc_context({"svg.hashsalt": "study", "svg.fonttype": "path"}):
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     return {"png": png.getvalue(), "svg": svg.getvalue()}

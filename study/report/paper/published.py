@@ -4,9 +4,9 @@ Tables I and IV (TSTR), II (compositions) and III (systems), and the chi fit of 
 """
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
-from importlib.resources import files
+from importlib import resources
 
 EPOCHS = 500
 FOLDS = 5
@@ -26,8 +26,8 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a number stands in the paper.
+class PublishedKey:
+    """Key of a number of the paper.
 
     Attributes:
         table: `I` to `IV`, or `Fig. 4`.
@@ -45,11 +45,11 @@ class Place:
 
 
 @cache
-def published_numbers() -> dict[Place, Published]:
-    """Return all numbers of the paper that a study is compared with, by place."""
-    text = files(__package__).joinpath("published.csv").read_text(encoding="utf-8")
+def published_numbers() -> dict[PublishedKey, Published]:
+    """Return all numbers of the paper that a study is compared with, by key."""
+    text = resources.files(__package__).joinpath("published.csv").read_text(encoding="utf-8")
     return {
-        Place(row["table"], row["dataset"], row["system"], row["composition"], row["metric"]): (
+        PublishedKey(**{field.name: row[field.name] for field in fields(PublishedKey)}): (
             Published(float(row["mean"]), float(row["deviation"]) if row["deviation"] else None)
         )
         for row in csv.DictReader(text.splitlines())
@@ -60,9 +60,9 @@ def best_composition_published(dataset: str, system: str) -> str | None:
     """Return the composition behind a system's row of table III; None if it has no row."""
     return next(
         (
-            place.composition
-            for place in published_numbers()
-            if (place.table, place.dataset, place.system) == ("III", dataset, system)
+            key.composition
+            for key in published_numbers()
+            if (key.table, key.dataset, key.system) == ("III", dataset, system)
         ),
         None,
     )

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from study.report.paper.basis import BEST, WEIGHTS, Basis, footer, only_the_papers
+from study.report.paper.basis import BEST, WEIGHTS, Basis, footer, protocol_note
 from study.report.paper.names import (
     BLACK,
     GREY,
@@ -18,7 +18,7 @@ from study.report.paper.names import (
     system_label,
 )
 from study.report.paper.pictures import SMALL, framed
-from study.report.paper.tables import OURS, PAPERS
+from study.report.paper.tables import BEST_COMPOSITION, PAPER_COMPOSITION
 
 TITLES = {
     "I": "Table I: TSTR",
@@ -30,7 +30,11 @@ HOW_TO_READ = (
     "each cell: this study, mean ± deviation over folds; the paper's; the difference."
     " Shaded: more than two of the paper's deviations above (▲) or below (▼)"
 )
-CHOSEN = {PAPERS: "the paper's choice", OURS: "best on validation", "": ""}
+VARIANT_LABELS = {
+    PAPER_COMPOSITION: "the paper's choice",
+    BEST_COMPOSITION: "best on validation",
+    "": "",
+}
 
 _COLUMN, _ROW, _LINE, _LETTER = 1.3, 0.66, 0.18, 0.07  # inches
 _SHADE = "#FBE3D6"
@@ -39,15 +43,15 @@ _MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table picture.
+    """A cell of a table's picture.
 
     Attributes:
-        row: what the row is called, one or two lines.
-        column: what the column is called.
+        row: the row's label, up to three lines.
+        column: the column's label.
         ours: this study's number.
         published: the paper's number, "" if it has none.
         difference: ours - published, "" if there is none.
-        beyond: whether that is more than two of the paper's deviations.
+        is_beyond: whether that is more than two of the paper's deviations.
     """
 
     row: str
@@ -55,7 +59,7 @@ class Cell:
     ours: str
     published: str
     difference: str
-    beyond: bool
+    is_beyond: bool
 
 
 def draw_table(table: pa.Table, basis: Basis) -> Figure:
@@ -63,12 +67,12 @@ def draw_table(table: pa.Table, basis: Basis) -> Figure:
 
     Args:
         table: rows of `tables.SCHEMA` of one table and one protocol, at least one.
-        basis: what it rests on.
+        basis: of the same rows.
     """
     cells = list(_cells(table))
     rows = list(dict.fromkeys(cell.row for cell in cells))
     columns = list(dict.fromkeys(cell.column for cell in cells))
-    note = footer(basis, WEIGHTS[BEST], _running_mean(table), only_the_papers(basis), HOW_TO_READ)
+    note = footer(basis, WEIGHTS[BEST], _running_mean(table), protocol_note(basis), HOW_TO_READ)
     head = 0.2 + _LETTER * max(len(line) for name in rows for line in name.splitlines())
     width, height = head + _COLUMN * len(columns), _ROW * len(rows) + 2 * _LINE
     figure = framed(TITLES[table["table"][0].as_py()], note, width + 0.2, height)
@@ -90,16 +94,16 @@ def draw_table(table: pa.Table, basis: Basis) -> Figure:
 
 def _draw_cell(axes: Axes, cell: Cell, middle: float, row: int) -> None:
     top = 2 * _LINE + _ROW * row
-    if cell.beyond:
+    if cell.is_beyond:
         corner = (middle - _COLUMN / 2 + 0.03, top + 0.03)
         axes.add_patch(Rectangle(corner, _COLUMN - 0.06, _ROW - 0.06, color=_SHADE, linewidth=0))
     lines = [(cell.ours, BLACK, 9), (cell.published, GREY, SMALL)]
-    lines.append((cell.difference, VERMILION if cell.beyond else GREY, SMALL))
-    written = [line for line in lines if line[0]]
-    first = top + _ROW / 2 - _LINE * (len(written) - 1) / 2
-    for number, (text, colour, size) in enumerate(written):
-        place = first + _LINE * number
-        axes.text(middle, place, text, ha="center", va="center", color=colour, size=size)
+    lines.append((cell.difference, VERMILION if cell.is_beyond else GREY, SMALL))
+    lines = [line for line in lines if line[0]]
+    first = top + _ROW / 2 - _LINE * (len(lines) - 1) / 2
+    for number, (text, colour, size) in enumerate(lines):
+        y = first + _LINE * number
+        axes.text(middle, y, text, ha="center", va="center", color=colour, size=size)
 
 
 def _middle(head: float, column: int) -> float:
@@ -114,7 +118,7 @@ def _cells(table: pa.Table) -> Iterator[Cell]:
         if row["table"] == "II":
             name, column = composition.replace("), ", "),\n"), system
         elif row["table"] == "III":
-            name = f"{system}\n{composition}\n{CHOSEN[row['variant']]}"
+            name = f"{system}\n{composition}\n{VARIANT_LABELS[row['variant']]}"
         published = _with_deviation(row["published"], row["published_std"])
         yield Cell(
             name,
@@ -122,7 +126,7 @@ def _cells(table: pa.Table) -> Iterator[Cell]:
             ours=_with_deviation(row["ours"], row["ours_std"]) or "–",
             published=published,
             difference=_difference(row["difference"], bool(row["beyond_two_deviations"])),
-            beyond=bool(row["beyond_two_deviations"]),
+            is_beyond=bool(row["beyond_two_deviations"]),
         )
 
 
@@ -133,15 +137,15 @@ def _with_deviation(mean: float | None, deviation: float | None) -> str:
     return number if deviation is None else f"{number} ± {deviation:.3f}"
 
 
-def _difference(value: float | None, beyond: bool) -> str:
+def _difference(value: float | None, is_beyond: bool) -> str:
     if value is None:
         return ""
-    mark = "" if not beyond else "▲ " if value > 0 else "▼ "
+    mark = "" if not is_beyond else "▲ " if value > 0 else "▼ "
     return mark + f"{value:+.3f}".replace("-", _MINUS)
 
 
 def _running_mean(table: pa.Table) -> str:
-    """Say how many measurements stand behind TSTR."""
+    """Return a note on the number of measurements of TSTR; "" without."""
     counts = {count for count in table["measurements"].to_pylist() if count is not None}
     if not counts:
         return ""

@@ -11,7 +11,7 @@ from study.report.paper.names import COMPOSITIONS, in_paper_order
 from study.report.paper.published import (
     EPOCHS,
     FOLDS,
-    Place,
+    PublishedKey,
     best_composition_published,
     published_numbers,
 )
@@ -30,14 +30,14 @@ SCHEMA = pa.schema(
 )
 """Columns of every table. `ours` and `ours_std` (n - 1) are over folds, `difference` is
 ours - published, `beyond_two_deviations` whether it is more than two of the paper's
-deviations; null where there is no such number. `variant` says how table III chose the
+deviations; null where there is no such number. `variant` is table III's choice of
 composition, `measurements` how many TSTR measurements a running mean has at least,
 `epochs` how many a fold was trained at least."""
 
 TABLE_2_SYSTEMS = ("beatgan", "beatgan_plus", "vaegan_1", "vaegan_2")
 TABLE_3_METRICS = ("f1_weighted", "phi", "auroc_labels", "auroc")
 TSTR_METRICS = ("tstr", "tstr_normalised")
-PAPERS, OURS = "paper_composition", "best_composition"
+PAPER_COMPOSITION, BEST_COMPOSITION = "paper_composition", "best_composition"
 
 
 def tstr_table(measures: pa.Table, dataset: str) -> pa.Table:
@@ -75,7 +75,7 @@ def composition_table(
     Args:
         scores: `scores.parquet`.
         summary: `summary.parquet`.
-        latent_form: form of L(x) in `svm_gamma`; the paper does not say which it used.
+        latent_form: form of L(x) in `svm_gamma`; the paper does not state which it used.
 
     Returns:
         A row of `SCHEMA` per protocol, system of the paper's table and composition.
@@ -88,7 +88,7 @@ def composition_table(
             chosen |= {"latent_form": form}
             rows.append(
                 {"table": "II", "dataset": frame["dataset"].iloc[0], **chosen}
-                | _ours(means, chosen, "f1_weighted")
+                | _mean_and_deviation(means, chosen, "f1_weighted")
                 | {"epochs": _fewest(frame, LAST, "epoch")}
             )
     return _table(rows)
@@ -120,7 +120,7 @@ def system_table(
             chosen |= {"latent_form": form}
             rows += [
                 {"table": "III", "dataset": dataset, "variant": variant, **chosen}
-                | _ours(means, chosen, metric)
+                | _mean_and_deviation(means, chosen, metric)
                 | {"epochs": _fewest(frame, LAST, "epoch")}
                 for metric in TABLE_3_METRICS
             ]
@@ -146,11 +146,11 @@ def best_composition(frame: pd.DataFrame) -> tuple[str, str] | None:
 def _variants(
     frame: pd.DataFrame, dataset: str, system: str, latent_form: LatentForm
 ) -> Iterator[tuple[str, tuple[str, str]]]:
-    papers, ours = best_composition_published(dataset, system), best_composition(frame)
-    if papers is not None:
-        yield PAPERS, (papers, latent_form if papers == "svm_gamma" else "")
-    if ours is not None:
-        yield OURS, ours
+    published, best = best_composition_published(dataset, system), best_composition(frame)
+    if published is not None:
+        yield PAPER_COMPOSITION, (published, latent_form if published == "svm_gamma" else "")
+    if best is not None:
+        yield BEST_COMPOSITION, best
 
 
 def _systems(table: pa.Table, needed: Sequence[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
@@ -159,12 +159,14 @@ def _systems(table: pa.Table, needed: Sequence[str]) -> Iterator[tuple[str, str,
         return
     frame = table.to_pandas()
     for protocol in frame["protocol"].unique():
-        of_protocol = frame[frame["protocol"] == protocol]
-        for system in in_paper_order(of_protocol["system"]):
-            yield str(protocol), system, of_protocol[of_protocol["system"] == system]
+        rows = frame[frame["protocol"] == protocol]
+        for system in in_paper_order(rows["system"]):
+            yield str(protocol), system, rows[rows["system"] == system]
 
 
-def _ours(summary: pd.DataFrame, chosen: dict[str, str], metric: str) -> dict[str, Any]:
+def _mean_and_deviation(
+    summary: pd.DataFrame, chosen: dict[str, str], metric: str
+) -> dict[str, Any]:
     """Return a metric's mean and deviation over folds; nothing if there is no such row."""
     rows = summary["epoch_rule"] == BEST
     for name, value in chosen.items():
@@ -185,26 +187,27 @@ def _fewest(frame: pd.DataFrame, rule: str, column: str) -> int | None:
 
 def _table(rows: Sequence[dict[str, Any]]) -> pa.Table:
     """Return rows as a table of `SCHEMA`, each with the paper's number."""
-    full = [_beside_published(row) for row in rows]
-    columns = {field.name: [row.get(field.name) for row in full] for field in SCHEMA}
+    rows = [_with_published(row) for row in rows]
+    columns = {field.name: [row.get(field.name) for row in rows] for field in SCHEMA}
     # from_pandas: what is undefined (nan) is null.
     arrays = [pa.array(columns[f.name], f.type, from_pandas=True) for f in SCHEMA]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
-def _beside_published(row: dict[str, Any]) -> dict[str, Any]:
+def _with_published(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row with the paper's number of its cell, if there is one."""
     row = {"variant": "", "composition": "", "latent_form": "", **row}
     # The paper's row of table III is of its own composition, whatever ours is.
-    papers = best_composition_published(row["dataset"], row["system"])
-    composition = papers if row["table"] == "III" else row["composition"]
-    place = Place(row["table"], row["dataset"], row["system"], composition or "", row["metric"])
-    found = published_numbers().get(place)
-    if found is None:
+    composition = row["composition"]
+    if row["table"] == "III":
+        composition = best_composition_published(row["dataset"], row["system"]) or ""
+    key = PublishedKey(row["table"], row["dataset"], row["system"], composition, row["metric"])
+    published = published_numbers().get(key)
+    if published is None:
         return row
-    row |= {"published": found.mean, "published_std": found.deviation}
+    row |= {"published": published.mean, "published_std": published.deviation}
     row |= {"published_epochs": EPOCHS, "published_folds": FOLDS}
-    if found.deviation is not None and pd.notna(row.get("ours")):
-        row["difference"] = row["ours"] - found.mean
-        row["beyond_two_deviations"] = bool(abs(row["difference"]) > 2 * found.deviation)
+    if published.deviation is not None and pd.notna(row.get("ours")):
+        row["difference"] = row["ours"] - published.mean
+        row["beyond_two_deviations"] = bool(abs(row["difference"]) > 2 * published.deviation)
     return row

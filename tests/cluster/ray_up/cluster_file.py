@@ -16,7 +16,7 @@ def cluster_file(lab: Lab) -> dict[str, Any]:
     """Return what `ray up` reads: AWS and Docker are replaced, all else is as it is shipped.
 
     Nodes share this machine's Python environment, so that nothing is installed. They have
-    no CPUs of their own either: how many Ray counts is said when it starts.
+    no CPUs of their own either: how many Ray counts is set when it starts.
     """
     shipped = yaml.safe_load(
         SHIPPED.read_text().replace("/home/ray/", f"{HOME}/").replace(": .\n", f": {PROJECT}\n")

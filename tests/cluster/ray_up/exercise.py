@@ -77,8 +77,8 @@ class Exercise:
                     self._down,
                 ):
                     began = time.monotonic()
-                    said = step()
-                    self._note(f"{said} ({time.monotonic() - began:.1f} s)")
+                    outcome = step()
+                    self._note(f"{outcome} ({time.monotonic() - began:.1f} s)")
         except Exception as error:
             self.problems.append(f"{type(error).__name__}: {error}")
             self._note(f"FAILED: {self.problems[-1]}")
@@ -130,9 +130,9 @@ class Exercise:
 
     def _alive(self) -> int:
         """Return how many nodes the head holds for alive; 0 if it does not say."""
-        told = self._lab.nodes[0].run("python", "-c", NODES, TOKEN).stdout
+        answer = self._lab.nodes[0].run("python", "-c", NODES, TOKEN).stdout
         with contextlib.suppress(json.JSONDecodeError):
-            return int(json.loads(told).count("ALIVE"))
+            return int(json.loads(answer).count("ALIVE"))
         return 0
 
     def _wait_for_nodes(self) -> None:
@@ -163,11 +163,11 @@ class Exercise:
         self._wait_for_nodes()
         worker = self._lab.nodes[-1]
         results = self._lab.shared / "removed" / "lab"
-        with (self._lab.folder / "removed.log").open("w+") as said:
+        with (self._lab.folder / "removed.log").open("w+") as output:
             driver = subprocess.Popen(
                 self._lab.operator.inside(*self._submission("lab", "removed")),
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
             )
             try:
@@ -186,9 +186,9 @@ class Exercise:
             finally:
                 driver.kill()
                 driver.wait()
-            said.seek(0)
+            output.seek(0)
             if code:
-                raise StepFailedError(f"a worker removed: {code}: {said.read()[-3000:]}")
+                raise StepFailedError(f"a worker removed: {code}: {output.read()[-3000:]}")
         return f"a worker removed and back, folds ended on {self._compare('removed')}"
 
     def _wait_for_checkpoints(self, driver: "subprocess.Popen[bytes]", results: Path) -> None:

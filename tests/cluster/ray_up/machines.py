@@ -212,8 +212,8 @@ class Machine:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not happened():
             if self._unshare.poll() is not None or time.monotonic() > deadline:
-                said = (self._disk / "log").read_text()[-500:]
-                raise RuntimeError(f"{self.name} {otherwise}: {said}")
+                log = (self._disk / "log").read_text()[-500:]
+                raise RuntimeError(f"{self.name} {otherwise}: {log}")
             time.sleep(0.02)
 
 

@@ -32,10 +32,11 @@ import sys, grpc
 from ray.core.generated.ray_client_pb2 import ClusterInfoRequest, ClusterInfoType
 from ray.core.generated.ray_client_pb2_grpc import RayletDriverStub
 address, token = sys.argv[1:]
-said = [("client_id", "stranger")] + ([("authorization", "Bearer " + token)] if token else [])
+metadata = [("client_id", "stranger")] + ([("authorization", "Bearer " + token)] if token else [])
 request = ClusterInfoRequest(type=ClusterInfoType.PING)
 try:
-    RayletDriverStub(grpc.insecure_channel(address)).ClusterInfo(request, metadata=said, timeout=20)
+    stub = RayletDriverStub(grpc.insecure_channel(address))
+    stub.ClusterInfo(request, metadata=metadata, timeout=20)
     print("OK")
 except grpc.RpcError as error:
     print(error.code().name)
@@ -48,24 +49,24 @@ def openings(lab: Lab, note: Callable[[str], None]) -> list[str]:
     token = operator.on_disk(TOKEN).read_text().strip()
     found = []
     for how, path in ASKED:
-        for what, said, refusal in (
+        for what, given, refusal in (
             ("no token", "", UNKNOWN),
             ("a wrong token", WRONG, FORBIDDEN),
         ):
-            answer = _ask(head, f"http://127.0.0.1:{DASHBOARD_PORT}{path}", how, said)
+            answer = _ask(head, f"http://127.0.0.1:{DASHBOARD_PORT}{path}", how, given)
             note(f"dashboard, {how} {path} with {what}: {answer}")
             if answer not in (refusal, UNKNOWN):
                 found.append(f"the dashboard answers {answer} to {how} {path} with {what}")
-    for what, said in (("no token", ""), ("a wrong token", WRONG), ("the token", token)):
-        mode = "token" if said else "disabled"
+    for what, given in (("no token", ""), ("a wrong token", WRONG), ("the token", token)):
+        mode = "token" if given else "disabled"
         command = ("ray", "status", "--address", f"{head.address}:6379")
-        done = operator.run(*command, RAY_AUTH_MODE=mode, RAY_AUTH_TOKEN=said)
+        done = operator.run(*command, RAY_AUTH_MODE=mode, RAY_AUTH_TOKEN=given)
         note(f"ray status with {what}: exit {done.returncode}")
-        if (done.returncode == 0) != (said == token):
+        if (done.returncode == 0) != (given == token):
             found.append(f"ray status with {what}: {done.stdout[-500:]}")
-        code = operator.run("python", "-c", CALL, f"{head.address}:10001", said).stdout.strip()
+        code = operator.run("python", "-c", CALL, f"{head.address}:10001", given).stdout.strip()
         note(f"port of Ray's client with {what}: {code}")
-        if (code in REFUSALS) != (said != token):
+        if (code in REFUSALS) != (given != token):
             found.append(f"the port of Ray's client says {code} with {what}")
     for node in lab.nodes:
         for port, process in sorted(listeners(node).items()):

@@ -43,13 +43,13 @@ def test_a_machine_sees_its_own_processes_links_and_files_only(lab, tmp_path):
     places = f"/sys/class/net /tmp {SHARED}"
     look = f"for place in {places}; do ls $place; done; hostname; test ! -e {tmp_path}/here"
     done = lab.nodes[1].run("bash", "-c", f"mount -t sysfs none /sys; echo /proc/[0-9]*; {look}")
-    processes, *said = done.stdout.splitlines()
+    processes, *lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stdout
     assert "/proc/1 " in processes
     assert len(processes.split()) <= 3
     environment = {Path(sys.prefix), Path(sys.base_prefix), PROJECT}
     inside = {p.relative_to("/tmp").parts[0] for p in environment if p.is_relative_to("/tmp")}
-    assert said == ["eth0", "lo", *sorted(inside), "for all", "worker"]
+    assert lines == ["eth0", "lo", *sorted(inside), "for all", "worker"]
     assert not lab.nodes[1].run("bash", "-c", f"ls {PROJECT}/study").stdout
 
 

@@ -87,7 +87,7 @@ def test_a_study_waits_for_nodes_that_have_not_joined(monkeypatch: pytest.Monkey
         return list(nodes[:-1])
 
     monkeypatch.setattr(capacity, "capacity", joining)
-    monkeypatch.setattr(capacity, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(capacity, "POLL_SECONDS", 0.0)
     assert plan_when_joined(study, said.append).trials_at_a_time == 1
     assert len(nodes) == 5
     assert len(said) == 1

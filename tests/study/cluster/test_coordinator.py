@@ -7,18 +7,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from study.cluster.coordinator import ATTEMPTS, CLOSED, Desk, LostTrialError, mean_over_folds
+from study.cluster.coordinator import MOST_STARTS, Coordinator, LostTrialError, merge_reports
+from study.config.study_file import load_study
+from study.search.trial import Trial
 from study.training.validation_report import ValidationReport
+from tests.study.trials import trial_of
+
+STUDY = load_study("quickstart")
 
 
-def said(value: float, epoch: int = 4, **kept: Any) -> ValidationReport:
+def trial(number: int = 0, **parameters: Any) -> Trial:
+    return trial_of(STUDY, number, parameters)
+
+
+def report(value: float, epoch: int = 4, **kept: Any) -> ValidationReport:
     scores = {"phi": value / 2, "generator_loss": 1 - value}
     return replace(ValidationReport(epoch, "running", value=value, scores=scores), **kept)
 
 
-def test_a_trial_says_the_means_of_its_folds_and_what_each_said() -> None:
+def test_a_trials_result_has_the_means_of_its_folds_and_what_each_reported() -> None:
     values = [0.2, 0.5, 0.9]
-    merged = mean_over_folds([said(v) for v in values])
+    merged = merge_reports([report(v) for v in values])
     assert (merged["epoch"], merged["state"], merged["reason"]) == (4, "running", "")
     assert merged["value"] == pytest.approx(np.mean(values))
     assert merged["phi"] == pytest.approx(np.mean(values) / 2)
@@ -29,14 +38,14 @@ def test_a_trial_says_the_means_of_its_folds_and_what_each_said() -> None:
 
 
 def test_one_fold_is_its_own_mean() -> None:
-    assert mean_over_folds([said(0.25, state="completed")])["value"] == 0.25
+    assert merge_reports([report(0.25, state="completed")])["value"] == 0.25
 
 
 @pytest.mark.parametrize("failed", [[0], [1], [2], [0, 2], [0, 1, 2]])
 def test_a_failed_fold_fails_the_trial_without_a_value(failed: list[int]) -> None:
     gone = {"state": "failed", "reason": "loss is nan", "scores": {}}
-    reports = [said(math.nan, **gone) if f in failed else said(0.5) for f in range(3)]
-    merged = mean_over_folds(reports)
+    reports = [report(math.nan, **gone) if f in failed else report(0.5) for f in range(3)]
+    merged = merge_reports(reports)
     assert merged["state"] == "failed"
     assert merged["reason"] == "; ".join(f"fold {f}: loss is nan" for f in failed)
     assert "value" not in merged
@@ -57,102 +66,162 @@ def task(what: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
 
 def test_workers_take_a_trial_once_and_wait_for_the_next() -> None:
     async def play() -> None:
-        desk = Desk(2, frozenset())
-        early = task(desk.take("a", 0, 0))
+        coordinator = Coordinator(2, ())
+        early = task(coordinator.next_assignment("a", 0, 0))
         assert await waits(early)
-        token = await desk.assign("a", 7, {"model.beta": 0.5})
-        taken = await early
-        assert (taken.token, taken.number, taken.parameters) == (token, 7, {"model.beta": 0.5})
-        assert await desk.take("a", 1, 0) == taken
-        following = task(desk.take("a", 0, token))
+        given = trial(7, **{"model.beta": 0.5})
+        attempt = await coordinator.assign("a", given)
+        assignment = await early
+        assert (assignment.attempt, assignment.trial) == (attempt, given)
+        assert await coordinator.next_assignment("a", 1, 0) == assignment
+        following = task(coordinator.next_assignment("a", 0, attempt))
         assert await waits(following)
-        await desk.assign("b", 8, {})
+        await coordinator.assign("b", trial(8))
         assert await waits(following)
-        await desk.assign("a", 9, {})
-        assert (await following).number == 9
-        await desk.close("a")
-        assert (await desk.take("a", 0, (await following).token)).token == CLOSED
+        await coordinator.assign("a", trial(9))
+        assert (await following).trial == trial(9)
+        await coordinator.dismiss("a")
+        assert (await coordinator.next_assignment("a", 0, (await following).attempt)).trial is None
 
     asyncio.run(play())
 
 
-def test_folds_do_not_wait_for_each_other_and_the_trial_hears_of_all_at_once() -> None:
+def test_folds_do_not_wait_for_each_other_and_a_result_is_of_all() -> None:
     async def play() -> None:
-        desk = Desk(2, frozenset())
-        token = await desk.assign("a", 0, {})
-        heard = task(desk.result("a", token, 0))
+        coordinator = Coordinator(2, ())
+        attempt = await coordinator.assign("a", trial())
+        result = task(coordinator.result("a", attempt, 0))
         for epoch in (2, 4):
-            assert await desk.report("a", token, 0, said(0.2, epoch=epoch))
-        assert await waits(heard)
-        assert await desk.report("a", token, 1, said(0.4, epoch=2))
-        assert (await heard)["value"] == pytest.approx(0.3)
-        following = task(desk.result("a", token, 1))
+            assert await coordinator.report("a", attempt, 0, report(0.2, epoch=epoch))
+        assert await waits(result)
+        assert await coordinator.report("a", attempt, 1, report(0.4, epoch=2))
+        assert (await result)["value"] == pytest.approx(0.3)
+        following = task(coordinator.result("a", attempt, 1))
         assert await waits(following)
-        assert await desk.report("a", token, 1, said(0.6, epoch=4))
-        found = await following
-        assert (found["epoch"], found["value"]) == (4, pytest.approx(0.4))
+        assert await coordinator.report("a", attempt, 1, report(0.6, epoch=4))
+        second = await following
+        assert (second["epoch"], second["value"]) == (4, pytest.approx(0.4))
 
     asyncio.run(play())
 
 
-def test_at_a_milestone_folds_wait_for_the_search() -> None:
+def test_at_a_rung_folds_wait_for_the_search() -> None:
     async def play() -> None:
-        desk = Desk(2, frozenset({2}))
-        token = await desk.assign("a", 3, {})
-        folds = [task(desk.report("a", token, f, said(0.5, epoch=2))) for f in (0, 1)]
-        assert (await desk.result("a", token, 0))["epoch"] == 2
-        await desk.pass_milestone(4, 2)
-        await desk.pass_milestone(3, 1)
+        coordinator = Coordinator(2, (2,))
+        attempt = await coordinator.assign("a", trial(3))
+        folds = [task(coordinator.report("a", attempt, f, report(0.5, epoch=2))) for f in (0, 1)]
+        assert (await coordinator.result("a", attempt, 0))["epoch"] == 2
+        await coordinator.promote(trial(4).name, 2)
+        await coordinator.promote(trial(3).name, 1)
         assert [await waits(f) for f in folds] == [True, True]
-        await desk.pass_milestone(3, 2)
+        await coordinator.promote(trial(3).name, 2)
         assert await asyncio.gather(*folds) == [True, True]
 
     asyncio.run(play())
 
 
-def test_a_stopped_trial_ends_for_its_folds_when_the_group_gets_another() -> None:
+def test_a_stop_ends_the_folds_that_wait_at_a_rung() -> None:
     async def play() -> None:
-        desk = Desk(2, frozenset({2}))
-        token = await desk.assign("a", 0, {})
-        folds = [task(desk.report("a", token, f, said(0.5, epoch=2))) for f in (0, 1)]
+        coordinator = Coordinator(2, (2,))
+        attempt = await coordinator.assign("a", trial(3))
+        other = await coordinator.assign("b", trial(4))
+        folds = [task(coordinator.report("a", attempt, f, report(0.5, epoch=2))) for f in (0, 1)]
+        unconcerned = task(coordinator.report("b", other, 0, report(0.5, epoch=2)))
         assert await waits(folds[0])
-        await desk.assign("a", 1, {})
+        await coordinator.stop_trial(trial(3).name)
         assert await asyncio.gather(*folds) == [False, False]
-        assert not await desk.report("a", token, 0, said(0.5, epoch=4))
+        assert not await coordinator.report("a", attempt, 0, report(0.5, epoch=4))
+        assert await waits(unconcerned)
+
+    asyncio.run(play())
+
+
+def test_after_a_stop_workers_wait_for_the_next_assignment() -> None:
+    async def play() -> None:
+        coordinator = Coordinator(1, (2,))
+        attempt = await coordinator.assign("a", trial(3))
+        await coordinator.stop_trial(trial(3).name)
+        following = task(coordinator.next_assignment("a", 0, attempt))
+        replaced = task(coordinator.next_assignment("a", 0, 0))
+        assert await waits(following)
+        assert await waits(replaced), "a worker in a dead one's place gets no stopped trial"
+        next_attempt = await coordinator.assign("a", trial(4))
+        assert {(await each).attempt for each in (following, replaced)} == {next_attempt}
+
+    asyncio.run(play())
+
+
+def test_a_stop_that_comes_late_leaves_the_next_trial_alone() -> None:
+    async def play() -> None:
+        coordinator = Coordinator(1, ())
+        await coordinator.assign("a", trial(3))
+        attempt = await coordinator.assign("a", trial(4))
+        await coordinator.stop_trial(trial(3).name)
+        assert await coordinator.report("a", attempt, 0, report(0.5, epoch=2))
+
+    asyncio.run(play())
+
+
+def test_a_stopped_trial_may_be_assigned_again() -> None:
+    """Its stop was decided, and the driver died before it was committed."""
+
+    async def play() -> None:
+        coordinator = Coordinator(1, ())
+        old = await coordinator.assign("a", trial(3))
+        await coordinator.stop_trial(trial(3).name)
+        new = await coordinator.assign("a", trial(3))
+        assert not await coordinator.report("a", old, 0, report(0.5, epoch=2))
+        assert (await coordinator.next_assignment("a", 0, old)).attempt == new
+        assert await coordinator.report("a", new, 0, report(0.5, epoch=2))
+
+    asyncio.run(play())
+
+
+def test_a_trial_ends_for_its_folds_when_the_group_gets_another() -> None:
+    async def play() -> None:
+        coordinator = Coordinator(2, (2,))
+        attempt = await coordinator.assign("a", trial(0))
+        folds = [task(coordinator.report("a", attempt, f, report(0.5, epoch=2))) for f in (0, 1)]
+        assert await waits(folds[0])
+        await coordinator.assign("a", trial(1))
+        assert await asyncio.gather(*folds) == [False, False]
+        assert not await coordinator.report("a", attempt, 0, report(0.5, epoch=4))
 
     asyncio.run(play())
 
 
 def test_a_failed_fold_stops_the_others() -> None:
     async def play() -> None:
-        desk = Desk(2, frozenset())
-        token = await desk.assign("a", 0, {})
+        coordinator = Coordinator(2, ())
+        attempt = await coordinator.assign("a", trial())
         for epoch in (2, 4):
-            assert await desk.report("a", token, 0, said(0.5, epoch=epoch))
-        ill = said(math.nan, epoch=2, state="failed", reason="loss is nan")
-        assert not await desk.report("a", token, 1, ill)
-        assert not await desk.report("a", token, 0, said(0.5, epoch=6))
-        assert (await desk.result("a", token, 0))["state"] == "failed"
+            assert await coordinator.report("a", attempt, 0, report(0.5, epoch=epoch))
+        ill = report(math.nan, epoch=2, state="failed", reason="loss is nan")
+        assert not await coordinator.report("a", attempt, 1, ill)
+        assert not await coordinator.report("a", attempt, 0, report(0.5, epoch=6))
+        assert (await coordinator.result("a", attempt, 0))["state"] == "failed"
 
     asyncio.run(play())
 
 
-def test_replaced_workers_repeat_what_was_heard_and_nobody_hears_it_twice() -> None:
+def test_replaced_workers_repeat_their_reports_and_no_result_comes_twice() -> None:
     async def play() -> None:
-        desk = Desk(2, frozenset({2}))
-        token = await desk.assign("a", 0, {})
-        await desk.pass_milestone(0, 2)
+        coordinator = Coordinator(2, (2,))
+        attempt = await coordinator.assign("a", trial())
+        await coordinator.promote(trial().name, 2)
         for epoch in (2, 4):
-            folds = [task(desk.report("a", token, f, said(0.5, epoch=epoch))) for f in (0, 1)]
+            folds = [
+                task(coordinator.report("a", attempt, f, report(0.5, epoch=epoch))) for f in (0, 1)
+            ]
             assert await asyncio.gather(*folds) == [True, True]
-        assert await desk.report("a", token, 0, said(0.1, epoch=6))
+        assert await coordinator.report("a", attempt, 0, report(0.1, epoch=6))
         for fold in (0, 1):
-            assert (await desk.take("a", fold, 0)).token == token
+            assert (await coordinator.next_assignment("a", fold, 0)).attempt == attempt
             for epoch in (2, 4):
-                assert await desk.report("a", token, fold, said(0.5, epoch=epoch))
-        again = [task(desk.report("a", token, f, said(0.9, epoch=6))) for f in (0, 1)]
+                assert await coordinator.report("a", attempt, fold, report(0.5, epoch=epoch))
+        again = [task(coordinator.report("a", attempt, f, report(0.9, epoch=6))) for f in (0, 1)]
         assert await asyncio.gather(*again) == [True, True]
-        results = [await desk.result("a", token, i) for i in range(3)]
+        results = [await coordinator.result("a", attempt, i) for i in range(3)]
         assert [(r["epoch"], r["value"]) for r in results] == [(2, 0.5), (4, 0.5), (6, 0.9)]
 
     asyncio.run(play())
@@ -160,76 +229,90 @@ def test_replaced_workers_repeat_what_was_heard_and_nobody_hears_it_twice() -> N
 
 def test_a_trial_whose_workers_die_again_and_again_is_given_up() -> None:
     async def play() -> None:
-        desk = Desk(2, frozenset())
-        token = await desk.assign("a", 5, {})
-        heard = task(desk.result("a", token, 0))
-        for _ in range(ATTEMPTS):
-            await desk.take("a", 1, 0)
-        assert await waits(heard)
-        await desk.take("a", 1, 0)
-        with pytest.raises(LostTrialError, match="workers of trial 5 died"):
-            await heard
-        token = await desk.assign("a", 6, {})
-        assert await waits(task(desk.result("a", token, 0)))
+        coordinator = Coordinator(2, ())
+        attempt = await coordinator.assign("a", trial(5))
+        result = task(coordinator.result("a", attempt, 0))
+        for _ in range(MOST_STARTS):
+            await coordinator.next_assignment("a", 1, 0)
+        assert await waits(result)
+        await coordinator.next_assignment("a", 1, 0)
+        with pytest.raises(LostTrialError, match="workers of trial-00005 died"):
+            await result
+        attempt = await coordinator.assign("a", trial(6))
+        assert await waits(task(coordinator.result("a", attempt, 0)))
 
     asyncio.run(play())
 
 
 def test_a_trial_that_another_group_takes_over_ends_for_the_first() -> None:
     async def play() -> None:
-        desk = Desk(1, frozenset({2}))
-        old = await desk.assign("dead", 0, {})
-        waiting = task(desk.report("dead", old, 0, said(0.5, epoch=2)))
+        coordinator = Coordinator(1, (2,))
+        old = await coordinator.assign("dead", trial())
+        waiting = task(coordinator.report("dead", old, 0, report(0.5, epoch=2)))
         assert await waits(waiting)
-        new = await desk.assign("alive", 0, {})
+        new = await coordinator.assign("alive", trial())
         assert not await waiting
-        assert (await desk.take("dead", 0, old)).token == CLOSED
-        assert (await desk.take("alive", 0, 0)).token == new
+        assert (await coordinator.next_assignment("dead", 0, old)).trial is None
+        assert (await coordinator.next_assignment("alive", 0, 0)).attempt == new
 
     asyncio.run(play())
 
 
 def test_a_trial_whose_workers_raise_again_and_again_fails_with_their_reason() -> None:
     async def play() -> None:
-        desk = Desk(2, frozenset())
-        token = await desk.assign("a", 5, {})
-        heard = task(desk.result("a", token, 0))
-        for _ in range(ATTEMPTS):
-            await desk.take("a", 1, 0)
-            await desk.complain("a", token, 1, "ValueError: no", blocked=False)
-        assert await waits(heard)
-        last = task(desk.take("a", 1, 0))
-        result = await heard
+        coordinator = Coordinator(2, ())
+        attempt = await coordinator.assign("a", trial(5))
+        awaited = task(coordinator.result("a", attempt, 0))
+        for _ in range(MOST_STARTS):
+            await coordinator.next_assignment("a", 1, 0)
+            await coordinator.report_failure("a", attempt, 1, "ValueError: no", blocked=False)
+        assert await waits(awaited)
+        last = task(coordinator.next_assignment("a", 1, 0))
+        result = await awaited
         assert (result["state"], result["reason"]) == ("failed", "fold 1: ValueError: no")
         assert "value" not in result
         assert await waits(last), "nobody trains a trial that was given up"
-        await desk.assign("a", 6, {})
-        assert (await last).number == 6
+        await coordinator.assign("a", trial(6))
+        assert (await last).trial == trial(6)
 
     asyncio.run(play())
 
 
-def test_a_fault_that_is_not_the_trials_is_told_apart() -> None:
+def test_a_fault_that_is_not_the_trials_blocks_the_study() -> None:
     async def play() -> None:
-        desk = Desk(1, frozenset())
-        token = await desk.assign("a", 5, {})
-        for _ in range(ATTEMPTS):
-            await desk.take("a", 0, 0)
-            await desk.complain("a", token, 0, "OSError: no space", blocked=True)
-        task(desk.take("a", 0, 0))
-        assert (await desk.result("a", token, 0))["state"] == "blocked"
+        coordinator = Coordinator(1, ())
+        attempt = await coordinator.assign("a", trial(5))
+        for _ in range(MOST_STARTS):
+            await coordinator.next_assignment("a", 0, 0)
+            await coordinator.report_failure("a", attempt, 0, "OSError: no space", blocked=True)
+        task(coordinator.next_assignment("a", 0, 0))
+        assert (await coordinator.result("a", attempt, 0))["state"] == "blocked"
+
+    asyncio.run(play())
+
+
+def test_a_failure_of_an_earlier_attempt_does_not_count() -> None:
+    async def play() -> None:
+        coordinator = Coordinator(1, ())
+        old = await coordinator.assign("a", trial(5))
+        new = await coordinator.assign("a", trial(5))
+        await coordinator.report_failure("a", old, 0, "OSError: no space", blocked=True)
+        for _ in range(MOST_STARTS + 1):
+            await coordinator.next_assignment("a", 0, 0)
+        with pytest.raises(LostTrialError):
+            await coordinator.result("a", new, 0)
 
     asyncio.run(play())
 
 
 def test_workers_that_die_now_and_then_are_replaced_as_long_as_the_trial_gets_on() -> None:
     async def play() -> None:
-        desk = Desk(1, frozenset())
-        token = await desk.assign("a", 0, {})
-        for epoch in range(1, 2 * ATTEMPTS):
-            await desk.take("a", 0, 0)
-            await desk.take("a", 0, 0)
-            assert await desk.report("a", token, 0, said(0.5, epoch=epoch))
-            assert (await desk.result("a", token, epoch - 1))["epoch"] == epoch
+        coordinator = Coordinator(1, ())
+        attempt = await coordinator.assign("a", trial())
+        for epoch in range(1, 2 * MOST_STARTS):
+            await coordinator.next_assignment("a", 0, 0)
+            await coordinator.next_assignment("a", 0, 0)
+            assert await coordinator.report("a", attempt, 0, report(0.5, epoch=epoch))
+            assert (await coordinator.result("a", attempt, epoch - 1))["epoch"] == epoch
 
     asyncio.run(play())

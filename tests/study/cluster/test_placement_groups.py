@@ -6,8 +6,11 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
+import pytest
+
 from study.cluster.connection import connected
 
+pytestmark = pytest.mark.cluster
 PATIENCE_SECONDS = 60.0
 OTHER_DRIVER = """
 import ray
@@ -43,7 +46,7 @@ def states_after_a_death() -> list[str]:
         import ray
         from ray.util import placement_group, placement_group_table
 
-        from study.cluster.placement_groups import give_back_orphans
+        from study.cluster.placement_groups import remove_orphans
 
         @ray.remote(num_cpus=0)
         class Controller:
@@ -65,12 +68,12 @@ def states_after_a_death() -> list[str]:
         )
         assert other.stdout
         theirs = other.stdout.readline().strip()
-        give_back_orphans()
+        remove_orphans()
         before = [placement_group_table(group)["state"] for group in groups]
         os.kill(dying, signal.SIGKILL)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while placement_group_table(orphan)["state"] != "REMOVED" and time.monotonic() < deadline:
-            give_back_orphans()
+            remove_orphans()
             time.sleep(0.1)
         after = [placement_group_table(group)["state"] for group in groups]
         of_theirs = placement_group_table()[theirs]["state"]

@@ -1,141 +1,139 @@
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
 
-from study.cluster.scheduler import MilestoneScheduler
 from study.cluster.search_state import SearchState
-from study.cluster.tune_search import LedgerSearch, last_failure
+from study.cluster.tune_search import SourceSearcher, TrialFinalizer
 from study.config.schema import Study
-from study.ledger.ledger import Ledger, TrialRecord
-from study.search.sources import TWIN
+from study.ledger.fold_files import history_file
+from study.ledger.ledger import FoldManifest
+from study.ledger.trial_outcome import stage_name
+from study.search.trial import Trial, TrialRecord
 from study.storage.folder import LocalFolder
+from tests.study.cluster.searches import Seen, state_of
+from tests.study.trials import record_of, trial_of
+
+TUNE_TRIAL = SimpleNamespace(trial_id="id")
 
 
-def test_what_goes_wrong_while_a_trial_is_written_down_is_kept_for_the_end(
-    tmp_path: Path, tiny_study: Callable[..., Study]
+@pytest.fixture
+def study(tiny_study: Callable[..., Study]) -> Study:
+    return tiny_study(split={"protocol": "paper", "beside": "inter_patient", "folds": 2},
+                      search={"trials": 2, "parallel": 2})  # fmt: skip
+
+
+def end(state: SearchState, trial: Trial, value: float) -> TrialRecord:
+    state.ended[trial.name] = record_of(trial, values=[(1, value)])
+    return state.ended[trial.name]
+
+
+def suggested(search: SourceSearcher, name: str) -> Trial:
+    given = search.suggest(name)
+    assert isinstance(given, dict)
+    trial: Trial = given["trial"]
+    return trial
+
+
+def test_tune_gets_whole_trials_and_the_repetition_last_and_once(
+    study: Study, tmp_path: Path
 ) -> None:
-    results = LocalFolder(tmp_path)
-    results.write("ledger", b"a file where the ledger's folder should be")
-    ended: list[object] = []
-    state = SearchState(
-        tiny_study(), results, {}, {}, lambda *_: None, ended.append, lambda *_: None
-    )
-    state.parameters[0] = {}
-    state.conclude(0)
-    assert state.lost == {0}
-    assert [type(error) for error in state.errors] == [NotADirectoryError]
-    assert not ended
-    assert not state.ended
-
-
-KILLED = """The actor died unexpectedly before finishing this task.
-	class_name: ResourceTrainable
-	pid: 12
-The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker \
-exit detail: Worker unexpectedly exits with a connection error code 2. End of file. Some \
-common causes include: (1) the process was killed."""
-NODE_DIED = """The actor died unexpectedly before finishing this task.
-	pid: 12
-The actor died because its node has died. Node Id: 12"""
-RAISED = """ray::ResourceTrainable.train() (pid=12)
-  File "desk.py", line 1, in result
-study.cluster.coordinator.LostTrialError: workers of trial 0 died 4 times at one epoch"""
-
-
-@pytest.mark.parametrize(
-    ("said", "reason"),
-    [
-        (KILLED, "Worker unexpectedly exits with a connection error code 2"),
-        (NODE_DIED, "The actor died because its node has died"),
-        (RAISED, RAISED.splitlines()[-1]),
-        ("", "4 (occurred at noon)"),
-    ],
-)
-def test_the_last_failure_of_a_trial_is_told_in_a_few_words(
-    tmp_path: Path, said: str, reason: str
-) -> None:
-    file = tmp_path / "error.txt"
-    earlier = "Failure # 3 (occurred at dawn)\nsomething else\n"
-    file.write_text(f"{earlier}Failure # 4 (occurred at noon)\n{said}\n")
-    assert last_failure(SimpleNamespace(error_file=str(file))) == reason
-
-
-def state_of(study: Study, results: Path) -> SearchState:
-    return SearchState(study, LocalFolder(results), {}, {}, *[lambda *_: None] * 3)
-
-
-def test_trials_are_numbered_by_arrival(tmp_path: Path, tiny_study: Callable[..., Study]) -> None:
-    state = state_of(tiny_study(), tmp_path)
-    state.repaired[7] = TrialRecord(7, {}, "completed", "", [(1, 0.5)])
-    for number in (3, 0):
-        state.parameters[number] = {}
-        state.failed[number] = "fold 0: no"
-        state.conclude(number)
-    assert not state.errors
-    arrivals = {record.number: record.arrival for record in state.ended.values()}
-    assert arrivals == {3: 1, 0: 2}
-    stored = Ledger(LocalFolder(tmp_path / "ledger")).trials()
-    assert {record.number: record.arrival for record in stored} == arrivals
-
-
-def test_the_pending_trial_that_was_proposed_first_runs_first(
-    tmp_path: Path, tiny_study: Callable[..., Study]
-) -> None:
-    state = state_of(tiny_study(), tmp_path)
-    state.numbers.update(a=2, b=1, c=0)
-    scheduler = MilestoneScheduler(state, frozenset(), desk=None)
-    named = {"a": Trial.PENDING, "b": Trial.PENDING, "c": Trial.RUNNING}
-    trials = [SimpleNamespace(trial_id=name, status=status) for name, status in named.items()]
-    controller = SimpleNamespace(get_live_trials=lambda: trials)
-    assert scheduler.choose_trial_to_run(controller).trial_id == "b"
-    trials.clear()
-    assert scheduler.choose_trial_to_run(controller) is None
-
-
-def beside(tiny_study: Callable[..., Study]) -> Study:
-    return tiny_study(
-        split={"protocol": "paper", "beside": "inter_patient", "folds": 2},
-        search={"trials": 2, "parallel": 2},
-    )
-
-
-def end(state: SearchState, number: int, value: float) -> None:
-    parameters = state.parameters[number]
-    state.ended[number] = TrialRecord(number, parameters, "completed", "", [(1, value)])
-
-
-def test_the_twin_of_the_best_trial_comes_last_and_once(
-    tmp_path: Path, tiny_study: Callable[..., Study]
-) -> None:
-    state = state_of(beside(tiny_study), tmp_path)
-    search = LedgerSearch(state)
-    given = [search.suggest(name) for name in ("a", "b")]
-    assert [each["number"] for each in given] == [0, 1]  # type: ignore[index]
+    state = state_of(study, tmp_path)
+    search = SourceSearcher(state)
+    trials = [suggested(search, name) for name in ("a", "b")]
+    assert [trial.number for trial in trials] == [0, 1]
     assert search.suggest("c") is None
-    end(state, 0, 0.4)
+    end(state, trials[0], 0.4)
     assert search.suggest("c") is None
-    end(state, 1, 0.6)
-    twin = search.suggest("c")
-    assert twin == {
-        "number": TWIN + 1,
-        "parameters": {**state.parameters[1], "split.protocol": "inter_patient"},
-    }
-    assert state.numbers["c"] == TWIN + 1
-    assert search.suggest("d") == LedgerSearch.FINISHED
-    end(state, TWIN + 1, 0.9)
-    assert search.suggest("d") == LedgerSearch.FINISHED
+    end(state, trials[1], 0.6)
+    repetition = suggested(search, "c")
+    assert (repetition.repeats, repetition.protocol) == ("trial-00001", "inter_patient")
+    assert state.running == {"a": trials[0], "b": trials[1], "c": repetition}
+    assert search.suggest("d") == Searcher.FINISHED
+    end(state, repetition, 0.9)
+    assert search.suggest("d") == Searcher.FINISHED
 
 
-def test_a_search_that_lost_a_trial_has_no_twin_yet(
-    tmp_path: Path, tiny_study: Callable[..., Study]
+def test_a_search_that_lost_a_trial_has_no_repetition_yet(study: Study, tmp_path: Path) -> None:
+    state = state_of(study, tmp_path)
+    search = SourceSearcher(state)
+    first, second = (suggested(search, name) for name in ("a", "b"))
+    end(state, first, 0.4)
+    state.lost.add(second.name)
+    assert search.suggest("c") == Searcher.FINISHED
+
+
+def test_a_trial_that_lost_a_fold_is_run_again_as_it_was(study: Study, tmp_path: Path) -> None:
+    state = state_of(study, tmp_path)
+    stored = trial_of(study, 0, {"model.beta": 0.125})
+    state.incomplete[stored.name] = record_of(stored, values=[(1, 0.5)])
+    assert suggested(SourceSearcher(state), "a") == stored
+
+
+def test_no_trial_starts_when_the_study_cannot_go_on(study: Study, tmp_path: Path) -> None:
+    state = state_of(study, tmp_path)
+    state.errors.append(OSError("no space"))
+    assert SourceSearcher(state).suggest("a") == Searcher.FINISHED
+
+
+def test_a_stop_that_was_being_committed_is_finished_without_training(
+    study: Study, tmp_path: Path
 ) -> None:
-    state = state_of(beside(tiny_study), tmp_path)
-    search = LedgerSearch(state)
-    for name in ("a", "b"):
-        search.suggest(name)
-    end(state, 0, 0.4)
-    state.lost.add(1)
-    assert search.suggest("c") == LedgerSearch.FINISHED
+    state = state_of(study, tmp_path)
+    history = history_file([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.5, "value": 0.25}])
+    trial = trial_of(study, 0)
+    for address in trial.folds:
+        manifest = FoldManifest(address.trial, address.fold, "pruned", "", 2, 2, {})
+        stage = LocalFolder(tmp_path / "checkpoints" / address.path / stage_name(2))
+        for folder in (stage, state.ledger.folder) if address.fold == 0 else (stage,):
+            type(state.ledger)(folder).commit_fold(manifest, {"history.parquet": history})
+    assert suggested(SourceSearcher(state), "a").number == 1
+    (record,) = state.ledger.trials()
+    assert (record.name, record.state, record.values) == (trial.name, "pruned", [(2, 0.25)])
+    assert isinstance(state.observer, Seen)
+    assert state.observer.ended == [record]
+
+
+@pytest.fixture
+def running(study: Study, tmp_path: Path) -> SearchState:
+    """A search with a running trial, known to Tune by an id."""
+    state = state_of(study, tmp_path)
+    state.running[TUNE_TRIAL.trial_id] = trial_of(study)
+    return state
+
+
+def result(state: str, **kept: Any) -> dict[str, Any]:
+    return {"epoch": 2, "state": state, "reason": "fold 0: no", **kept}
+
+
+def test_results_are_shown(running: SearchState) -> None:
+    TrialFinalizer(running).on_trial_result(1, [], TUNE_TRIAL, result("running", value=0.5))
+    assert isinstance(running.observer, Seen)
+    assert running.observer.results == [("trial-00000", 2)]
+    assert not running.failed
+    assert not running.errors
+
+
+def test_a_failed_trial_ends_with_its_reason(running: SearchState) -> None:
+    finalizer = TrialFinalizer(running)
+    finalizer.on_trial_result(1, [], TUNE_TRIAL, result("failed"))
+    finalizer.on_trial_complete(1, [], TUNE_TRIAL)
+    (record,) = running.ledger.trials()
+    assert (record.state, record.reason) == ("failed", "fold 0: no")
+    assert running.ended == {record.name: record}
+
+
+@pytest.mark.parametrize("state", ["blocked", "failed"])
+def test_what_keeps_every_trial_from_going_on_ends_the_study(
+    state: str, running: SearchState, study: Study
+) -> None:
+    """So does a trial that ended once, lost a fold, and now fails."""
+    trial = trial_of(study)
+    if state == "failed":
+        running.incomplete[trial.name] = record_of(trial, values=[(2, 0.5)])
+    TrialFinalizer(running).on_trial_result(1, [], TUNE_TRIAL, result(state))
+    assert [str(error) for error in running.errors] == ["trial-00000: fold 0: no"]
+    assert not running.failed

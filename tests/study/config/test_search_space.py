@@ -3,7 +3,7 @@ from typing import Any
 
 import optuna
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -31,7 +31,6 @@ forms = st.one_of(
 
 
 @given(forms, st.integers(0, 1000))
-@settings(max_examples=80, deadline=None)
 def test_what_is_drawn_is_of_the_form_and_within_its_ends(
     form: tuple[str, list[Any]], seed: int
 ) -> None:

@@ -7,11 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models import MODELS, components_of
+from study.config.dotted_keys import flatten
 from study.config.study_file import (
     check_study,
-    configure,
     dump_study,
-    flatten,
     load_study,
     parse_yaml,
     shipped_studies,
@@ -21,9 +20,7 @@ from study.errors import RequestError
 from study.scores.compositions import applicable
 
 LEAST = {"name": "a", "dataset": {"name": "synthetic"}, "model": {"name": "beta_vaegan"}}
-FEW = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FEW = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def stored(folder: Path, content: Any) -> str:
@@ -191,15 +188,6 @@ def test_a_setting_cannot_be_searched_and_set_at_once() -> None:
 def test_a_searched_setting_set_with_its_whole_part_is_refused_too() -> None:
     with pytest.raises(RequestError, match="search"):
         load_study("quickstart", ["model={name: beta_vaegan, beta: 0.5}"])
-
-
-def test_trial_parameters_replace_settings_and_nothing_else() -> None:
-    study = load_study("quickstart")
-    trial = configure(study, {"model.beta": 0.005, "model.latent_size": 7})
-    before, after = flatten(dump_study(study)), flatten(dump_study(trial))
-    changed = {key for key in after if after[key] != before[key]}
-    assert changed == {"model.beta", "model.latent_size"}
-    assert after["model.latent_size"] == 7
 
 
 # --- a model's own training defaults --------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.config.schema import SplitSettings
@@ -81,7 +81,6 @@ def divided_samples(draw: Callable[..., Any]) -> tuple[Samples, Fold]:
 
 
 @given(divided=divided_samples())
-@settings(max_examples=400, deadline=None)
 def test_counts_are_those_of_comparing_every_test_with_every_training_sample(
     divided: tuple[Samples, Fold],
 ) -> None:
@@ -103,7 +102,6 @@ def same_window(samples: Samples, fold: Fold) -> set[tuple[str, int]]:
 
 
 @given(divided=divided_samples())
-@settings(max_examples=300, deadline=None)
 def test_folds_are_counted_if_no_window_is_in_two_parts_and_else_refused(
     divided: tuple[Samples, Fold],
 ) -> None:

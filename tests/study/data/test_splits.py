@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.config.schema import SplitSettings
@@ -51,7 +51,6 @@ def indices(fold: Fold) -> dict[str, set[int]]:
 
 @pytest.mark.parametrize("protocol", ["paper", "kfold", "inter_patient"])
 @given(samples=sample_sets(), folds=st.integers(2, 12), seed=st.integers(0, 2**63 - 1))
-@settings(max_examples=60, deadline=None)
 def test_any_data_are_divided_soundly_or_refused(
     protocol: str, samples: Samples, folds: int, seed: int
 ) -> None:
@@ -74,7 +73,6 @@ def test_any_data_are_divided_soundly_or_refused(
 
 
 @given(samples=sample_sets(20), folds=st.integers(1, 5))
-@settings(max_examples=50, deadline=None)
 def test_paper_trains_on_85_percent_and_halves_the_rest_by_class(
     samples: Samples, folds: int
 ) -> None:
@@ -98,7 +96,6 @@ def test_paper_draws_each_fold_anew(tiny_samples: Callable[..., Samples]) -> Non
 
 
 @given(samples=sample_sets(20), folds=st.integers(2, 6))
-@settings(max_examples=50, deadline=None)
 def test_kfold_has_one_test_set_and_deals_the_other_normals(samples: Samples, folds: int) -> None:
     splits = divided(samples, "kfold", folds)
     if splits is None:
@@ -125,7 +122,6 @@ def test_kfold_has_one_test_set_and_deals_the_other_normals(samples: Samples, fo
 
 
 @given(samples=sample_sets(20), folds=st.integers(1, 4), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
 def test_inter_patient_keeps_records_and_patients_in_one_part(
     samples: Samples, folds: int, seed: int
 ) -> None:

@@ -10,6 +10,7 @@ from study.errors import RequestError
 from study.ledger.fold_files import read_errors
 from study.ledger.ledger import DamagedError, Ledger
 from study.scores.evaluation import evaluate_fold
+from study.search.trial import FoldAddress
 from study.storage.folder import LocalFolder
 from tests.study.conftest import Trained
 
@@ -48,7 +49,7 @@ def test_a_composition_is_the_one_of_the_tables(
     trained_beats: Trained, composition: str, form: str
 ) -> None:
     ledger = Ledger(LocalFolder(trained_beats.place.parent))
-    manifest = ledger.fold("trial-00000", 1)
+    manifest = ledger.fold(FoldAddress("trial-00000", 1))
     assert manifest is not None
     detector = load_detector(str(trained_beats.fold(1)), composition, form or None)
     errors = read_errors(ledger, manifest, detector.components, 3)["best_validation"]

@@ -14,31 +14,29 @@ from study.ledger.checkpoint import (
     save_checkpoint,
 )
 from study.ledger.fold_files import history_file
-from study.ledger.ledger import DamagedError, FoldManifest, Ledger, TrialRecord, trial_name
+from study.ledger.ledger import DamagedError, FoldManifest, Ledger
 from study.ledger.recovery import recover
-from study.ledger.trial_outcome import split_by_wholeness, stage_name
+from study.ledger.trial_outcome import split_by_completeness, stage_name
+from study.search.trial import FoldAddress, trial_name
 from study.storage.folder import LocalFolder
+from tests.study.trials import record_of, trial_of
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> LocalFolder:
+def results(tmp_path: Path, tiny_study: Callable[..., Study]) -> LocalFolder:
     """Two ended trials of two folds, and one in training."""
     folder = LocalFolder(tmp_path)
     ledger = Ledger(folder.folder("ledger"))
     for number in range(2):
-        for fold in range(2):
-            ledger.commit_fold(*committed(trial_name(number), fold))
-        ledger.record_trial(TrialRecord(number, {}, "completed", "", [(2, 0.5)], number))
+        trial = trial_of(tiny_study(), number)
+        for address in trial.folds:
+            ledger.commit_fold(*committed(address.trial, address.fold))
+        ledger.record_trial(record_of(trial, values=[(2, 0.5)], completion_order=number))
     place = folder.folder("checkpoints/trial-00002/fold-0")
     for epoch in (2, 4):
         save_checkpoint(place, FoldProgress(epoch, best_weights={"w": torch.ones(9)}))
     Ledger(place.folder(stage_name(4))).commit_fold(*committed("trial-00002", 0))
     return folder
-
-
-@pytest.fixture
-def tiny(tiny_study: Callable[..., Study]) -> Study:
-    return tiny_study()
 
 
 def committed(trial: str, fold: int) -> tuple[FoldManifest, dict[str, bytes]]:
@@ -53,59 +51,57 @@ def flip(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def test_nothing_is_said_of_a_sound_study(results: LocalFolder, tiny: Study) -> None:
-    assert recover(results, tiny) == []
+def test_a_sound_study_is_left_as_it_is(results: LocalFolder) -> None:
+    assert recover(results) == []
     assert not results.exists("damaged")
-    whole, broken = split_by_wholeness(Ledger(results.folder("ledger")), tiny)
-    assert [record.number for record in whole] == [0, 1]
-    assert broken == []
+    complete, incomplete = split_by_completeness(Ledger(results.folder("ledger")))
+    assert [record.trial.number for record in complete] == [0, 1]
+    assert incomplete == []
 
 
 @pytest.mark.parametrize("name", ["components.parquet", "manifest.json"])
 def test_a_damaged_fold_is_named_kept_and_asked_for_again(
-    name: str, results: LocalFolder, tmp_path: Path, tiny: Study
+    name: str, results: LocalFolder, tmp_path: Path
 ) -> None:
     path = tmp_path / "ledger/trial-00001/fold-1" / name
     damaged = flip(path)
-    (line,) = recover(results, tiny)
+    (line,) = recover(results)
     assert str(path) in line
     assert "trained again" in line
     assert (tmp_path / "damaged/trial-00001/fold-1" / name).read_bytes() == damaged
     ledger = Ledger(results.folder("ledger"))
-    assert ledger.fold("trial-00001", 1) is None
-    assert ledger.fold("trial-00001", 0) is not None
-    whole, broken = split_by_wholeness(ledger, tiny)
-    assert [[record.number for record in records] for records in (whole, broken)] == [[0], [1]]
-    assert recover(results, tiny) == []
+    assert ledger.fold(FoldAddress("trial-00001", 1)) is None
+    assert ledger.fold(FoldAddress("trial-00001", 0)) is not None
+    ended = split_by_completeness(ledger)
+    assert [[record.trial.number for record in records] for records in ended] == [[0], [1]]
+    assert recover(results) == []
 
 
-def test_what_is_damaged_twice_is_kept_twice(
-    results: LocalFolder, tmp_path: Path, tiny: Study
-) -> None:
+def test_what_is_damaged_twice_is_kept_twice(results: LocalFolder, tmp_path: Path) -> None:
     for _ in range(2):
         flip(tmp_path / "ledger/trial-00001/fold-1/manifest.json")
-        recover(results, tiny)
+        recover(results)
         Ledger(results.folder("ledger")).commit_fold(*committed("trial-00001", 1))
     assert results.names("damaged/trial-00001") == ["fold-1", "fold-1.2"]
 
 
-def test_a_damaged_record_of_a_trial_is_told_anew_from_its_folds(
-    results: LocalFolder, tmp_path: Path, tiny: Study
+def test_a_damaged_record_of_a_trial_is_made_again_from_its_folds(
+    results: LocalFolder, tmp_path: Path
 ) -> None:
     flip(tmp_path / "ledger/trial-00001/trial.json")
-    (line,) = recover(results, tiny)
+    (line,) = recover(results)
     assert "trial.json" in line
     ledger = Ledger(results.folder("ledger"))
-    assert ledger.trial(1) is None
-    assert ledger.committed("trial-00001") == [0, 1]
+    assert ledger.trial("trial-00001") is None
+    assert [address.fold for address in ledger.committed("trial-00001")] == [0, 1]
 
 
 def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(
-    results: LocalFolder, tmp_path: Path, tiny: Study
+    results: LocalFolder, tmp_path: Path
 ) -> None:
     path = tmp_path / "checkpoints/trial-00002/fold-0/checkpoint-000004.state"
     flip(path)
-    (line,) = recover(results, tiny)
+    (line,) = recover(results)
     assert str(path) in line
     loaded = load_checkpoint(results.folder("checkpoints/trial-00002/fold-0"))
     assert loaded is not None
@@ -113,34 +109,32 @@ def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(
 
 
 def test_a_damaged_stage_takes_the_checkpoints_along_that_it_belongs_to(
-    results: LocalFolder, tmp_path: Path, tiny: Study
+    results: LocalFolder, tmp_path: Path
 ) -> None:
     place = f"checkpoints/trial-00002/fold-0/{stage_name(4)}/trial-00002/fold-0"
     flip(tmp_path / place / "components.parquet")
-    (line,) = recover(results, tiny)
+    (line,) = recover(results)
     assert stage_name(4) in line
     assert load_checkpoint(results.folder("checkpoints/trial-00002/fold-0")) is None
     assert results.exists("damaged/trial-00002/fold-0")
 
 
 def test_checkpoints_of_an_ended_trial_go_and_those_of_one_to_be_repaired_stay(
-    results: LocalFolder, tmp_path: Path, tiny: Study
+    results: LocalFolder, tmp_path: Path
 ) -> None:
     for number in range(2):
         results.write(f"checkpoints/{trial_name(number)}/fold-1/left", b"1")
     flip(tmp_path / "ledger/trial-00001/fold-1/manifest.json")
-    recover(results, tiny)
+    recover(results)
     assert results.names("checkpoints") == ["trial-00001", "trial-00002"]
 
 
-def test_drafts_of_killed_writers_are_swept(
-    results: LocalFolder, tmp_path: Path, tiny: Study
-) -> None:
+def test_drafts_of_killed_writers_are_swept(results: LocalFolder, tmp_path: Path) -> None:
     for place in ("ledger/trial-00001/fold-1", "checkpoints/trial-00002", "."):
         (tmp_path / place / ".x.0123.tmp").write_bytes(b"half")
         (tmp_path / place / ".y.0123.tmp").mkdir()
         (tmp_path / place / ".y.0123.tmp" / "inner").write_bytes(b"half")
-    assert recover(results, tiny) == []
+    assert recover(results) == []
     assert not list(tmp_path.rglob(".*.tmp"))
 
 
@@ -161,7 +155,7 @@ def test_a_sound_manifest_in_another_folds_place_is_refused(results: LocalFolder
     content = results.read("ledger/trial-00000/fold-0/manifest.json")
     results.write("ledger/trial-00001/fold-1/manifest.json", content)
     with pytest.raises(DamagedError, match="no manifest of this fold"):
-        Ledger(results.folder("ledger")).fold("trial-00001", 1)
+        Ledger(results.folder("ledger")).fold(FoldAddress("trial-00001", 1))
     results.write("ledger/trial-00001/trial.json", results.read("ledger/trial-00000/trial.json"))
     with pytest.raises(DamagedError, match="no record of this trial"):
-        Ledger(results.folder("ledger")).trial(1)
+        Ledger(results.folder("ledger")).trial("trial-00001")

@@ -7,20 +7,23 @@ import pytest
 from models import ENCODER_ERRORS
 from study.config.schema import Study
 from study.config.study_file import check_study, dump_study, to_yaml
-from study.data.leakage import count_leakage
+from study.data.leakage import refuse_leakage
 from study.data.samples import Samples
 from study.data.splits import make_splits
 from study.ledger import fold_files
 from study.ledger.fold_files import Evaluation
-from study.ledger.ledger import FoldManifest, Ledger, State, TrialRecord, trial_name
+from study.ledger.ledger import MODEL, FoldManifest, Ledger
+from study.ledger.study_folder import SplitFacts
+from study.search.trial import State
 from study.storage.folder import Folder
 from tests.study.report.trained import of_systems, one_thread, searched
+from tests.study.trials import record_of, trial_of
 
 __all__ = ["of_systems", "one_thread", "searched"]  # fixtures
 
 FOLDS = 2
 LAST_EPOCH = 6
-SPLIT_HASHES = {"paper": "hash"}
+SPLIT_HASH = "hash"
 
 
 class DrawnLedger:
@@ -44,6 +47,12 @@ class DrawnLedger:
         )
         self.write_study(self.study)
 
+    @property
+    def facts(self) -> dict[str, SplitFacts]:
+        """What the tables say of the folds."""
+        splits = make_splits(self.samples, self.study.split, self.study.seed)
+        return {"paper": SplitFacts(SPLIT_HASH, refuse_leakage(self.samples, splits))}
+
     def write_study(self, study: Study) -> None:
         self.study = study
         self.results.write("study.yaml", to_yaml(dump_study(study)).encode())
@@ -52,7 +61,7 @@ class DrawnLedger:
         self, number: int, best_epochs: Iterable[int] = (3, 4), state: State = "completed"
     ) -> None:
         """Commit a trial; a fold whose best epoch is the last has one set of errors."""
-        parameters = {"model.beta": 0.25 * (number + 1)}
+        trial = trial_of(self.study, number, {"model.beta": 0.25 * (number + 1)})
         splits = make_splits(self.samples, self.study.split, self.study.seed)
         for fold, best_epoch in enumerate(best_epochs):
             random = np.random.default_rng([self.seed, number, fold])
@@ -73,12 +82,7 @@ class DrawnLedger:
             last = evaluation()
             best = last if best_epoch == LAST_EPOCH else evaluation()
             evaluations = {"best_validation": best, "last": last}
-            model = {
-                "study": {"model": {"beta": parameters["model.beta"]}},
-                "shape": {"length": 32, "channels": 1},
-                "latent_size": 3,
-                "leakage": vars(count_leakage(self.samples, splits.folds[fold])),
-            }
+            model = {"shape": {"length": 32, "channels": 1}, "latent_size": 3}
             timings = {"train_seconds": 1.5, "evaluate_seconds": 0.5}
             timings |= {"host": "node", "device": "cpu", "threads": 1}
             splits_fold = splits.folds[fold]
@@ -92,15 +96,12 @@ class DrawnLedger:
                 fold_files.HISTORY: fold_files.history_file(
                     [{"epoch": e, "value": 0.5} for e in range(1, LAST_EPOCH + 1)]
                 ),
-                fold_files.MODEL: fold_files.json_file(model),
+                MODEL: fold_files.json_file(model),
                 fold_files.TIMINGS: fold_files.json_file(timings),
             }
-            name = trial_name(number)
-            manifest = FoldManifest(name, fold, state, "", best_epoch, LAST_EPOCH, {})
+            manifest = FoldManifest(trial.name, fold, state, "", best_epoch, LAST_EPOCH, {})
             self.ledger.commit_fold(manifest, files)
-        self.ledger.record_trial(
-            TrialRecord(number, parameters, state, "", [(LAST_EPOCH, 0.5)], number)
-        )
+        self.ledger.record_trial(record_of(trial, state, [(LAST_EPOCH, 0.5)], number))
 
     def tables(self) -> dict[str, bytes]:
         names = ("scores", "summary", "timings")

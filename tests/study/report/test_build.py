@@ -13,14 +13,15 @@ from study.config.study_file import check_study, dump_study
 from study.data.samples import Samples
 from study.errors import StudyFailedError
 from study.ledger import fold_files
-from study.ledger.ledger import fold_name, trial_name
 from study.report import build, cache, fold_scores
 from study.report.build import build_report
 from study.report.cache import FOLDER
 from study.report.fold_scores import ScoreTask, score_fold
-from study.report.parallel import Means
+from study.report.parallel import Backend
+from study.search.trial import FoldAddress, trial_name
 from study.storage.folder import LocalFolder
-from tests.study.report.conftest import FOLDS, LAST_EPOCH, SPLIT_HASHES, DrawnLedger
+from tests.study.report.conftest import FOLDS, LAST_EPOCH, DrawnLedger
+from tests.study.trials import trial_of
 
 
 @pytest.fixture
@@ -36,8 +37,8 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return done
 
 
-def report(drawn: DrawnLedger, means: Means = "serial") -> dict[str, bytes]:
-    assert build_report(drawn.study, SPLIT_HASHES, drawn.results, means) is not None
+def report(drawn: DrawnLedger, backend: Backend = "serial") -> dict[str, bytes]:
+    assert build_report(drawn.study, drawn.facts, drawn.results, backend) is not None
     return drawn.tables()
 
 
@@ -57,7 +58,7 @@ def flip(drawn: DrawnLedger, path: str, place: int) -> None:
 
 
 def test_a_study_without_scores_has_no_tables(drawn: DrawnLedger) -> None:
-    assert build_report(drawn.study, SPLIT_HASHES, drawn.results) is None
+    assert build_report(drawn.study, drawn.facts, drawn.results) is None
     assert not drawn.results.exists("scores.parquet")
 
 
@@ -96,13 +97,15 @@ def test_tables_are_the_same_bytes_with_and_without_kept_scores(drawn: DrawnLedg
     assert report(drawn) == cold
 
 
-@pytest.mark.parametrize("means", ["threads", "processes"])
-def test_tables_do_not_depend_on_how_they_were_computed(drawn: DrawnLedger, means: Means) -> None:
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+def test_tables_do_not_depend_on_how_they_were_computed(
+    drawn: DrawnLedger, backend: Backend
+) -> None:
     for number in range(3):
         drawn.commit(number)
     expected = report(drawn, "serial")
     drawn.results.remove(FOLDER)
-    assert report(drawn, means) == expected
+    assert report(drawn, backend) == expected
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +125,7 @@ def flippable(
     return make
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(place=st.integers(min_value=0, max_value=10**7), cut=st.booleans())
 def test_a_damaged_cache_is_noticed_and_replaced(
     place: int,
@@ -173,6 +176,10 @@ def test_other_settings_code_or_libraries_fit_anew(
     content = dump_study(drawn.study)
     content["scores"] |= {"quantile": 0.5}
     drawn.write_study(check_study(content, "drawn.yaml"))
+    record = drawn.ledger.trial(trial_name(0))
+    assert record is not None
+    other = trial_of(drawn.study, 0, record.trial.parameters)
+    drawn.ledger.record_trial(replace(record, trial=other))
     fitted.clear()
     assert report(drawn) != before
     assert fitted == folds_of(0)
@@ -191,7 +198,7 @@ def test_damage_to_the_ledger_is_named_whether_scores_were_kept_or_not(
     drawn.commit(0)
     before = report(drawn)
     for name in (*fold_scores.READ_FILES, fold_files.TIMINGS, fold_files.HISTORY):
-        path = f"ledger/{trial_name(0)}/{fold_name(1)}/{name}"
+        path = f"ledger/{FoldAddress(trial_name(0), 1).path}/{name}"
         for kept in (True, False):
             flip(drawn, path, 1001)
             if not kept:
@@ -260,10 +267,9 @@ def test_equal_errors_under_both_epoch_rules_are_fitted_once(
 def test_little_work_stays_in_this_process_and_much_does_not(drawn: DrawnLedger) -> None:
     drawn.commit(0)
     ledger = drawn.ledger
-    manifests = [ledger.fold("trial-00000", fold) for fold in range(FOLDS)]
-    tasks = [
-        ScoreTask(ledger, m, (), drawn.study.scores, (), False) for m in manifests if m is not None
-    ]
+    trial = trial_of(drawn.study)
+    manifests = [ledger.fold(address) for address in trial.folds]
+    tasks = [ScoreTask(ledger, m, trial.config, (), False) for m in manifests if m is not None]
     rows = pd.read_parquet(io.BytesIO(ledger.read(tasks[0].manifest, fold_files.COMPONENTS)))
     assert build._work(tasks) == 2 * len(rows) / build.ROWS_WORTH_PROCESSES
     assert build._work([]) == 0
@@ -273,7 +279,7 @@ def test_a_search_of_which_every_trial_was_stopped_has_scores_and_no_details(
     drawn: DrawnLedger,
 ) -> None:
     drawn.commit(0)
-    record = drawn.ledger.trial(0)
+    record = drawn.ledger.trial(trial_name(0))
     assert record is not None
     drawn.ledger.record_trial(replace(record, state="pruned"))
     report(drawn)

@@ -1,6 +1,6 @@
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +8,12 @@ import pyarrow as pa
 import pytest
 
 import study
+from study.config.schema import Study
+from study.config.trial_config import TrialConfig
 from study.ledger.ledger import FoldManifest
 from study.report import cache
 from study.report.cache import ScoreCache, fold_key
 from study.report.fold_scores import SCHEMA
-from study.scores.settings import ScoreSettings
 from study.storage.folder import Folder
 
 NAN = float("nan")
@@ -84,32 +85,35 @@ def test_a_sound_file_of_another_form_is_not_used(folder: Folder) -> None:
         assert ScoreCache(folder, "scores", SCHEMA).read("trial-00000", {0: "a"}) == {}
 
 
-def other_inputs() -> Iterator[
-    tuple[FoldManifest, tuple[str, ...], ScoreSettings, tuple[str, ...]]
-]:
-    plain = ("a", "b"), ScoreSettings(), ()
-    yield MANIFEST, *plain
-    yield replace(MANIFEST, fold=1), *plain
-    yield replace(MANIFEST, trial="trial-00001"), *plain
-    yield replace(MANIFEST, files={"components.parquet": "ac"}), *plain
-    yield MANIFEST, ("a", "c"), ScoreSettings(), ()
-    yield MANIFEST, ("a", "b"), ScoreSettings(), ("Q",)
-    for settings in (
-        ScoreSettings(quantile=0.9),
-        ScoreSettings(lambda_steps=99),
-        ScoreSettings(svm_gamma="auto"),
-        ScoreSettings(latent_distance="signed"),
+def other_inputs(
+    config: TrialConfig,
+) -> Iterator[tuple[FoldManifest, TrialConfig, tuple[str, ...]]]:
+    yield MANIFEST, config, ()
+    yield replace(MANIFEST, fold=1), config, ()
+    yield replace(MANIFEST, trial="trial-00001"), config, ()
+    yield replace(MANIFEST, files={"components.parquet": "ac"}), config, ()
+    yield MANIFEST, config, ("Q",)
+    for changed in (
+        {"model.beta": 0.5},
+        {"scores.quantile": 0.9},
+        {"scores.lambda_steps": 99},
+        {"scores.svm_gamma": "auto"},
+        {"scores.latent_distance": "signed"},
     ):
-        yield MANIFEST, ("a", "b"), settings, ()
+        yield MANIFEST, config.with_parameters(changed), ()
 
 
-def test_a_key_stands_for_all_that_decides_scores() -> None:
-    keys = [fold_key(*inputs) for inputs in other_inputs()]
+def test_a_key_stands_for_all_that_decides_scores(tiny_study: Callable[..., Study]) -> None:
+    config = TrialConfig.of(tiny_study())
+    keys = [fold_key(*inputs) for inputs in other_inputs(config)]
     assert len(set(keys)) == len(keys)
-    assert keys == [fold_key(*inputs) for inputs in other_inputs()]
+    assert keys == [fold_key(*inputs) for inputs in other_inputs(config)]
 
 
-def test_other_code_is_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_code_is_another_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_study: Callable[..., Study]
+) -> None:
+    config = TrialConfig.of(tiny_study())
     monkeypatch.setattr(cache, "_STUDY", tmp_path)
     found = set()
     for name in ("fold_files.py", "report/fold_scores.py", "scores/new.py"):
@@ -117,7 +121,7 @@ def test_other_code_is_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         for text in ("1", "2"):
             (tmp_path / name).write_text(text)
             cache.scoring.cache_clear()
-            found.add(fold_key(MANIFEST, (), ScoreSettings(), ()))
+            found.add(fold_key(MANIFEST, config, ()))
     cache.scoring.cache_clear()
     assert len(found) == 6
 

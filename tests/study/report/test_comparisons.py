@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -165,7 +165,6 @@ MEASURED = st.one_of(st.just(math.nan), st.integers(-100, 100).map(lambda n: n /
 
 
 @given(st.lists(st.tuples(MEASURED, MEASURED, MEASURED), min_size=1, max_size=6))
-@settings(deadline=None, max_examples=30)
 def test_comparing_the_other_way_round_turns_every_sign(drawn: list[tuple[float, ...]]) -> None:
     rows = [row(i, t, phi=v) for i, d in enumerate(drawn) for t, v in zip("abc", d, strict=True)]
     one = compared(rows).set_index(["first_trial", "second_trial"])

@@ -3,14 +3,16 @@ import io
 import pandas as pd
 
 from study.config.study_file import check_study
-from study.ledger.ledger import TrialRecord
 from study.report.build import build_report
 from study.report.model_card import write_model_cards
-from tests.study.report.conftest import FOLDS, SPLIT_HASHES, DrawnLedger
+from study.search.sources import SystemList
+from study.search.trial import State, Trial
+from tests.study.report.conftest import FOLDS, DrawnLedger
+from tests.study.trials import record_of, trial_of
 
 
 def card(drawn: DrawnLedger, path: str = "report/MODEL_CARD.md") -> str:
-    report = build_report(drawn.study, SPLIT_HASHES, drawn.results, "serial")
+    report = build_report(drawn.study, drawn.facts, drawn.results, "serial")
     assert report is not None
     assert path in report.files
     return drawn.results.read(path).decode()
@@ -18,10 +20,10 @@ def card(drawn: DrawnLedger, path: str = "report/MODEL_CARD.md") -> str:
 
 def test_the_best_completed_trial_has_the_card(drawn: DrawnLedger) -> None:
     for number, value in enumerate((0.5, 0.9, 0.9, 0.99)):
-        drawn.commit(number, state="pruned" if number == 3 else "completed")
-        parameters = {"model.beta": 0.25 * (number + 1)}
-        state = "pruned" if number == 3 else "completed"
-        drawn.ledger.record_trial(TrialRecord(number, parameters, state, "", [(6, value)], number))
+        state: State = "pruned" if number == 3 else "completed"
+        drawn.commit(number, state=state)
+        trial = trial_of(drawn.study, number, {"model.beta": 0.25 * (number + 1)})
+        drawn.ledger.record_trial(record_of(trial, state, [(6, value)], number))
     text = card(drawn)
     assert text.startswith("# beta_vaegan on synthetic: trial-00001 of study drawn\n")
     assert "| `model.beta` | 0.5 |" in text
@@ -57,10 +59,10 @@ def test_the_same_tables_make_the_same_bytes(drawn: DrawnLedger) -> None:
 
 def test_nothing_completed_has_no_card(drawn: DrawnLedger) -> None:
     drawn.commit(0)
-    report = build_report(drawn.study, SPLIT_HASHES, drawn.results, "serial")
+    report = build_report(drawn.study, drawn.facts, drawn.results, "serial")
     assert report is not None
     drawn.results.remove("report")
-    drawn.ledger.record_trial(TrialRecord(0, {"model.beta": 0.25}, "pruned", "", [(6, 0.5)], 0))
+    drawn.ledger.record_trial(record_of(trial_of(drawn.study), "pruned", [(6, 0.5)]))
     assert write_model_cards(drawn.study, drawn.results, report.scores, report.summary) == []
     assert not drawn.results.exists("report/MODEL_CARD.md")
 
@@ -68,7 +70,7 @@ def test_nothing_completed_has_no_card(drawn: DrawnLedger) -> None:
 def test_every_system_has_a_card_for_each_protocol(drawn: DrawnLedger) -> None:
     drawn.commit(0)
     drawn.commit(1)
-    report = build_report(drawn.study, SPLIT_HASHES, drawn.results, "serial")
+    report = build_report(drawn.study, drawn.facts, drawn.results, "serial")
     assert report is not None
     content = {
         "name": "systems",
@@ -78,9 +80,11 @@ def test_every_system_has_a_card_for_each_protocol(drawn: DrawnLedger) -> None:
         "systems": {"ours": {"model": {"name": "beta_vaegan"}}},
     }
     study = check_study(content, "systems.yaml")
-    for number, protocol in enumerate(("paper", "inter_patient")):
-        parameters = {"system": "ours", "split.protocol": protocol}
-        drawn.ledger.record_trial(TrialRecord(number, parameters, "completed", "", [(6, 0.5)], 0))
+    source = SystemList(study)
+    for _ in range(source.size):
+        trial = source.next_trial({}, set())
+        assert isinstance(trial, Trial)
+        drawn.ledger.record_trial(record_of(trial, values=[(6, 0.5)]))
     paths = write_model_cards(study, drawn.results, report.scores, report.summary)
     assert paths == ["report/ours/MODEL_CARD.md", "report/ours_inter_patient/MODEL_CARD.md"]
     texts = [drawn.results.read(path).decode() for path in paths]

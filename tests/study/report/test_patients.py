@@ -62,7 +62,7 @@ counts_of_a_patient = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
 
 
 @given(st.lists(st.tuples(counts_of_a_patient, counts_of_a_patient), min_size=1, max_size=4))
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 def test_every_draw_is_measured_as_a_test_set_of_the_drawn_patients(
     drawn: list[tuple[Counts, Counts]],
 ) -> None:
@@ -84,7 +84,6 @@ def test_every_draw_is_measured_as_a_test_set_of_the_drawn_patients(
 
 
 @given(counts_of_a_patient, st.integers(1, 8))
-@settings(deadline=None, max_examples=25)
 def test_patients_who_are_all_alike_leave_no_width(counts: Counts, patients: int) -> None:
     rows = [row(str(i), counts, fold) for i in range(patients) for fold in range(2)]
     (found,) = patient_intervals(table(rows), seed=0, draws=30).to_pylist()

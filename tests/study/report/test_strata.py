@@ -12,8 +12,8 @@ from study.report.strata import (
 )
 from study.scores.components import FoldErrors, SplitErrors
 from study.scores.evaluation import evaluate_compositions
+from study.scores.prevalence import PREVALENCES
 from study.scores.settings import ScoreSettings
-from study.scores.strata import PREVALENCES
 
 SETTINGS = ScoreSettings(lambda_steps=5, gamma_steps=4)
 KEYS = ["epoch_rule", "composition", "latent_form"]
@@ -127,5 +127,5 @@ def test_decisions_of_other_samples_are_refused(errors: dict[str, FoldErrors]) -
     known = known_of(errors["last"])
     short = strata.TestSamples(known.kind[1:], known.symbol[1:], known.patient[1:])
     decisions = {"last": decide(errors["last"])}
-    with pytest.raises(ValueError, match="last reconstruction decided 80 samples, known are 79"):
+    with pytest.raises(ValueError, match="last reconstruction decided 80 samples, there are 79"):
         fold_details(decisions, short, 0)

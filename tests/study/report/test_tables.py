@@ -9,17 +9,18 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from models import ENCODER_ERRORS
 from study.config.schema import Study
-from study.config.study_file import configure
+from study.data.leakage import Leakage
 from study.data.samples import Samples
 from study.data.splits import make_splits
 from study.ledger import fold_files
-from study.ledger.ledger import Ledger, TrialRecord
+from study.ledger.ledger import Ledger
+from study.ledger.study_folder import SplitFacts
 from study.report.fold_scores import ScoreTask, score_fold
 from study.report.tables import TrialScores, column, scores_table, timing, timings_table
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
+from tests.study.trials import record_of, trial_of
 
 PROMISED = [
     *(
@@ -45,6 +46,7 @@ SETTINGS = {
     "param.split.folds": 2,
     "param.dataset.length": 32,
 }
+LEAKAGE = (Leakage(1, 2, 3), Leakage(4, 5, 6))
 
 
 class Scored:
@@ -53,33 +55,36 @@ class Scored:
     def __init__(self, root: Path, study: Study, samples: Samples) -> None:
         self.study = study
         self.samples = samples
-        self.record = TrialRecord(0, {"model.beta": 0.25}, "completed", "", [(2, 0.5)], 0)
+        trial = trial_of(study, 0, {"model.beta": 0.25})
+        self.record = record_of(trial, values=[(2, 0.5)])
         self.ledger = Ledger(LocalFolder(root / "ledger"))
         splits = make_splits(samples, study.split, study.seed)
         self.splits = splits
         self.manifests = [
             train_fold(
-                FoldTask(configure(study, self.record.parameters), self.record.name, number),
+                FoldTask(trial.config, address),
                 samples,
                 fold,
                 self.ledger,
-                LocalFolder(root / "checkpoints" / str(number)),
+                LocalFolder(root / "checkpoints" / address.path),
             )
-            for number, fold in enumerate(splits.folds)
+            for address, fold in zip(trial.folds, splits.folds, strict=True)
         ]
 
     def trial(self) -> TrialScores:
-        study = configure(self.study, self.record.parameters)
+        config = self.record.trial.config
         scores = [
-            score_fold(
-                ScoreTask(self.ledger, manifest, ENCODER_ERRORS, study.scores, (), False)
-            ).scores
+            score_fold(ScoreTask(self.ledger, manifest, config, (), False)).scores
             for manifest in self.manifests
         ]
-        return TrialScores(self.record, study, self.manifests, pa.concat_tables(scores))
+        return TrialScores(self.record, self.manifests, pa.concat_tables(scores))
+
+    @property
+    def facts(self) -> dict[str, SplitFacts]:
+        return {"paper": SplitFacts(self.splits.split_hash, LEAKAGE)}
 
     def table(self) -> pa.Table:
-        return scores_table({"paper": self.splits.split_hash}, [self.trial()])
+        return scores_table(self.facts, [self.trial()])
 
 
 @pytest.fixture
@@ -111,6 +116,8 @@ def test_the_scores_of_real_folds_have_the_promised_columns_and_rows(scored: Sco
         mine = frame[frame["fold"] == number]
         assert (mine["num_samples"] == len(fold.test)).all()
         assert (mine["num_training"] == len(fold.training)).all()
+        for name, count in vars(LEAKAGE[number]).items():
+            assert (mine[f"test_{name}"] == count).all()
         share = scored.samples.label[fold.test].mean()
         np.testing.assert_allclose(mine["prevalence"], share, rtol=1e-12)
     np.testing.assert_array_equal(
@@ -152,13 +159,13 @@ def test_columns_take_what_searches_mix() -> None:
 
 def test_trials_stand_below_each_other_with_their_own_settings(scored: Scored) -> None:
     first = scored.trial()
-    record = TrialRecord(3, {"model.beta": 0.5}, "pruned", "", [(2, 0.5)], 1)
+    trial = trial_of(scored.study, 3, {"model.beta": 0.5})
+    record = record_of(trial, "pruned", [(2, 0.5)], 1)
     manifests = [replace(m, trial=record.name, best_epoch=1) for m in first.manifests]
-    study = configure(scored.study, record.parameters)
     # A trial of one fold: rows and folds of trials need not be as many.
     one_fold = first.scores.filter(pa.compute.equal(first.scores["fold"], 0))
-    second = TrialScores(record, study, manifests[:1], one_fold)
-    frame = scores_table({"paper": "h"}, [first, second]).to_pandas()
+    second = TrialScores(record, manifests[:1], one_fold)
+    frame = scores_table(scored.facts, [first, second]).to_pandas()
     assert len(frame) == len(first.scores) + len(one_fold)
     top, bottom = frame[: len(first.scores)], frame[len(first.scores) :]
     assert set(top["trial"]) == {"trial-00000"}

@@ -1,7 +1,7 @@
 """Small studies that are really trained, in this process, and their pages."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,21 @@ import pytest
 import torch
 
 from study.config.schema import Study
-from study.config.study_file import check_study, configure, dump_study, to_yaml
+from study.config.study_file import check_study, dump_study, to_yaml
 from study.data.assembly import build_samples
+from study.data.leakage import refuse_leakage
 from study.data.samples import Samples
 from study.data.splits import make_splits
-from study.ledger.ledger import Ledger, TrialRecord, trial_name
-from study.ledger.trial_outcome import conclude
+from study.ledger.ledger import Ledger
+from study.ledger.study_folder import SplitFacts
+from study.ledger.trial_outcome import finalize
 from study.report.build import Report, build_report
 from study.report.page.build import write_page
-from study.search.sources import system_parameters
+from study.search.sources import SystemList
+from study.search.trial import Trial
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
+from tests.study.trials import record_of, trial_of
 
 FAILURE = "fold 1: discriminator_loss is nan in epoch 3"
 PARTS: dict[str, Any] = {
@@ -60,24 +64,25 @@ def sines_and_steps() -> Samples:
     return build_samples(values, [0] * 80 + [1] * 40, kinds, kinds, record=["r"] * 120)
 
 
-def reported(root: Path, study: Study, trials: list[dict[str, Any]]) -> Reported:
+def reported(root: Path, study: Study, trials: Iterable[Trial]) -> Reported:
     """Train every trial's folds, and make report and page."""
     samples, results = sines_and_steps(), LocalFolder(root)
     results.write("study.yaml", to_yaml(dump_study(study)).encode())
-    ledger, checkpoints = Ledger(results.folder("ledger")), results.folder("tune")
-    for number, parameters in enumerate(trials):
-        configured = configure(study, parameters)
-        splits = make_splits(samples, configured.split, study.seed)
-        for fold, members in enumerate(splits.folds):
-            task = FoldTask(configured, trial_name(number), fold)
-            place = checkpoints.folder(f"{task.trial}/{fold}")
-            train_fold(task, samples, members, ledger, place)
-        assert conclude(ledger, checkpoints, study, number, parameters, None, number) is not None
+    ledger, checkpoints = Ledger(results.folder("ledger")), results.folder("checkpoints")
+    splits = make_splits(samples, study.split, study.seed)
+    for trial in trials:
+        for address, members in zip(trial.folds, splits.folds, strict=True):
+            task = FoldTask(trial.config, address)
+            train_fold(task, samples, members, ledger, checkpoints.folder(address.path))
+        assert finalize(ledger, checkpoints, trial, None, trial.number) is not None
     return finished(study, results)
 
 
 def finished(study: Study, results: LocalFolder) -> Reported:
-    report = build_report(study, {"paper": "hash"}, results, "serial")
+    samples = sines_and_steps()
+    splits = make_splits(samples, study.split, study.seed)
+    facts = {"paper": SplitFacts("hash", refuse_leakage(samples, splits))}
+    report = build_report(study, facts, results, "serial")
     assert report is not None
     page = write_page(study, results, report.tables)
     return Reported(study, results, report, Path(results.locate(page)))
@@ -101,12 +106,14 @@ def searched(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Repo
     drawn = [{"model.beta": 1e-4, "model.latent_size": 3}, {"model.beta": 0.01,
              "model.latent_size": 2}]  # fmt: skip
     root = tmp_path_factory.mktemp("searched")
-    made = reported(root, study, drawn)
+    trials = [trial_of(study, number, parameters) for number, parameters in enumerate(drawn)]
+    made = reported(root, study, trials)
     ledger = Ledger(made.results.folder("ledger"))
-    stopped = ledger.trial(1)
+    stopped = ledger.trial(trials[1].name)
     assert stopped is not None
-    ledger.record_trial(TrialRecord(**{**vars(stopped), "state": "pruned"}))
-    ledger.record_trial(TrialRecord(2, drawn[0], "failed", FAILURE, [], 2))
+    ledger.record_trial(replace(stopped, state="pruned"))
+    failed = trial_of(study, 2, drawn[0])
+    ledger.record_trial(record_of(failed, "failed", (), 2, reason=FAILURE))
     return finished(study, made.results)
 
 
@@ -120,5 +127,6 @@ def of_systems(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Re
     }
     content = {"name": "systems", "systems": systems, **PARTS}
     study = check_study(content, "systems.yaml")
-    trials = [system_parameters(study, number) for number in range(len(systems))]
-    return reported(tmp_path_factory.mktemp("systems"), study, trials)
+    source = SystemList(study)
+    trials = [source.next_trial({}, set()) for _ in range(source.size)]
+    return reported(tmp_path_factory.mktemp("systems"), study, trials)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import sklearn.metrics
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.scores.metrics import Metrics, compute_metrics, predicted_f1
@@ -52,7 +52,6 @@ def test_a_hand_worked_case():
 
 
 @given(samples)
-@settings(deadline=None)
 def test_labels_metrics_are_those_of_the_counts(rows):
     label, score, prediction = rows
     tp, tn, fp, fn = counts(label, prediction)
@@ -70,7 +69,6 @@ def test_labels_metrics_are_those_of_the_counts(rows):
 
 
 @given(samples.filter(lambda rows: 0 < rows[0].sum() < len(rows[0])))
-@settings(deadline=None)
 def test_the_areas_are_those_of_pairs_and_of_ranked_retrieval(rows):
     label, score, prediction = rows
     found = compute_metrics(label, score, prediction)
@@ -113,7 +111,6 @@ def test_every_number_is_scikit_learns_to_the_last_bit(seed):
 
 
 @given(samples)
-@settings(deadline=None)
 def test_the_constant_answer_is_the_better_of_two(rows):
     label, score, prediction = rows
     answers = [

@@ -4,17 +4,14 @@ from collections import Counter
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from study.scores.confusion import Confusion
+from study.scores.decisions import Decisions
 from study.scores.metrics import compute_metrics
-from study.scores.strata import (
-    PREVALENCES,
-    Confusion,
-    Decisions,
-    prevalence_rows,
-    strata_rows,
-)
+from study.scores.prevalence import PREVALENCES, prevalence_rows
+from study.scores.strata import divide, strata_rows
 
 SHARED = ("f1_weighted", "f1_anomaly", "precision", "recall", "phi", "auprc")
 
@@ -41,10 +38,9 @@ both_classes = rows_of_samples.filter(lambda rows: len({row[0] for row in rows})
 
 
 @given(rows_of_samples)
-@settings(deadline=None)
 def test_every_stratum_sums_up_to_the_whole_confusion_matrix(rows):
     decisions, strata = decided(rows)
-    found = strata_rows(decisions, strata)
+    found = strata_rows(decisions, divide(strata))
     matrix = sklearn.metrics.confusion_matrix(
         decisions.label, decisions.prediction, labels=[0, 1]
     ).tolist()
@@ -59,12 +55,11 @@ def test_every_stratum_sums_up_to_the_whole_confusion_matrix(rows):
 
 
 @given(rows_of_samples)
-@settings(deadline=None)
 def test_a_row_counts_the_samples_of_its_value(rows):
     decisions, strata = decided(rows)
     for place, name in ((3, "kind"), (4, "patient")):
         counted = Counter((row[place], row[0], row[2]) for row in rows)
-        for found in (row for row in strata_rows(decisions, strata) if row.stratum == name):
+        for found in (row for row in strata_rows(decisions, divide(strata)) if row.stratum == name):
             cells = {(a, b): counted[found.value, a, b] for a in (0, 1) for b in (0, 1)}
             assert found.normal == cells[0, 0] + cells[0, 1]
             assert found.abnormal == cells[1, 0] + cells[1, 1]
@@ -72,11 +67,10 @@ def test_a_row_counts_the_samples_of_its_value(rows):
 
 
 @given(samples)
-@settings(deadline=None, max_examples=40)
 def test_a_class_is_ranked_against_all_normals_and_a_patient_is_not(drawn):
     decisions, strata = drawn
     normal = decisions.score[decisions.label == 0]
-    for found in strata_rows(decisions, strata):
+    for found in strata_rows(decisions, divide(strata)):
         mine = (strata[found.stratum] == found.value) & (decisions.label == 1)
         if found.stratum == "patient" or not mine.any() or not len(normal):
             assert math.isnan(found.auroc)
@@ -95,7 +89,7 @@ def test_a_hand_worked_stratum():
         ]
     )
     kind = np.array(["N", "N", "N", "V", "V", "V"])
-    normal, abnormal = strata_rows(decisions, {"kind": kind})
+    normal, abnormal = strata_rows(decisions, divide({"kind": kind}))
     assert (normal.value, normal.normal, normal.abnormal) == ("N", 3, 0)
     assert (normal.false_alarms, normal.hits) == (1, 0)
     assert math.isnan(normal.auroc)
@@ -106,7 +100,6 @@ def test_a_hand_worked_stratum():
 
 
 @given(both_classes)
-@settings(deadline=None, max_examples=40)
 def test_the_own_prevalence_has_the_metrics_of_the_test_set(drawn):
     decisions, strata = drawn
     expected = compute_metrics(decisions.label, decisions.score, decisions.prediction)
@@ -117,7 +110,6 @@ def test_the_own_prevalence_has_the_metrics_of_the_test_set(drawn):
 
 
 @given(both_classes, st.floats(0.001, 0.999))
-@settings(deadline=None, max_examples=40)
 def test_a_stated_prevalence_is_scikit_learn_with_sample_weights(drawn, share):
     decisions, strata = drawn
     label, prediction = decisions.label, decisions.prediction
@@ -154,7 +146,6 @@ def test_a_stated_prevalence_is_scikit_learn_with_sample_weights(drawn, share):
 
 
 @given(both_classes)
-@settings(deadline=None)
 def test_leaving_a_class_out_is_measuring_the_rest(drawn):
     decisions, strata = drawn
     rest = strata["kind"] != "Q"
@@ -218,11 +209,10 @@ def test_what_is_not_of_the_same_samples_is_refused():
     with pytest.raises(ValueError, match="predictions"):
         Decisions(label, np.zeros(2), label[:1])
     with pytest.raises(ValueError, match="stratum kind has 3 samples, the decisions 2"):
-        strata_rows(Decisions(label, np.zeros(2), label), {"kind": np.full(3, "N")})
+        strata_rows(Decisions(label, np.zeros(2), label), divide({"kind": np.full(3, "N")}))
 
 
 @given(samples)
-@settings(deadline=None)
 def test_a_confusion_of_counts_has_the_metrics_of_its_samples(drawn):
     decisions, _ = drawn
     label, prediction = decisions.label, decisions.prediction

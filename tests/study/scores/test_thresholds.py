@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.scores.components import CompositionError
@@ -15,7 +15,6 @@ def brute_force(score, label):
     return max(sklearn_f1(label, score > floor) for floor in floors)
 
 
-@settings(max_examples=150, deadline=None)
 @given(labelled())
 def test_the_threshold_is_the_best_of_all_and_reproduces_its_f1(case):
     (score,), label = case
@@ -24,7 +23,6 @@ def test_the_threshold_is_the_best_of_all_and_reproduces_its_f1(case):
     assert found.f1_weighted == pytest.approx(sklearn_f1(label, score > found.tau), abs=1e-12)
 
 
-@settings(max_examples=150, deadline=None)
 @given(labelled())
 def test_the_f1_without_the_threshold_is_the_same_to_the_last_bit(case):
     (score,), label = case
@@ -32,7 +30,6 @@ def test_the_f1_without_the_threshold_is_the_same_to_the_last_bit(case):
     assert found == best_threshold(score, label).f1_weighted
 
 
-@settings(max_examples=100, deadline=None)
 @given(labelled())
 def test_the_threshold_lies_inside_its_gap(case):
     (score,), label = case
@@ -45,7 +42,6 @@ def test_the_threshold_lies_inside_its_gap(case):
         assert not len(below) or not len(above)
 
 
-@settings(max_examples=100, deadline=None)
 @given(labelled())
 def test_the_order_of_the_samples_does_not_matter(case):
     (score,), label = case
@@ -90,7 +86,6 @@ def test_scores_that_are_not_finite_have_a_reason(bad):
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=30))
-@settings(deadline=None)
 def test_weighted_f1_is_scikit_learns(pairs):
     label, prediction = np.array(pairs).T
     hits = label == prediction

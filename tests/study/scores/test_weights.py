@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.scores.components import CompositionError
@@ -56,14 +56,12 @@ def test_the_simplex_is_every_pair_once_and_contains_the_lambda_grid(steps):
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-@settings(max_examples=100, deadline=None)
 @given(labelled(columns=3), st.sampled_from([3, 4, 6]))
 def test_the_weights_are_the_first_best_of_all(case, steps):
     columns, label = case
     assert_first_best(columns, label, simplex_weights(steps))
 
 
-@settings(max_examples=60, deadline=None)
 @given(labelled(columns=2), st.integers(2, 9))
 def test_no_weight_and_no_threshold_has_a_better_f1(case, steps):
     columns, label = case
@@ -126,7 +124,6 @@ def test_ruling_rows_out_changes_nothing(shape, count, steps):
     assert_first_best(columns[:2], label, lambda_weights(steps))
 
 
-@settings(max_examples=100, deadline=None)
 @given(labelled(columns=3))
 def test_bounds_are_never_below_what_a_row_reaches(case):
     columns, label = case
@@ -134,9 +131,9 @@ def test_bounds_are_never_below_what_a_row_reaches(case):
     bounds = _Bounds.around(columns, label)
     if bounds is not None:
         reached = np.array(reached_by(rows, columns, label))
-        tiles = _Tiles.of(rows)
+        tiles = _Tiles.group(rows)
         assert (bounds.compute(rows) >= reached - 1e-12).all()
-        of_tile = bounds.compute(tiles.centres, tiles.radii)[tiles.of_row]
+        of_tile = bounds.compute(tiles.centres, tiles.radii)[tiles.tile_of_row]
         assert (of_tile >= reached - 1e-12).all()
 
 
@@ -149,8 +146,8 @@ def test_the_bound_of_a_row_is_close_where_scores_are_spread():
 
 @pytest.mark.parametrize("rows", [lambda_weights(7), simplex_weights(2), simplex_weights(9)])
 def test_every_row_is_within_the_radii_of_its_tile(rows):
-    tiles = _Tiles.of(rows)
-    away = np.abs(rows - tiles.centres[tiles.of_row])[:, 1:]
+    tiles = _Tiles.group(rows)
+    away = np.abs(rows - tiles.centres[tiles.tile_of_row])[:, 1:]
     assert (away <= tiles.radii + 1e-15).all()
     np.testing.assert_allclose(tiles.centres.sum(axis=1), 1.0, rtol=1e-15)
 

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.config.schema import Study
@@ -71,7 +71,6 @@ def packed(cpu: float, gpu: float, have: list[NodeCapacity], limit: int) -> int:
 
 
 @given(nodes, st.integers(1, 12), cpus, gpus)
-@settings(max_examples=150, deadline=None)
 def test_all_folds_of_all_planned_trials_fit_at_once(
     have: list[NodeCapacity], folds: int, cpu: object, gpu: object
 ) -> None:
@@ -86,7 +85,6 @@ def test_all_folds_of_all_planned_trials_fit_at_once(
 
 
 @given(nodes, st.integers(1, 12), cpus, st.sampled_from([0, 0.2, 0.25, 0.5, 1, 2]))
-@settings(max_examples=150, deadline=None)
 def test_as_many_trials_as_fit_are_planned_and_none_is_refused_that_fits(
     have: list[NodeCapacity], folds: int, cpu: object, gpu: float
 ) -> None:
@@ -187,7 +185,6 @@ def all_that_may_be_added(growth: Growth) -> list[list[NodeCapacity]]:
 
 
 @given(nodes, growths, st.integers(1, 6), cpus, gpus)
-@settings(max_examples=100, deadline=None)
 def test_nodes_that_may_be_added_count_as_the_best_choice_of_them(
     have: list[NodeCapacity], growth: Growth, folds: int, cpu: object, gpu: object
 ) -> None:
@@ -206,7 +203,6 @@ def test_nodes_that_may_be_added_count_as_the_best_choice_of_them(
 
 
 @given(growths, st.integers(1, 20))
-@settings(max_examples=100, deadline=None)
 def test_nodes_for_folds_are_as_few_as_hold_them(growth: Growth, folds: int) -> None:
     try:
         plan = make_plan(asked(1, 1, 0), [], growth)

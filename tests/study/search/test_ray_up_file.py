@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from study.ledger.ledger import FoldManifest, Ledger, TrialRecord
+from study.config.study_file import check_study
+from study.ledger.ledger import FoldManifest, Ledger
 from study.storage.folder import LocalFolder
+from tests.study.trials import record_of, trial_of
 
 ROOT = Path(__file__).parents[3]
 STUDY: dict[str, Any] = {
@@ -75,8 +77,9 @@ def changed(*path: Any) -> dict[str, Any]:
 def end_trials(folder: Path, *seconds: tuple[float, float], state: Any = "completed") -> None:
     """Write trials that ended, of five measured folds each."""
     ledger = Ledger(LocalFolder(folder / "results" / "mine" / "ledger"))
+    study = check_study(STUDY, "mine.yaml")
     for number, each in enumerate(seconds):
-        record = TrialRecord(number, {}, state, "", [(1, 0.5)], number)
+        record = record_of(trial_of(study, number), state, [(1, 0.5)], number)
         for fold in range(5):
             timings = {
                 "train_seconds": each[0] if fold == 3 else 1.0,

@@ -1,193 +1,207 @@
-import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from study.config.schema import Study
-from study.config.study_file import check_study, configure
-from study.ledger.ledger import State, TrialRecord
-from study.search.sources import TWIN, History, best_trial, missing_trials, propose
+from study.config.study_file import check_study
+from study.search.proposals import Proposals
+from study.search.sources import NoTrial, Repetition, Search, SystemList, TrialSource, trial_source
+from study.search.trial import State, Trial, TrialRecord, trial_name
+from tests.study.search.searches import SPACE, searching
+from tests.study.trials import record_of
 
-SPACE = {
-    "model.beta": {"loguniform": [1e-6, 0.1]},
-    "model.latent_size": {"int": [2, 12]},
-    "model.latent": {"choice": ["mean", "sampled"]},
-    "training.optimizer.learning_rate": {"uniform": [1e-5, 1e-2]},
-}
-
-
-def searched(space: dict[str, Any] = SPACE, seed: int = 0, startup: int = 4) -> Study:
-    search = {"space": space, "startup_trials": startup, "trials": 100}
-    model = {"name": "beta_vaegan"}
-    dataset = {"name": "synthetic"}
-    content = {"name": "s", "dataset": dataset, "model": model, "search": search, "seed": seed}
-    return check_study(content, "s")
+NO_ONE: frozenset[str] = frozenset()
+BETA = {"model.beta": SPACE["model.beta"]}
 
 
-def ended(study: Study, count: int, state: Callable[[int], State] | None = None) -> list[Any]:
-    """The first trials of a search whose score is best at beta = 1e-4."""
-    records: list[TrialRecord] = []
-    for number in range(count):
-        parameters = propose(study, number, records)
-        score = -abs(math.log10(parameters["model.beta"]) + 4)
-        how = state(number) if state else "completed"
-        values = [] if how == "failed" else [(2, score - 0.1), (4, score)]
-        records.append(TrialRecord(number, parameters, how, "", values, number))
-    return records
+def searched(trials: int, parallel: int = 2, beside: str | None = None) -> Study:
+    study = searching(BETA, trials=trials, parallel=parallel)
+    split = study.split.model_copy(update={"beside": beside})
+    return study.model_copy(update={"split": split})
 
 
-def test_no_space_proposes_nothing() -> None:
-    assert propose(searched({}), 3, []) == {}
-
-
-@given(st.integers(0, 2**63 - 1), st.integers(0, 99_999))
-@settings(max_examples=25, deadline=None)
-def test_proposals_lie_in_the_space_and_make_a_study(seed: int, number: int) -> None:
-    study = searched(seed=seed)
-    proposed = propose(study, number, [])
-    assert proposed.keys() == SPACE.keys()
-    assert 1e-6 <= proposed["model.beta"] <= 0.1
-    assert 2 <= proposed["model.latent_size"] <= 12
-    assert isinstance(proposed["model.latent_size"], int)
-    assert proposed["model.latent"] in ("mean", "sampled")
-    assert 1e-5 <= proposed["training.optimizer.learning_rate"] <= 1e-2
-    trial = configure(study, proposed)
-    assert trial.model.beta == proposed["model.beta"]  # type: ignore[union-attr]
-
-
-def test_a_proposal_is_a_function_of_what_it_is_given() -> None:
-    study = searched()
-    records = ended(study, 12)
-    assert propose(study, 12, records) == propose(study, 12, list(records))
-    np.random.seed(3)  # noqa: NPY002 - the global stream must not matter
-    first = propose(study, 12, records)
-    np.random.seed(4)  # noqa: NPY002
-    assert propose(study, 12, records) == first
-
-
-@given(st.lists(st.integers(1, 6), min_size=2, max_size=6), st.integers(0, 2**32))
-@settings(max_examples=15, deadline=None)
-def test_a_history_changes_no_proposal(steps: list[int], seed: int) -> None:
-    study = searched(seed=seed)
-    ways: tuple[State, ...] = ("completed", "completed", "pruned", "failed")
-    records = ended(study, sum(steps), lambda number: ways[(number + seed) % 4])
-    history = History(study)
-    known = 0
-    for step in steps:
-        known += step
-        for number in (known, known + 1):
-            first = propose(study, number, records[:known])
-            assert propose(study, number, records[:known], history) == first
-
-
-def test_numbers_and_seeds_draw_differently() -> None:
-    betas = {propose(searched(), number, [])["model.beta"] for number in range(10)}
-    assert len(betas) == 10
-    assert propose(searched(seed=1), 0, []) != propose(searched(seed=2), 0, [])
-
-
-def test_records_are_left_as_they_were() -> None:
-    study = searched()
-    records = ended(study, 6)
-    before = [(dict(r.parameters), list(r.values)) for r in records]
-    propose(study, 6, records)
-    assert [(r.parameters, r.values) for r in records] == before
-
-
-@pytest.mark.parametrize("state", ["completed", "pruned", "failed"])
-def test_every_end_of_a_trial_is_taken(state: State) -> None:
-    study = searched()
-    records = ended(study, 8, lambda number: state if number % 2 else "completed")
-    assert propose(study, 8, records).keys() == SPACE.keys()
-    assert propose(study, 8, ended(study, 8, lambda _: state)).keys() == SPACE.keys()
-
-
-def test_pruned_trials_without_values_are_taken() -> None:
-    study = searched()
-    first = propose(study, 0, [])
-    records = [TrialRecord(n, first, "pruned", "", [], n) for n in range(6)]
-    assert propose(study, 6, records).keys() == SPACE.keys()
-
-
-def test_values_matter_after_the_startup_trials_and_not_before() -> None:
-    study = searched(startup=6)
-    records = ended(study, 12)
-    turned = [
-        TrialRecord(r.number, r.parameters, r.state, "", [(e, -v) for e, v in r.values], r.number)
-        for r in records
-    ]
-    assert propose(study, 5, records[:5]) == propose(study, 5, turned[:5])
-    assert propose(study, 12, records) != propose(study, 12, turned)
-
-
-def test_the_search_finds_the_good_region() -> None:
-    """TPE's later betas lie nearer to the best one than what is drawn at random."""
-    study = searched({"model.beta": SPACE["model.beta"]}, startup=8)
-    records = ended(study, 30)
-    distance = [abs(math.log10(r.parameters["model.beta"]) + 4) for r in records]
-    random = [
-        abs(math.log10(propose(study, number, [])["model.beta"]) + 4) for number in range(300, 340)
-    ]
-    assert np.median(distance[15:]) < 0.6 * np.median(random)
-
-
-def test_higher_is_better() -> None:
-    space = {"model.beta": {"uniform": [0.0, 1.0]}}
-    study = searched(space, startup=4)
-    records = [
-        TrialRecord(n, {"model.beta": n / 20}, "completed", "", [(1, float(n > 15))], n)
-        for n in range(20)
-    ]
-    proposed = [propose(study, number, records)["model.beta"] for number in range(20, 40)]
-    assert np.median(proposed) > 0.7
-
-
-def beside(trials: int, **parts: Any) -> Study:
+def of_systems(*protocols: str) -> Study:
+    training = {"epochs": 8}
     content = {
         "name": "s",
         "dataset": {"name": "synthetic"},
-        "model": {"name": "beta_vaegan"},
-        "split": {"protocol": "paper", "beside": "inter_patient"},
-        "search": {"trials": trials, "space": {"model.beta": SPACE["model.beta"]}},
-    }
-    return check_study(content | parts, "s")
+        "split": {"protocol": protocols[0], "beside": (*protocols, None)[1], "folds": 2},
+        "training": {"epochs": 4},
+        "systems": {
+            "a": {"model": {"name": "ae"}, "metric": {"composition": "latent"}},
+            "b": {"model": {"name": "vae"}, "metric": {"composition": "latent"},
+                  "training": training},
+        },
+    }  # fmt: skip
+    return check_study(content, "s")
 
 
-def test_the_best_trial_is_run_under_the_second_protocol_when_all_have_ended() -> None:
-    study = beside(3)
-    records = {
-        1: TrialRecord(1, {"model.beta": 1e-1}, "completed", "", [(1, 0.7)]),
-        2: TrialRecord(2, {"model.beta": 1e-2}, "pruned", "", [(1, 0.9)]),
-    }
-    assert missing_trials(study, {}) == {0, 1, 2}
-    assert missing_trials(study, records) == {0}
-    records[0] = TrialRecord(0, {"model.beta": 1e-3}, "completed", "", [(1, 0.7)])
-    assert best_trial(records.values()) == records[0]  # the first of equals
-    (number,) = missing_trials(study, records)
-    assert number == TWIN
-    parameters = propose(study, number, list(records.values()))
-    assert parameters == {"model.beta": 1e-3, "split.protocol": "inter_patient"}
-    trial = configure(study, parameters)
-    assert trial.split.protocols == ("inter_patient",)
-    assert trial.model.beta == 1e-3  # type: ignore[union-attr]
+def taken(source: TrialSource, ended: dict[str, TrialRecord], lost: Any = NO_ONE) -> Trial:
+    trial = source.next_trial(ended, lost)
+    assert isinstance(trial, Trial)
+    return trial
+
+
+def end(
+    trial: Trial, ended: dict[str, TrialRecord], value: float = 0.5, state: State = "completed"
+) -> None:
+    values = [] if state == "failed" else [(1, value)]
+    ended[trial.name] = record_of(trial, state, values, len(ended))
+
+
+def test_a_search_proposes_each_trial_once_from_those_that_come_long_enough_before_it() -> None:
+    study, ended = searched(5, parallel=2), {}
+    source = Search(study)
+    running = [taken(source, ended), taken(source, ended)]
+    assert [trial.number for trial in running] == [0, 1]
+    assert source.next_trial(ended, NO_ONE) is NoTrial.YET
+    end(running[1], ended)  # not the one that trial 2 is proposed from
+    assert source.next_trial(ended, NO_ONE) is NoTrial.YET
+    end(running[0], ended)
+    third = taken(source, ended)
+    known = [ended[trial_name(0)]]
+    assert third.parameters == Proposals(study).propose(2, known)
+    assert third.config.model.beta == third.parameters["model.beta"]  # type: ignore[union-attr]
+
+
+def test_a_new_driver_proposes_what_the_dead_one_did() -> None:
+    study = searched(6, parallel=2)
+    ended: dict[str, TrialRecord] = {}
+    source, trials = Search(study), []
+    for number in range(6):
+        trials.append(taken(source, ended))
+        end(trials[-1], ended, value=number / 10, state="pruned" if number == 3 else "completed")
+    for died_after in range(6):
+        again = {trial.name: ended[trial.name] for trial in trials[:died_after]}
+        other = Search(study)
+        for trial in trials[died_after:]:
+            assert taken(other, again) == trial
+            again[trial.name] = ended[trial.name]
+        assert other.next_trial(again, NO_ONE) is NoTrial.MORE
+
+
+def test_trials_that_ended_before_are_not_run_again() -> None:
+    source, ended = Search(searched(3, parallel=3)), {}
+    end(taken(Search(searched(3, parallel=3)), ended), ended)
+    assert taken(source, ended).number == 1
+    assert source.missing(ended) == ["trial-00001", "trial-00002"]
+
+
+def test_a_search_ends_where_a_trial_that_it_needs_is_lost() -> None:
+    source, ended = Search(searched(4, parallel=2)), {}
+    first, second = taken(source, ended), taken(source, ended)
+    end(second, ended)
+    assert source.next_trial(ended, {first.name}) is NoTrial.MORE
+    other, ended = Search(searched(4, parallel=2)), {}
+    first, second = taken(other, ended), taken(other, ended)
+    end(first, ended)
+    assert taken(other, ended, {second.name}).number == 2, "it needs the first alone"
+
+
+def test_systems_are_trials_in_their_order_under_each_protocol() -> None:
+    source = trial_source(of_systems("paper", "inter_patient"))
+    trials = [taken(source, {}) for _ in range(4)]
+    assert source.next_trial({}, NO_ONE) is NoTrial.MORE
+    assert [(t.number, t.system, t.protocol) for t in trials] == [
+        (0, "a", "paper"),
+        (1, "a", "inter_patient"),
+        (2, "b", "paper"),
+        (3, "b", "inter_patient"),
+    ]
+    assert trials[1].parameters == {"system": "a", "split.protocol": "inter_patient"}
+    assert [trial.config.model.name for trial in trials] == ["ae", "ae", "vae", "vae"]
+    assert trials[2].config.metric.composition == "latent"
+    assert not any(trial.is_repetition for trial in trials)
+    assert taken(trial_source(of_systems("paper")), {}).parameters == {"system": "a"}
+
+
+def test_systems_count_their_own_epochs() -> None:
+    source = trial_source(of_systems("paper", "inter_patient"))
+    assert (source.size, source.epochs, source.longest) == (4, 2 * 4 + 2 * 8, 8)
+    assert set(source.space) == {"system", "split.protocol"}
+    assert source.space["system"].choices == ("a", "b")
+    assert set(trial_source(of_systems("paper")).space) == {"system"}
+
+
+def test_systems_that_have_ended_are_left_out() -> None:
+    study, ended = of_systems("paper"), {}
+    end(taken(SystemList(study), {}), ended)
+    assert SystemList(study).missing(ended) == ["trial-00001"]
+    assert taken(SystemList(study), ended).system == "b"
+
+
+def test_a_search_counts_the_epochs_of_its_repetition() -> None:
+    plain, repeated = trial_source(searched(3)), trial_source(searched(3, beside="inter_patient"))
+    assert isinstance(plain, Search)
+    assert isinstance(repeated, Repetition)
+    assert plain.size == repeated.size == 3
+    assert (plain.epochs, repeated.epochs) == (1500, 2000)
+    assert plain.space.keys() == repeated.space.keys() == BETA.keys()
+    assert "then the best trial under inter_patient" in repeated.facts["protocols"]
+
+
+def test_the_best_trial_is_repeated_under_the_second_protocol_when_all_have_ended() -> None:
+    source, ended = trial_source(searched(3, 3, "inter_patient")), {}
+    trials = [taken(source, ended) for _ in range(3)]
+    assert source.next_trial(ended, NO_ONE) is NoTrial.YET
+    end(trials[1], ended, 0.7)
+    end(trials[2], ended, 0.9, "pruned")
+    assert source.missing(ended) == [trials[0].name]
+    assert source.next_trial(ended, NO_ONE) is NoTrial.YET
+    end(trials[0], ended, 0.7)
+    repetition = taken(source, ended)
+    assert repetition == replace(
+        trials[0],  # the first of equals
+        config=trials[0].config.under("inter_patient"),
+        parameters={**trials[0].parameters, "split.protocol": "inter_patient"},
+        is_repetition=True,
+    )
+    assert source.missing(ended) == [repetition.name]
+    assert source.next_trial(ended, NO_ONE) is NoTrial.MORE, "it is proposed once"
     # Whatever it scores, it is no trial of the search.
-    records[number] = TrialRecord(number, parameters, "completed", "", [(1, 0.99)])
-    assert missing_trials(study, records) == set()
-    assert best_trial(records.values()) == records[0]
+    end(repetition, ended, 0.99)
+    assert source.missing(ended) == []
+    assert trial_source(searched(3, 3, "inter_patient")).next_trial(ended, NO_ONE) is NoTrial.MORE
 
 
-def test_another_best_trial_gets_a_twin_of_its_own() -> None:
-    study = beside(2)
-    records = {n: TrialRecord(n, {}, "completed", "", [(1, 0.1 * n)]) for n in (0, 1, TWIN)}
-    assert missing_trials(study, records) == {TWIN + 1}
+def test_another_best_trial_gets_a_repetition_of_its_own() -> None:
+    short, ended = trial_source(searched(1, 1, "inter_patient")), {}
+    end(taken(short, ended), ended, 0.1)
+    end(taken(short, ended), ended)
+    longer = trial_source(searched(2, 2, "inter_patient"))
+    end(taken(longer, ended), ended, 0.2)
+    assert longer.missing(ended) == [trial_name(1, is_repetition=True)]
+    assert taken(longer, ended).repeats == trial_name(1)
 
 
-def test_without_a_second_protocol_or_a_completed_trial_there_is_no_twin() -> None:
-    failed = {0: TrialRecord(0, {}, "failed", "nan")}
-    assert missing_trials(beside(1), failed) == set()
-    completed = {0: TrialRecord(0, {}, "completed", "", [(1, 0.5)])}
-    assert missing_trials(beside(1, split={"protocol": "paper"}), completed) == set()
+def test_a_search_that_lost_a_trial_has_no_repetition_yet() -> None:
+    source, ended = trial_source(searched(2, 2, "inter_patient")), {}
+    first, second = taken(source, ended), taken(source, ended)
+    end(first, ended, 0.4)
+    assert source.next_trial(ended, {second.name}) is NoTrial.MORE
+
+
+@pytest.mark.parametrize("state", ["failed", "pruned"])
+def test_without_a_completed_trial_there_is_no_repetition(state: State) -> None:
+    source, ended = trial_source(searched(1, 1, "inter_patient")), {}
+    end(taken(source, ended), ended, 0.5, state)
+    assert source.missing(ended) == []
+    assert source.next_trial(ended, NO_ONE) is NoTrial.MORE
+
+
+def test_a_search_without_a_second_protocol_ends_with_its_trials() -> None:
+    source, ended = trial_source(searched(1, 1)), {}
+    end(taken(source, ended), ended)
+    assert source.missing(ended) == []
+    assert source.next_trial(ended, NO_ONE) is NoTrial.MORE
+
+
+@pytest.mark.parametrize(
+    "study", [lambda: searched(2), lambda: searched(2, beside="kfold"), lambda: of_systems("paper")]
+)
+def test_a_source_names_what_a_plan_says_of_it(study: Callable[[], Study]) -> None:
+    source = trial_source(study())
+    assert {"protocols", "searched"} <= source.facts.keys()
+    assert all(source.facts.values())

@@ -11,7 +11,8 @@ from study.data.splits import make_splits
 from study.ledger.ledger import Ledger
 from study.storage.folder import LocalFolder
 from study.training.events import FoldWriter, write_hparams
-from study.training.fold import FoldTask, train_fold
+from study.training.fold import train_fold
+from tests.study.trials import task_of
 
 
 def accumulated(folder: Path) -> Any:
@@ -29,7 +30,7 @@ def trained(
     study, samples = tiny_study(), tiny_samples()
     fold = make_splits(samples, study.split, 0).folds[0]
     writer = FoldWriter(LocalFolder(tmp_path / "events"))
-    task, folder = FoldTask(study, "trial-00000", 0), LocalFolder(tmp_path)
+    task, folder = task_of(study), LocalFolder(tmp_path)
     train_fold(task, samples, fold, Ledger(folder), folder.folder("c"), writer=writer)
     writer.close()
     return study, samples, tmp_path / "events"

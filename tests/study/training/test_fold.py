@@ -15,11 +15,12 @@ from study.config.schema import Study
 from study.data.samples import Samples
 from study.data.splits import make_splits
 from study.ledger import fold_files
-from study.ledger.ledger import FoldManifest, Ledger
+from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.ledger.trial_outcome import stage_name
 from study.storage.folder import LocalFolder
-from study.training.fold import FoldTask, train_fold, validation_epochs
+from study.training.fold import FoldTask, train_fold
 from study.training.validation_report import ValidationReport
+from tests.study.trials import task_of
 
 TRIAL = "trial-00000"
 REPRODUCIBLE = (
@@ -27,7 +28,7 @@ REPRODUCIBLE = (
     fold_files.TRAINING_COMPONENTS,
     fold_files.HISTORY,
     fold_files.WEIGHTS,
-    fold_files.MODEL,
+    MODEL,
 )
 
 
@@ -42,11 +43,15 @@ class Bench:
     study: Study
     samples: Samples
     place: Path
-    milestones: frozenset[int] = frozenset()
+    rungs: tuple[int, ...] = ()
     reports: list[ValidationReport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.fold = make_splits(self.samples, self.study.split, 0).folds[0]
+
+    @property
+    def task(self) -> FoldTask:
+        return task_of(self.study, rungs=self.rungs)
 
     @property
     def ledger(self) -> Ledger:
@@ -64,8 +69,7 @@ class Bench:
             if report.epoch == stop_at:
                 raise StopHere
 
-        task = FoldTask(self.study, TRIAL, 0, self.milestones)
-        return train_fold(task, self.samples, self.fold, self.ledger, self.checkpoints, watch)
+        return train_fold(self.task, self.samples, self.fold, self.ledger, self.checkpoints, watch)
 
     def files(self, manifest: FoldManifest) -> dict[str, bytes]:
         return {name: self.ledger.read(manifest, name) for name in REPRODUCIBLE}
@@ -79,14 +83,14 @@ def bench(
     tiny_samples: Callable[..., Samples], tiny_study: Callable[..., Study], tmp_path: Path
 ) -> Callable[..., Bench]:
     def bench(place: str = "a", samples: Samples | None = None, **kept: Any) -> Bench:
-        milestones = kept.pop("milestones", frozenset())
-        return Bench(tiny_study(**kept), samples or tiny_samples(), tmp_path / place, milestones)
+        rungs = kept.pop("rungs", ())
+        return Bench(tiny_study(**kept), samples or tiny_samples(), tmp_path / place, rungs)
 
     return bench
 
 
 @pytest.mark.parametrize(
-    ("epochs", "interval", "milestones", "expected"),
+    ("epochs", "interval", "rungs", "expected"),
     [
         (6, 2, (), [2, 4, 6]),
         (5, 2, (), [2, 4, 5]),
@@ -95,15 +99,15 @@ def bench(
         (1, 1, (), [1]),
     ],
 )
-def test_folds_validate_at_the_interval_at_milestones_and_at_the_end(
+def test_folds_validate_at_the_interval_at_rungs_and_at_the_end(
     epochs: int,
     interval: int,
-    milestones: tuple[int, ...],
+    rungs: tuple[int, ...],
     expected: list[int],
     tiny_study: Callable[..., Study],
 ) -> None:
     study = tiny_study(training={"epochs": epochs, "validation_interval": interval})
-    assert validation_epochs(study, frozenset(milestones)) == expected
+    assert task_of(study, rungs=rungs).validation_epochs == expected
 
 
 def test_a_fold_reports_and_commits(bench: Callable[..., Bench]) -> None:
@@ -121,7 +125,7 @@ def test_a_fold_reports_and_commits(bench: Callable[..., Bench]) -> None:
     history = run.frame(manifest, fold_files.HISTORY)
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
     assert history["value"].dropna().tolist() == values
-    assert run.ledger.fold(TRIAL, 0) == manifest
+    assert run.ledger.fold(run.task.address) == manifest
     assert not run.checkpoints.exists("")
 
 
@@ -152,7 +156,7 @@ def test_stored_weights_give_the_stored_errors_of_the_best_epoch(
 
     run = bench()
     manifest = run.run()
-    model = build_model(run.study, run.samples, 5, torch.device("cpu"))
+    model = build_model(run.task.config, run.samples, 5, torch.device("cpu"))
     model.load_weights(safetensors.torch.load(run.ledger.read(manifest, fold_files.WEIGHTS)))
     errors = model.errors(torch.from_numpy(run.samples.values[run.fold.test]))
     frame = run.frame(manifest, fold_files.COMPONENTS)
@@ -176,16 +180,15 @@ def test_the_best_epoch_is_the_first_of_equal_ones(bench: Callable[..., Bench]) 
 def test_a_fold_that_was_interrupted_at_any_report_ends_byte_for_byte_alike(
     bench: Callable[..., Bench],
 ) -> None:
-    milestones = frozenset({4})
-    whole = bench("whole", milestones=milestones)
+    whole = bench("whole", rungs=(4,))
     manifest = whole.run()
-    expected, heard = whole.files(manifest), whole.reports
+    expected, reports = whole.files(manifest), whole.reports
     for stop in (2, 4, 6):
-        run = bench(f"stop-{stop}", milestones=milestones)
+        run = bench(f"stop-{stop}", rungs=(4,))
         with pytest.raises(StopHere):
             run.run(stop_at=stop)
         again = run.run()
-        assert run.reports == heard
+        assert run.reports == reports
         found = run.files(again)
         for name, content in expected.items():
             assert found[name] == content, f"{name} after a stop at {stop}"
@@ -216,28 +219,28 @@ def test_a_damaged_checkpoint_costs_epochs_and_changes_nothing(
     assert run.files(manifest) == expected
 
 
-def test_staging_at_a_milestone_leaves_training_as_it_was(bench: Callable[..., Bench]) -> None:
-    plain, staged = bench("plain"), bench("staged", milestones=frozenset({2, 4}))
+def test_staging_at_a_rung_leaves_training_as_it_was(bench: Callable[..., Bench]) -> None:
+    plain, staged = bench("plain"), bench("staged", rungs=(2, 4))
     assert plain.files(plain.run()) == staged.files(staged.run())
 
 
 def test_a_committed_fold_only_repeats_its_reports(bench: Callable[..., Bench]) -> None:
     run = bench()
-    first, heard = run.run(), run.reports
+    first, reports = run.run(), run.reports
     path = run.place / "ledger" / TRIAL / "fold-0" / "manifest.json"
     written = path.stat().st_mtime_ns
     assert run.run() == first
-    assert run.reports == heard
+    assert run.reports == reports
     assert path.stat().st_mtime_ns == written
     assert not run.checkpoints.exists("")
 
 
-def test_a_milestone_stages_what_a_shorter_training_commits(bench: Callable[..., Bench]) -> None:
-    run = bench("long", milestones=frozenset({4}))
+def test_a_rung_stages_what_a_shorter_training_commits(bench: Callable[..., Bench]) -> None:
+    run = bench("long", rungs=(4,))
     with pytest.raises(StopHere):
         run.run(stop_at=4)
     stage = Ledger(run.checkpoints.folder(stage_name(4)))
-    staged = stage.fold(TRIAL, 0)
+    staged = stage.fold(run.task.address)
     assert staged is not None
     assert (staged.state, staged.last_epoch) == ("pruned", 4)
     for name in staged.files:
@@ -282,24 +285,24 @@ def test_what_is_not_finite_fails_the_fold_with_a_reason(
 
 
 @pytest.mark.parametrize(
-    ("part", "milestones"),
+    ("part", "rungs"),
     [
-        ("training", frozenset()),
-        ("validation", frozenset()),
-        ("test", frozenset()),
-        ("test", frozenset({4})),
+        ("training", ()),
+        ("validation", ()),
+        ("test", ()),
+        ("test", (4,)),
     ],
 )
 def test_a_failed_fold_says_the_same_when_it_is_asked_again(
-    part: str, milestones: frozenset[int], bench: Callable[..., Bench]
+    part: str, rungs: tuple[int, ...], bench: Callable[..., Bench]
 ) -> None:
     clean = bench("clean")
     samples = spoiled(clean.samples, getattr(clean.fold, part)[:1])
-    run = bench("bad", samples=samples, milestones=milestones)
+    run = bench("bad", samples=samples, rungs=rungs)
     manifest = run.run()
-    heard = [(r.epoch, r.state, r.reason) for r in run.reports]
+    reports = [(r.epoch, r.state, r.reason) for r in run.reports]
     assert run.run() == manifest
-    assert [(r.epoch, r.state, r.reason) for r in run.reports] == heard
+    assert [(r.epoch, r.state, r.reason) for r in run.reports] == reports
 
 
 def test_a_loss_beyond_all_numbers_fails_the_fold(bench: Callable[..., Bench]) -> None:

@@ -1,6 +1,7 @@
 import html
 import io
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -9,12 +10,14 @@ import yaml
 from study.config.study_file import check_study, dump_study, load_study
 from study.errors import StudyFailedError
 from study.ledger import fold_files
-from study.ledger.ledger import Ledger, TrialRecord
+from study.ledger.ledger import Ledger
 from study.report.page.answer import best_entry
 from study.report.page.build import PAGE, write_page
-from study.report.page.source import Entry, Source
+from study.report.page.inputs import Entry, PageInputs
+from study.search.trial import FoldAddress
 from study.storage.folder import LocalFolder, open_folder
 from tests.study.report.trained import FAILURE, Reported
+from tests.study.trials import record_of, trial_of
 
 
 @pytest.fixture(params=["searched", "of_systems"])
@@ -78,16 +81,14 @@ def test_the_best_on_validation_is_the_answer(searched: Reported) -> None:
 
 def test_the_answer_is_of_the_studys_own_protocol_whatever_the_other_scores() -> None:
     study = load_study("paper_mitbih")
-    of_patients = study.model_copy(
-        update={"split": study.split.model_copy(update={"protocol": "inter_patient"})}
-    )
-    record = TrialRecord(0, {}, "completed", "")
+    trial = trial_of(study)
+    of_patients = replace(trial, config=trial.config.under("inter_patient"))
     entries = [
-        Entry(record, study, "worse", "svm_gamma", "implicit", 0.80),
-        Entry(record, study, "best", "svm_gamma", "implicit", 0.87),
-        Entry(record, of_patients, "other validation samples", "svm_gamma", "implicit", 0.97),
+        Entry(record_of(trial), "worse", "svm_gamma", "implicit", 0.80),
+        Entry(record_of(trial), "best", "svm_gamma", "implicit", 0.87),
+        Entry(record_of(of_patients), "other validation samples", "svm_gamma", "implicit", 0.97),
     ]
-    source = Source(study, [], {}, open_folder("nowhere"))
+    source = PageInputs(study, [], {}, open_folder("nowhere"))
     source.__dict__["entries"] = entries
     assert best_entry(source) is entries[1]
 
@@ -142,7 +143,7 @@ def test_kinds_are_counted_over_all_folds(searched: Reported) -> None:
         ["normal", "abnormal"]
     ].sum()
     expected = sizes.sum(axis=1).groupby("value").first()
-    shown = {row[0]: (row[1], row[2]) for row in rows_of(searched.text, "share called abnormal")}
+    shown = {row[0]: (row[1], row[2]) for row in rows_of(searched.text, "share predicted abnormal")}
     assert shown == {
         kind: ("normal" if kind == "N" else "abnormal", str(size))
         for kind, size in expected.items()
@@ -151,7 +152,7 @@ def test_kinds_are_counted_over_all_folds(searched: Reported) -> None:
 
 def test_extremes_are_the_ends_of_their_class(searched: Reported) -> None:
     ledger = Ledger(searched.results.folder("ledger"))
-    manifest = ledger.fold("trial-00000", 0)
+    manifest = ledger.fold(FoldAddress("trial-00000", 0))
     assert manifest is not None
     errors = pd.read_parquet(io.BytesIO(ledger.read(manifest, fold_files.COMPONENTS)))
     errors = errors.query("split == 'validation' and epoch_rule == 'best_validation'")

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 from study.config.search_space import Distribution
-from study.ledger.ledger import Ledger, State, TrialRecord
+from study.ledger.ledger import Ledger
 from study.report.page import charts
 from study.report.page.build import page_sections
+from study.report.page.inputs import PageInputs
 from study.report.page.search import importance, search_sections
-from study.report.page.source import Source
+from study.search.trial import State, TrialRecord
 from tests.study.report.trained import Reported
+from tests.study.trials import record_of, trial_of
 
 SPACE = {
     "model.beta": Distribution(loguniform=(1e-6, 0.1)),
@@ -18,7 +20,7 @@ SPACE = {
 }
 
 
-def trials(count: int) -> list[TrialRecord]:
+def trials(made: Reported, count: int) -> list[TrialRecord]:
     """Trials whose metric follows beta alone, a third of them stopped early."""
     random = np.random.default_rng(0)
     found = []
@@ -29,16 +31,16 @@ def trials(count: int) -> list[TrialRecord]:
         values = [(epoch, best - 0.1 / epoch) for epoch in range(1, 3 if stopped else 9)]
         parameters = {"model.beta": beta, "model.latent_size": int(random.integers(2, 5))}
         state: State = "pruned" if stopped else "completed"
-        found.append(TrialRecord(number, parameters, state, "", values, number))
+        found.append(record_of(trial_of(made.study, number, parameters), state, values, number))
     return found
 
 
-def source(made: Reported, records: Sequence[TrialRecord]) -> Source:
-    return Source(made.study, records, made.report.tables, made.results)
+def source(made: Reported, records: Sequence[TrialRecord]) -> PageInputs:
+    return PageInputs(made.study, records, made.report.tables, made.results)
 
 
-def test_the_setting_that_matters_has_the_largest_share() -> None:
-    completed = [record for record in trials(45) if record.state == "completed"]
+def test_the_setting_that_matters_has_the_largest_share(searched: Reported) -> None:
+    completed = [record for record in trials(searched, 45) if record.state == "completed"]
     shares = importance(SPACE, completed, 0)
     assert sum(shares.values()) == pytest.approx(1)
     assert shares["model.beta"] > 0.8
@@ -46,7 +48,7 @@ def test_the_setting_that_matters_has_the_largest_share() -> None:
 
 
 def test_a_thousand_trials_make_a_page_of_bounded_size(searched: Reported) -> None:
-    many = [*searched_records(searched), *trials(1000)[3:]]
+    many = [*searched_records(searched), *trials(searched, 1000)[3:]]
     with charts.page_style():
         few_sections = search_sections(source(searched, many[:40]))
         sections = search_sections(source(searched, many))
@@ -60,7 +62,7 @@ def test_a_thousand_trials_make_a_page_of_bounded_size(searched: Reported) -> No
 
 def test_few_trials_have_no_importance_and_are_told_why(searched: Reported) -> None:
     with charts.page_style():
-        sections = {s.key: s for s in search_sections(source(searched, trials(6)))}
+        sections = {s.key: s for s in search_sections(source(searched, trials(searched, 6)))}
     assert not sections["importance"].pictures
     assert sections["importance"].notes == ["Needs 10 completed trials that differ; there are 4."]
 

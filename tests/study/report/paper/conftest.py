@@ -18,10 +18,11 @@ from study.ledger.fold_files import (
     TRAINING_COMPONENTS,
     to_parquet,
 )
-from study.ledger.ledger import FoldManifest, Ledger, trial_name
-from study.report.paper.source import Tables
+from study.ledger.ledger import FoldManifest, Ledger
+from study.report.paper.inputs import Tables
 from study.report.summary import SUMMARY_KEYS, summary_table
 from study.scores.settings import LATENT_FORMS, METRIC_NAMES
+from study.search.trial import trial_name
 from study.storage.folder import Folder, LocalFolder
 
 MODELS = {

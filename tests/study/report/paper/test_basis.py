@@ -4,7 +4,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from study.report.paper.basis import Basis, basis_of, footer, only_the_papers
+from study.report.paper.basis import Basis, basis_of, footer, protocol_note
 from tests.study.report.paper.conftest import MadeStudy
 
 WHOLE = Basis("mitbih", "paper", (500, 500), (0, 1, 2, 3, 4), 5)
@@ -23,7 +23,7 @@ WHOLE = Basis("mitbih", "paper", (500, 500), (0, 1, 2, 3, 4), 5)
             "Wafer; protocol paper; fold 0 of folds 0 to 4; 30 to 500 of the paper's 500 epochs.",
         ),
         (
-            {"epochs": None, "folds": (0,), "of_folds": 1, "protocol": "kfold"},
+            {"epochs": None, "folds": (0,), "num_folds": 1, "protocol": "kfold"},
             "MIT-BIH; protocol kfold; 1 fold (the paper: 5).",
         ),
         (
@@ -39,8 +39,8 @@ def test_a_footer_says_what_is_behind_a_picture(change: dict[str, object], said:
 
 def test_notes_come_last_and_empty_ones_not() -> None:
     assert footer(WHOLE, "", "one", "two").endswith("(the paper: 500); one; two.")
-    assert only_the_papers(WHOLE) == ""
-    assert "protocol paper" in only_the_papers(replace(WHOLE, protocol="kfold"))
+    assert protocol_note(WHOLE) == ""
+    assert "protocol paper" in protocol_note(replace(WHOLE, protocol="kfold"))
 
 
 def test_the_basis_is_read_from_scores(made: Callable[..., MadeStudy]) -> None:
@@ -50,7 +50,7 @@ def test_the_basis_is_read_from_scores(made: Callable[..., MadeStudy]) -> None:
         "mitbih", "paper", (7, 7), (0, 1, 2), 3
     )
     of_one = basis_of(scores.append_column("param.dataset.limit", limit), "paper", ["ae"], [0])
-    assert (of_one.folds, of_one.of_folds, of_one.limit) == ((0,), 3, 2000)
+    assert (of_one.folds, of_one.num_folds, of_one.limit) == ((0,), 3, 2000)
 
 
 def test_what_is_fitted_once_has_no_epochs(made: Callable[..., MadeStudy]) -> None:

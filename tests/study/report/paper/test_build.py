@@ -10,7 +10,8 @@ from PIL import Image
 from study.ledger.fold_files import RECONSTRUCTIONS
 from study.ledger.ledger import DamagedError
 from study.report.paper.build import write_paper_report
-from study.report.paper.source import Tables
+from study.report.paper.inputs import Tables
+from study.search.trial import FoldAddress
 from tests.study.report.paper.conftest import MadeStudy
 
 Made = Callable[..., MadeStudy]
@@ -67,7 +68,7 @@ def test_norms_of_figure_4_are_drawn_from_the_posterior_after_the_last_epoch(mad
     assert "figure_4" in write(study)
     data = read(study, "figure_4").to_pandas()
     assert data["system"].unique().tolist() == ["vaegan_beta_1e-1"]
-    manifest = study.ledger.fold("trial-00001", 0)
+    manifest = study.ledger.fold(FoldAddress("trial-00001", 0))
     assert manifest is not None
     content = study.ledger.read(manifest, "training_components.parquet")
     norms = pq.read_table(io.BytesIO(content)).to_pandas()
@@ -80,7 +81,7 @@ def test_norms_of_figure_4_are_drawn_from_the_posterior_after_the_last_epoch(mad
 def test_norms_of_figure_11_are_of_validation_at_the_best_epoch(made: Made) -> None:
     study = made(systems=["beatgan"], folds=1, epochs=4)
     write(study)
-    manifest = study.ledger.fold("trial-00000", 0)
+    manifest = study.ledger.fold(FoldAddress("trial-00000", 0))
     assert manifest is not None
     scored = pq.read_table(io.BytesIO(study.ledger.read(manifest, "components.parquet")))
     frame = scored.to_pandas().query("epoch_rule == 'best_validation' and split == 'validation'")

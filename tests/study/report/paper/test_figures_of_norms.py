@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -16,7 +16,6 @@ from tests.study.report.paper.overlap import overlapping
 FOOTER = "what it rests on."
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.01, 20), min_size=1, max_size=30), st.integers(1, 50))
 def test_the_statistic_is_the_largest_distance_from_the_chi_distribution(
     drawn: list[float], size: int

@@ -5,8 +5,8 @@ import pytest
 from models import MODELS
 from study.report.paper.names import COMPOSITIONS, SYSTEMS
 from study.report.paper.published import (
-    Place,
     Published,
+    PublishedKey,
     best_composition_published,
     published_numbers,
 )
@@ -43,7 +43,7 @@ TSTR = {
 
 
 def number(*place: str) -> Published:
-    return published_numbers()[Place(*place)]
+    return published_numbers()[PublishedKey(*place)]
 
 
 @pytest.mark.parametrize("composition", TABLE_2)
@@ -100,7 +100,9 @@ def test_deviations_are_the_papers() -> None:
 def test_table_3_repeats_the_f1_of_table_2() -> None:
     for place, found in published_numbers().items():
         if place.table == "III" and place.metric == "f1_weighted" and place.system in SYSTEMS_2:
-            second = Place("II", place.dataset, place.system, place.composition, place.metric)
+            second = PublishedKey(
+                "II", place.dataset, place.system, place.composition, place.metric
+            )
             assert published_numbers()[second] == found
 
 

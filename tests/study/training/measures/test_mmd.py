@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.training.measures.mmd import maximum_mean_discrepancy
@@ -29,7 +29,6 @@ def by_two_loops(real, synthetic):
 
 
 @given(seeds, st.integers(2, 12), st.integers(1, 4), st.floats(0, 3))
-@settings(deadline=None, max_examples=50)
 def test_it_is_equation_4_term_by_term(seed, n, features, shift):
     random = np.random.default_rng(seed)
     real = random.normal(size=(n, features))
@@ -39,7 +38,6 @@ def test_it_is_equation_4_term_by_term(seed, n, features, shift):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=20)
 def test_perfect_reconstructions_give_0(seed):
     real = np.random.default_rng(seed).normal(size=(40, 3))
     assert maximum_mean_discrepancy(real, real.copy(), seed) == pytest.approx(0, abs=1e-12)

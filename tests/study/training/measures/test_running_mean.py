@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.training.measures.running_mean import running_mean
@@ -16,7 +16,6 @@ def test_a_hand_worked_case():
 
 
 @given(st.lists(measured | st.just(math.nan), max_size=30), st.integers(1, 40))
-@settings(deadline=None, max_examples=50)
 def test_it_is_the_rolling_mean_of_pandas(values, window):
     expected = pd.Series(values, dtype=float).rolling(window, min_periods=1).mean()
     assert running_mean(values, window) == pytest.approx(expected.tolist(), abs=1e-6, nan_ok=True)

@@ -1,0 +1,1 @@
+"""What models share: their settings, training, losses and errors."""

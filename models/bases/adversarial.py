@@ -1,0 +1,102 @@
+"""The discriminator beside a decoder, and the training step of BeatGAN and beta-VAEGAN.
+
+One update of the generator (encoder and decoder together) follows
+`discriminator_updates` updates of the discriminator on the same batch (equations 3
+and 4). The generator does not change while the discriminator is trained, so its
+output is computed once per batch and used for all of these updates.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from models.bases.encoder_decoder import DecoderModel, EncoderDecoder
+from models.bases.gradient import frozen
+from models.bases.losses import discriminator_loss, mean_squared_error
+from models.bases.settings import AdversarialSettings, DiscriminatorSettings
+from models.entry import ENCODER_ERRORS
+from models.networks.architecture import Discriminator
+from models.networks.frozen import FrozenDiscriminator
+
+
+class AdversarialModel(DecoderModel):
+    """A decoder whose output a discriminator compares with real samples."""
+
+    components: tuple[str, ...] = ENCODER_ERRORS
+    settings: DiscriminatorSettings
+
+    def build_networks(self) -> dict[str, nn.Module]:
+        """See `GradientModel.build_networks`."""
+        channels, length = self.shape.channels, self.shape.length
+        return {
+            **super().build_networks(),
+            "discriminator": Discriminator(channels, length, spectral=self.settings.spectral_norm),
+        }
+
+    @property
+    def _discriminator(self) -> Discriminator:
+        network = self.networks["discriminator"]
+        assert isinstance(network, Discriminator)
+        return network
+
+    def _update_discriminator(self, x: Tensor, generated: Tensor) -> Tensor:
+        with parametrize.cached():
+            real, fake = self._discriminator.logits_of_both(
+                x.to(self.dtype), generated.to(self.dtype)
+            )
+        loss = discriminator_loss(real, fake)
+        self._step("discriminator", loss)
+        return loss
+
+    def compare(self, x: Tensor, reconstructed: Tensor, z: Tensor) -> dict[str, Tensor]:
+        """Return R(x), D(x) and ||z|| (section III-B), `(batch,)` each."""
+        both = torch.cat([x, reconstructed]).to(self.dtype)  # (b, ...), (b, ...) -> (2b, ...)
+        discriminator = self.networks["discriminator"]
+        assert isinstance(discriminator, Discriminator | FrozenDiscriminator)
+        features = discriminator.features(both).float()
+        length, _, width = features.shape
+        features = features.view(length, 2, -1, width)  # (length, 2b, 512) -> (length, 2, b, 512)
+        real, fake = features.unbind(1)  # (length, 2, b, 512) -> (length, b, 512) twice
+        return {
+            **super().compare(x, reconstructed, z),
+            "discrimination_error": (real - fake).square().mean(dim=(0, 2)),
+        }
+
+
+class AdversarialAutoencoder(AdversarialModel, EncoderDecoder):
+    """An autoencoder whose reconstructions a discriminator compares with real samples."""
+
+    optimized: ClassVar[dict[str, tuple[str, ...]]] = {
+        **EncoderDecoder.optimized,
+        "discriminator": ("discriminator",),
+    }
+    settings: AdversarialSettings
+
+    def training_step(self, x: Tensor) -> dict[str, Tensor]:
+        """Update the discriminator, then the generator; see `GradientModel.training_step`."""
+        encoding = self.encode(x)
+        logits = self._logits(encoding.z)
+        reconstructed = self._output(logits)
+        for _ in range(self.training.discriminator_updates):
+            discriminator = self._update_discriminator(x, reconstructed.detach())
+        adversarial = self._feature_distance(x, reconstructed)
+        reconstruction = self._reconstruction_loss(x, logits, reconstructed)
+        generator = encoding.added_to(adversarial + self.settings.nu * reconstruction)
+        self._step("generator", generator)
+        losses = {
+            "discriminator_loss": discriminator,
+            "generator_loss": generator,
+            "adversarial_loss": adversarial,
+            "reconstruction_loss": reconstruction,
+        }
+        return {name: loss.detach() for name, loss in (losses | encoding.logged()).items()}
+
+    def _feature_distance(self, x: Tensor, reconstructed: Tensor) -> Tensor:
+        """L_adv of equation 4; the discriminator's own weights take no gradient from it."""
+        with frozen(self._discriminator), parametrize.cached():
+            with torch.no_grad():
+                real = self._discriminator.features(x.to(self.dtype))
+            fake = self._discriminator.features(reconstructed.to(self.dtype))
+        return mean_squared_error(fake, real)

@@ -1,0 +1,151 @@
+"""What models share whose reconstructions come from a decoder, x̂ = G(z).
+
+`DecoderModel` is the decoder and what follows from a z. `EncoderDecoder` adds the
+encoder that z comes from, and trains both on the reconstruction loss: by itself it is
+the paper's AE and VAE, and `models.bases.adversarial` adds a discriminator to it.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from models.bases.gradient import GradientModel
+from models.bases.losses import binary_cross_entropy, mean_squared_error
+from models.bases.settings import DecoderSettings, EncoderDecoderSettings, TrainingSettings
+from models.entry import AUTOENCODER_ERRORS
+from models.interface import Latents, Seeds, Shape
+from models.networks.architecture import Decoder
+
+
+class DecoderModel(GradientModel):
+    """A model that finds a z for every sample and decodes it."""
+
+    components: tuple[str, ...] = AUTOENCODER_ERRORS
+    settings: DecoderSettings
+
+    def __init__(
+        self,
+        settings: DecoderSettings,
+        training: TrainingSettings,
+        shape: Shape,
+        seeds: Seeds,
+        device: torch.device,
+    ) -> None:
+        self.latent_size = settings.latent_size
+        super().__init__(settings, training, shape, seeds, device)
+
+    def build_networks(self) -> dict[str, nn.Module]:
+        """See `GradientModel.build_networks`."""
+        channels, length = self.shape.channels, self.shape.length
+        return {"decoder": Decoder(channels, length, self.settings.latent_size)}
+
+    @abstractmethod
+    def latent(self, x: Tensor) -> Tensor:
+        """Return the z that x is scored with, `(batch, latent)` float32."""
+
+    def _logits(self, z: Tensor) -> Tensor:
+        """Return x̂ before its output layer, float32."""
+        logits: Tensor = self.networks["decoder"](z.to(self.dtype))
+        return logits.float()
+
+    def _output(self, logits: Tensor) -> Tensor:
+        return logits.sigmoid() if self.settings.output_layer == "sigmoid" else logits.tanh()
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return x̂ = G(z), `(batch, channels, length)` float32."""
+        return self._output(self._logits(z))
+
+    def compare(self, x: Tensor, reconstructed: Tensor, z: Tensor) -> dict[str, Tensor]:
+        """Return R(x) and ||z|| (section III-B), `(batch,)` each."""
+        return {
+            "reconstruction_error": (x - reconstructed).square().mean(dim=(1, 2)),
+            "latent_norm": z.norm(dim=1),
+        }
+
+    def batch_errors(self, x: Tensor) -> dict[str, Tensor]:
+        """Compare x with G(z) of its z; see `GradientModel.batch_errors`."""
+        z = self.latent(x)
+        return self.compare(x, self.decode(z), z)
+
+    def batch_reconstruction(self, x: Tensor) -> Tensor:
+        """x̂ = G(z); see `GradientModel.batch_reconstruction`."""
+        return self.decode(self.latent(x))
+
+    def generate(self, z: Tensor) -> Tensor:
+        """Decode in batches; see `Model.generate`."""
+        return torch.cat(self.in_batches(self.decode, z))
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A batch as the encoder puts it, for training.
+
+    Attributes:
+        z: latent vectors that are decoded, `(batch, latent)`.
+        losses: further losses, by name, with the weight of each.
+    """
+
+    z: Tensor
+    losses: dict[str, tuple[float, Tensor]]
+
+    def added_to(self, loss: Tensor) -> Tensor:
+        """Return `loss` plus the weighted further losses."""
+        for weight, further in self.losses.values():
+            loss = loss + weight * further
+        return loss
+
+    def logged(self) -> dict[str, Tensor]:
+        """Return the further losses without their weights."""
+        return {name: loss for name, (_, loss) in self.losses.items()}
+
+
+class EncoderDecoder(DecoderModel):
+    """An encoder and a decoder that learn to reconstruct (equation 2)."""
+
+    optimized: ClassVar[dict[str, tuple[str, ...]]] = {"generator": ("encoder", "decoder")}
+    settings: EncoderDecoderSettings
+
+    def build_networks(self) -> dict[str, nn.Module]:
+        """See `GradientModel.build_networks`."""
+        return {"encoder": self.build_encoder(), **super().build_networks()}
+
+    @abstractmethod
+    def build_encoder(self) -> nn.Module:
+        """Return the encoder that `encode` and `latent` use."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Encoding:
+        """Encode a batch for training."""
+
+    def training_step(self, x: Tensor) -> dict[str, Tensor]:
+        """Update encoder and decoder; see `GradientModel.training_step`."""
+        encoding = self.encode(x)
+        logits = self._logits(encoding.z)
+        reconstruction = self._reconstruction_loss(x, logits, self._output(logits))
+        generator = encoding.added_to(reconstruction)
+        self._step("generator", generator)
+        losses = {"generator_loss": generator, "reconstruction_loss": reconstruction}
+        return {name: loss.detach() for name, loss in (losses | encoding.logged()).items()}
+
+    def _reconstruction_loss(self, x: Tensor, logits: Tensor, reconstructed: Tensor) -> Tensor:
+        """L_rec of equation 4."""
+        if self.settings.reconstruction_loss == "bce":
+            return binary_cross_entropy(logits, x)
+        return mean_squared_error(reconstructed, x)
+
+    @abstractmethod
+    def batch_latents(self, x: Tensor) -> Latents:
+        """Return where the encoder puts a batch; networks are in evaluation mode."""
+
+    def latents(self, samples: Tensor) -> Latents:
+        """Encode in batches; see `Model.latents`."""
+        parts = self.in_batches(self.batch_latents, samples)
+        kl = [part.kl for part in parts if part.kl is not None]
+        return Latents(
+            z=torch.cat([part.z for part in parts]),
+            drawn=torch.cat([part.drawn for part in parts]),
+            kl=torch.cat(kl) if kl else None,
+        )

@@ -1,0 +1,51 @@
+"""The optimisers that a study file can name."""
+
+import contextlib
+import io
+from collections.abc import Iterable
+
+from torch import nn
+from torch.optim import Adam, Optimizer
+
+from models.bases.adabelief import AdaBelief
+from models.bases.settings import OptimizerSettings
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], settings: OptimizerSettings
+) -> AdaBelief | Optimizer:
+    """Return the optimiser that `settings` names, over `parameters`."""
+    if settings.name == "adam":
+        return Adam(
+            parameters,
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            eps=settings.epsilon,
+            fused=True,
+        )
+    if settings.implementation == "package":
+        return package_adabelief(parameters, settings)
+    return AdaBelief(
+        parameters,
+        settings.learning_rate,
+        settings.betas,
+        settings.epsilon,
+        rectify=settings.rectify,
+    )
+
+
+def package_adabelief(parameters: Iterable[nn.Parameter], settings: OptimizerSettings) -> Optimizer:
+    """Return the AdaBelief of its authors' package, without weight decay."""
+    import adabelief_pytorch
+
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it is set to
+        optimizer: Optimizer = adabelief_pytorch.AdaBelief(
+            parameters,
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            eps=settings.epsilon,
+            weight_decay=0,
+            rectify=settings.rectify,
+            print_change_log=False,
+        )
+    return optimizer

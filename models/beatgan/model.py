@@ -1,0 +1,15 @@
+"""BeatGAN (Zhou et al. 2019): the deterministic autoencoder with a discriminator.
+
+Its defaults are the original's; the paper's BeatGAN+ is the same model with a sigmoid
+output, binary cross entropy, spectral norm and a smaller latent size.
+"""
+
+from models.ae.model import Autoencoder
+from models.bases.adversarial import AdversarialAutoencoder
+from models.bases.settings import AdversarialSettings
+
+
+class BeatGAN(AdversarialAutoencoder, Autoencoder):
+    """BeatGAN: z = enc(x), and no loss on z."""
+
+    settings: AdversarialSettings

@@ -1,0 +1,1 @@
+"""The networks of the models, made of layers whose arithmetic is here."""

@@ -1,0 +1,54 @@
+"""The paper's VAE baseline (equation 2, appendix C): a Gaussian posterior, N(0, I) prior."""
+
+from torch import Tensor, nn
+
+from models.bases.encoder_decoder import EncoderDecoder, Encoding
+from models.bases.losses import kl_by_dimension, kl_divergence
+from models.bases.settings import VariationalSettings
+from models.interface import Latents
+from models.networks.architecture import GaussianEncoder
+from models.networks.frozen import FrozenGaussianEncoder
+
+
+class VariationalAutoencoder(EncoderDecoder):
+    """The posterior q(z|x) is Gaussian; beta weighs its divergence from the prior.
+
+    beta 0 leaves a draw from the posterior between encoder and decoder, whose variance
+    nothing holds up: it is not the deterministic autoencoder, but near to it once trained.
+    """
+
+    settings: VariationalSettings
+
+    def build_encoder(self) -> nn.Module:
+        """Return the encoder of the posterior."""
+        return GaussianEncoder(self.shape.channels, self.shape.length, self.settings.latent_size)
+
+    def encode(self, x: Tensor) -> Encoding:
+        """Draw z = mean + sigma * epsilon, epsilon ~ N(0, I); the KL term of equation 4."""
+        mean, log_variance = self._posterior(x)
+        return Encoding(
+            z=self._draw(mean, log_variance),
+            losses={"kl_divergence": (self.settings.beta, kl_divergence(mean, log_variance))},
+        )
+
+    def batch_latents(self, x: Tensor) -> Latents:
+        """Return the posterior's mean, a draw from it and its divergence from the prior."""
+        mean, log_variance = self._posterior(x)
+        drawn = self._draw(mean, log_variance)
+        z = drawn if self.settings.latent == "sampled" else mean
+        return Latents(z=z, drawn=drawn, kl=kl_by_dimension(mean, log_variance))
+
+    def latent(self, x: Tensor) -> Tensor:
+        """Return the posterior mean, or a draw from the posterior if `latent` is "sampled"."""
+        if self.settings.latent == "sampled":
+            return self._draw(*self._posterior(x))
+        encoder = self.networks["encoder"]
+        assert isinstance(encoder, GaussianEncoder | FrozenGaussianEncoder)
+        return encoder.posterior_mean(x.to(self.dtype))
+
+    def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.networks["encoder"](x.to(self.dtype))
+        return mean, log_variance
+
+    def _draw(self, mean: Tensor, log_variance: Tensor) -> Tensor:
+        return mean + (0.5 * log_variance).exp() * self.noise_like(mean)

@@ -1,0 +1,276 @@
+"""One run of a study: planned, prepared, searched and reported."""
+
+import contextlib
+import math
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from study.errors import RequestError, StudyFailedError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from study.config.schema import Study
+    from study.data.samples import Samples
+    from study.data.splits import Splits
+    from study.ledger.study_folder import SplitFacts
+    from study.report.parallel import Executor
+    from study.search.plan import Plan
+    from study.search.sources import TrialSource
+    from study.search.trial import TrialRecord
+    from study.storage.folder import Folder
+
+
+@dataclass(frozen=True)
+class Request:
+    """A study that is to be planned or run, and where its results are.
+
+    Attributes:
+        study: the study.
+        outputs: the folder of all results.
+        console: where progress is shown.
+        fresh: whether to start anew.
+    """
+
+    study: "Study"
+    outputs: "Folder"
+    console: "Console"
+    fresh: bool
+
+    @property
+    def results(self) -> "Folder":
+        """The study's results folder."""
+        return self.outputs.folder(self.study.name)
+
+    def source(self) -> "TrialSource":
+        """Return where the study's trials come from, from the beginning."""
+        from study.search.sources import trial_source
+
+        return trial_source(self.study)
+
+    def ended(self) -> "list[TrialRecord]":
+        """Return the records of ended trials whose folds are all committed."""
+        from study.ledger.ledger import Ledger
+        from study.ledger.trial_outcome import split_by_completeness
+
+        return split_by_completeness(Ledger(self.results.folder("ledger")))[0]
+
+    def missing(self) -> list[str]:
+        """Return the names of the trials that are still to run."""
+        return self.source().missing({record.name: record for record in self.ended()})
+
+    def show_plan(self, plan: "Plan", of_cluster: Mapping[str, str] | None = None) -> None:
+        """Show what will run."""
+        from study.terminal.progress import show_plan
+
+        # What is started anew has no trials yet.
+        ended = [] if self.fresh else self.ended()
+        trial_bytes = self.results.size("ledger") / len(ended) if ended else 0.0
+        source = self.source()
+        show_plan(self.console, self.study, source, plan, ended, trial_bytes, of_cluster)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a study trains on.
+
+    Attributes:
+        samples: the dataset.
+        splits: the folds, by protocol.
+        facts: hash and leakage of the folds, by protocol.
+    """
+
+    samples: "Samples"
+    splits: "dict[str, Splits]"
+    facts: "dict[str, SplitFacts]"
+
+
+def plan_for_file(request: Request, file: str, price: float | None) -> None:
+    """Show what would run, and at what cost, on a cluster that is not there."""
+    if price is not None and not 0 <= price < math.inf:
+        raise RequestError(f"--price must be a number from 0, found {price:g}")
+    from study.ledger.ledger import Ledger
+    from study.ledger.trial_outcome import measured_costs
+    from study.search.plan import make_plan
+    from study.search.ray_up_file import described, read_cluster
+
+    study, cluster = request.study, read_cluster(file)
+    plan = make_plan(study, [cluster.head], cluster.growth)
+    ended = [] if request.fresh else request.ended()
+    left = len(request.source().missing({record.name: record for record in ended}))
+    costs = measured_costs(Ledger(request.results.folder("ledger")), ended)
+    request.show_plan(plan, described(study, plan, cluster, left, price, costs))
+
+
+def show_plan(request: Request, data: str | None, address: str | None) -> None:
+    """Show what would run on this machine, or on the cluster at `address`.
+
+    Args:
+        request: the study.
+        data: the data folder; None for the user's.
+        address: the cluster's; None for this machine.
+    """
+    from study.cluster.capacity import plan_on_cluster
+    from study.cluster.connection import connected
+    from study.search.plan import make_plan, this_machine
+
+    if not address:
+        request.show_plan(make_plan(request.study, this_machine()))
+        return
+    _prepare(request, data)
+    with connected(address):
+        request.show_plan(*plan_on_cluster(request.study, is_private=False))
+
+
+def run_study(
+    request: Request,
+    data: str | None,
+    address: str | None,
+    on_lost: Callable[[str], object],
+) -> None:
+    """Run a study to its end, or continue it where it stopped.
+
+    Args:
+        request: the study.
+        data: the data folder; None for the user's.
+        address: the cluster's; None for a private one on this machine.
+        on_lost: called from another thread, with the reason, if the cluster ends before that.
+
+    Raises:
+        RequestError: something is wrong with the request; nothing was written or started.
+        StudyFailedError: it could not finish.
+    """
+    from study.cluster.capacity import plan_on_cluster
+    from study.cluster.connection import connected
+    from study.search.plan import make_plan, this_machine
+
+    if not address:
+        make_plan(request.study, this_machine())  # refuses what cannot fit
+    prepared = _prepare(request, data)
+    with _begun(request, prepared) as run:
+        unfinished: list[str] = []
+        if request.missing():
+            with connected(address, on_lost):
+                from study.cluster.executor import ClusterExecutor
+
+                plan, nodes = plan_on_cluster(
+                    request.study, request.console.print, is_private=not address
+                )
+                request.show_plan(plan, nodes)
+                unfinished = _search(request, prepared, run, plan)
+                # The cluster that trained fits the compositions too.
+                _report(request, prepared.facts, ClusterExecutor())
+            request.results.remove("tune")
+        else:
+            _report(request, prepared.facts)
+    if unfinished:
+        raise StudyFailedError(f"{len(unfinished)} trial(s) are not finished")
+
+
+def _prepare(request: Request, data: str | None) -> Prepared:
+    """Load and divide the dataset; nothing is written.
+
+    Raises:
+        RequestError: the data cannot be used so, or the results are of another study.
+    """
+    from study.data import data_folder, load
+    from study.data.leakage import refuse_leakage
+    from study.data.splits import splits_by_protocol
+    from study.ledger.study_folder import SplitFacts, refuse_other_study
+
+    study = request.study
+    samples = load(study.dataset, data_folder(data), study.seed)
+    splits = splits_by_protocol(samples, study.split, study.seed)
+    facts = {
+        protocol: SplitFacts(divided.split_hash, refuse_leakage(samples, divided))
+        for protocol, divided in splits.items()
+    }
+    if not request.fresh:
+        refuse_other_study(request.results, study, samples, splits)
+    return Prepared(samples, splits, facts)
+
+
+@contextlib.contextmanager
+def _begun(request: Request, prepared: Prepared) -> Iterator[str]:
+    """Hold the study's folder, in order and with nothing damaged; return the run's name."""
+    from study.ledger.recovery import recover
+    from study.ledger.study_folder import put_aside, write_study
+    from study.storage.locks import begin_run, sole_driver, unguarded
+
+    def show(line: str) -> None:
+        request.console.print(line, soft_wrap=True, highlight=False)
+
+    study, outputs, results = request.study, request.outputs, request.results
+    with sole_driver(outputs, study.name):
+        if warning := unguarded(outputs):
+            show(warning)
+        run = uuid.uuid4().hex
+        begin_run(outputs, study.name, run)
+        if request.fresh and (aside := put_aside(outputs, study.name)):
+            show(f"the results until now are in {aside}")
+        for line in recover(results):
+            show(line)
+        write_study(results, study, prepared.samples, prepared.splits, prepared.facts)
+        yield run
+
+
+def _search(request: Request, prepared: Prepared, run: str, plan: "Plan") -> list[str]:
+    """Run the trials that are missing; return the names of those that could not be finished."""
+    from study.cluster.tune_search import run_search
+    from study.terminal.progress import Display
+    from study.training.events import reading_command, write_outcomes
+
+    study, console, results = request.study, request.console, request.results
+    console.print(f" TensorBoard  {reading_command(results)}", soft_wrap=True)
+
+    class Observer(Display):
+        """Shows trials here, and their outcomes in TensorBoard."""
+
+        def on_ended(self, record: "TrialRecord") -> None:
+            super().on_ended(record)
+            write_outcomes([record], results)
+
+    observer = Observer(study.name, request.source(), console)
+    observer.start(request.ended())
+    try:
+        return run_search(
+            study, plan, prepared.samples, prepared.splits, request.outputs, run, observer
+        )
+    finally:
+        observer.stop()
+
+
+def _report(
+    request: Request, facts: "dict[str, SplitFacts]", executor: "Executor | None" = None
+) -> None:
+    """Write tables, page and outcomes, and show what came of the study."""
+    from study.report.build import build_report
+    from study.report.page.build import write_page
+    from study.search.trial import best_trial
+    from study.terminal.progress import show_summary, show_systems
+    from study.training.events import reading_command, write_outcomes
+
+    study, console, results = request.study, request.console, request.results
+    report = build_report(study, facts, results, executor=executor)
+    ended = request.ended()
+    failed = [record for record in ended if record.state == "failed"]
+    for record in failed:
+        console.print(f"{record.name} failed: {record.reason}", soft_wrap=True)
+    best = best_trial(ended)
+    if report is None or best is None:
+        raise StudyFailedError("no trial completed" + (f": {failed[0].reason}" if failed else ""))
+    if best.trial.system:
+        show_systems(console, study, report.summary)
+    else:
+        show_summary(console, study, request.source(), report.summary, best)
+    write_outcomes(ended, results, report.summary)
+    page = write_page(study, results, report.tables)
+    for name, path in (
+        ("report", page),
+        ("scores", "scores.parquet"),
+        ("summary", "summary.parquet"),
+    ):
+        console.print(f"{name:>12}  {results.locate(path)}", soft_wrap=True)
+    console.print(f" TensorBoard  {reading_command(results)}", soft_wrap=True)

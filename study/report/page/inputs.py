@@ -1,0 +1,187 @@
+"""Inputs of the page: a study's tables, its trials, and files of the trials that it shows."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from models import MODELS
+from study.config.schema import MetricSettings, Study
+from study.config.trial_config import TrialConfig
+from study.ledger.ledger import Ledger
+from study.report.drawn_fold import read_drawn_fold
+from study.report.paper.basis import BEST
+from study.report.paper.names import system_label
+from study.report.paper.tables import best_composition
+from study.search.trial import TrialRecord, best_trial
+from study.storage.folder import Folder
+
+MOST_DRAWN = 4
+"""Systems whose folds and samples are drawn; tables have all."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A trial that the page answers with.
+
+    Attributes:
+        record: how it ended.
+        label: its name on the page.
+        composition: the best on validation, of the weights of the best epoch; "" if
+            none is defined in all folds.
+        latent_form: its form of L; "" without L.
+        validation: weighted F1 of it on validation, mean over folds; nan without.
+    """
+
+    record: TrialRecord
+    label: str
+    composition: str
+    latent_form: str
+    validation: float
+
+    @property
+    def name(self) -> str:
+        """The trial's name."""
+        return self.record.name
+
+    @property
+    def config(self) -> TrialConfig:
+        """The trial's configuration."""
+        return self.record.trial.config
+
+    @property
+    def protocol(self) -> str:
+        """How its samples were divided."""
+        return self.record.trial.protocol
+
+    @property
+    def fitted_once(self) -> bool:
+        """Whether it is a simple model, without epochs."""
+        return MODELS[self.config.model.name].fitted_once
+
+    @property
+    def metric(self) -> MetricSettings:
+        """The metric that its best epochs are chosen by."""
+        return self.config.metric
+
+    @property
+    def key(self) -> dict[str, str]:
+        """What selects its best composition in the study's tables."""
+        return {
+            "trial": self.name,
+            "composition": self.composition,
+            "latent_form": self.latent_form,
+        }
+
+
+@dataclass(frozen=True)
+class PageInputs:
+    """A study's tables and trials, as the page needs them.
+
+    Attributes:
+        study: the study.
+        records: how its trials ended, by number.
+        tables: the study's tables by name.
+        results: its results folder.
+    """
+
+    study: Study
+    records: Sequence[TrialRecord]
+    tables: Mapping[str, pa.Table]
+    results: Folder
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, which holds the folds."""
+        return Ledger(self.results.folder("ledger"))
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """`summary.parquet` of the weights of the best epoch."""
+        frame: pd.DataFrame = self.tables["summary"].to_pandas()
+        return frame[frame["epoch_rule"] == BEST]
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """`scores.parquet` of the trials of `entries`, with the weights of the best epoch."""
+        names = {record.name for record in self._entry_records}
+        frame: pd.DataFrame = self.tables["scores"].to_pandas()
+        return frame[(frame["epoch_rule"] == BEST) & frame["trial"].isin(names)]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return one of the study's tables; empty if the study has none."""
+        return self.tables[name].to_pandas() if name in self.tables else pd.DataFrame()
+
+    @cached_property
+    def protocols(self) -> list[str]:
+        """The protocols of the entries, in their order."""
+        return list(dict.fromkeys(entry.protocol for entry in self.entries))
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """Every system under every protocol, or the best trial of a search."""
+        return [self._entry(record) for record in self._entry_records]
+
+    @cached_property
+    def drawn(self) -> list[Entry]:
+        """Entries that are drawn: the best networks by validation, of the first protocol."""
+        first = [entry for entry in self.entries if entry.protocol == self.protocols[0]]
+        trained = [entry for entry in first if not entry.fitted_once] or first
+        return ranked(trained)[:MOST_DRAWN]
+
+    def trial_summary(self, trial: str) -> pd.DataFrame:
+        """Return a trial's rows of `summary`, compositions in their order."""
+        return self.summary[self.summary["trial"] == trial]
+
+    def read(self, entry: Entry, file: str) -> pa.Table | None:
+        """Return a table of an entry's drawn fold; None if it has none.
+
+        Raises:
+            DamagedError: the file is not what was committed.
+        """
+        return read_drawn_fold(self.ledger, entry.name, file)
+
+    @cached_property
+    def is_search(self) -> bool:
+        """Whether trials were proposed; else they are systems that the study names."""
+        return not any(record.trial.system for record in self.records)
+
+    @cached_property
+    def _entry_records(self) -> list[TrialRecord]:
+        if not self.is_search:
+            return [record for record in self.records if record.state != "failed"]
+        best = best_trial(self.records) or best_trial(self.records, ("pruned",))
+        return [best] if best else []
+
+    def _entry(self, record: TrialRecord) -> Entry:
+        rows = self.scores[self.scores["trial"] == record.name]
+        composition, form = best_composition(rows) or ("", "")
+        rows = select(rows, composition=composition, latent_form=form)
+        validation = float(rows["validation_f1_weighted"].mean())
+        label = system_label(record.trial.system) if record.trial.system else record.name
+        return Entry(record, label, composition, form, validation)
+
+
+def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Return the rows of `frame` in which every named column has its value."""
+    masks = [frame[name] == value for name, value in values.items()]
+    return frame[np.logical_and.reduce(masks)]
+
+
+def metric_label(metric: MetricSettings) -> str:
+    """Return a metric as axes name it."""
+    return f"{metric.score} of {metric.composition}"
+
+
+def ranked(entries: Iterable[Entry]) -> list[Entry]:
+    """Return entries by their best composition on validation, the best first."""
+    return sorted(entries, key=lambda e: (-_rank_value(e.validation), e.record.trial.number))
+
+
+def _rank_value(value: float) -> float:
+    """Return what a value is ranked by: itself, or the least if it is undefined."""
+    return -math.inf if math.isnan(value) else value

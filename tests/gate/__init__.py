@@ -1,0 +1,41 @@
+"""A gate in the training of a real study, so that a test meets the study where it needs it.
+
+A process that has trained as many epochs as the gate allows waits until it may train more, or
+until the gate is opened. Processes learn of the gate as they start, from their environment:
+Python imports `site/sitecustomize.py`, which puts a beta-VAEGAN that waits into the table of
+models. All else, the results too, is that of a study without a gate.
+"""
+
+import os
+from pathlib import Path
+
+GATE = "STUDY_TEST_GATE"
+ROOT = Path(__file__).parents[2]
+SITE = Path(__file__).parent / "site"
+
+
+class Gate:
+    """Lets every process of a study train so many epochs, until it is opened.
+
+    Attributes:
+        environment: what the processes of the study need to know of it.
+    """
+
+    def __init__(self, folder: Path, epochs: int) -> None:
+        self._file = folder / "gate"
+        self.allow(epochs)
+        paths = (str(SITE), str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep))
+        self.environment = {
+            GATE: str(self._file),
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        }
+
+    def allow(self, epochs: int) -> None:
+        """Let each process train so many epochs, those that it has trained counted in."""
+        draft = self._file.with_suffix(".draft")
+        draft.write_text(str(epochs))
+        draft.replace(self._file)
+
+    def open(self) -> None:
+        """Hold nobody any more."""
+        self._file.unlink(missing_ok=True)

@@ -1,0 +1,186 @@
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models.bases.losses import binary_cross_entropy, kl_divergence, mean_squared_error
+from models.interface import Model
+from tests.models.optimizers import optimized_by
+
+Build = Callable[..., Model]
+Waves = Callable[..., Tensor]
+
+
+def steps(model: Any, optimizer: str) -> set[int]:
+    """How many updates each weight of an optimiser has had."""
+    state = model.optimizers[optimizer].state_dict()["state"]
+    return {int(entry["step"]) for entry in state.values()}
+
+
+@pytest.mark.parametrize("name", ["beta_vaegan", "beatgan"])
+@pytest.mark.parametrize("updates", [1, 4])
+def test_each_batch_has_one_generator_update_and_as_many_of_the_discriminator_as_set(
+    name: str, updates: int, build: Build, waves: Waves
+) -> None:
+    model = build(name, discriminator_updates=updates)
+    model.train_epoch(waves(20), torch.arange(20))  # batches of 8, 8 and 4
+    assert steps(model, "generator") == {3}
+    assert steps(model, "discriminator") == {3 * updates}
+
+
+@pytest.mark.parametrize("name", ["beta_vaegan", "beatgan"])
+def test_every_weight_belongs_to_exactly_one_optimizer(name: str, build: Build) -> None:
+    model: Any = build(name)
+    moved = [
+        id(parameter)
+        for optimizer in model.optimizers.values()
+        for parameter in optimized_by(optimizer)
+    ]
+    assert sorted(moved) == sorted(id(p) for p in model.networks.parameters())
+
+
+@pytest.mark.parametrize("name", ["beta_vaegan", "beatgan"])
+def test_the_generator_step_gives_the_discriminator_no_gradient(
+    name: str, build: Build, waves: Waves
+) -> None:
+    model: Any = build(name)
+    model.networks.train()
+    x = waves(8)
+    network = model.networks["discriminator"]
+    for parameter in network.parameters():
+        parameter.grad = None
+    reconstructed = model.networks["decoder"](torch.randn(8, model.latent_size)).sigmoid()
+    before = {n: p.detach().clone() for n, p in network.named_parameters()}
+    model._step("generator", model._feature_distance(x, reconstructed))
+    assert all(p.grad is None for p in network.parameters())
+    assert all(p.requires_grad for p in network.parameters())
+    for n, p in network.named_parameters():
+        assert torch.equal(p, before[n])
+    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in model.networks.parameters())
+
+
+@pytest.mark.parametrize("name", ["beta_vaegan", "beatgan"])
+def test_the_discriminator_step_leaves_the_generator_alone(
+    name: str, build: Build, waves: Waves
+) -> None:
+    model: Any = build(name)
+    x = waves(8)
+    generator = {
+        n: p.detach().clone()
+        for n, p in model.networks.named_parameters()
+        if not n.startswith("discriminator")
+    }
+    real = copy.deepcopy(model.networks["discriminator"].state_dict())
+    model._update_discriminator(x, waves(8, seed=4))
+    for n, p in model.networks.named_parameters():
+        if n in generator:
+            assert torch.equal(p, generator[n])
+    after = model.networks["discriminator"].state_dict()
+    moved = [key for key in real if not torch.equal(real[key], after[key])]
+    assert any(key.startswith("head") for key in moved)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("beta_vaegan", {"beta": 0.0}),
+        ("beta_vaegan", {"beta": 0.3, "nu": 2.5}),
+        ("beatgan", {"nu": 0.7}),
+        ("beatgan", {"output_layer": "sigmoid", "reconstruction_loss": "bce", "nu": 0.0}),
+    ],
+)
+def test_the_generator_loss_is_equation_4(
+    name: str, settings: dict[str, Any], build: Build, waves: Waves
+) -> None:
+    losses = build(name, settings=settings).train_epoch(waves(16), torch.arange(16))
+    expected = losses["adversarial_loss"] + settings.get("nu", 1.0) * losses["reconstruction_loss"]
+    expected += settings.get("beta", 0.0) * losses.get("kl_divergence", 0.0)
+    assert losses["generator_loss"] == pytest.approx(expected, rel=1e-5)
+    assert ("kl_divergence" in losses) == (name == "beta_vaegan")
+
+
+def test_beta_zero_trains_as_if_there_were_no_kl(build: Build, waves: Waves) -> None:
+    """The weights of one update, against the same update with the KL term cut out."""
+    x = waves(8)
+    model: Any = build("beta_vaegan", settings={"beta": 0.0})
+    other: Any = build("beta_vaegan", settings={"beta": 0.0})
+    other.networks.train()
+    mean, log_variance = other.networks["encoder"](x)
+    z = mean + (0.5 * log_variance).exp() * other.noise_like(mean)
+    logits = other.networks["decoder"](z)
+    for _ in range(3):
+        other._update_discriminator(x, logits.sigmoid().detach())
+    loss = other._feature_distance(x, logits.sigmoid()) + binary_cross_entropy(logits, x)
+    other._step("generator", loss)
+    model.networks.train()
+    model.training_step(x)
+    result, expected = model.weights(), other.weights()
+    for name, value in expected.items():
+        torch.testing.assert_close(result[name], value, rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_beta_pulls_the_posterior_towards_the_prior(build: Build, waves: Waves) -> None:
+    x = waves(16)
+    divergence = {}
+    for beta in (0.0, 10.0):
+        model: Any = build("beta_vaegan", settings={"beta": beta})
+        for _ in range(4):
+            losses = model.train_epoch(x, torch.arange(16))
+        divergence[beta] = losses["kl_divergence"]
+    assert divergence[10.0] < divergence[0.0]
+
+
+def test_mean_losses_weigh_each_sample_alike(build: Build, waves: Waves) -> None:
+    x = waves(12)
+    whole: Any = build("beta_vaegan")
+    seen: list[tuple[int, float]] = []
+    losses = whole.train_epoch(x, torch.arange(12))  # batches of 8 and 4
+    again: Any = build("beta_vaegan")
+    again.networks.train()
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(2))
+    for index in (order[:8], order[8:]):
+        seen.append((len(index), float(again.training_step(x[index])["reconstruction_loss"])))
+    expected = np.average([v for _, v in seen], weights=[n for n, _ in seen])
+    assert losses["reconstruction_loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_sampled_scores_use_the_posterior_but_do_not_move_its_stream(
+    build: Build, waves: Waves
+) -> None:
+    x = waves(16)
+    mean, sampled = (
+        build("beta_vaegan", settings={"latent": latent}) for latent in ("mean", "sampled")
+    )
+    sampled.load_weights(mean.weights())
+    first, second = sampled.errors(x), sampled.errors(x)
+    assert torch.equal(first["latent_norm"], second["latent_norm"])
+    assert not torch.equal(first["latent_norm"], mean.errors(x)["latent_norm"])
+
+
+def test_the_kl_of_a_batch_is_that_of_its_posterior(build: Build, waves: Waves) -> None:
+    x = waves(8)
+    model: Any = build("beta_vaegan")
+    model.networks.train()
+    with torch.no_grad():
+        mean, log_variance = copy.deepcopy(model.networks["encoder"])(x)
+    losses = model.training_step(x)
+    assert losses["kl_divergence"].item() == pytest.approx(
+        kl_divergence(mean, log_variance).item(), rel=1e-5
+    )
+
+
+def test_the_mse_model_reports_the_distance_of_its_output(build: Build, waves: Waves) -> None:
+    x = waves(8)
+    model: Any = build("beatgan")
+    model.networks.train()
+    with torch.no_grad():
+        networks = copy.deepcopy(model.networks)
+        reconstructed = networks["decoder"](networks["encoder"](x)).tanh()
+    losses = model.training_step(x)
+    assert losses["reconstruction_loss"].item() == pytest.approx(
+        mean_squared_error(reconstructed, x).item(), rel=1e-5
+    )

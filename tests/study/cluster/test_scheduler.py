@@ -1,0 +1,176 @@
+"""Who goes on at a rung; the coordinator learns of every decision at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+
+from study.cluster.scheduler import RungScheduler, StopOnError
+from study.cluster.search_state import SearchState
+from study.config.schema import StoppingSettings, Study
+from study.search.rungs import rungs
+from study.search.trial import Trial
+from tests.study.cluster.searches import state_of
+from tests.study.trials import record_of, trial_of
+
+STOPPING = StoppingSettings(grace_epochs=2, reduction=2)
+CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
+
+
+class Messages:
+    """A coordinator's handle, which keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return SimpleNamespace(remote=lambda *given: self.sent.append((name, *given)))
+
+
+class Run:
+    """A scheduler of a study of six epochs, with rungs at 2 and 4."""
+
+    def __init__(self, state: SearchState, study: Study) -> None:
+        self.state, self.study = state, study
+        self.messages = Messages()
+        self.scheduler = RungScheduler(state, STOPPING, self.messages)
+
+    def start(self, trial: Trial) -> Trial:
+        self.state.running[trial.name] = trial
+        self.scheduler.on_trial_add(None, SimpleNamespace(trial_id=trial.name))
+        return trial
+
+    def report(self, trial: Trial, epoch: int, value: float, state: str = "running") -> str:
+        """Return what becomes of the trial; the id that Tune gives it is here its name."""
+        result = {"epoch": epoch, "value": value, "state": state}
+        tune_trial = SimpleNamespace(trial_id=trial.name)
+        return self.scheduler.on_trial_result(None, tune_trial, result)
+
+    def trial(self, number: int, **kept: Any) -> Trial:
+        return trial_of(self.study, number, **kept)
+
+
+@pytest.fixture
+def run(tmp_path: Path, tiny_study: Callable[..., Study]) -> Run:
+    study = tiny_study(search={"trials": 4})
+    return Run(state_of(study, tmp_path), study)
+
+
+@given(st.integers(1, 50), st.integers(2, 16), st.integers(1, 100_000))
+def test_rungs_are_those_of_rays_scheduler(grace: int, reduction: int, more: int) -> None:
+    epochs = grace + more
+    theirs = AsyncHyperBandScheduler(
+        time_attr="epoch",
+        metric="value",
+        mode="max",
+        max_t=epochs,
+        grace_period=grace,
+        reduction_factor=reduction,
+    )
+    (bracket,) = theirs._brackets
+    below = sorted(epoch for epoch, _ in bracket._rungs if epoch < epochs)
+    assert rungs(StoppingSettings(grace_epochs=grace, reduction=reduction), epochs) == tuple(below)
+
+
+def test_the_worse_half_is_stopped_at_a_rung_and_the_coordinator_learns_of_it(run: Run) -> None:
+    good, bad = run.start(run.trial(0)), run.start(run.trial(1))
+    assert run.report(good, 2, 0.6) == CONTINUE
+    assert run.report(bad, 2, 0.4) == STOP
+    assert run.messages.sent == [("promote", good.name, 2), ("stop_trial", bad.name)]
+    assert run.state.stopped == {bad.name: 2}
+
+
+def test_between_rungs_nobody_is_stopped_or_promoted(run: Run) -> None:
+    good, bad = run.start(run.trial(0)), run.start(run.trial(1))
+    for trial, value in ((good, 0.9), (bad, 0.1)):
+        assert run.report(trial, 1, value) == CONTINUE
+    assert run.messages.sent == []
+
+
+def test_a_trial_that_is_complete_is_not_stopped(run: Run) -> None:
+    good, bad = run.start(run.trial(0)), run.start(run.trial(1))
+    for trial, value in ((good, 0.9), (bad, 0.1)):
+        assert run.report(trial, 6, value, "completed") == CONTINUE
+    assert not run.state.stopped
+    assert not [sent for sent in run.messages.sent if sent[0] == "stop_trial"]
+
+
+def test_a_failed_trial_is_stopped_at_no_rung(run: Run) -> None:
+    trial = run.start(run.trial(0))
+    result = {"epoch": 2, "state": "failed", "reason": "fold 0: no"}
+    assert run.scheduler.on_trial_result(None, SimpleNamespace(trial_id=trial.name), result) == STOP
+    assert run.messages.sent == [("stop_trial", trial.name)]
+    assert not run.state.stopped
+    # It has entered no rung: one that follows is compared with nothing.
+    assert run.report(run.start(run.trial(1)), 2, 0.1) == CONTINUE
+
+
+def test_a_repetition_is_compared_with_nothing(run: Run) -> None:
+    run.report(run.start(run.trial(0)), 2, 0.6)
+    repetition = run.start(run.trial(0, is_repetition=True))
+    assert run.report(repetition, 2, 0.1) == CONTINUE
+    assert run.messages.sent[-1] == ("promote", repetition.name, 2)
+
+
+def test_a_new_driver_knows_the_rungs_of_trials_that_ended(
+    tmp_path: Path, tiny_study: Callable[..., Study]
+) -> None:
+    study = tiny_study(search={"trials": 4})
+    state = state_of(study, tmp_path)
+    for number, value in ((0, 0.8), (1, 0.6)):
+        record = record_of(trial_of(study, number), values=[(2, value), (4, value), (6, value)])
+        state.ended[record.name] = record
+    repetition = record_of(trial_of(study, 0, is_repetition=True), values=[(2, 0.99)])
+    state.ended[repetition.name] = repetition
+    run = Run(state, study)
+    worse, between = run.start(run.trial(2)), run.start(run.trial(3))
+    assert run.report(worse, 2, 0.5) == STOP
+    assert run.report(between, 2, 0.7) == CONTINUE
+
+
+@pytest.mark.parametrize(("state", "decision"), [("pruned", STOP), ("completed", CONTINUE)])
+def test_a_trial_that_lost_a_fold_ends_as_it_had(
+    state: Any, decision: str, tmp_path: Path, tiny_study: Callable[..., Study]
+) -> None:
+    study = tiny_study(search={"trials": 4})
+    search = state_of(study, tmp_path)
+    best = record_of(trial_of(study, 0), values=[(2, 0.9)])
+    again = record_of(trial_of(study, 1), state, [(2, 0.1)])
+    search.ended[best.name], search.incomplete[again.name] = best, again
+    run = Run(search, study)
+    assert run.report(run.start(run.trial(1)), 2, 0.1) == decision
+
+
+def test_the_pending_trial_that_was_proposed_first_runs_first(run: Run) -> None:
+    repetition = run.trial(0, is_repetition=True)
+    run.state.running.update(a=run.trial(2), b=run.trial(1), c=run.trial(0), d=repetition)
+    pending = TuneTrial.PENDING
+    named = {"d": pending, "a": pending, "b": pending, "c": TuneTrial.RUNNING}
+    trials = [SimpleNamespace(trial_id=name, status=status) for name, status in named.items()]
+    controller = SimpleNamespace(get_live_trials=lambda: trials)
+    for expected in ("b", "a", "d"):
+        chosen = run.scheduler.choose_trial_to_run(controller)
+        assert chosen.trial_id == expected
+        trials.remove(chosen)
+    assert run.scheduler.choose_trial_to_run(controller) is None
+
+
+def test_an_ended_trial_leaves_nothing_behind_in_the_scheduler(run: Run) -> None:
+    trial = run.start(run.trial(0))
+    run.report(trial, 6, 0.5, "completed")
+    run.scheduler.on_trial_complete(None, SimpleNamespace(trial_id=trial.name), {})
+    assert trial.name not in run.scheduler._trial_info
+
+
+def test_all_trials_end_when_the_study_cannot_go_on(run: Run) -> None:
+    stopper = StopOnError(run.state)
+    assert not stopper.stop_all()
+    run.state.errors.append(OSError("no space"))
+    assert stopper.stop_all()
+    assert not stopper("id", {})

@@ -1,0 +1,45 @@
+"""Studies that search, and records of trials that they proposed."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from study.config.schema import Study
+from study.config.study_file import check_study
+from study.search.proposals import Proposals
+from study.search.trial import State, TrialRecord
+from tests.study.trials import record_of, trial_of
+
+SPACE = {
+    "model.beta": {"loguniform": [1e-6, 0.1]},
+    "model.latent_size": {"int": [2, 12]},
+    "model.latent": {"choice": ["mean", "sampled"]},
+    "training.optimizer.learning_rate": {"uniform": [1e-5, 1e-2]},
+}
+
+
+def searching(space: dict[str, Any] = SPACE, seed: int = 0, **search: Any) -> Study:
+    """A study of a hundred trials, the first four of them random."""
+    content = {
+        "name": "s",
+        "dataset": {"name": "synthetic"},
+        "model": {"name": "beta_vaegan"},
+        "search": {"space": space, "startup_trials": 4, "trials": 100} | search,
+        "seed": seed,
+    }
+    return check_study(content, "s")
+
+
+def ended(
+    study: Study, count: int, state: Callable[[int], State] = lambda number: "completed"
+) -> list[TrialRecord]:
+    """The first trials of a search whose score is best at beta = 1e-4."""
+    records: list[TrialRecord] = []
+    proposals = Proposals(study)
+    for number in range(count):
+        parameters = proposals.propose(number, records)
+        score = -abs(math.log10(parameters["model.beta"]) + 4)
+        values = [] if state(number) == "failed" else [(2, score - 0.1), (4, score)]
+        trial = trial_of(study, number, parameters)
+        records.append(record_of(trial, state(number), values, number))
+    return records

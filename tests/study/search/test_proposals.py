@@ -1,0 +1,134 @@
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.config.samplers import SAMPLERS
+from study.config.schema import Study
+from study.config.trial_config import TrialConfig
+from study.search.proposals import Proposals
+from study.search.trial import State, TrialRecord
+from tests.study.search.searches import SPACE, ended, searching
+from tests.study.trials import record_of, trial_of
+
+
+def propose(study: Study, number: int, records: Sequence[TrialRecord] = ()) -> dict[str, Any]:
+    """What a driver proposes that has just started."""
+    return Proposals(study).propose(number, records)
+
+
+def test_no_space_proposes_nothing() -> None:
+    assert propose(searching({}), 3) == {}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@given(st.integers(0, 2**63 - 1), st.integers(0, 99_999))
+def test_proposals_lie_in_the_space_and_make_a_trial(sampler: str, seed: int, number: int) -> None:
+    study = searching(seed=seed, sampler=sampler)
+    proposed = propose(study, number)
+    assert proposed.keys() == SPACE.keys()
+    assert 1e-6 <= proposed["model.beta"] <= 0.1
+    assert 2 <= proposed["model.latent_size"] <= 12
+    assert isinstance(proposed["model.latent_size"], int)
+    assert proposed["model.latent"] in ("mean", "sampled")
+    assert 1e-5 <= proposed["training.optimizer.learning_rate"] <= 1e-2
+    config = TrialConfig.of(study).with_parameters(proposed)
+    assert config.model.beta == proposed["model.beta"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_proposal_is_a_function_of_what_it_is_given(sampler: str) -> None:
+    study = searching(sampler=sampler)
+    records = ended(study, 12)
+    assert propose(study, 12, records) == propose(study, 12, list(records))
+    np.random.seed(3)  # noqa: NPY002 - the global stream must not matter
+    first = propose(study, 12, records)
+    np.random.seed(4)  # noqa: NPY002
+    assert propose(study, 12, records) == first
+
+
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.integers(0, 2**32))
+def test_what_was_learned_before_changes_no_proposal(steps: list[int], seed: int) -> None:
+    study = searching(seed=seed)
+    ways: tuple[State, ...] = ("completed", "completed", "pruned", "failed")
+    records = ended(study, sum(steps), lambda number: ways[(number + seed) % 4])
+    proposals = Proposals(study)
+    known = 0
+    for step in steps:
+        known += step
+        for number in (known, known + 1):
+            first = propose(study, number, records[:known])
+            assert proposals.propose(number, records[:known]) == first
+
+
+def test_numbers_and_seeds_draw_differently() -> None:
+    betas = {propose(searching(), number)["model.beta"] for number in range(10)}
+    assert len(betas) == 10
+    assert propose(searching(seed=1), 0) != propose(searching(seed=2), 0)
+
+
+def test_records_are_left_as_they_were() -> None:
+    study = searching()
+    records = ended(study, 6)
+    before = [(dict(r.trial.parameters), list(r.values)) for r in records]
+    propose(study, 6, records)
+    assert [(r.trial.parameters, r.values) for r in records] == before
+
+
+@pytest.mark.parametrize("state", ["completed", "pruned", "failed"])
+def test_every_end_of_a_trial_is_taken(state: State) -> None:
+    study = searching()
+    records = ended(study, 8, lambda number: state if number % 2 else "completed")
+    assert propose(study, 8, records).keys() == SPACE.keys()
+    assert propose(study, 8, ended(study, 8, lambda _: state)).keys() == SPACE.keys()
+
+
+def test_pruned_trials_without_values_are_taken() -> None:
+    study = searching()
+    first = propose(study, 0)
+    records = [record_of(trial_of(study, n, first), "pruned", (), n) for n in range(6)]
+    assert propose(study, 6, records).keys() == SPACE.keys()
+
+
+def test_values_matter_after_the_startup_trials_and_not_before() -> None:
+    study = searching(startup_trials=6)
+    records = ended(study, 12)
+    turned = [replace(r, values=[(epoch, -value) for epoch, value in r.values]) for r in records]
+    assert propose(study, 5, records[:5]) == propose(study, 5, turned[:5])
+    assert propose(study, 12, records) != propose(study, 12, turned)
+
+
+def test_random_proposals_take_no_notice_of_values() -> None:
+    study = searching(sampler="random")
+    records = ended(study, 12)
+    assert propose(study, 12, records) == propose(study, 12)
+    betas = [math.log10(propose(study, number)["model.beta"]) for number in range(200)]
+    # Of a uniform sample of 200 the largest gap between it and its distribution.
+    uniform = (np.sort(betas) + 6) / 5
+    assert np.abs(uniform - np.arange(1, 201) / 200).max() < 0.12
+
+
+def test_the_search_gets_to_the_good_region() -> None:
+    """TPE's later betas lie nearer to the best one than what is drawn at random."""
+    study = searching({"model.beta": SPACE["model.beta"]}, startup_trials=8)
+    records = ended(study, 30)
+    distance = [abs(math.log10(r.trial.parameters["model.beta"]) + 4) for r in records]
+    random = [
+        abs(math.log10(propose(study, number)["model.beta"]) + 4) for number in range(300, 340)
+    ]
+    assert np.median(distance[15:]) < 0.6 * np.median(random)
+
+
+def test_higher_is_better() -> None:
+    study = searching({"model.beta": {"uniform": [0.0, 1.0]}})
+    records = [
+        record_of(trial_of(study, n, {"model.beta": n / 20}), values=[(1, float(n > 15))])
+        for n in range(20)
+    ]
+    proposed = [propose(study, number, records)["model.beta"] for number in range(20, 40)]
+    assert np.median(proposed) > 0.7
