@@ -232,13 +232,9 @@ def main() -> None:
     """Print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="few samples")
-    for measurement in measure(parser.parse_args().quick):
-        against = (
-            f"{measurement.ratio:.1f} times {measurement.reference}"
-            if measurement.reference
-            else ""
-        )
-        print(f"{measurement.name}: {measurement.seconds:.4f} s; {against}; {measurement.note}")
+    for row in measure(parser.parse_args().quick):
+        against = f"{row.ratio:.1f} times {row.reference}" if row.reference else ""
+        print(f"{row.name}: {row.seconds:.4f} s; {against}; {row.note}")
 
 
 if __name__ == "__main__":

@@ -303,21 +303,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few repeats")
     options = parser.parse_args()
     for threads in options.threads:
-        for measurement in measure(threads, options.quick):
-            against = (
-                f"{measurement.ratio:.1f} times {measurement.reference}; "
-                if measurement.reference
-                else ""
-            )
-            floor = (
-                f"floor {measurement.floor_seconds:.5f} s, {measurement.floor}; "
-                if measurement.floor
-                else ""
-            )
-            print(
-                f"{measurement.name}, threads {threads}: {measurement.seconds:.5f} s; "
-                f"{against}{floor}{measurement.note}"
-            )
+        for row in measure(threads, options.quick):
+            against = f"{row.ratio:.1f} times {row.reference}; " if row.reference else ""
+            floor = f"floor {row.floor_seconds:.5f} s, {row.floor}; " if row.floor else ""
+            print(f"{row.name}, threads {threads}: {row.seconds:.5f} s; {against}{floor}{row.note}")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ KEYS = {
     "epoch": "the epoch whose weights these are",
 }
 NAMES = {
-    "composition": "how errors become a score; see the README",
+    "composition": "how errors become a score",
     "latent_form": 'form of L: `implicit`, `chi_mode` or `empirical_mode`; "" without L',
 }
 SCORES = {

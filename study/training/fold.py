@@ -7,14 +7,12 @@ their settings alone.
 """
 
 import math
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import safetensors.torch
 import torch
 
 from study.config.trial_config import TrialConfig
@@ -22,14 +20,14 @@ from study.data.samples import Samples
 from study.data.splits import Fold
 from study.ledger import fold_files
 from study.ledger.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
-from study.ledger.fold_files import Evaluation
-from study.ledger.ledger import MANIFEST, MODEL, FoldManifest, Ledger
+from study.ledger.ledger import MANIFEST, FoldManifest, Ledger
 from study.ledger.trial_outcome import stage_name
-from study.search.trial import FoldAddress, State
+from study.search.trial import FoldAddress
 from study.storage.folder import Folder
 from study.training.evaluation import REPORTED_SCORES, FoldEvaluator, NonFiniteError
 from study.training.events import PROJECTED, FoldWriter
-from study.training.setup import build_model, device_name, fit_scaling, scale
+from study.training.result import FoldResult
+from study.training.setup import build_model, fit_scaling, scale
 from study.training.validation_report import ValidationReport
 
 
@@ -71,9 +69,9 @@ def train_fold(
 ) -> FoldManifest:
     """Train a fold, or go on where its checkpoint is, and commit it.
 
-    `watch` hears of every validation epoch once and in order, also of those that an
-    earlier attempt trained and of a fold that is finished already. It hears of the
-    last one when the fold is committed, and training goes on when it returns.
+    `watch` is called with every validation epoch once and in order, also with those that an
+    earlier attempt trained and with those of a fold that is committed already. It is called
+    with the last one when the fold is committed, and training goes on when it returns.
 
     Args:
         task: what to train.
@@ -109,11 +107,11 @@ def _repeat_reports(
     for row in history:
         if "value" in row:
             reported = int(row["epoch"])
-            watch(_report(row, task.config.training.epochs))
+            watch(_validation_report(row, task.config.training.epochs))
     return reported
 
 
-def _report(row: dict[str, Any], epochs: int) -> ValidationReport:
+def _validation_report(row: dict[str, Any], epochs: int) -> ValidationReport:
     epoch = int(row["epoch"])
     return ValidationReport(
         epoch=epoch,
@@ -147,16 +145,17 @@ class _Training:
         writer: FoldWriter | None,
     ) -> None:
         self.task, self.fold = task, fold
-        self.scaling = fit_scaling(task.config, samples, fold)
-        self.samples = samples if self.scaling is None else scale(samples, self.scaling)
+        scaling = fit_scaling(task.config, samples, fold)
+        self.samples = samples if scaling is None else scale(samples, scaling)
         self.checkpoints, self.watch, self.writer = checkpoints, watch, writer
-        self.device = torch.device(task.device)
-        self.model = build_model(task.config, samples, task.address.fold, self.device)
+        device = torch.device(task.device)
+        self.model = build_model(task.config, samples, task.address.fold, device)
         self.evaluator = FoldEvaluator.of(
             task.config, task.address.fold, self.model, self.samples, fold
         )
-        self.members = torch.from_numpy(fold.training).to(self.device)
+        self.members = torch.from_numpy(fold.training).to(device)
         self.progress = load_checkpoint(checkpoints) or FoldProgress()
+        self.result = FoldResult(task.address, self.evaluator, scaling, self.progress)
         self.reported = 0
         if self.progress.epoch:
             self.model.load_state(self.progress.model_state)
@@ -177,15 +176,17 @@ class _Training:
                     self._validate(row)
                 self.progress.train_seconds += time.perf_counter() - started
                 if self.progress.epoch in validated:
-                    self._keep(row)
-            manifest, files = self._result("completed")
+                    self._save(row)
+            manifest, files = self.result.trained("completed")
             self._project()
         except NonFiniteError as error:
-            manifest, files = self._failure(str(error))
+            manifest, files = self.result.failed(str(error), self.reported)
         committed = ledger.commit_fold(manifest, files)
-        self.checkpoints.remove("")  # before anybody hears: the trial's folder then goes too
+        self.checkpoints.remove(
+            ""
+        )  # before the last report: the trial's folder is removed after it
         if committed.state == "completed":
-            self._tell(self.progress.history[-1])
+            self._report(self.progress.history[-1])
         return committed
 
     def _train_epoch(self) -> dict[str, Any]:
@@ -218,8 +219,8 @@ class _Training:
         validated = self.task.validation_epochs
         return (validated.index(epoch) + 1) % interval == 0 or epoch == validated[-1]
 
-    def _keep(self, row: dict[str, Any]) -> None:
-        """Write down where training stands, then say so."""
+    def _save(self, row: dict[str, Any]) -> None:
+        """Write a checkpoint, and at a rung what is committed at a stop; then report."""
         epoch = self.progress.epoch
         if self.writer:
             self.writer.scalars(epoch, "validation", {n: row[n] for n in REPORTED_SCORES})
@@ -231,96 +232,21 @@ class _Training:
             self._stage()
         self.progress.model_state = self.model.state()
         save_checkpoint(self.checkpoints, self.progress)
-        self._tell(row)
+        self._report(row)
 
     def _project(self) -> None:
         """Show z of validation samples, of the last weights, in TensorBoard."""
-        found = self.evaluator.projected(PROJECTED) if self.writer else None
-        if self.writer and found is not None:
-            self.writer.projector(self.progress.epoch, self.samples, *found)
+        projected = self.evaluator.projected(PROJECTED) if self.writer else None
+        if self.writer and projected is not None:
+            self.writer.projector(self.progress.epoch, self.samples, *projected)
 
-    def _tell(self, row: dict[str, Any]) -> None:
+    def _report(self, row: dict[str, Any]) -> None:
         self.reported = int(row["epoch"])
-        self.watch(_report(row, self.task.config.training.epochs))
+        self.watch(_validation_report(row, self.task.config.training.epochs))
 
     def _stage(self) -> None:
-        """Put down what is committed if the trial is stopped at this epoch."""
+        """Write what is committed if the trial is stopped at this epoch."""
         stage = self.checkpoints.folder(stage_name(self.progress.epoch))
         stage.remove(f"{self.task.address.path}/{MANIFEST}")
         stage.remove("")
-        Ledger(stage).commit_fold(*self._result("pruned"))
-
-    def _result(self, state: State) -> tuple[FoldManifest, dict[str, bytes]]:
-        started = time.perf_counter()
-        evaluations, pictures = self._evaluations()
-        described = {
-            "config": self.task.config.to_dict(),
-            "trial": self.task.address.trial,
-            "fold": self.task.address.fold,
-            "shape": vars(self.model.shape),
-            "scaling": self.scaling and vars(self.scaling),
-            "components": list(self.model.components),
-            "latent_size": self.model.latent_size,
-            "best_epoch": self.progress.best_epoch,
-            "samples_hash": self.samples.content_hash,
-        }
-        files = pictures | {
-            fold_files.COMPONENTS: fold_files.components_file(self.samples, self.fold, evaluations),
-            fold_files.TRAINING_COMPONENTS: fold_files.training_components_file(
-                self.fold, evaluations
-            ),
-            fold_files.HISTORY: fold_files.history_file(self.progress.history),
-            MODEL: fold_files.json_file(described),
-            fold_files.WEIGHTS: safetensors.torch.save(self.progress.best_weights),
-            fold_files.TIMINGS: self._timings(time.perf_counter() - started),
-        }
-        return self._manifest(state, ""), files
-
-    def _failure(self, reason: str) -> tuple[FoldManifest, dict[str, bytes]]:
-        for row in self.progress.history:
-            if row["epoch"] > self.reported:
-                row.pop("value", None)  # nobody has heard of it, nor will
-        files = {
-            fold_files.HISTORY: fold_files.history_file(self.progress.history),
-            fold_files.TIMINGS: self._timings(0.0),
-        }
-        return self._manifest("failed", reason), files
-
-    def _manifest(self, state: State, reason: str) -> FoldManifest:
-        return FoldManifest(
-            trial=self.task.address.trial,
-            fold=self.task.address.fold,
-            state=state,
-            reason=reason,
-            best_epoch=self.progress.best_epoch,
-            last_epoch=self.progress.epoch,
-            files={},
-        )
-
-    def _timings(self, evaluate_seconds: float) -> bytes:
-        return fold_files.json_file(
-            {
-                "train_seconds": self.progress.train_seconds,
-                "evaluate_seconds": evaluate_seconds,
-                "host": platform.node(),
-                "device": device_name(self.device),
-                "threads": torch.get_num_threads(),
-            }
-        )
-
-    def _evaluations(self) -> tuple[dict[str, Evaluation], dict[str, bytes]]:
-        """Score all samples with the last weights and with the best, and stay at the last.
-
-        Returns:
-            Errors by epoch rule, and the files of pictures, with the best weights.
-        """
-        last = self.evaluator.evaluation()
-        if self.progress.best_epoch == self.progress.epoch:
-            pictures = self.evaluator.pictures(last.validation)
-            return {"best_validation": last, "last": last}, pictures
-        weights = self.model.weights()
-        self.model.load_weights(self.progress.best_weights)
-        best = self.evaluator.evaluation()
-        pictures = self.evaluator.pictures(best.validation)
-        self.model.load_weights(weights)
-        return {"best_validation": best, "last": last}, pictures
+        Ledger(stage).commit_fold(*self.result.trained("pruned"))

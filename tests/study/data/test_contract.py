@@ -36,8 +36,10 @@ def case(
         ]
         (tmp_path / "own.tsv").write_text("\n".join(rows) + "\n")
         settings, folder = UcrSettings(path=("own.tsv",), normal_labels=("1",)), tmp_path
-    else:
+    elif request.param == "synthetic":
         settings, folder = SyntheticSettings(patients=3, beats_per_patient=30), tmp_path
+    else:
+        pytest.fail(f"give the contract a small case of the dataset {request.param}")
     return settings, folder, cache, load(settings, folder, 0, cache)
 
 
