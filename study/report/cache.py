@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from models import components_of
 from study.config.trial_config import TrialConfig
 from study.ledger.ledger import FoldManifest
 from study.report.fold_scores import SCHEMA, FoldScores
@@ -136,6 +137,7 @@ def fold_key(manifest: FoldManifest, config: TrialConfig, left_out: Sequence[str
         left_out: kinds of samples that details leave out.
     """
     settings = [config.model.model_dump(mode="json"), config.scores.model_dump(mode="json")]
+    settings.append({"components": components_of(config.model)})
     return canonical_hash([scoring(), asdict(manifest), settings, list(left_out)])
 
 

@@ -69,15 +69,16 @@ def mitbih(real_mitdb: Path, mitbih_cache: Path) -> Samples:
     return load(MitbihSettings(), real_mitdb.parent, 0, mitbih_cache)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
+    """As a fold has on a cluster, unless a study asks for more; sums depend on it."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_samples() -> Callable[..., Samples]:
     """Builds sines (normal) and saw teeth or steps (abnormal) of length 32."""
 
@@ -99,7 +100,7 @@ def tiny_samples() -> Callable[..., Samples]:
     return tiny
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_study() -> Callable[..., Study]:
     """Builds a study that trains in a second; keywords are parts of the file."""
 
@@ -110,7 +111,7 @@ def tiny_study() -> Callable[..., Study]:
             "split": {"protocol": "paper", "folds": 2},
             "model": {"name": "beta_vaegan", "latent_size": 3},
             "training": {
-                "epochs": 6,
+                "epochs": 4,
                 "batch_size": 16,
                 "discriminator_updates": 1,
                 "validation_interval": 2,
@@ -163,7 +164,6 @@ def train_trial(study: Study, samples: Samples, folder: Path) -> Trained:
     """Train every fold of a study's first trial, without a cluster."""
     ledger = Ledger(LocalFolder(folder / "ledger"))
     folds = make_splits(samples, study.split, study.seed).folds
-    torch.set_num_threads(1)  # fixtures of a session come before those of a function
     for number, fold in enumerate(folds):
         checkpoints = LocalFolder(folder / "checkpoints")
         train_fold(task_of(study, number), samples, fold, ledger, checkpoints)

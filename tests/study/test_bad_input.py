@@ -308,7 +308,7 @@ def test_a_report_of_a_study_without_facts_of_its_folds_is_refused(
     content = LEAST if provenance is None else {**LEAST, "provenance": provenance}
     (folder / "study.yaml").write_text(yaml.safe_dump(content))
     answer = Answer(study.report.__main__.app, [str(folder)], lambda: names(place))
-    answer.check("study.yaml", "says nothing of the folds of paper", "run the study again")
+    answer.check("study.yaml", "nothing of the folds of paper", "run the study again")
 
 
 def test_the_program_itself_answers_so_too(place: Path) -> None:

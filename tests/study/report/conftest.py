@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,11 @@ from study.ledger.fold_files import Evaluation
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.ledger.study_folder import SplitFacts
 from study.search.trial import State
-from study.storage.folder import Folder
-from tests.study.report.trained import of_systems, one_thread, searched
+from study.storage.folder import Folder, LocalFolder
+from tests.study.report.trained import of_systems, searched
 from tests.study.trials import record_of, trial_of
 
-__all__ = ["of_systems", "one_thread", "searched"]  # fixtures
+__all__ = ["of_systems", "searched"]  # fixtures
 
 FOLDS = 2
 LAST_EPOCH = 6
@@ -109,6 +110,12 @@ class DrawnLedger:
 
 
 @pytest.fixture
-def drawn(folder: Folder, tiny_samples: Callable[..., Samples]) -> DrawnLedger:
+def drawn(tmp_path: Path, tiny_samples: Callable[..., Samples]) -> DrawnLedger:
+    """An empty ledger on a disk."""
+    return DrawnLedger(LocalFolder(tmp_path / "results"), tiny_samples(40, 24))
+
+
+@pytest.fixture
+def drawn_anywhere(folder: Folder, tiny_samples: Callable[..., Samples]) -> DrawnLedger:
     """An empty ledger, on a disk and as an object store is reached."""
     return DrawnLedger(folder, tiny_samples(40, 24))

@@ -87,7 +87,10 @@ def test_failed_trials_have_no_scores(drawn: DrawnLedger, fitted: list[tuple[str
     assert fitted == folds_of(1)
 
 
-def test_tables_are_the_same_bytes_with_and_without_kept_scores(drawn: DrawnLedger) -> None:
+def test_tables_are_the_same_bytes_with_and_without_kept_scores(
+    drawn_anywhere: DrawnLedger,
+) -> None:
+    drawn = drawn_anywhere
     drawn.commit(0, (LAST_EPOCH, 2))
     drawn.commit(1)
     cold = report(drawn)

@@ -14,12 +14,13 @@ from study.ledger.ledger import FoldManifest
 from study.report import cache
 from study.report.cache import ScoreCache, fold_key
 from study.report.fold_scores import SCHEMA
-from study.storage.folder import Folder
+from study.storage.folder import Folder, LocalFolder
 
 NAN = float("nan")
 MANIFEST = FoldManifest("trial-00000", 0, "completed", "", 3, 6, {"components.parquet": "ab"})
 PROVIDED_BY = {"sklearn": "scikit-learn"}
-WITHOUT_NUMBERS = {"pydantic", "study", "threadpoolctl"}
+WITHOUT_NUMBERS = {"models", "pydantic", "study", "threadpoolctl"}
+"""Of `models` the code takes components alone, which the key has."""
 
 
 def scores(fold: int, rows: int) -> pa.Table:
@@ -61,7 +62,8 @@ def test_what_is_written_replaces_all_that_was_kept(folder: Folder) -> None:
     assert folder.names(f"{cache.FOLDER}/scores") == ["trial-00000"]
 
 
-def test_every_bit_of_a_file_counts(folder: Folder) -> None:
+def test_every_byte_of_a_file_counts(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
     kept = ScoreCache(folder, "scores", SCHEMA)
     kept.write("trial-00000", {0: "a"}, {0: scores(0, 1)})
     path = f"{cache.FOLDER}/scores/trial-00000"
@@ -110,14 +112,23 @@ def test_a_key_stands_for_all_that_decides_scores(tiny_study: Callable[..., Stud
     assert keys == [fold_key(*inputs) for inputs in other_inputs(config)]
 
 
+def test_other_components_of_a_model_are_another_key(
+    monkeypatch: pytest.MonkeyPatch, tiny_study: Callable[..., Study]
+) -> None:
+    config = TrialConfig.of(tiny_study())
+    before = fold_key(MANIFEST, config, ())
+    monkeypatch.setattr(cache, "components_of", lambda model: ("outlier_score",))
+    assert fold_key(MANIFEST, config, ()) != before
+
+
 def test_other_code_is_another_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_study: Callable[..., Study]
 ) -> None:
     config = TrialConfig.of(tiny_study())
     monkeypatch.setattr(cache, "_STUDY", tmp_path)
     found = set()
-    for name in ("fold_files.py", "report/fold_scores.py", "scores/new.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in ("ledger/fold_files.py", "report/fold_scores.py", "scores/new.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         for text in ("1", "2"):
             (tmp_path / name).write_text(text)
             cache.scoring.cache_clear()

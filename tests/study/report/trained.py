@@ -1,13 +1,12 @@
 """Small studies that are really trained, in this process, and their pages."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from study.config.schema import Study
 from study.config.study_file import check_study, dump_study, to_yaml
@@ -89,15 +88,7 @@ def finished(study: Study, results: LocalFolder) -> Reported:
 
 
 @pytest.fixture(scope="session")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def searched(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Reported:
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     """Two trials of a search, one of them stopped early, and one that failed."""
     space = {"model.beta": {"loguniform": [1e-6, 0.1]}, "model.latent_size": {"int": [2, 4]}}
     search = {"trials": 3, "space": space, "metric": {"composition": "lambda_grid"}}
@@ -118,7 +109,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Repo
 
 
 @pytest.fixture(scope="session")
-def of_systems(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Reported:
+def of_systems(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     """Two of the paper's systems and a simple model."""
     systems = {
         "vaegan_2": {"model": {"name": "beta_vaegan", "beta": 1e-4, "latent_size": 3}},

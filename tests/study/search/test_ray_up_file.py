@@ -1,17 +1,17 @@
 """`study.run --plan --cluster FILE`: a plan for a cluster that is not there."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from study import run
 from study.config.study_file import check_study
 from study.ledger.ledger import FoldManifest, Ledger
 from study.storage.folder import LocalFolder
+from tests.commands import Answer, call
 from tests.study.trials import record_of, trial_of
 
 ROOT = Path(__file__).parents[3]
@@ -35,29 +35,24 @@ CLUSTER: dict[str, Any] = {
 LAST = object()
 
 
-def ask(folder: Path, *arguments: str, cluster: Any = CLUSTER) -> subprocess.CompletedProcess[str]:
+def ask(folder: Path, *arguments: str, cluster: Any = CLUSTER) -> Answer:
     (folder / "mine.yaml").write_text(yaml.safe_dump(STUDY))
     text = cluster if isinstance(cluster, str) else yaml.safe_dump(cluster)
     (folder / "cluster.yaml").write_text(text)
     before = sorted(folder.rglob("*"))
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "study.run", str(folder / "mine.yaml"), "--plan"),
-            *("--output", str(folder / "results"), "--cluster", str(folder / "cluster.yaml")),
-            *arguments,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
+    answer = call(
+        run.app,
+        *(str(folder / "mine.yaml"), "--plan", "--output", str(folder / "results")),
+        *("--cluster", str(folder / "cluster.yaml"), *arguments),
     )
     assert sorted(folder.rglob("*")) == before
-    return done
+    return answer
 
 
-def lines(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    assert done.returncode == 0, done.stderr
-    split = (line.strip().split("  ", 1) for line in done.stdout.splitlines())
-    return {name: said.strip() for name, said in split}
+def lines(answer: Answer) -> dict[str, str]:
+    assert answer.code == 0, answer.errors
+    split = (line.strip().split("  ", 1) for line in answer.output.splitlines())
+    return {name: text.strip() for name, text in split}
 
 
 def changed(*path: Any) -> dict[str, Any]:
@@ -93,15 +88,15 @@ def end_trials(folder: Path, *seconds: tuple[float, float], state: Any = "comple
         ledger.record_trial(record)
 
 
-def test_folds_trials_and_nodes_are_said_before_anything_is_there(tmp_path: Path) -> None:
-    said = lines(ask(tmp_path))
-    assert said["each fold"] == "1 CPU, 0.2 GPU, 1 thread(s)"
-    assert said["per GPU"] == "5 folds on a gpu"
-    assert said["at a time"].startswith("3 trial(s)")
-    assert said["waiting"].startswith("7 trial(s)")
-    assert said["nodes"].startswith("3 of 3 gpu (8 CPU, 1 GPU) and the head")
-    assert said["hours"] == "known when a trial has ended"
-    assert "--price" in said["cost"]
+def test_folds_trials_and_nodes_are_shown_before_anything_is_there(tmp_path: Path) -> None:
+    plan = lines(ask(tmp_path))
+    assert plan["each fold"] == "1 CPU, 0.2 GPU, 1 thread(s)"
+    assert plan["per GPU"] == "5 folds on a gpu"
+    assert plan["at a time"].startswith("3 trial(s)")
+    assert plan["waiting"].startswith("7 trial(s)")
+    assert plan["nodes"].startswith("3 of 3 gpu (8 CPU, 1 GPU) and the head")
+    assert plan["hours"] == "known when a trial has ended"
+    assert "--price" in plan["cost"]
 
 
 def test_cost_is_hours_of_the_ledger_times_nodes_times_price(tmp_path: Path) -> None:
@@ -110,17 +105,17 @@ def test_cost_is_hours_of_the_ledger_times_nodes_times_price(tmp_path: Path) -> 
     Eight are left, three run at a time: three hours of three nodes.
     """
     end_trials(tmp_path, (5000.0, 400.0), (1700.0, 100.0))
-    said = lines(ask(tmp_path, "--price", "0.5"))
-    assert said["trials"].endswith("8 trials to run, 2 ended before")
-    assert said["hours"].startswith("about 3, if trials take 1 as the 2 that ended")
-    assert "NVIDIA L4" in said["hours"]
-    assert said["cost"].startswith("about 4.50 (3 h x 3 node(s) x 0.5)")
+    plan = lines(ask(tmp_path, "--price", "0.5"))
+    assert plan["trials"].endswith("8 trials to run, 2 ended before")
+    assert plan["hours"].startswith("about 3, if trials take 1 as the 2 that ended")
+    assert "NVIDIA L4" in plan["hours"]
+    assert plan["cost"].startswith("about 4.50 (3 h x 3 node(s) x 0.5)")
 
 
 def test_without_an_ended_trial_an_hour_costs_what_its_nodes_do(tmp_path: Path) -> None:
-    said = lines(ask(tmp_path, "--price", "0.5"))
-    assert said["cost"].startswith("1.5 an hour")
-    assert said["hours"] == "known when a trial has ended"
+    plan = lines(ask(tmp_path, "--price", "0.5"))
+    assert plan["cost"].startswith("1.5 an hour")
+    assert plan["hours"] == "known when a trial has ended"
 
 
 def test_failed_trials_say_nothing_of_time(tmp_path: Path) -> None:
@@ -129,20 +124,20 @@ def test_failed_trials_say_nothing_of_time(tmp_path: Path) -> None:
 
 
 def test_fewer_trials_than_fit_take_fewer_nodes(tmp_path: Path) -> None:
-    said = lines(ask(tmp_path, "--set", "search.trials=2"))
-    assert said["nodes"].startswith("2 of 3 gpu")
-    assert said["waiting"].startswith("0 trial(s)")
+    plan = lines(ask(tmp_path, "--set", "search.trials=2"))
+    assert plan["nodes"].startswith("2 of 3 gpu")
+    assert plan["waiting"].startswith("0 trial(s)")
 
 
-def test_folds_with_whole_gpus_are_said_so(tmp_path: Path) -> None:
+def test_folds_with_whole_gpus_are_shown_so(tmp_path: Path) -> None:
     arguments = ["--set", "resources.per_fold.gpu=1", "--set", "split.folds=3"]
-    said = lines(ask(tmp_path, *arguments))
-    assert said["per GPU"] == "a fold has 1 of a gpu"
-    assert said["at a time"].startswith("1 trial(s)")
+    plan = lines(ask(tmp_path, *arguments))
+    assert plan["per GPU"] == "a fold has 1 of a gpu"
+    assert plan["at a time"].startswith("1 trial(s)")
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "fitting"),
     [
         ("resources.per_fold.gpu=1", "gpu: 0.5 would fit"),
         ("resources.per_fold.cpu=8", "cpu: 4 would fit"),
@@ -150,13 +145,13 @@ def test_folds_with_whole_gpus_are_said_so(tmp_path: Path) -> None:
     ],
 )
 def test_what_can_never_fit_is_refused_with_what_would(
-    tmp_path: Path, setting: str, said: str
+    tmp_path: Path, setting: str, fitting: str
 ) -> None:
     refused = ask(tmp_path, "--set", setting)
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.count("\n") == 1
-    assert said in refused.stderr
-    key, _, amount = said.removesuffix(" would fit").partition(": ")
+    assert (refused.code, refused.output) == (2, "")
+    assert refused.errors.count("\n") == 1
+    assert fitting in refused.errors
+    key, _, amount = fitting.removesuffix(" would fit").partition(": ")
     lines(ask(tmp_path, "--set", f"resources.per_fold.{key}={amount}"))
 
 
@@ -190,14 +185,14 @@ WRONG: list[tuple[Any, list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("cluster", "arguments", "said"), WRONG)
+@pytest.mark.parametrize(("cluster", "arguments", "problem"), WRONG)
 def test_a_wrong_request_is_answered_in_one_line(
-    tmp_path: Path, cluster: Any, arguments: list[str], said: str
+    tmp_path: Path, cluster: Any, arguments: list[str], problem: str
 ) -> None:
     refused = ask(tmp_path, *arguments, cluster=cluster)
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.count("\n") == 1, refused.stderr
-    assert said in refused.stderr
+    assert (refused.code, refused.output) == (2, "")
+    assert refused.errors.count("\n") == 1, refused.errors
+    assert problem in refused.errors
 
 
 @pytest.mark.parametrize(
@@ -205,33 +200,19 @@ def test_a_wrong_request_is_answered_in_one_line(
     [["--price", "1"], ["--plan", "--price", "1"], ["--cluster", str(ROOT / "cluster.yaml")]],
 )
 def test_the_options_of_a_cluster_that_is_not_there_go_with_its_plan(
-    tmp_path: Path, arguments: list[str]
+    tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "study.run", *arguments],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "--cluster FILE plans" in done.stderr
-    assert done.stderr.count("\n") == 1
+    monkeypatch.chdir(tmp_path)
+    refused = call(run.app, *arguments)
+    assert refused.code == 2
+    assert "--cluster FILE plans" in refused.errors
+    assert refused.errors.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
-def test_the_shipped_cluster_is_planned_for_every_shipped_study() -> None:
-    for name in ("quickstart", "mitbih", "paper_wafer"):
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "study.run", name, "--plan"),
-                *("--cluster", "cluster.yaml", "--output", "/nonexistent"),
-            ],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "of 4 gpu_worker" in done.stdout
+@pytest.mark.parametrize("name", ["quickstart", "mitbih", "paper_wafer"])
+def test_the_shipped_cluster_is_planned_for_a_shipped_study(name: str) -> None:
+    cluster = str(ROOT / "cluster.yaml")
+    planned = call(run.app, name, "--plan", "--cluster", cluster, "--output", "/nonexistent")
+    assert planned.code == 0, planned.errors
+    assert "of 4 gpu_worker" in planned.output

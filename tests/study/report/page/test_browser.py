@@ -11,7 +11,7 @@ from tests.study.report.trained import Reported
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
              "--hide-scrollbars")  # fmt: skip
-SHAPES = [(1200, "light"), (1200, "dark"), (390, "light"), (390, "dark")]
+SHAPES = [(1200, "light"), (390, "dark")]
 
 EMPTY = """
 return [...document.querySelectorAll('svg, img')].filter(each => {
@@ -48,6 +48,7 @@ def browser() -> Iterator[Any]:
     driver.quit()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", ["searched", "of_systems"])
 @pytest.mark.parametrize(("width", "scheme"), SHAPES)
 def test_the_page_is_whole_and_legible(
