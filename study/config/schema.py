@@ -72,7 +72,7 @@ class SearchSettings(Settings):
         10,
         ge=1,
         le=100_000,
-        description="trials drawn at random before the sampler learns from them",
+        description="trials drawn at random before the sampler learns",
     )
     metric: MetricSettings = MetricSettings()
     space: dict[SpaceKey, Distribution] = Field({}, description="settings that are searched")
