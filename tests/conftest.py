@@ -10,17 +10,30 @@ STORE_SECRET = "planted-c07a1e"
 """Stands in the environment of whatever reaches the store."""
 CLUSTER = ("tests/golden",)
 """Folders whose tests start Ray, and that do not mark them themselves."""
+REAL_DATA = {"real_mitdb", "real_wafer", "mitbih"}
+"""Fixtures whose data take long to read."""
 
 hypothesis.settings.register_profile("short", max_examples=25, deadline=None)
 hypothesis.settings.register_profile("long", max_examples=500, deadline=None)
 hypothesis.settings.load_profile("short")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the markers are read
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what starts Ray, and say what must run in one process if there are several.
+
+    One process has all that starts Ray, one after the other; a file's tests share fixtures.
+    """
     folders = [config.rootpath / folder for folder in CLUSTER]
     for item in items:
         if any(Path(item.path).is_relative_to(folder) for folder in folders):
             item.add_marker(pytest.mark.cluster)
+        if REAL_DATA & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+        on_cluster = item.get_closest_marker("cluster") is not None
+        item.add_marker(pytest.mark.xdist_group("cluster" if on_cluster else str(item.path)))
+    # The longest begins first.
+    items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["new_dataset", "new_model", "new_composition", "new_sampler"])
 def test_what_a_page_adds_works_and_everything_runs_with_it(page: str, tmp_path: Path) -> None:
     example = followed(page, tmp_path)
@@ -43,6 +44,7 @@ def test_what_a_page_adds_works_and_everything_runs_with_it(page: str, tmp_path:
     python(tmp_path, "added.py", page)
 
 
+@pytest.mark.cluster
 def test_the_notebook_runs_from_data_to_pictures(tmp_path: Path) -> None:
     notebook = nbformat.read(DOCS / "first_study.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)  # committed without

@@ -221,6 +221,7 @@ def test_nodes_install_the_constrained_versions_and_workers_see_their_gpu(cluste
     assert any("torch.cuda.is_available()" in c for c in cluster["worker_setup_commands"])
 
 
+@pytest.mark.slow
 def test_a_check_of_torch_refuses_a_build_without_cuda(cluster):
     """What the shell of a node runs, with the torch that is installed here."""
     import torch

@@ -11,6 +11,10 @@ from models import MODELS
 from models.interface import Model
 from models.settings import LatentSearchSettings
 
+ALIKE = ("beatgan_plus", "vae", "anogan", "latent_refinement")
+"""Models that share their training with one that is not among these, and take long."""
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in MODELS]
+
 Build = Callable[..., Model]
 Waves = Callable[..., Tensor]
 

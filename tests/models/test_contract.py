@@ -9,9 +9,9 @@ from torch import Tensor
 
 from models import MODELS, OUTLIER_SCORE, RECONSTRUCTION_ERROR, components_of
 from models.interface import Model
-from tests.models.contract import Build, Waves, assert_same_tree, rounding, trained
+from tests.models.contract import NAMES, Build, Waves, assert_same_tree, rounding, trained
 
-pytestmark = pytest.mark.parametrize("name", list(MODELS))
+pytestmark = pytest.mark.parametrize("name", NAMES)
 
 
 @pytest.mark.parametrize(("channels", "length"), [(1, 32), (2, 64)])

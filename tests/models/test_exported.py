@@ -14,6 +14,7 @@ from models.interface import Model
 Build = Callable[..., Model]
 Waves = Callable[..., Tensor]
 
+pytestmark = pytest.mark.slow
 EXPORTED = ["beta_vaegan", "beatgan", "ae"]
 NEAR = {"rtol": 0.0, "atol": 1e-5}
 

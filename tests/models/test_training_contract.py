@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models import MODELS
 from tests.models.contract import (
+    NAMES,
     Build,
     Waves,
     assert_same_tree,
@@ -19,7 +20,7 @@ from tests.models.contract import (
     trained,
 )
 
-pytestmark = pytest.mark.parametrize("name", list(MODELS))
+pytestmark = pytest.mark.parametrize("name", NAMES)
 
 
 def test_an_epoch_has_finite_losses_and_moves_weights(

@@ -28,6 +28,8 @@ from tests.faulty_disk import MODES, FaultyDisk, Killed
 from tests.study.report.conftest import DrawnLedger
 from tests.study.trials import record_of, trial_of
 
+pytestmark = pytest.mark.slow
+
 TRIAL = "trial-00003"
 FOLD = FoldAddress(TRIAL, 0)
 

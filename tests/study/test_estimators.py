@@ -48,6 +48,7 @@ def waves(count: int = 40, length: int = 40, seed: int = 0) -> np.ndarray:
 
 # The other networks differ in their models alone, which the models' own contract holds.
 # PCA of as many components as features has errors of rounding only, and no order.
+@pytest.mark.slow
 @parametrize_with_checks(
     [
         BetaVAEGANDetector(epochs=1, random_state=0),

@@ -11,6 +11,8 @@ from study import export
 from study.terminal.command import REQUEST_WRONG
 from tests.study.conftest import Trained
 
+pytestmark = pytest.mark.slow
+
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     monkeypatch.setattr(sys, "argv", ["export", *map(str, arguments)])

@@ -21,6 +21,7 @@ from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
 from tests.study.trials import trial_of
 
+pytestmark = pytest.mark.slow
 MOMENTS = 20
 AMPLE_BYTES = 2**29
 

@@ -32,6 +32,7 @@ from study.training.fold import train_fold
 from study.training.validation_report import ValidationReport
 from tests.study.trials import task_of
 
+pytestmark = pytest.mark.slow
 LABELS = ("label", "kind", "symbol")
 MEASURED = ["f1_weighted", "f1_anomaly", "precision", "recall", "phi", "auroc", "auprc"]
 # Times differ anyway; the table of errors is compared by column, for it holds the labels.

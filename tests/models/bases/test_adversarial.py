@@ -123,6 +123,7 @@ def test_beta_zero_trains_as_if_there_were_no_kl(build: Build, waves: Waves) -> 
         torch.testing.assert_close(result[name], value, rtol=1e-5, atol=1e-7, msg=name)
 
 
+@pytest.mark.slow
 def test_beta_pulls_the_posterior_towards_the_prior(build: Build, waves: Waves) -> None:
     x = waves(16)
     divergence = {}

@@ -54,6 +54,7 @@ def test_the_package_gets_every_setting_and_prints_nothing(
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("name", ["beta_vaegan", "ae"])
 @pytest.mark.parametrize("rectify", [True, False])
@@ -75,6 +76,7 @@ def test_the_package_trains_as_the_fused_form_up_to_rounding(
         assert not torch.equal(value, before[key].to(value.dtype)), key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rectify", [True, False])
 def test_training_with_the_package_goes_on_from_a_state_bit_by_bit(
     rectify: bool, build: Build, waves: Waves

@@ -57,6 +57,7 @@ SETTINGS: list[dict[str, Any]] = [
 
 
 @pytest.mark.usefixtures("in_float64")
+@pytest.mark.slow
 @pytest.mark.parametrize("options", SETTINGS)
 @pytest.mark.parametrize("optimizer", [{"rectify": True}, {"rectify": False, "epsilon": 1e-8}])
 def test_steps_are_those_of_the_plain_form(
@@ -66,7 +67,7 @@ def test_steps_are_those_of_the_plain_form(
     model, plain = twins(
         build, torch.float64, **options, optimizer={"learning_rate": rate, **optimizer}
     )
-    for step in range(3):
+    for step in range(2):
         x = waves(BATCH, *SHAPE, seed=step).double()
         before = trained(plain_weights(model))
         noise = next_noise(model)
@@ -132,6 +133,7 @@ def test_a_bfloat16_step_is_near_the_float32_step(build: Build, waves: Waves) ->
         assert losses["bfloat16"][name] == pytest.approx(loss, rel=0.03), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["beta_vaegan", "beatgan"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_networks_compute_with_the_weights_of_now(

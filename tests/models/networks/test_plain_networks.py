@@ -104,6 +104,7 @@ def test_outputs_and_gradients_are_those_of_the_plain_networks(
         torch.testing.assert_close(state[name], value, rtol=1e-9, atol=1e-9, msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(KINDS))
 @given(
     batch=BATCHES,
@@ -136,6 +137,7 @@ def test_float32_differs_by_rounding_alone(
         assert distance(ours[name], parameter.grad) < 0.02, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("training", [True, False])
 def test_bfloat16_loses_no_more_than_autocast_does(kind: str, training: bool) -> None:

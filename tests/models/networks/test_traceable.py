@@ -65,6 +65,7 @@ def test_bfloat16_products_have_float32_weight_gradients() -> None:
     assert gradient.dtype == torch.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spectral", [False, True])
 def test_the_compiler_follows_a_network_without_a_break(spectral: bool) -> None:
     torch.manual_seed(0)
@@ -74,6 +75,7 @@ def test_the_compiler_follows_a_network_without_a_break(spectral: bool) -> None:
     torch.testing.assert_close(followed(x), trunk(x), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["beta_vaegan", "ae"])
 def test_the_setting_compiles_the_networks_and_names_no_weight_anew(
     name: str, build: Callable[..., Model]

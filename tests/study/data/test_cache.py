@@ -102,6 +102,7 @@ def write_and_read(folder: Path, samples: Samples, damages: bool) -> bool:
     return found is None or found.values.tobytes() == samples.values.tobytes()
 
 
+@pytest.mark.slow
 def test_writers_and_readers_at_once_see_whole_entries_only(tmp_path, samples):
     # Processes, as fold workers are: in Python before 3.11.8, threads that read NumPy's
     # files at once can fail in its parser (python/cpython#106905).

@@ -15,8 +15,12 @@ from study.data.synthetic import SyntheticSettings
 from study.data.ucr import UcrSettings
 from study.data.wafer import WaferSettings
 
+REAL = ("mitbih", "wafer")
 
-@pytest.fixture(params=list(DATASETS))
+
+@pytest.fixture(
+    params=[pytest.param(n, marks=pytest.mark.slow) if n in REAL else n for n in DATASETS]
+)
 def case(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> tuple[DatasetSettings, Path, Path, Samples]:
@@ -91,6 +95,7 @@ def test_every_dataset_keeps_the_contract(case):
         assert place == sorted(place)
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_prepared_again(case):
     settings, folder, cache, samples = case
     dataset = DATASETS[settings.name]

@@ -140,6 +140,7 @@ def wafer_zip(real_wafer, prefix: str = "", extension: str = ".tsv") -> bytes:
     return zipped(files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "Wafer/", "../../"])
 def test_wafer_is_unpacked_verified_and_then_left_alone(server, real_wafer, tmp_path, prefix):
     data = tmp_path / "deep" / "data"
@@ -187,6 +188,7 @@ def test_a_damaged_zip_is_refused(tmp_path, damage):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_zip_with_any_bit_turned_is_right_or_refused(tmp_path):
     content, archive = zipped({"a.tsv": CONTENT[:300]}), tmp_path / "a.zip"
 

@@ -239,6 +239,7 @@ def test_generated_beats_pass_the_gate(protocol: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["paper", "kfold", "inter_patient"])
 def test_heartbeats_of_people_kept_apart_share_nothing_and_others_most(
     protocol: str, mitbih: Samples

@@ -100,6 +100,7 @@ def test_tables_are_the_same_bytes_with_and_without_kept_scores(
     assert report(drawn) == cold
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["threads", "processes"])
 def test_tables_do_not_depend_on_how_they_were_computed(
     drawn: DrawnLedger, backend: Backend
@@ -128,7 +129,7 @@ def flippable(
     return make
 
 
-@settings(suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(place=st.integers(min_value=0, max_value=10**7), cut=st.booleans())
 def test_a_damaged_cache_is_noticed_and_replaced(
     place: int,

@@ -21,7 +21,7 @@ def pattern(column: str) -> str:
     return "|".join(f"(?:{name})" for name in names)
 
 
-@pytest.mark.parametrize("made", ["searched", "of_systems"])
+@pytest.mark.parametrize("made", ["searched", pytest.param("of_systems", marks=pytest.mark.slow)])
 def test_every_column_there_is_is_documented(request: pytest.FixtureRequest, made: str) -> None:
     tables = request.getfixturevalue(made).report.tables
     documented = documented_columns()

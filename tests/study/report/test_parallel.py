@@ -56,6 +56,7 @@ def test_linear_algebra_has_one_thread_while_computing(backend: Backend) -> None
     assert most_threads(0) == before
 
 
+@pytest.mark.slow
 def test_a_process_that_died_is_one_line() -> None:
     with pytest.raises(StudyFailedError, match="run the same again"):
         list(in_order(end_process, range(2), "processes"))

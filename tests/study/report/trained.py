@@ -31,7 +31,7 @@ PARTS: dict[str, Any] = {
     "split": {"protocol": "paper", "folds": 2},
     "training": {
         "epochs": 4,
-        "batch_size": 16,
+        "batch_size": 32,
         "discriminator_updates": 1,
         "validation_interval": 2,
     },
@@ -65,6 +65,11 @@ def sines_and_steps() -> Samples:
 
 def reported(root: Path, study: Study, trials: Iterable[Trial]) -> Reported:
     """Train every trial's folds, and make report and page."""
+    return finished(study, trained(root, study, trials))
+
+
+def trained(root: Path, study: Study, trials: Iterable[Trial]) -> LocalFolder:
+    """Train every trial's folds; return the results folder."""
     samples, results = sines_and_steps(), LocalFolder(root)
     results.write("study.yaml", to_yaml(dump_study(study)).encode())
     ledger, checkpoints = Ledger(results.folder("ledger")), results.folder("checkpoints")
@@ -74,7 +79,7 @@ def reported(root: Path, study: Study, trials: Iterable[Trial]) -> Reported:
             task = FoldTask(trial.config, address)
             train_fold(task, samples, members, ledger, checkpoints.folder(address.path))
         assert finalize(ledger, checkpoints, trial, None, trial.number) is not None
-    return finished(study, results)
+    return results
 
 
 def finished(study: Study, results: LocalFolder) -> Reported:
@@ -96,16 +101,15 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     study = check_study(content, "searched.yaml")
     drawn = [{"model.beta": 1e-4, "model.latent_size": 3}, {"model.beta": 0.01,
              "model.latent_size": 2}]  # fmt: skip
-    root = tmp_path_factory.mktemp("searched")
     trials = [trial_of(study, number, parameters) for number, parameters in enumerate(drawn)]
-    made = reported(root, study, trials)
-    ledger = Ledger(made.results.folder("ledger"))
+    results = trained(tmp_path_factory.mktemp("searched"), study, trials)
+    ledger = Ledger(results.folder("ledger"))
     stopped = ledger.trial(trials[1].name)
     assert stopped is not None
     ledger.record_trial(replace(stopped, state="pruned"))
     failed = trial_of(study, 2, drawn[0])
     ledger.record_trial(record_of(failed, "failed", (), 2, reason=FAILURE))
-    return finished(study, made.results)
+    return finished(study, results)
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,7 @@ def test_errors_of_a_scored_record_are_those_of_the_ledger(
         np.testing.assert_allclose(values, stored[name], rtol=1e-3, atol=1e-7, err_msg=name)
 
 
+@pytest.mark.slow
 def test_errors_of_a_real_record_are_those_of_the_ledger(
     real_mitdb: Path, trained_beats: Trained, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from tests.study.report.trained import FAILURE, Reported
 from tests.study.trials import record_of, trial_of
 
 
-@pytest.fixture(params=["searched", "of_systems"])
+@pytest.fixture(params=["searched", pytest.param("of_systems", marks=pytest.mark.slow)])
 def made(request: pytest.FixtureRequest) -> Reported:
     found: Reported = request.getfixturevalue(request.param)
     return found
@@ -103,6 +103,7 @@ def test_every_composition_has_its_means_over_folds(searched: Reported) -> None:
             assert row[place].split()[0] == f"{value:.3f}".replace("-", "−")
 
 
+@pytest.mark.slow
 def test_systems_are_ranked_by_validation_and_a_simple_one_says_so(of_systems: Reported) -> None:
     labels = {"trial-00000": "β-VAEGAN₂", "trial-00001": "AE", "trial-00002": "nearest neighbours"}
     best = means(of_systems, "validation_f1_weighted").groupby("trial").max()

@@ -47,6 +47,7 @@ def test_the_setting_that_matters_has_the_largest_share(searched: Reported) -> N
     assert shares == importance(SPACE, completed, 0)
 
 
+@pytest.mark.slow
 def test_a_thousand_trials_make_a_page_of_bounded_size(searched: Reported) -> None:
     many = [*searched_records(searched), *trials(searched, 1000)[3:]]
     with charts.page_style():

@@ -14,6 +14,8 @@ from study.report.paper.inputs import Tables
 from study.search.trial import FoldAddress
 from tests.study.report.paper.conftest import MadeStudy
 
+pytestmark = pytest.mark.slow
+
 Made = Callable[..., MadeStudy]
 
 

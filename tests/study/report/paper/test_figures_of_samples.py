@@ -16,6 +16,8 @@ from study.report.paper.figures_of_samples import (
 from tests.study.report.paper.conftest import LENGTH, interpolation, reconstructions
 from tests.study.report.paper.overlap import overlapping
 
+pytestmark = pytest.mark.slow
+
 FOOTER = "what it rests on."
 
 

@@ -11,6 +11,8 @@ from study.report.paper.tables import SCHEMA, composition_table, system_table, t
 from tests.study.report.paper.conftest import MadeStudy
 from tests.study.report.paper.overlap import overlapping
 
+pytestmark = pytest.mark.slow
+
 BASIS = Basis("mitbih", "paper", (40, 40), (0, 1, 2), 3)
 
 
