@@ -30,8 +30,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.cluster)
         if REAL_DATA & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
-        on_cluster = item.get_closest_marker("cluster") is not None
-        item.add_marker(pytest.mark.xdist_group("cluster" if on_cluster else str(item.path)))
+        if config.pluginmanager.hasplugin("xdist"):
+            on_cluster = item.get_closest_marker("cluster") is not None
+            item.add_marker(pytest.mark.xdist_group("cluster" if on_cluster else str(item.path)))
     # The longest begins first.
     items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
 

@@ -69,7 +69,10 @@ class SearchSettings(Settings):
     )
     sampler: SamplerName = Field("tpe", description="search algorithm: what proposes trials")
     startup_trials: int = Field(
-        10, ge=1, le=100_000, description="trials drawn at random before the sampler learns from them"
+        10,
+        ge=1,
+        le=100_000,
+        description="trials drawn at random before the sampler learns",
     )
     metric: MetricSettings = MetricSettings()
     space: dict[SpaceKey, Distribution] = Field({}, description="settings that are searched")

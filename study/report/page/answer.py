@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from models import MODELS
 from study.report.page.bars import Scale
 from study.report.page.inputs import Entry, PageInputs, ranked, select
 from study.report.page.parts import (
@@ -31,6 +32,7 @@ from study.report.paper.published import (
 SUPERVISION_LABELS = {"svm": "SVM"}
 PUBLISHED_METRICS = ("f1_weighted", "phi", "auroc_labels")
 """Metrics of the paper's table III."""
+SIMPLE_MODELS = [name for name, entry in MODELS.items() if entry.fitted_once]
 CONSTANT = "a constant answer"
 
 
@@ -45,7 +47,7 @@ def answer_section(inputs: PageInputs) -> Section:
         notes.append("The paper's numbers are of protocol paper, whatever stands beside them.")
     if not any(entry.fitted_once for entry in inputs.entries):
         notes.append(
-            "The study holds no simple model (pca, knn, ocsvm, isolation_forest); the better of "
+            f"The study holds no simple model ({', '.join(SIMPLE_MODELS)}); the better of "
             "the two constant answers is the only baseline here."
         )
     reading = (
