@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -8,8 +8,11 @@ from tests.s3_server import ACCESS_KEY, S3Server
 
 STORE_SECRET = "planted-c07a1e"
 """Stands in the environment of whatever reaches the store."""
-CLUSTER = ("tests/golden",)
-"""Folders whose tests start Ray, and that do not mark them themselves."""
+ON_CLUSTER = (
+    *("tests/chaos/", "tests/cluster/", "tests/golden/", "tests/study/cluster/"),
+    "tests/test_docs.py",
+)
+"""Where tests are that start Ray: they run one after the other."""
 REAL_DATA = {"real_mitdb", "real_wafer", "mitbih"}
 """Fixtures whose data take long to read."""
 
@@ -18,23 +21,31 @@ hypothesis.settings.register_profile("long", max_examples=500, deadline=None)
 hypothesis.settings.load_profile("short")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the markers are read
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what starts Ray, and say what must run in one process if there are several.
-
-    One process has all that starts Ray, one after the other; a file's tests share fixtures.
-    """
-    folders = [config.rootpath / folder for folder in CLUSTER]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if any(Path(item.path).is_relative_to(folder) for folder in folders):
+        if item.nodeid.startswith("tests/golden/"):
             item.add_marker(pytest.mark.cluster)
         if REAL_DATA & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
-        if config.pluginmanager.hasplugin("xdist"):
-            on_cluster = item.get_closest_marker("cluster") is not None
-            item.add_marker(pytest.mark.xdist_group("cluster" if on_cluster else str(item.path)))
-    # The longest begins first.
-    items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
+    items.sort(key=lambda item: work_of(item.nodeid) != "cluster")  # the longest begins first
+
+
+def work_of(nodeid: str) -> str:
+    """Return what one process does in one go: all that starts Ray, or the tests of a file."""
+    return "cluster" if nodeid.startswith(ON_CLUSTER) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        """Gives each process a file at a time, and one of them all that starts Ray."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return work_of(nodeid)
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -179,6 +179,7 @@ def test_a_request_is_checked_without_the_heavy_libraries(statement: str) -> Non
     assert not modules_after(statement) & heavy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ["search", "ledger", "training", "report", "detectors"])
 def test_a_room_below_the_cluster_loads_no_ray_and_no_command_line(room: str) -> None:
     own = [m for m in STUDY if room_of(m) == room]

@@ -15,10 +15,21 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
+from study.config.study_file import load_study
+from study.data import load
+from study.data.leakage import refuse_leakage
+from study.data.splits import splits_by_protocol
 from study.ledger.checkpoint import NAME
 from study.ledger.ledger import Ledger
-from study.search.trial import FoldAddress
+from study.ledger.study_folder import SplitFacts
+from study.ledger.trial_outcome import finalize
+from study.report.build import build_report
+from study.search.sources import trial_source
+from study.search.trial import FoldAddress, Trial, TrialRecord
 from study.storage.folder import LocalFolder
+from study.training.fold import FoldTask, train_fold
 from tests.gate import Gate
 from tests.study_run import Run, seconds_until
 
@@ -27,7 +38,7 @@ ENDS_THE_DRIVER = ("driver", "raylet", "head")
 REPORTED = re.compile(r"^(trial-\d+): epoch (\d+) of", re.MULTILINE)
 DEATH = re.compile(r"^trial-\d+: its processes died \([^()\n]{9,99}\); others go on", re.MULTILINE)
 FOLDS = 2
-DISTURBED = "disturbed"
+UNDISTURBED, DISTURBED = "undisturbed", "disturbed"
 WORKERS_LEAVE_SECONDS = 10.0
 ALL_LEAVE_SECONDS = 90.0
 STUDY = """
@@ -111,9 +122,32 @@ class Chaos:
         self._runs.append((run, ended))
         return run
 
+    def alone(self) -> None:
+        """Do the same without a cluster, in this process."""
+        torch.set_num_threads(1)  # as a fold has it
+        study = load_study(str(self.study))
+        samples = load(study.dataset, self.folder, study.seed, self.folder / "cache")
+        splits = splits_by_protocol(samples, study.split, study.seed)
+        results = LocalFolder(self.folder / UNDISTURBED / study.name)
+        ledger, source = Ledger(results.folder("ledger")), trial_source(study)
+        ended: dict[str, TrialRecord] = {}
+        while isinstance(trial := source.next_trial(ended, set()), Trial):
+            for address, fold in zip(trial.folds, splits[trial.protocol].folds, strict=True):
+                task = FoldTask(trial.config, address)
+                checkpoints = results.folder(f"checkpoints/{address.path}")
+                train_fold(task, samples, fold, ledger, checkpoints)
+            record = finalize(ledger, results.folder("checkpoints"), trial, None, len(ended))
+            assert record is not None
+            ended[trial.name] = record
+        facts = {
+            protocol: SplitFacts(each.split_hash, refuse_leakage(samples, each))
+            for protocol, each in splits.items()
+        }
+        build_report(study, facts, results, "serial")
+
     def undisturbed(self) -> None:
         """Run the study in a folder of its own, with nobody in the way."""
-        run = self.start("undisturbed")
+        run = self.start(UNDISTURBED)
         try:
             if run.wait() != 0:
                 self.problems.append(f"undisturbed: {run.printed()}")
@@ -263,7 +297,7 @@ class Chaos:
 
     def check_results(self) -> None:
         """Check that nothing is lost, twice, damaged or left over, and the table the same."""
-        one, other = (self.folder / name / "chaos" for name in ("undisturbed", DISTURBED))
+        one, other = (self.folder / name / "chaos" for name in (UNDISTURBED, DISTURBED))
         ledgers = [Ledger(LocalFolder(place / "ledger")) for place in (one, other)]
         numbers = [[record.trial.number for record in ledger.trials()] for ledger in ledgers]
         if numbers != [list(range(self.trials))] * 2:

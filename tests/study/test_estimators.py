@@ -201,6 +201,7 @@ def test_training_that_diverges_is_an_error() -> None:
         AutoencoderDetector(epochs=1, scaling="none", reconstruction_loss="mse").fit(rows)
 
 
+@pytest.mark.slow
 def test_estimators_need_no_cluster() -> None:
     code = "import study.estimators, sys; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -77,6 +77,7 @@ def test_a_table_of_rows_keeps_its_labels(run, trained_rows: Trained, tmp_path: 
     assert "label" in pd.read_parquet("new.scores.parquet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["png", "svg"])
 def test_a_stretch_of_the_record_is_drawn(
     run, record: Path, trained_beats: Trained, ending: str

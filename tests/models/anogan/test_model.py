@@ -10,6 +10,8 @@ from torch import Tensor
 from models.interface import Model
 from tests.models.optimizers import optimized_by
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[..., Model]
 Waves = Callable[..., Tensor]
 

@@ -52,6 +52,7 @@ def move(
     optimizer.step()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rectify", [True, False])
 @pytest.mark.parametrize("betas", [(0.5, 0.99), (0.9, 0.999), (0.0, 0.9), (0.9, 0.6), (0.3, 0.0)])
 @pytest.mark.parametrize("epsilon", [1e-16, 1e-8, 1e-2])

@@ -11,6 +11,8 @@ from torch import Tensor
 from models import MODELS, components_of
 from models.interface import Model
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[..., Model]
 Waves = Callable[..., Tensor]
 

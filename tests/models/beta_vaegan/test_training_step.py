@@ -119,6 +119,7 @@ def test_statistics_of_the_generator_move_once_in_a_step(
     assert checked == 3 * (4 + 2 + 5)
 
 
+@pytest.mark.slow
 def test_a_bfloat16_step_is_near_the_float32_step(build: Build, waves: Waves) -> None:
     x = waves(BATCH, *SHAPE)
     losses = {}

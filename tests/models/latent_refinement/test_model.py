@@ -10,6 +10,8 @@ from torch import Tensor
 from models import MODELS, REFINEMENT_ERRORS, training_defaults_of
 from models.interface import Model
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[..., Model]
 Waves = Callable[..., Tensor]
 

@@ -146,6 +146,7 @@ def test_weights_are_glorot_normal_and_biases_zero() -> None:
     assert checked >= 10
 
 
+@pytest.mark.slow
 def test_a_new_spectrally_normed_layer_has_spectral_norm_one(build: Callable[..., Model]) -> None:
     model: Any = build("beta_vaegan")
     for layer in model.networks["discriminator"].eval().trunk.halvings:

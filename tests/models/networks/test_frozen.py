@@ -22,6 +22,7 @@ def read(network: Any, x: Tensor) -> Tensor:
     return as_one(network.features(x) if hasattr(network, "features") else network(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(KINDS))
 @given(
     batch=st.sampled_from([1, 2, 5, 16, 33]),

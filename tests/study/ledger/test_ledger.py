@@ -133,6 +133,7 @@ def meaning(content: bytes) -> Any:
         return None
 
 
+@pytest.mark.slow
 def test_every_flip_and_truncation_of_a_manifest_is_noticed(tmp_path: Path) -> None:
     ledger = Ledger(LocalFolder(tmp_path))
     ledger.commit_fold(manifest(), FILES)
@@ -144,6 +145,7 @@ def test_every_flip_and_truncation_of_a_manifest_is_noticed(tmp_path: Path) -> N
             ledger.fold(FOLD)
 
 
+@pytest.mark.slow
 def test_every_flip_and_truncation_of_a_trial_is_noticed(tmp_path: Path) -> None:
     ledger = Ledger(LocalFolder(tmp_path))
     ledger.record_trial(record())
@@ -156,6 +158,7 @@ def test_every_flip_and_truncation_of_a_trial_is_noticed(tmp_path: Path) -> None
                 ledger.trials()
 
 
+@pytest.mark.slow
 def test_every_flip_and_truncation_of_a_file_is_noticed(tmp_path: Path) -> None:
     ledger = Ledger(LocalFolder(tmp_path))
     committed = ledger.commit_fold(manifest(), FILES)

@@ -138,6 +138,7 @@ def test_drafts_of_killed_writers_are_swept(results: LocalFolder, tmp_path: Path
     assert not list(tmp_path.rglob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_every_bit_of_a_checkpoint_counts(tmp_path: Path) -> None:
     folder = LocalFolder(tmp_path)
     save_checkpoint(folder, FoldProgress(2, model_state={"w": torch.ones(2)}))

@@ -129,6 +129,7 @@ def flippable(
     return make
 
 
+@pytest.mark.slow
 @settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(place=st.integers(min_value=0, max_value=10**7), cut=st.booleans())
 def test_a_damaged_cache_is_noticed_and_replaced(
@@ -196,6 +197,7 @@ def test_other_settings_code_or_libraries_fit_anew(
         fitted.clear()
 
 
+@pytest.mark.slow
 def test_damage_to_the_ledger_is_named_whether_scores_were_kept_or_not(
     drawn: DrawnLedger,
 ) -> None:

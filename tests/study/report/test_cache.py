@@ -62,6 +62,7 @@ def test_what_is_written_replaces_all_that_was_kept(folder: Folder) -> None:
     assert folder.names(f"{cache.FOLDER}/scores") == ["trial-00000"]
 
 
+@pytest.mark.slow
 def test_every_byte_of_a_file_counts(tmp_path: Path) -> None:
     folder = LocalFolder(tmp_path)
     kept = ScoreCache(folder, "scores", SCHEMA)
