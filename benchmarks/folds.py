@@ -67,7 +67,7 @@ def _fold(barrier: Barrier, threads: int, steps: int) -> None:
         BetaVAEGANSettings(),
         TrainingSettings(precision="bfloat16"),
         Shape(1, 160),
-        Seeds(0, 1, 2),
+        Seeds(0, 1, 2, 3),
         torch.device("cpu"),
     )
     x = torch.rand(256, 1, 160)

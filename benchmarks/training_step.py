@@ -123,7 +123,7 @@ def our_model(precision: Literal["float32", "bfloat16"]) -> Any:
     training = TrainingSettings(
         batch_size=BATCH, discriminator_updates=UPDATES, precision=precision
     )
-    seeds = Seeds(weights=0, batches=1, noise=2)
+    seeds = Seeds(weights=0, batches=1, noise=2, augmentation=3)
     model: Any = implementation("beta_vaegan")(
         SETTINGS, training, SHAPE, seeds, torch.device("cpu")
     )

@@ -31,11 +31,13 @@ class Seeds:
         weights: initial weights.
         batches: order of the training samples.
         noise: draws from the posterior.
+        augmentation: how training samples are warped and stretched.
     """
 
     weights: int
     batches: int
     noise: int
+    augmentation: int
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from models.anogan.settings import AnoGANSettings
 from models.bases.adversarial import AdversarialModel
 from models.bases.gradient import frozen
 from models.bases.latent_search import search_latent
-from models.bases.losses import non_saturating_loss
+from models.bases.losses import non_saturating_loss, real_or_not
 
 
 class Starts(nn.Module):
@@ -49,10 +49,11 @@ class AnoGAN(AdversarialModel):
 
     def training_step(self, x: Tensor) -> dict[str, Tensor]:
         """Update D on new samples of G each time, then G; see `GradientModel.training_step`."""
+        targets = real_or_not(len(x), self.device)
         for _ in range(self.training.discriminator_updates):
             with torch.no_grad():
-                generated = self.decode(self._draw_prior(len(x)))
-            discriminator = self._update_discriminator(x, generated)
+                both = self._together(x, self.decode(self._draw_prior(len(x))))
+            discriminator = self._update_discriminator(both, targets)
         generated = self.decode(self._draw_prior(len(x)))
         with frozen(self._discriminator), parametrize.cached():
             logits = self._discriminator(generated.to(self.dtype))
@@ -62,6 +63,11 @@ class AnoGAN(AdversarialModel):
             "discriminator_loss": discriminator.detach(),
             "generator_loss": generator.detach(),
         }
+
+    def pass_through(self, x: Tensor) -> None:
+        """Compare as many samples of G; see `GradientModel.pass_through`."""
+        generated = self.decode(self._draw_prior(len(x)))
+        self._discriminator.logits_of_both(self._together(x, generated))
 
     def _draw_prior(self, count: int) -> Tensor:
         """Return z ~ N(0, I), `(count, latent)`."""

@@ -23,7 +23,7 @@ class AdaBelief:
 
     Args:
         parameters: what is optimised.
-        learning_rate: step size.
+        learning_rate: step size; it may be set between steps.
         betas: decay of the gradient's average and of its squared deviation from it.
         epsilon: added to the squared deviation, and to its root.
         rectify: scale steps by the variance of the first estimates of the deviation;
@@ -40,7 +40,7 @@ class AdaBelief:
         rectify: bool,
     ) -> None:
         self.parameters = list(parameters)
-        self._learning_rate, self._betas = learning_rate, betas
+        self.learning_rate, self._betas = learning_rate, betas
         self._epsilon, self._rectify = epsilon, rectify
         self._state: dict[int, dict[str, Any]] = {}
 
@@ -95,13 +95,13 @@ class AdaBelief:
         torch._foreach_add_(deviations, self._epsilon)
         scale, root_scale = step_scales(step, beta1, beta2, rectify=self._rectify)
         if root_scale is None:
-            torch._foreach_add_(parameters, averages, alpha=-self._learning_rate * scale)
+            torch._foreach_add_(parameters, averages, alpha=-self.learning_rate * scale)
             return
         roots = torch._foreach_sqrt(deviations)
         if root_scale != 1:
             torch._foreach_mul_(roots, root_scale)
         torch._foreach_add_(roots, self._epsilon)
-        torch._foreach_addcdiv_(parameters, averages, roots, -self._learning_rate * scale)
+        torch._foreach_addcdiv_(parameters, averages, roots, -self.learning_rate * scale)
 
 
 _MOMENTS = ("average", "deviation")

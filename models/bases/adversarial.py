@@ -14,10 +14,10 @@ from torch.nn.utils import parametrize
 
 from models.bases.encoder_decoder import DecoderModel, EncoderDecoder
 from models.bases.gradient import frozen
-from models.bases.losses import discriminator_loss, mean_squared_error
+from models.bases.losses import discriminator_loss, mean_squared_error, real_or_not
 from models.bases.settings import AdversarialSettings, DiscriminatorSettings
 from models.entry import ENCODER_ERRORS
-from models.networks.architecture import Discriminator
+from models.networks.architecture import Discriminator, together
 from models.networks.frozen import FrozenDiscriminator
 
 
@@ -41,14 +41,16 @@ class AdversarialModel(DecoderModel):
         assert isinstance(network, Discriminator)
         return network
 
-    def _update_discriminator(self, x: Tensor, generated: Tensor) -> Tensor:
+    def _update_discriminator(self, both: Tensor, targets: Tensor) -> Tensor:
+        """Move D toward telling x from x̂, which are `together`; return its loss."""
         with parametrize.cached():
-            real, fake = self._discriminator.logits_of_both(
-                x.to(self.dtype), generated.to(self.dtype)
-            )
-        loss = discriminator_loss(real, fake)
+            logits = self._discriminator.logits_of_both(both)
+        loss = discriminator_loss(logits, targets)
         self._step("discriminator", loss)
         return loss
+
+    def _together(self, x: Tensor, generated: Tensor) -> Tensor:
+        return together(x.to(self.dtype), generated.to(self.dtype))
 
     def compare(self, x: Tensor, reconstructed: Tensor, z: Tensor) -> dict[str, Tensor]:
         """Return R(x), D(x) and ||z|| (section III-B), `(batch,)` each."""
@@ -76,27 +78,42 @@ class AdversarialAutoencoder(AdversarialModel, EncoderDecoder):
 
     def training_step(self, x: Tensor) -> dict[str, Tensor]:
         """Update the discriminator, then the generator; see `GradientModel.training_step`."""
-        encoding = self.encode(x)
+        read = x.to(self.dtype)
+        encoding = self.encode(read)
         logits = self._logits(encoding.z)
         reconstructed = self._output(logits)
-        for _ in range(self.training.discriminator_updates):
-            discriminator = self._update_discriminator(x, reconstructed.detach())
-        adversarial = self._feature_distance(x, reconstructed)
+        discriminator = adversarial = None
+        if self.trained_share >= self.training.discriminator_from:
+            both = self._together(read, reconstructed.detach())
+            targets = real_or_not(len(x), self.device)
+            for _ in range(self.training.discriminator_updates):
+                discriminator = self._update_discriminator(both, targets)
+            adversarial = self._feature_distance(read, reconstructed)
         reconstruction = self._reconstruction_loss(x, logits, reconstructed)
-        generator = encoding.added_to(adversarial + self.settings.nu * reconstruction)
+        generator = self.settings.nu * reconstruction
+        if adversarial is not None:
+            generator = adversarial + generator
+        generator = encoding.added_to(generator)
         self._step("generator", generator)
         losses = {
             "discriminator_loss": discriminator,
             "generator_loss": generator,
             "adversarial_loss": adversarial,
             "reconstruction_loss": reconstruction,
+            **encoding.logged(),
         }
-        return {name: loss.detach() for name, loss in (losses | encoding.logged()).items()}
+        return {name: loss.detach() for name, loss in losses.items() if loss is not None}
+
+    def pass_through(self, x: Tensor) -> None:
+        """Encode, decode and compare; see `GradientModel.pass_through`."""
+        self._discriminator.logits_of_both(self._together(x, self.decode(self.encode(x).z)))
 
     def _feature_distance(self, x: Tensor, reconstructed: Tensor) -> Tensor:
         """L_adv of equation 4; the discriminator's own weights take no gradient from it."""
-        with frozen(self._discriminator), parametrize.cached():
+        discriminator = self._discriminator
+        with frozen(discriminator), parametrize.cached():
+            weights = None if self.training.compile else discriminator.trunk.weights(self.dtype)
             with torch.no_grad():
-                real = self._discriminator.features(x.to(self.dtype))
-            fake = self._discriminator.features(reconstructed.to(self.dtype))
+                real = discriminator.features(x.to(self.dtype), weights)
+            fake = discriminator.features(reconstructed.to(self.dtype), weights)
         return mean_squared_error(fake, real)

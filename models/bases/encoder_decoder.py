@@ -130,6 +130,10 @@ class EncoderDecoder(DecoderModel):
         losses = {"generator_loss": generator, "reconstruction_loss": reconstruction}
         return {name: loss.detach() for name, loss in (losses | encoding.logged()).items()}
 
+    def pass_through(self, x: Tensor) -> None:
+        """Encode and decode; see `GradientModel.pass_through`."""
+        self._logits(self.encode(x).z)
+
     def _reconstruction_loss(self, x: Tensor, logits: Tensor, reconstructed: Tensor) -> Tensor:
         """L_rec of equation 4."""
         if self.settings.reconstruction_loss == "bce":

@@ -10,13 +10,18 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from models.bases.optimizers import make_optimizer
+from models.bases.augmentation import stretched, time_warped
+from models.bases.average import AveragedNetworks
+from models.bases.optimizers import make_optimizer, set_learning_rate
+from models.bases.schedule import learning_rate_share
 from models.bases.settings import TrainingSettings
 from models.interface import Model, Seeds, Shape
 from models.networks.architecture import Decoder, Trunk
 from models.networks.frozen import frozen_network
 
 SCORING_BATCH = 1024
+STATISTICS_BATCHES = 32
+"""Batches of an epoch whose statistics are those of averaged weights."""
 
 Result = TypeVar("Result")
 Errors = dict[str, Tensor]
@@ -50,11 +55,42 @@ def variances_over(score: Callable[[Tensor], Errors], draws: int, x: Tensor) -> 
     return variances
 
 
+class MeanLosses:
+    """Means of losses over samples; they stay on the device until they are asked for."""
+
+    def __init__(self) -> None:
+        self._totals: dict[tuple[str, ...], Tensor] = {}
+        self._counts: dict[tuple[str, ...], int] = {}
+
+    def add(self, losses: dict[str, Tensor], count: int) -> None:
+        """Count the losses of a batch of `count` samples; batches may have other losses."""
+        names, values = tuple(losses), torch.stack(list(losses.values()))
+        if names in self._totals:
+            self._totals[names].add_(values, alpha=count)
+        else:
+            self._totals[names] = values * count
+        self._counts[names] = self._counts.get(names, 0) + count
+
+    def by_name(self) -> dict[str, float]:
+        """Return the means, in the order in which losses came."""
+        sums: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        for names, totals in self._totals.items():
+            for name, total in zip(names, totals.tolist(), strict=True):
+                sums[name] = sums.get(name, 0.0) + total
+                counts[name] = counts.get(name, 0) + self._counts[names]
+        return {name: total / counts[name] for name, total in sums.items()}
+
+
 class GradientModel(Model):
     """A model of networks and optimisers.
 
     A subclass builds its networks in `build_networks`, names the networks that each
-    optimiser moves in `optimized`, and gives `training_step` and `batch_errors`.
+    optimiser moves in `optimized`, and gives `training_step`, `pass_through` and
+    `batch_errors`.
+
+    Where weights are averaged, `networks` are those that are trained while it trains, and
+    the averaged ones while it scores.
     """
 
     optimized: ClassVar[dict[str, tuple[str, ...]]]
@@ -78,8 +114,11 @@ class GradientModel(Model):
             torch.manual_seed(seeds.weights)
             self.networks = nn.ModuleDict(self.build_networks())
         self.networks.to(device)
+        self._average = (
+            None if training.average is None else AveragedNetworks(self.networks, training.average)
+        )
         if training.compile:
-            for module in self.networks.modules():
+            for module in [*self.networks.modules(), *self._scored.modules()]:
                 if isinstance(module, Trunk | Decoder):
                     module.compile()
         self.optimizers = {
@@ -91,6 +130,10 @@ class GradientModel(Model):
         }
         self._batches = torch.Generator().manual_seed(seeds.batches)
         self._noise = torch.Generator(device).manual_seed(seeds.noise)
+        self._augmentation = torch.Generator().manual_seed(seeds.augmentation)
+        self._updates = 0
+        self.trained_share = 0.0
+        """Share of a whole training's updates that came before the one that is made."""
 
     @abstractmethod
     def build_networks(self) -> dict[str, nn.Module]:
@@ -99,6 +142,10 @@ class GradientModel(Model):
     @abstractmethod
     def training_step(self, x: Tensor) -> dict[str, Tensor]:
         """Update the weights on one batch; return its losses as detached scalars."""
+
+    @abstractmethod
+    def pass_through(self, x: Tensor) -> None:
+        """Run a batch through all networks as a training step does, and update nothing."""
 
     @abstractmethod
     def batch_errors(self, x: Tensor) -> dict[str, Tensor]:
@@ -120,15 +167,40 @@ class GradientModel(Model):
     def train_epoch(self, samples: Tensor, members: Tensor) -> dict[str, float]:
         """Train on every member once, in a new order; see `Model.train_epoch`."""
         self.networks.train()
-        totals: dict[str, Tensor] = {}
-        trained = 0
-        for index in self.shuffled_batches(members):
-            for name, loss in self.training_step(samples[index]).items():
-                totals[name] = totals.get(name, torch.zeros((), device=self.device)) + loss * len(
-                    index
-                )
-            trained += len(index)
-        return {name: float(total) / trained for name, total in totals.items()}
+        means = MeanLosses()
+        batches = self.shuffled_batches(members)
+        for index in batches:
+            self._begin_update(self.training.epochs * len(batches))
+            means.add(self.training_step(self._augmented(samples[index])), len(index))
+            self._updates += 1
+            if self._average:
+                self._average.update(self._updates)
+        if self._average:
+            self._measure_statistics(samples[index] for index in batches[:STATISTICS_BATCHES])
+        return means.by_name()
+
+    def _begin_update(self, updates: int) -> None:
+        """Set what depends on how many of a training's updates came before."""
+        self.trained_share = min(self._updates / updates, 1.0)
+        share = learning_rate_share(self.training, self._updates, updates)
+        for optimizer in self.optimizers.values():
+            set_learning_rate(optimizer, share * self.training.optimizer.learning_rate)
+
+    def _augmented(self, x: Tensor) -> Tensor:
+        if self.training.time_warp:
+            x = time_warped(x, self.training.time_warp, self._augmentation)
+        if self.training.amplitude:
+            x = stretched(x, self.training.amplitude, self._augmentation)
+        return x
+
+    @torch.no_grad()
+    def _measure_statistics(self, batches: Iterable[Tensor]) -> None:
+        """Give the averaged networks what belongs to their weights; see `AveragedNetworks`."""
+        assert self._average
+        self._average.forget_statistics()
+        with self._in_place_of_trained(training=True):
+            for batch in batches:
+                self.pass_through(batch)
 
     def _step(self, name: str, loss: Tensor) -> None:
         """Move the weights of the optimiser `name` down the gradient of `loss`."""
@@ -168,58 +240,82 @@ class GradientModel(Model):
     @torch.inference_mode()
     def in_batches(self, function: Callable[[Tensor], Result], rows: Tensor) -> list[Result]:
         """Return `function` of each batch of `rows`, in evaluation mode."""
-        with self._scoring():
+        with self._in_place_of_trained(training=False), nn.utils.parametrize.cached():
             batches = torch.split(rows, SCORING_BATCH)  # (n, ...) -> (batch, ...), ...
             return [function(batch) for batch in batches]
 
     @contextlib.contextmanager
-    def _scoring(self) -> Iterator[None]:
-        """Evaluation mode; the stream of noise that training draws from stands still."""
-        noise = self._noise.get_state()
-        training = self.networks.training
-        if training:
-            self.networks.eval()
+    def _in_place_of_trained(self, *, training: bool) -> Iterator[None]:
+        """Let `networks` be those that score; training's stream of noise stands still."""
+        noise, trained, scored = self._noise.get_state(), self.networks, self._scored
+        changed = scored.training != training
+        if changed:
+            scored.train(training)
+        self.networks = scored
         try:
-            with nn.utils.parametrize.cached():
-                yield
+            yield
         finally:
-            if training:
-                self.networks.train()
+            self.networks = trained
+            if changed:
+                scored.train(not training)
             self._noise.set_state(noise)
+
+    @property
+    def _scored(self) -> nn.ModuleDict:
+        """The networks that samples are scored with."""
+        return self._average.networks if self._average else self.networks
 
     def freeze(self) -> None:
         """See `Model.freeze`."""
         self.networks = nn.ModuleDict(
-            {name: frozen_network(each, self.dtype) for name, each in self.networks.items()}
+            {name: frozen_network(each, self.dtype) for name, each in self._scored.items()}
         ).eval()
+        self._average = None
 
     def weights(self) -> dict[str, Tensor]:
         """See `Model.weights`; parameters, batch norm statistics, spectral norm vectors."""
-        return {
-            name: value.detach().to("cpu", copy=True).contiguous()
-            for name, value in self.networks.state_dict().items()
-        }
+        return _copied(self._scored)
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """See `Model.load_weights`."""
-        self.networks.load_state_dict(weights)
+        self._scored.load_state_dict(weights)
 
     def state(self) -> dict[str, Any]:
-        """See `Model.state`: weights, optimisers, and both streams of randomness."""
+        """See `Model.state`: weights, their average, optimisers, streams of randomness."""
         return {
-            "weights": self.weights(),
+            "updates": self._updates,
+            "weights": _copied(self.networks),
+            "average": self.weights() if self._average else {},
             "optimizers": {
                 name: copy.deepcopy(optimizer.state_dict())
                 for name, optimizer in self.optimizers.items()
             },
-            "batches": self._batches.get_state(),
-            "noise": self._noise.get_state(),
+            **{name: stream.get_state() for name, stream in self._streams.items()},
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """See `Model.load_state`."""
-        self.load_weights(state["weights"])
+        self._updates = state["updates"]
+        self.networks.load_state_dict(state["weights"])
+        if self._average:
+            self.load_weights(state["average"])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
-        self._batches.set_state(state["batches"].cpu())
-        self._noise.set_state(state["noise"].cpu())
+        for name, stream in self._streams.items():
+            stream.set_state(state[name].cpu())
+
+    @property
+    def _streams(self) -> dict[str, torch.Generator]:
+        return {
+            "batches": self._batches,
+            "noise": self._noise,
+            "augmentation": self._augmentation,
+        }
+
+
+def _copied(networks: nn.Module) -> dict[str, Tensor]:
+    """Return copies of all parameters and buffers, by name."""
+    return {
+        name: value.detach().to("cpu", copy=True).contiguous()
+        for name, value in networks.state_dict().items()
+    }

@@ -38,17 +38,20 @@ def mean_squared_error(first: Tensor, second: Tensor) -> Tensor:
     return functional.mse_loss(first.float(), second.float())
 
 
-def discriminator_loss(real_logits: Tensor, reconstructed_logits: Tensor) -> Tensor:
+def real_or_not(batch: int, device: torch.device) -> Tensor:
+    """Return 1 for `batch` real samples, and then 0 for as many others, `(2 * batch,)`."""
+    return torch.cat([torch.ones(batch, device=device), torch.zeros(batch, device=device)])
+
+
+def discriminator_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """L_D of equation 3 as a loss: BCE with 1 for real x plus BCE with 0 for x̂.
 
     Args:
-        real_logits: D's logits on x, `(batch,)`.
-        reconstructed_logits: D's logits on x̂, `(batch,)`.
+        logits: D's logits on x and then on as many x̂, `(2 * batch,)`.
+        targets: of `real_or_not`.
     """
-    real, fake = real_logits.float(), reconstructed_logits.float()
-    return functional.binary_cross_entropy_with_logits(
-        real, torch.ones_like(real)
-    ) + functional.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
+    logits = logits.float()
+    return 2 * functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
 
 
 def non_saturating_loss(generated_logits: Tensor) -> Tensor:

@@ -34,6 +34,15 @@ def make_optimizer(
     )
 
 
+def set_learning_rate(optimizer: AdaBelief | Optimizer, rate: float) -> None:
+    """Let the next steps of an optimiser be made with this learning rate."""
+    if isinstance(optimizer, AdaBelief):
+        optimizer.learning_rate = rate
+        return
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
 def package_adabelief(parameters: Iterable[nn.Parameter], settings: OptimizerSettings) -> Optimizer:
     """Return the AdaBelief of its authors' package, without weight decay."""
     import adabelief_pytorch

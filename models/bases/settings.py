@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.bases.recipes import RecipeName, with_recipe
+
 
 class Settings(BaseModel):
     """Checked, frozen settings; what is not known is refused."""
@@ -34,12 +36,61 @@ class OptimizerSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """How a fold is trained."""
+    """How a fold is trained.
 
+    Shares are of all updates that a whole training has, so what depends on them stays as
+    it is whether a fold is trained in one go or goes on where it was interrupted.
+    """
+
+    recipe: RecipeName = Field(
+        "paper",
+        description="what the settings below are where they are not set: the paper's, or fast, "
+        "which is as good in a tenth of the epochs",
+    )
     epochs: int = Field(500, ge=1, le=1_000_000, description="passes over the training normals")
     batch_size: int = Field(256, ge=2, le=1_000_000, description="samples of one update")
     discriminator_updates: int = Field(
         3, ge=1, le=100, description="discriminator updates for one generator update"
+    )
+    discriminator_from: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of training after which an autoencoder's discriminator joins in; until "
+        "then the reconstruction loss is alone",
+    )
+    kl_warmup: float = Field(
+        0.0, ge=0, le=1, description="share of training over which beta rises from 0, linearly"
+    )
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="the learning rate after its warm-up: constant, or half a cosine"
+    )
+    warmup_share: float = Field(
+        0.0, ge=0, lt=1, description="share of training over which the learning rate rises linearly"
+    )
+    final_share: float = Field(
+        0.0, ge=0, le=1, description="share of the learning rate that cosine ends at"
+    )
+    average: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="decay of an exponential average of the weights, which then are validated and "
+        "kept in place of the last ones; null for none",
+    )
+    time_warp: float = Field(
+        0.0,
+        ge=0,
+        le=0.4,
+        description="share of the time points of a training sample that are left out, and of those "
+        "that are doubled, drawn anew each time (BeatGAN's augmentation)",
+    )
+    amplitude: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="a training sample is stretched about its mean by up to this share, drawn anew "
+        "each time; what leaves [0, 1] is cut",
     )
     precision: Literal["float32", "tf32", "bfloat16"] = Field(
         "float32",
@@ -55,6 +106,11 @@ class TrainingSettings(Settings):
         5, ge=1, le=1_000_000, description="epochs from one validation to the next"
     )
     optimizer: OptimizerSettings = OptimizerSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_its_recipe(cls, values: Any) -> Any:
+        return with_recipe(values)
 
 
 class NamedSettings(Settings):

@@ -7,12 +7,16 @@ first: `(length, batch, channels)`.
 """
 
 import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from models.networks.convolutions import TapBuffers, Taps, double, halve
 from models.networks.layers import (
     BatchNorm,
     Collapse,
@@ -20,14 +24,57 @@ from models.networks.layers import (
     Expand,
     Halving,
     channels_first,
-    paired,
     time_first,
 )
+from models.networks.spectral_norm import SpectralNorms
 
 WIDTHS = (32, 64, 128, 256, 512)
 REDUCTION = 2 ** len(WIDTHS)
 LEAKAGE = 0.2
 HEAD_CHANNELS = 16
+
+
+class KeptWeights:
+    """Memory that a network's weights are written to before a pass; a copy has its own."""
+
+    def __init__(self) -> None:
+        self._taps: TapBuffers | None = None
+        self._norms: SpectralNorms | None = None
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "KeptWeights":
+        return KeptWeights()
+
+    def taps(self, weights: Sequence[Tensor], dtype: torch.dtype) -> list[Taps]:
+        """Return the taps of weights as they are now."""
+        if self._taps is None or not self._taps.are_of(weights, dtype):
+            with torch.inference_mode(False):  # scoring may come before training
+                self._taps = TapBuffers(weights, dtype)
+        return self._taps.written()
+
+    def spectral_norms(self, layers: Iterable[nn.Module]) -> SpectralNorms:
+        """Return what norms the weights of layers."""
+        if self._norms is None or not self._norms.are_in_place():
+            with torch.inference_mode(False):
+                self._norms = SpectralNorms(list(layers))
+        return self._norms
+
+
+def weights_of(layers: Iterable[nn.Module]) -> list[Tensor]:
+    """Return the weight of each layer; parametrised ones are computed."""
+    return [cast(Tensor, layer.weight) for layer in layers]
+
+
+@dataclass(frozen=True)
+class TrunkWeights:
+    """The weights of a trunk's convolutions, for one pass or several.
+
+    Attributes:
+        weights: what gradients are of; divided by their spectral norms where there are any.
+        taps: the same as products read them.
+    """
+
+    weights: list[Tensor]
+    taps: list[Taps]
 
 
 class Trunk(nn.Module):
@@ -45,14 +92,47 @@ class Trunk(nn.Module):
             halving = Halving(narrow, wide)
             self.halvings.append(spectral_norm(halving) if spectral else halving)
             self.norms.append(nn.Identity() if spectral else BatchNorm(wide))
+        self._spectral = spectral
+        self._kept = KeptWeights()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve x, `(batch, channels, length)`, to `(length / 32, batch, 512)`."""
+    def weights(self, dtype: torch.dtype) -> TrunkWeights:
+        """Return the weights as they are now; in training, a step of the power iteration."""
+        first = self.first.weight
+        if not self._spectral:
+            weights = [first, *weights_of(self.halvings)]
+            return TrunkWeights(weights, self._kept.taps(weights, dtype))
+        norms = self._kept.spectral_norms(self.halvings)
+        if self.training:
+            divided = norms.divided()
+        else:
+            divided = weights_of(self.halvings)
+            with torch.no_grad():
+                torch._foreach_copy_(norms.normed, [each.flatten(1) for each in divided])
+        return TrunkWeights([first, *divided], self._kept.taps([first, *norms.normed], dtype))
+
+    def forward(self, x: Tensor, weights: TrunkWeights | None = None) -> Tensor:
+        """Convolve to `(length / 32, batch, 512)`.
+
+        Args:
+            x: `(batch, channels, length)`.
+            weights: of `weights`, for a pass that shares them with another.
+        """
         hidden = time_first(x)  # (batch, channels, length) -> (length, batch, channels)
-        hidden = self.first(paired(hidden))
-        for halving, norm in zip(self.halvings, self.norms, strict=True):
-            hidden = norm(halving(paired(hidden, LEAKAGE)))
-        return functional.leaky_relu(hidden, LEAKAGE)
+        if torch.compiler.is_compiling():
+            hidden = self.first(hidden)
+            for halving, norm in zip(self.halvings, self.norms, strict=True):
+                hidden = norm(halving(hidden, LEAKAGE))
+            return functional.leaky_relu(hidden, LEAKAGE)
+        weights = weights or self.weights(x.dtype)
+        leakage, batch = 1.0, len(x)
+        for weight, taps, norm in zip(
+            weights.weights, weights.taps, (None, *self.norms), strict=True
+        ):
+            hidden = halve(hidden, batch, weight, taps, leakage)
+            hidden = norm(hidden) if isinstance(norm, BatchNorm) else hidden
+            leakage = LEAKAGE
+        hidden = functional.leaky_relu(hidden, LEAKAGE)
+        return hidden.view(-1, batch, WIDTHS[-1])  # (length * batch, 512) -> (length, batch, 512)
 
 
 class Encoder(nn.Module):
@@ -125,12 +205,22 @@ class Decoder(nn.Module):
         self.doublings = nn.ModuleList(
             Doubling(wide, narrow) for wide, narrow in itertools.pairwise([*WIDTHS[::-1], channels])
         )
+        self._kept = KeptWeights()
 
     def forward(self, z: Tensor) -> Tensor:
         """Return x̂ before its sigmoid or tanh."""
         hidden = self.expand(z)
-        for norm, doubling in zip(self.norms, self.doublings, strict=True):
-            hidden = doubling(functional.relu_(norm(hidden)))
+        if torch.compiler.is_compiling():
+            for norm, doubling in zip(self.norms, self.doublings, strict=True):
+                hidden = doubling(functional.relu_(norm(hidden)))
+            return channels_first(hidden)
+        weights = weights_of(self.doublings)
+        hidden = hidden.flatten(0, 1)  # (length, batch, 512) -> (length * batch, 512)
+        for weight, taps, norm in zip(
+            weights, self._kept.taps(weights, z.dtype), self.norms, strict=True
+        ):
+            hidden = double(functional.relu_(norm(hidden)), len(z), weight, taps)
+        hidden = hidden.view(-1, len(z), hidden.shape[1])  # (l * b, c) -> (l, b, c)
         return channels_first(hidden)  # (length, batch, channels) -> (batch, channels, length)
 
 
@@ -143,23 +233,35 @@ class Discriminator(nn.Module):
         self.head = Collapse(WIDTHS[-1], 1, length // REDUCTION)
         self._has_batch_norm = not spectral
 
-    def features(self, x: Tensor) -> Tensor:
-        """Return f(x), `(length / 32, batch, 512)`."""
-        features: Tensor = self.trunk(x)
+    def features(self, x: Tensor, weights: TrunkWeights | None = None) -> Tensor:
+        """Return f(x), `(length / 32, batch, 512)`; `weights` as in `Trunk.forward`."""
+        features: Tensor = self.trunk(x, weights)
         return features
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits, `(batch,)`."""
-        logits: Tensor = self.head(self.features(x))
+        return self._logits(self.features(x))
+
+    def _logits(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.head(features)
         return logits.flatten()  # (batch, 1) -> (batch,)
 
-    def logits_of_both(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits of both, `(batch,)` each.
+    def logits_of_both(self, both: Tensor) -> Tensor:
+        """Return the logits of what `together` returned, `(2 * batch,)`.
 
-        Where no batch norm mixes samples, both go through as one batch.
+        Where no batch norm mixes samples, both halves go through as one batch.
         """
-        if self._has_batch_norm:
-            return self(real), self(fake)
-        both: Tensor = self(torch.cat([real, fake]))  # (n, ...), (m, ...) -> (n + m,)
-        first, second = torch.split(both, [len(real), len(fake)])  # (n + m,) -> (n,), (m,)
-        return first, second
+        if not self._has_batch_norm:
+            logits: Tensor = self(both)
+            return logits
+        real, fake = both.chunk(2)  # (2b, ...) -> (b, ...), (b, ...)
+        return torch.cat([self(real), self(fake)])  # (b,), (b,) -> (2b,)
+
+
+def together(real: Tensor, fake: Tensor) -> Tensor:
+    """Return real samples and then as many others, `(2 * batch, channels, length)`.
+
+    Time comes first in memory, as networks read it, so they copy nothing.
+    """
+    both = time_first(torch.cat([real, fake]))  # (b, c, l), (b, c, l) -> (l, 2b, c)
+    return channels_first(both)  # (l, 2b, c) -> (2b, c, l)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.networks import convolutions, traceable
+from models.networks.convolutions import Taps
 
 KERNEL = 4
 
@@ -36,18 +37,23 @@ class Halving(nn.Module):
         weight = weight.transpose(1, 2)  # (out, in, 4) -> (out, 4, in)
         self.weight = nn.Parameter(weight.contiguous())
 
-    def forward(self, pairs: Tensor) -> Tensor:
-        """Convolve what `paired` returned.
+    def forward(self, x: Tensor, leakage: float = 1.0, taps: Taps | None = None) -> Tensor:
+        """Convolve leaky ReLU of x.
 
         Args:
-            pairs: `(length / 2 + 1, batch, 2 * channels_in)`.
+            x: `(length, batch, channels_in)`; an even length, contiguous.
+            leakage: slope of negative values; 1 leaves all as they are.
+            taps: of the weight, where they are known already.
 
         Returns:
             `(length / 2, batch, channels_out)`.
         """
+        weight = self.weight
         if torch.compiler.is_compiling():
-            return traceable.halve(pairs, self.weight)
-        return convolutions.halve(pairs, self.weight)
+            return traceable.halve(x, weight, leakage)
+        taps = taps or Taps.of(weight, x.dtype)
+        rows = convolutions.halve(x, x.shape[1], weight, taps, leakage)
+        return rows.view(x.shape[0] // 2, x.shape[1], -1)  # (p * b, out) -> (p, b, out)
 
 
 class Doubling(nn.Module):
@@ -63,11 +69,18 @@ class Doubling(nn.Module):
         weight = weight.transpose(1, 2)  # (in, out, 4) -> (in, 4, out)
         self.weight = nn.Parameter(weight.contiguous())
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve `(length, batch, channels_in)` to `(2 * length, batch, channels_out)`."""
+    def forward(self, x: Tensor, taps: Taps | None = None) -> Tensor:
+        """Convolve `(length, batch, channels_in)` to `(2 * length, batch, channels_out)`.
+
+        Args:
+            x: contiguous.
+            taps: of the weight, where they are known already.
+        """
         if torch.compiler.is_compiling():
             return traceable.double(x, self.weight)
-        return convolutions.double(x, self.weight)
+        taps = taps or Taps.of(self.weight, x.dtype)
+        rows = convolutions.double(x, x.shape[1], self.weight, taps)
+        return rows.view(2 * x.shape[0], x.shape[1], -1)  # (2p * b, c) -> (2p, b, c)
 
 
 class Collapse(nn.Module):
@@ -106,25 +119,11 @@ class Expand(nn.Module):
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch norm of `(length, batch, channels)` over length and batch."""
+    """Batch norm of `(length, batch, channels)`, or of its rows, over length and batch."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the input normalised, in its own type; statistics are float32."""
+        if input.ndim == 2:
+            return super().forward(input)
         rows = input.flatten(0, 1)  # (length, batch, channels) -> (length * batch, channels)
         return super().forward(rows).view_as(input)  # (length * b, c) -> (length, b, c)
-
-
-def paired(x: Tensor, leakage: float = 1.0) -> Tensor:
-    """Return leaky ReLU of `x` as the pairs that `Halving` reads.
-
-    Args:
-        x: `(length, batch, channels)`; an even length.
-        leakage: slope of negative values; 1 leaves all as they are.
-
-    Returns:
-        `(length / 2 + 1, batch, 2 * channels)`: at p, the values of time 2p - 1 and 2p;
-        0 before the first and after the last.
-    """
-    if torch.compiler.is_compiling():
-        return traceable.paired(x, leakage)
-    return convolutions.paired(x, leakage)

@@ -10,18 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def paired(x: Tensor, leakage: float) -> Tensor:
-    """See `models.networks.layers.paired`: `(2p, b, c)` to `(p + 1, b, 2c)`."""
+def halve(x: Tensor, weight: Tensor, leakage: float) -> Tensor:
+    """Convolve leaky ReLU of x, `(2p, b, c)`, with `(out, 4, c)` to `(p, b, out)`."""
     active = functional.leaky_relu(x, leakage) if leakage != 1 else x
     padded = functional.pad(active, (0, 0, 0, 0, 1, 1))  # (2p, b, c) -> (2p + 2, b, c)
     times = padded.view(-1, 2, *x.shape[1:])  # (2p + 2, b, c) -> (p + 1, 2, b, c)
-    pairs = times.transpose(1, 2)  # (p + 1, 2, b, c) -> (p + 1, b, 2, c)
-    return pairs.flatten(2)  # (p + 1, b, 2, c) -> (p + 1, b, 2c)
-
-
-def halve(pairs: Tensor, weight: Tensor) -> Tensor:
-    """Convolve pairs `(p + 1, b, 2c)` with `(out, 4, c)` to `(p, b, out)`."""
-    early, late = _taps(weight, pairs.dtype)
+    pairs = times.transpose(1, 2).flatten(2)  # (p + 1, 2, b, c) -> (p + 1, b, 2c)
+    early, late = _taps(weight, x.dtype)
     first = torch.matmul(pairs[:-1], early.t())  # (p, b, 2c) -> (p, b, out)
     second = torch.matmul(pairs[1:], late.t())  # (p, b, 2c) -> (p, b, out)
     return first + second

@@ -28,8 +28,14 @@ class VariationalAutoencoder(EncoderDecoder):
         mean, log_variance = self._posterior(x)
         return Encoding(
             z=self._draw(mean, log_variance),
-            losses={"kl_divergence": (self.settings.beta, kl_divergence(mean, log_variance))},
+            losses={"kl_divergence": (self._kl_weight, kl_divergence(mean, log_variance))},
         )
+
+    @property
+    def _kl_weight(self) -> float:
+        """Beta, or the share of it that its warm-up has reached."""
+        warmup = self.training.kl_warmup
+        return self.settings.beta * (min(self.trained_share / warmup, 1.0) if warmup else 1.0)
 
     def batch_latents(self, x: Tensor) -> Latents:
         """Return the posterior's mean, a draw from it and its divergence from the prior."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 SEARCHABLE = ("model.", "training.")
-FIXED = ("model.name", "training.epochs", "training.validation_interval")
+FIXED = ("model.name", "training.recipe", "training.epochs", "training.validation_interval")
 
 
 def _searchable(key: str) -> str:
@@ -22,7 +22,7 @@ def _searchable(key: str) -> str:
 
 
 SpaceKey = Annotated[str, AfterValidator(_searchable)]
-Scalar = bool | int | float | str
+Scalar = bool | int | float | str | None
 
 
 class Distribution(Settings):

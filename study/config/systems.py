@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models import MODELS, training_defaults_of
+from models.bases.recipes import laid_over, with_recipe
 from study.config.error_messages import shown
 from study.errors import RequestError
 
@@ -53,17 +54,16 @@ def resolve_systems(content: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def with_model_defaults(model: Any, training: Any) -> Any:
-    """Return training settings laid over the defaults of the model that they are for."""
+    """Return training settings laid over their recipe's, and these over the model's defaults."""
     if not isinstance(model, Mapping) or not isinstance(training, Mapping | None):
         return training
-    training, defaults = dict(training or {}), training_defaults_of(model)
+    training = with_recipe(training or {})
+    defaults = dict(training_defaults_of(model))
+    name = defaults.get("optimizer", {}).get("name", "adabelief")
     optimizer = training.get("optimizer")
-    if isinstance(optimizer, Mapping) and optimizer.get("name", "") in (
-        "",
-        defaults.get("optimizer", {}).get("name", "adabelief"),
-    ):
-        training["optimizer"] = {**defaults.get("optimizer", {}), **optimizer}
-    return {**defaults, **training}
+    if isinstance(optimizer, Mapping) and optimizer.get("name", name) != name:
+        defaults.pop("optimizer", None)  # they are another optimiser's
+    return laid_over(defaults, training)
 
 
 def _complete(system: Any, training: Any, metric: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -136,7 +137,7 @@ class ModelDetector(OutlierMixin, BaseEstimator):
     def _build(self, settings: BaseModel, training: TrainingSettings) -> Model:
         import torch
 
-        seeds = Seeds(**{n: stream_seed(self._seed, n) for n in ("weights", "batches", "noise")})
+        seeds = Seeds(**{each.name: stream_seed(self._seed, each.name) for each in fields(Seeds)})
         build = implementation(self.model_name)
         return build(settings, training, Shape(1, self._length), seeds, torch.device("cpu"))
 
@@ -183,9 +184,12 @@ def _training_names(entry: ModelEntry) -> tuple[str, ...]:
     """Return the training settings that change something of a model."""
     if entry.fitted_once:
         return ()
-    unused = {"validation_interval"}  # nothing is validated without labels
-    if "discrimination_error" not in components_of(entry.settings()):
-        unused.add("discriminator_updates")
+    unused = {"recipe", "validation_interval"}  # all is set, and nothing validated without labels
+    settings = entry.settings()
+    if "discrimination_error" not in components_of(settings):
+        unused |= {"discriminator_updates", "discriminator_from"}
+    if not hasattr(getattr(settings, "encoder", settings), "beta"):
+        unused.add("kl_warmup")
     return tuple(name for name in TrainingSettings.model_fields if name not in unused)
 
 
@@ -220,8 +224,8 @@ def detector_class(name: str) -> type[ModelDetector]:
             *(inspect.Parameter(p, keyword, default=d) for p, d in defaults.items()),
         ]
     )
-    fields = entry.settings.model_fields
-    described = [f"- `{p}`: {fields[p].description}" for p in defaults if p in fields]
+    settings = entry.settings.model_fields
+    described = [f"- `{p}`: {settings[p].description}" for p in defaults if p in settings]
     body = {
         "__init__": __init__,
         "__doc__": "\n".join([f"{entry.description}; see `ModelDetector`.", "", *described]),

@@ -6,7 +6,7 @@
 import json
 import sys
 from collections.abc import Iterator
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -56,7 +56,8 @@ def _parameters(name: str) -> Iterator[str]:
     for parameter, default in parameters_of(name).items():
         own = OWN_TYPES.get(parameter)
         annotation = own or _annotation(fields[parameter].annotation)
-        optional = " | None" if default is None and own is None else ""
+        unsaid = default is None and own is None and "None" not in annotation
+        optional = " | None" if unsaid else ""
         yield f"{parameter}: {annotation}{optional} = {_default(default)}"
 
 
@@ -69,6 +70,8 @@ def _annotation(annotation: Any) -> str:
         return " | ".join(dict.fromkeys(_annotation(each) for each in arguments))
     if origin is Literal:
         return f"Literal[{', '.join(_default(value) for value in arguments)}]"
+    if annotation is NoneType:
+        return "None"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "Mapping[str, Any]"
     return annotation.__name__ if isinstance(annotation, type) else "Any"

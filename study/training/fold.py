@@ -1,8 +1,8 @@
 """Training one fold, from samples to its commit in the ledger, as a plain function.
 
 No cluster is needed: a fold can be trained and debugged in a notebook. Randomness
-enters through three streams of the study's seed, named by the fold: "weights",
-"batches" and "noise". They are the same for every trial, so that trials differ by
+enters through four streams of the study's seed, named by the fold: "weights",
+"batches", "noise" and "augmentation". They are the same for every trial, so that trials differ by
 their settings alone.
 """
 

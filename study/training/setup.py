@@ -2,7 +2,7 @@
 
 import platform
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +29,8 @@ def build_model(
         fold: the fold's number.
         device: where the model is.
     """
-    seeds = Seeds(
-        weights=stream_seed(config.seed, "weights", fold),
-        batches=stream_seed(config.seed, "batches", fold),
-        noise=stream_seed(config.seed, "noise", fold),
-    )
+    streams = [each.name for each in fields(Seeds)]
+    seeds = Seeds(**{name: stream_seed(config.seed, name, fold) for name in streams})
     shape = Shape(like.channels, like.length)
     build = implementation(config.model.name)
     return build(config.model, config.training, shape, seeds, device)

@@ -41,7 +41,7 @@ def build() -> Callable[..., Model]:
             entry.settings(**{**QUICK.get(name, {}), **(settings or {})}),
             TrainingSettings.model_validate(trained),
             Shape(*shape),
-            Seeds(*seeds),
+            Seeds(*seeds, augmentation=sum(seeds)),
             torch.device("cpu"),
         )
 

@@ -46,19 +46,33 @@ def test_weights_are_copies(name: str, build: Build, waves: Waves) -> None:
     assert_same_tree(weights, kept)
 
 
-@pytest.mark.parametrize("saved", [False, True])
+EVERYTHING = {
+    "recipe": "fast",
+    "epochs": 3,
+    "discriminator_from": 0.5,
+    "kl_warmup": 0.5,
+    "time_warp": 0.1,
+    "amplitude": 0.1,
+}
+"""Settings with which every part of training depends on where it stands."""
+
+
+@pytest.mark.parametrize(
+    ("training", "saved"), [({}, False), ({}, True), (EVERYTHING, True)], ids=str
+)
 def test_training_goes_on_from_a_state_as_if_never_interrupted(
-    name: str, saved: bool, build: Build, waves: Waves
+    name: str, training: dict[str, Any], saved: bool, build: Build, waves: Waves
 ) -> None:
     x = waves()
     members = torch.arange(len(x))
-    model = trained(build, name, x)
+    model = build(name, **training)
+    model.train_epoch(x, members)
     state = copy.deepcopy(model.state())
     if saved:
         file = io.BytesIO()
         torch.save(state, file)
         state = torch.load(io.BytesIO(file.getvalue()), weights_only=True)
-    other = build(name, seeds=(91, 92, 93))
+    other = build(name, seeds=(91, 92, 93), **training)
     other.load_state(state)
     assert model.train_epoch(x, members) == other.train_epoch(x, members)
     assert_same_tree(model.state(), other.state())

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.bases.losses import real_or_not
 from models.interface import Model
 from tests.models.optimizers import optimized_by
 
@@ -106,7 +107,7 @@ def test_anogans_generator_is_trained_on_what_the_discriminator_says(
     first, second = (other.noise_like(torch.empty(8, 6)) for _ in range(2))
     with torch.no_grad():
         fake = other.networks["decoder"](first).sigmoid()
-    other._update_discriminator(x, fake)
+    other._update_discriminator(other._together(x, fake), real_or_not(8, x.device))
     judged = other.networks["discriminator"](other.networks["decoder"](second).sigmoid())
     loss = -torch.log(judged.sigmoid()).mean()
     assert losses["generator_loss"].item() == pytest.approx(loss.item(), rel=1e-5)

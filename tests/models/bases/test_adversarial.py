@@ -7,7 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.bases.losses import binary_cross_entropy, kl_divergence, mean_squared_error
+from models.bases.losses import (
+    binary_cross_entropy,
+    kl_divergence,
+    mean_squared_error,
+    real_or_not,
+)
 from models.interface import Model
 from tests.models.optimizers import optimized_by
 
@@ -63,6 +68,10 @@ def test_the_generator_step_gives_the_discriminator_no_gradient(
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in model.networks.parameters())
 
 
+def update_discriminator(model: Any, x: Tensor, fake: Tensor) -> None:
+    model._update_discriminator(model._together(x, fake), real_or_not(len(x), x.device))
+
+
 @pytest.mark.parametrize("name", ["beta_vaegan", "beatgan"])
 def test_the_discriminator_step_leaves_the_generator_alone(
     name: str, build: Build, waves: Waves
@@ -75,7 +84,7 @@ def test_the_discriminator_step_leaves_the_generator_alone(
         if not n.startswith("discriminator")
     }
     real = copy.deepcopy(model.networks["discriminator"].state_dict())
-    model._update_discriminator(x, waves(8, seed=4))
+    update_discriminator(model, x, waves(8, seed=4))
     for n, p in model.networks.named_parameters():
         if n in generator:
             assert torch.equal(p, generator[n])
@@ -113,7 +122,7 @@ def test_beta_zero_trains_as_if_there_were_no_kl(build: Build, waves: Waves) -> 
     z = mean + (0.5 * log_variance).exp() * other.noise_like(mean)
     logits = other.networks["decoder"](z)
     for _ in range(3):
-        other._update_discriminator(x, logits.sigmoid().detach())
+        update_discriminator(other, x, logits.sigmoid().detach())
     loss = other._feature_distance(x, logits.sigmoid()) + binary_cross_entropy(logits, x)
     other._step("generator", loss)
     model.networks.train()

@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import cached
 
+from models.networks.convolutions import TapBuffers, Taps
 from models.networks.layers import (
     BatchNorm,
     Collapse,
@@ -16,9 +20,9 @@ from models.networks.layers import (
     Expand,
     Halving,
     channels_first,
-    paired,
     time_first,
 )
+from models.networks.spectral_norm import SpectralNorms
 from tests.models.plain import doubling, expanding, halving, taps_last, times_last
 
 # Rounding of one layer, relative to the size of the whole result.
@@ -91,7 +95,7 @@ def test_halving_is_a_strided_convolution(
         layer,
         plain,
         taps_last,
-        lambda x: channels_first(layer(paired(time_first(x), leakage))),
+        lambda x: channels_first(layer(time_first(x), leakage)),
         lambda x: plain(functional.leaky_relu(x, leakage)),
         x,
     )
@@ -186,19 +190,13 @@ def test_gradients_are_those_of_finite_differences(leakage: float, batch: int) -
     x = torch.randn(8, batch, 2, dtype=torch.float64, requires_grad=True)
 
     def halved(x: Tensor, weight: Tensor) -> Tensor:
-        return functional_call(down, {"weight": weight}, (paired(x, leakage),))
+        return functional_call(down, {"weight": weight}, (x, leakage))
 
     def doubled(x: Tensor, weight: Tensor) -> Tensor:
         return functional_call(up, {"weight": weight}, (x,))
 
     assert torch.autograd.gradcheck(halved, (x, down.weight))
     assert torch.autograd.gradcheck(doubled, (x, up.weight))
-
-
-def test_pairs_hold_nothing_before_the_first_and_after_the_last_time() -> None:
-    x = torch.arange(1.0, 9.0).view(4, 1, 2)
-    assert paired(x)[:, 0].tolist() == [[0, 0, 1, 2], [3, 4, 5, 6], [7, 8, 0, 0]]
-    assert paired(-x, 0.5).tolist() == (-0.5 * paired(x)).tolist()
 
 
 @given(BATCHES, CHANNELS, CHANNELS, st.sampled_from([torch.float32, torch.bfloat16]), SEEDS)
@@ -209,7 +207,7 @@ def test_a_gradient_that_nobody_wants_is_left_out(
     torch.manual_seed(seed)
     x = torch.randn(32, batch, channels_in).to(dtype)
     down, up = Halving(channels_in, channels_out), Doubling(channels_in, channels_out)
-    for apply, layer in ((lambda x: down(paired(x)), down), (up, up)):
+    for apply, layer in ((down, down), (up, up)):
         both = x.clone().requires_grad_()
         apply(both).sum().backward()
         expected, layer.weight.grad = layer.weight.grad, None
@@ -221,3 +219,50 @@ def test_a_gradient_that_nobody_wants_is_left_out(
         apply(alone).sum().backward()
         assert torch.equal(alone.grad, both.grad)
         assert layer.weight.grad is None
+
+
+def test_taps_kept_in_place_are_those_of_the_weights_now() -> None:
+    torch.manual_seed(0)
+    layers = [Halving(2, 3), Halving(3, 4)]
+    weights: list[Tensor] = [layer.weight for layer in layers]
+    kept = TapBuffers(weights, torch.bfloat16)
+    for _ in range(2):
+        for mine, layer in zip(kept.written(), layers, strict=True):
+            for one, other in zip(mine, Taps.of(layer.weight, torch.bfloat16), strict=True):
+                assert torch.equal(one, other)
+            with torch.no_grad():
+                layer.weight.mul_(3).add_(1)
+    assert kept.are_of(weights, torch.bfloat16)
+    assert not kept.are_of(weights, torch.float32)
+    assert not kept.are_of([layer.weight.clone() for layer in layers], torch.bfloat16)
+
+
+def test_spectral_norms_of_all_layers_are_pytorchs_of_each() -> None:
+    """Weights, vectors and gradients, over steps; then in evaluation."""
+    torch.manual_seed(0)
+    ours = [spectral_norm(Halving(n, 2 * n)).double() for n in (2, 4, 8)]
+    theirs = copy.deepcopy(ours)
+    norms = SpectralNorms(ours)
+    for _ in range(3):
+        divided = norms.divided()
+        with cached():
+            expected = [layer.weight for layer in theirs]
+            gradients = [torch.randn_like(weight) for weight in expected]
+            torch.autograd.backward(expected, gradients)
+        torch.autograd.backward(divided, [each.flatten(1) for each in gradients])
+        for layer, other, mine, weight in zip(ours, theirs, divided, expected, strict=True):
+            torch.testing.assert_close(mine.view_as(weight), weight)
+            assert_same(layer, other)
+            with torch.no_grad():
+                for each in (layer, other):
+                    original = each.parametrizations.weight.original  # type: ignore[union-attr]
+                    original -= 0.1 * original.grad
+                    original.grad = None
+    assert norms.are_in_place()
+
+
+def assert_same(ours: Any, theirs: Any) -> None:
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value)
+    mine, other = (each.parametrizations.weight.original.grad for each in (ours, theirs))
+    torch.testing.assert_close(mine, other)

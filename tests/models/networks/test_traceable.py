@@ -8,7 +8,7 @@ from torch import Tensor
 from models.interface import Model
 from models.networks import traceable
 from models.networks.architecture import Decoder, Trunk
-from models.networks.layers import Doubling, Halving, paired, time_first
+from models.networks.layers import Doubling, Halving
 
 Form = Callable[[Tensor, Tensor], Tensor]
 SIZES = [(2, 1, 1, 4), (8, 3, 4, 2), (32, 5, 2, 1)]
@@ -39,8 +39,8 @@ def test_halving_is_that_of_the_products_laid_out_by_hand(
     random = torch.Generator().manual_seed(length)
     x = torch.randn(length, batch, inside, generator=random, dtype=torch.float64)
     weight = torch.randn(outside, 4, inside, generator=random, dtype=torch.float64)
-    expected = gradients(lambda x, w: layer(Halving, w)(paired(x, leakage)), x, weight)
-    traced = gradients(lambda x, w: traceable.halve(traceable.paired(x, leakage), w), x, weight)
+    expected = gradients(lambda x, w: layer(Halving, w)(x, leakage), x, weight)
+    traced = gradients(lambda x, w: traceable.halve(x, w, leakage), x, weight)
     for mine, other in zip(traced, expected, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
 
@@ -59,9 +59,7 @@ def test_doubling_is_that_of_the_products_laid_out_by_hand(
 
 def test_bfloat16_products_have_float32_weight_gradients() -> None:
     x, weight = torch.randn(4, 2, 3), torch.randn(5, 4, 3)
-    _, _, gradient = gradients(
-        lambda x, w: traceable.halve(traceable.paired(x.bfloat16(), 0.2), w), x, weight
-    )
+    _, _, gradient = gradients(lambda x, w: traceable.halve(x.bfloat16(), w, 0.2), x, weight)
     assert gradient.dtype == torch.float32
 
 
@@ -86,12 +84,3 @@ def test_the_setting_compiles_the_networks_and_names_no_weight_anew(
     assert all(module._compiled_call_impl is not None for module in networks)
     assert all(module._compiled_call_impl is None for module in plain.networks.modules())
     assert compiled.weights().keys() == plain.weights().keys()
-
-
-def test_time_first_of_a_sample_is_what_pairs_are_made_of() -> None:
-    x = torch.rand(2, 3, 8)
-    pairs = traceable.paired(time_first(x), 1.0)
-    assert pairs.shape == (5, 2, 6)
-    assert torch.equal(pairs[0, :, :3], torch.zeros(2, 3))
-    assert torch.equal(pairs[1], torch.cat([x[:, :, 1], x[:, :, 2]], dim=1))
-    assert torch.equal(pairs[-1, :, 3:], torch.zeros(2, 3))

@@ -5,6 +5,7 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution
 from pydantic import ValidationError
 
 from study.config.search_space import Distribution
@@ -80,7 +81,6 @@ def test_logarithmic_forms_spread_over_decades() -> None:
         {"choice": []},
         {"choice": [[1]]},
         {"choice": [{}]},
-        {"choice": [None]},
         {"choice": [math.nan]},
         {"normal": [0, 1]},
     ],
@@ -88,6 +88,13 @@ def test_logarithmic_forms_spread_over_decades() -> None:
 def test_other_forms_are_refused(content: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Distribution.model_validate(content)
+
+
+def test_a_choice_may_be_nothing() -> None:
+    distribution = Distribution.model_validate({"choice": [None, 0.99]})
+    assert distribution.ends == (None, 0.99)
+    assert distribution.to_optuna() == CategoricalDistribution((None, 0.99))
+    assert not distribution.is_integer
 
 
 def test_choices_keep_their_types() -> None:
