@@ -57,6 +57,21 @@ class Latents:
     kl: Tensor | None
 
 
+@dataclass(frozen=True)
+class Examination:
+    """All that a model says of samples.
+
+    Attributes:
+        errors: see `Model.errors`.
+        reconstruction: see `Model.reconstruct`.
+        latents: see `Model.latents`.
+    """
+
+    errors: dict[str, Tensor]
+    reconstruction: Tensor | None
+    latents: Latents | None
+
+
 class Model(ABC):
     """A one-class model.
 
@@ -102,6 +117,10 @@ class Model(ABC):
     def latents(self, samples: Tensor) -> Latents | None:
         """Return where the encoder puts samples; None if the model has no encoder."""
         return None
+
+    def examine(self, samples: Tensor) -> Examination:
+        """Return errors, x̂ and latents of samples; in one pass where a model can."""
+        return Examination(self.errors(samples), self.reconstruct(samples), self.latents(samples))
 
     def generate(self, z: Tensor) -> Tensor | None:
         """Return G(z) of `(n, latent)`, in the shape of samples; None without a decoder."""

@@ -6,17 +6,18 @@ the paper's AE and VAE, and `models.bases.adversarial` adds a discriminator to i
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from models.bases.gradient import GradientModel
+from models.bases.gradient import GradientModel, joined
 from models.bases.losses import binary_cross_entropy, mean_squared_error
 from models.bases.settings import DecoderSettings, EncoderDecoderSettings, TrainingSettings
 from models.entry import AUTOENCODER_ERRORS
-from models.interface import Latents, Seeds, Shape
+from models.interface import Examination, Latents, Seeds, Shape
 from models.networks.architecture import Decoder
 
 
@@ -74,6 +75,16 @@ class DecoderModel(GradientModel):
         """x̂ = G(z); see `GradientModel.batch_reconstruction`."""
         return self.decode(self.latent(x))
 
+    def examine(self, samples: Tensor) -> Examination:
+        """Find each z once, in batches; see `Model.examine`."""
+        return joined_examinations(self.in_batches(self.batch_examination, samples))
+
+    def batch_examination(self, x: Tensor) -> Examination:
+        """Return what is said of one batch; networks are in evaluation mode."""
+        z = self.latent(x)
+        reconstructed = self.decode(z)
+        return Examination(self.compare(x, reconstructed, z), reconstructed, None)
+
     def generate(self, z: Tensor) -> Tensor:
         """Decode in batches; see `Model.generate`."""
         return torch.cat(self.in_batches(self.decode, z))
@@ -100,6 +111,27 @@ class Encoding:
     def logged(self) -> dict[str, Tensor]:
         """Return the further losses without their weights."""
         return {name: loss for name, (_, loss) in self.losses.items()}
+
+
+def joined_latents(parts: Sequence[Latents]) -> Latents:
+    """Return the latents of batches as those of all their samples."""
+    kl = [part.kl for part in parts if part.kl is not None]
+    return Latents(
+        z=torch.cat([part.z for part in parts]),
+        drawn=torch.cat([part.drawn for part in parts]),
+        kl=torch.cat(kl) if kl else None,
+    )
+
+
+def joined_examinations(parts: Sequence[Examination]) -> Examination:
+    """Return what was said of batches as that of all their samples."""
+    latents = [part.latents for part in parts if part.latents is not None]
+    reconstructions = [p.reconstruction for p in parts if p.reconstruction is not None]
+    return Examination(
+        errors=joined([part.errors for part in parts], parts[0].errors),
+        reconstruction=torch.cat(reconstructions).float(),
+        latents=joined_latents(latents) if latents else None,
+    )
 
 
 class EncoderDecoder(DecoderModel):
@@ -146,10 +178,10 @@ class EncoderDecoder(DecoderModel):
 
     def latents(self, samples: Tensor) -> Latents:
         """Encode in batches; see `Model.latents`."""
-        parts = self.in_batches(self.batch_latents, samples)
-        kl = [part.kl for part in parts if part.kl is not None]
-        return Latents(
-            z=torch.cat([part.z for part in parts]),
-            drawn=torch.cat([part.drawn for part in parts]),
-            kl=torch.cat(kl) if kl else None,
-        )
+        return joined_latents(self.in_batches(self.batch_latents, samples))
+
+    def batch_examination(self, x: Tensor) -> Examination:
+        """Encode once; see `DecoderModel.batch_examination`."""
+        latents = self.batch_latents(x)
+        reconstructed = self.decode(latents.z)
+        return Examination(self.compare(x, reconstructed, latents.z), reconstructed, latents)

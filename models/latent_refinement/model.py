@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from models import components_of, implementation
-from models.bases.encoder_decoder import EncoderDecoder
+from models.bases.encoder_decoder import EncoderDecoder, joined_examinations
 from models.bases.gradient import frozen, joined, variances_over
 from models.bases.latent_search import SearchResult, search_latent
 from models.bases.settings import TrainingSettings
-from models.interface import Latents, Model, Seeds, Shape
+from models.interface import Examination, Latents, Model, Seeds, Shape
 from models.latent_refinement.settings import LatentRefinementSettings
 
 
@@ -62,6 +62,11 @@ class LatentRefinement(Model):
         """Return where the encoder puts samples and searches start; see `Model.latents`."""
         return self.encoder_model.latents(samples)
 
+    def examine(self, samples: Tensor) -> Examination:
+        """Encode and refine once, in batches; see `Model.examine`."""
+        parts = self.encoder_model.in_batches(self._batch_examination, samples)
+        return joined_examinations(parts)
+
     def generate(self, z: Tensor) -> Tensor:
         """See `Model.generate`."""
         return self.encoder_model.generate(z)
@@ -94,13 +99,25 @@ class LatentRefinement(Model):
         """
         start = self.encoder_model.latent(x)
         end = self._refine(x, start)
-        errors = self.encoder_model.compare(x, self.encoder_model.decode(end.z), end.z)
+        return self._compare(x, start, end, self.encoder_model.decode(end.z))
+
+    def _compare(
+        self, x: Tensor, start: Tensor, end: SearchResult, reconstructed: Tensor
+    ) -> dict[str, Tensor]:
+        errors = self.encoder_model.compare(x, reconstructed, end.z)
         return {
             **errors,
             "latent_distance": end.distance,
             "start_norm": start.norm(dim=1),
             "end_norm": errors["latent_norm"],
         }
+
+    def _batch_examination(self, x: Tensor) -> Examination:
+        latents = self.encoder_model.batch_latents(x)
+        end = self._refine(x, latents.z)
+        reconstructed = self.encoder_model.decode(end.z)
+        errors = self._compare(x, latents.z, end, reconstructed)
+        return Examination(errors, reconstructed, latents)
 
     def _batch_reconstruction(self, x: Tensor) -> Tensor:
         return self.encoder_model.decode(self._refine(x, self.encoder_model.latent(x)).z)

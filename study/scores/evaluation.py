@@ -118,15 +118,29 @@ def needs_training(composition: str, latent_form: LatentForm) -> bool:
     return entry.needs_training or (entry.uses_latent and latent_form == "empirical_mode")
 
 
-def validation_metrics(
+@dataclass(frozen=True)
+class ValidationFit:
+    """A composition as it is fitted and measured on validation while a fold trains.
+
+    Attributes:
+        metrics: nan with labels of one class, or errors that are not finite.
+        lambda_: the fitted lambda; nan where there is none.
+    """
+
+    metrics: Metrics
+    lambda_: float = float("nan")
+
+
+def fit_on_validation(
     errors: FitErrors,
     composition: str,
     settings: ScoreSettings,
     latent_form: LatentForm = "implicit",
-) -> Metrics:
-    """Return the metrics of a composition fitted and measured on validation.
+) -> ValidationFit:
+    """Fit a composition on validation, and measure it there.
 
-    Epochs and trials are ranked by them, as in the paper.
+    Epochs and trials are ranked by the metrics, as in the paper. From `svm_nystroem_from`
+    samples on, support vector machines are fitted by `nystroem` if it can.
 
     Args:
         errors: of validation; of training, if `needs_training`.
@@ -134,21 +148,30 @@ def validation_metrics(
         settings: how to fit.
         latent_form: ignored by compositions without L.
 
-    Returns:
-        The metrics; nan with labels of one class or errors that are not finite.
-
     Raises:
         RequestError: an unknown name, or an input that the composition needs is absent.
     """
     entry = find_composition(composition)
     form: LatentForm | Literal[""] = latent_form if entry.uses_latent else ""
     _require_inputs(composition, entry, form, errors)
+    undefined = ValidationFit(Metrics.undefined(errors.validation.label))
     if not errors.validation.has_both_classes:
-        return Metrics.undefined(errors.validation.label)
-    try:
-        return _metrics(_decide(entry.fit(errors, settings, form), errors.validation))
-    except CompositionError:
-        return Metrics.undefined(errors.validation.label)
+        return undefined
+    for quickest_first in _while_training(settings, len(errors.validation)):
+        try:
+            fitted = entry.fit(errors, quickest_first, form)
+            return ValidationFit(_metrics(_decide(fitted, errors.validation)), fitted.lambda_)
+        except CompositionError:
+            pass
+    return undefined
+
+
+def _while_training(settings: ScoreSettings, samples: int) -> list[ScoreSettings]:
+    """Return the settings by which compositions are fitted at a validation, in turn."""
+    few = settings.svm_nystroem_from is None or samples < settings.svm_nystroem_from
+    if few or settings.svm_solver == "nystroem":
+        return [settings]
+    return [settings.model_copy(update={"svm_solver": "nystroem"}), settings]
 
 
 def _forms(entry: Composition) -> tuple[LatentForm | Literal[""], ...]:

@@ -164,7 +164,10 @@ def _minimise(
         curvature = (penalty / (2 * corner)) * (curved.T @ curved) + np.diag(kept)
         # The intercept, which nothing else holds where no sample is in the corner.
         curvature[-1, -1] += 1e-6 * penalty * len(signed)
-        direction = -np.linalg.solve(curvature, gradient)
+        try:
+            direction = -np.linalg.solve(curvature, gradient)
+        except np.linalg.LinAlgError:
+            break  # C is so large that rounding leaves nothing of the weights' part
         along = signed @ direction
         length = _line_minimum(
             float((kept * solution) @ direction),

@@ -54,6 +54,11 @@ class ScoreSettings(Settings):
     problem on up to 256 landmarks: where classes overlap it takes a seventh of the time at
     16,000 samples, with a weighted F1 on test within 0.002; below 2,000 it is no faster."""
 
+    svm_nystroem_from: Annotated[int, Field(ge=2)] | None = 4000
+    """Validation samples from which on the metric that a fold follows while it trains is
+    fitted by `nystroem`, and exactly where that fails; null for never. Below, the exact
+    machine costs next to nothing beside an epoch. The report fits by `svm_solver`."""
+
     svm_c: Annotated[float, Field(gt=0)] = 1.0
     """Penalty C of the support vector machines."""
 

@@ -6,7 +6,6 @@ the samples that are pictured from "pictures", each named by the fold.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,23 +14,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.interface import Model
+from models.interface import Examination, Latents, Model
 from study.config.trial_config import TrialConfig
 from study.data.samples import Samples
 from study.data.splits import Fold
 from study.ledger import fold_files
 from study.ledger.fold_files import Evaluation
 from study.randomness import stream_seed
-from study.scores.components import CompositionError, FitErrors, SplitErrors
+from study.scores.components import FitErrors, SplitErrors
 from study.scores.compositions import find_composition
-from study.scores.evaluation import needs_training, validation_metrics
-from study.scores.metrics import predicted_f1
+from study.scores.evaluation import fit_on_validation, needs_training
 from study.training.measures.latents import measure_latents
 from study.training.measures.mmd import maximum_mean_discrepancy
 from study.training.measures.tstr import measure_tstr
 from study.training.setup import shared_tensor
 
-SCORED_AT_ONCE = 8192
 REPORTED_SCORES = ("f1_weighted", "phi", "auroc")
 PICTURED = 8
 COMPARED_NORMALS = 1000
@@ -95,48 +92,44 @@ class FoldEvaluator:
         Raises:
             NonFiniteError: an error component, or the metric, is not finite.
         """
-        metric = self.config.metric
-        errors = self._fit_errors()
-        metrics = validation_metrics(
-            errors, metric.composition, self.config.scores, metric.latent_form
+        fold, metric = self.fold, self.config.metric
+        followed = [metric.composition, *self._tracked()]
+        validation = self.model.examine(self._values(fold.validation))
+        needed = any(needs_training(name, metric.latent_form) for name in followed)
+        training = self.model.examine(self._values(fold.training)) if needed else None
+        errors = FitErrors(
+            self._split_errors(fold.validation, validation),
+            self._split_errors(fold.training, training) if training else None,
+            self.model.latent_size,
         )
+        fits = {
+            name: fit_on_validation(errors, name, self.config.scores, metric.latent_form)
+            for name in dict.fromkeys(followed)
+        }
+        metrics = fits[metric.composition].metrics
         row = {"value": getattr(metrics, metric.score)}
         if not math.isfinite(row["value"]):
             raise NonFiniteError(
                 f"validation {metric.score} of {metric.composition} is {row['value']}"
             )
         row |= {name: getattr(metrics, name) for name in REPORTED_SCORES}
-        row |= dict(self._tracked(errors))
-        return row | self._latent() | self._generation(epoch, with_tstr=with_tstr)
-
-    def _fit_errors(self) -> FitErrors:
-        metric = self.config.metric
-        names = (metric.composition, *self.config.measures.tracked)
-        needed = any(needs_training(name, metric.latent_form) for name in names)
-        training = self._split_errors(self.fold.training) if needed else None
-        return FitErrors(self._split_errors(self.fold.validation), training, self.model.latent_size)
-
-    def _tracked(self, errors: FitErrors) -> Iterator[tuple[str, float]]:
-        """Yield validation F1, and lambda where it is fitted, of the compositions followed."""
-        for name in self.config.measures.tracked:
+        for name in self._tracked():
+            row[f"{name}/f1_weighted"] = fits[name].metrics.f1_weighted
             entry = find_composition(name)
-            if not set(entry.components) <= set(self.model.components):
-                continue
-            form = self.config.metric.latent_form if entry.uses_latent else ""
-            f1 = lambda_ = math.nan
-            try:
-                fitted = entry.fit(errors, self.config.scores, form)
-                decided = fitted.predict(fitted.score(errors.validation))
-                f1, lambda_ = predicted_f1(errors.validation.label, decided), fitted.lambda_
-            except CompositionError:
-                pass  # these errors allow no fit: there is nothing to follow
-            yield f"{name}/f1_weighted", f1
             if len(entry.components) > 1 and entry.supervision == "threshold":
-                yield f"{name}/lambda", lambda_
+                row[f"{name}/lambda"] = fits[name].lambda_
+        latents = training.latents if training else self.model.latents(self._values(fold.training))
+        row |= self._latent(latents)
+        return row | self._generation(epoch, validation.reconstruction, with_tstr=with_tstr)
 
-    def _latent(self) -> dict[str, Any]:
+    def _tracked(self) -> list[str]:
+        """Return the compositions followed whose errors the model has."""
+        components = set(self.model.components)
+        names = self.config.measures.tracked
+        return [name for name in names if set(find_composition(name).components) <= components]
+
+    def _latent(self, latents: Latents | None) -> dict[str, Any]:
         """Measure z of training; of a posterior, draws are what follows the chi distribution."""
-        latents = self.model.latents(self._values(self.fold.training))
         if latents is None:
             return {}
         if not (latents.z.isfinite().all() and latents.drawn.isfinite().all()):
@@ -152,23 +145,23 @@ class FoldEvaluator:
             if value is not None and value != ()
         }
 
-    def _generation(self, epoch: int, *, with_tstr: bool) -> dict[str, float]:
-        """Measure x̂ of validation: MMD of normals, TSTR of all."""
-        fold, label = self.fold, self.samples.label
-        normals = fold.validation[label[fold.validation] == 0][:COMPARED_NORMALS]
-        members = fold.validation if with_tstr else normals
-        real = self._values(members)
-        synthetic = self.model.reconstruct(real)
+    def _generation(
+        self, epoch: int, synthetic: Tensor | None, *, with_tstr: bool
+    ) -> dict[str, float]:
+        """Measure x̂ of the validation samples: MMD of normals, TSTR of all."""
         if synthetic is None:
             return {}
-        compared = torch.from_numpy(np.isin(members, normals)).to(real.device)
+        members, label = self.fold.validation, self.samples.label[self.fold.validation]
+        normal = torch.from_numpy(np.flatnonzero(label == 0)[:COMPARED_NORMALS])
+        real = self._values(members)
         first, second = (
-            each[compared].flatten(1).double().cpu().numpy() for each in (real, synthetic)
+            each[normal.to(each.device)].flatten(1).double().cpu().numpy()
+            for each in (real, synthetic)
         )
         mmd = maximum_mean_discrepancy(first, second, self._seed("mmd"), COMPARED_NORMALS)
         measured = {"generation/mmd": mmd}
         if with_tstr:
-            tstr = measure_tstr(real, synthetic, label[members], self._seed("tstr", epoch))
+            tstr = measure_tstr(real, synthetic, label, self._seed("tstr", epoch))
             measured |= {
                 "generation/tstr": tstr.synthetic_f1,
                 "generation/tstr_real": tstr.real_f1,
@@ -250,23 +243,17 @@ class FoldEvaluator:
 
     def _errors(self, members: Index) -> Errors:
         """Return the model's error components of `members`, in their order."""
-        parts = [
-            self.model.errors(self.values[index])
-            for index in torch.split(
-                torch.from_numpy(members).to(self.values.device), SCORED_AT_ONCE
-            )
-        ]
-        errors = {
-            name: torch.cat([part[name] for part in parts]).cpu().numpy()
-            for name in self.model.components
-        }
-        for name, values in errors.items():
+        return self._finite(self.model.errors(self._values(members)))
+
+    def _finite(self, errors: dict[str, Tensor]) -> Errors:
+        arrays = {name: errors[name].cpu().numpy() for name in self.model.components}
+        for name, values in arrays.items():
             if not np.isfinite(values).all():
                 raise NonFiniteError(f"{name} is not finite")
-        return errors
+        return arrays
 
-    def _split_errors(self, members: Index) -> SplitErrors:
-        return SplitErrors(label=self.samples.label[members], values=self._errors(members))
+    def _split_errors(self, members: Index, examined: Examination) -> SplitErrors:
+        return SplitErrors(label=self.samples.label[members], values=self._finite(examined.errors))
 
     def _seed(self, stream: str, *path: int) -> int:
         return stream_seed(self.config.seed, stream, self.number, *path)

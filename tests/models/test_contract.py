@@ -133,3 +133,16 @@ def test_a_frozen_model_scores_twice_alike(name: str, build: Build, waves: Waves
     model.freeze()
     first = model.errors(x)
     assert_same_tree(first, model.errors(x))
+
+
+def test_an_examination_says_what_each_function_says(name: str, build: Build, waves: Waves) -> None:
+    """Of more samples than a batch, drawn latents included."""
+    x = waves(1500)
+    model = trained(build, name, x[:20])
+    examined = model.examine(x)
+    assert_same_tree(examined.errors, model.errors(x))
+    reconstructed, latents = model.reconstruct(x), model.latents(x)
+    assert_same_tree({"x̂": examined.reconstruction}, {"x̂": reconstructed})
+    assert (examined.latents is None) == (latents is None)
+    if examined.latents and latents:
+        assert_same_tree(vars(examined.latents), vars(latents))

@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 from study.errors import RequestError
 from study.scores.components import FitErrors, FoldErrors, SplitErrors
 from study.scores.compositions import COMPOSITIONS
-from study.scores.evaluation import evaluate_fold, needs_training, validation_metrics
+from study.scores.evaluation import evaluate_fold, fit_on_validation, needs_training
 from study.scores.metrics import compute_metrics
 from study.scores.settings import LATENT_FORMS, METRIC_NAMES, ScoreSettings
 
@@ -152,7 +152,7 @@ def test_a_split_without_samples_is_never_a_crash(split, fold):
 def test_validation_metrics_are_those_of_the_fit_on_validation(name, form, fold):
     fitted = COMPOSITIONS[name].fit(fold.for_fitting(), SETTINGS, form)
     prediction = fitted.predict(fitted.score(fold.validation))
-    found = validation_metrics(fold.for_fitting(), name, SETTINGS, form or "implicit")
+    found = fit_on_validation(fold.for_fitting(), name, SETTINGS, form or "implicit").metrics
     label = fold.validation.label
     assert found.f1_weighted == pytest.approx(f1_score(label, prediction, average="weighted"))
     assert found.phi == pytest.approx(matthews_corrcoef(label, prediction))
@@ -163,7 +163,7 @@ def test_validation_metrics_are_those_of_the_fit_on_validation(name, form, fold)
 def test_validation_metrics_of_one_class_are_nan(name, form, value, fold):
     one = with_label(fold.validation, np.full(len(fold.validation), value))
     errors = dataclasses.replace(fold.for_fitting(), validation=one)
-    assert np.isnan(validation_metrics(errors, name, SETTINGS, form or "implicit").phi)
+    assert np.isnan(fit_on_validation(errors, name, SETTINGS, form or "implicit").metrics.phi)
 
 
 @pytest.mark.parametrize(("name", "form"), EXPECTED)
@@ -174,14 +174,14 @@ def test_extreme_but_finite_errors_have_metrics(name, form, scale, fold):
         return SplitErrors(split.label, values)
 
     errors = FitErrors(scaled(fold.validation), scaled(fold.training), 6)
-    found = validation_metrics(errors, name, SETTINGS, form or "implicit")
+    found = fit_on_validation(errors, name, SETTINGS, form or "implicit").metrics
     assert 0.0 <= found.f1_weighted <= 1.0
 
 
 def test_errors_that_are_not_finite_have_metrics_that_are_nan(fold):
     values = {"reconstruction_error": np.full(len(fold.validation), np.nan)}
     broken = FitErrors(SplitErrors(fold.validation.label, values))
-    assert np.isnan(validation_metrics(broken, "reconstruction", SETTINGS).phi)
+    assert np.isnan(fit_on_validation(broken, "reconstruction", SETTINGS).metrics.phi)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_errors_that_are_not_finite_have_metrics_that_are_nan(fold):
 )
 def test_metrics_that_cannot_be_asked_for_are_a_wrong_request(name, form, reason, fold):
     with pytest.raises(RequestError, match=reason):
-        validation_metrics(FitErrors(fold.validation), name, SETTINGS, form)
+        fit_on_validation(FitErrors(fold.validation), name, SETTINGS, form)
 
 
 @pytest.mark.parametrize(("name", "form"), EXPECTED)
@@ -203,13 +203,30 @@ def test_what_needs_training_cannot_be_fitted_without_it(name, form, fold):
     errors = dataclasses.replace(fold.for_fitting(), training=None)
     if needs_training(name, form or "implicit"):
         with pytest.raises(RequestError, match="needs training errors"):
-            validation_metrics(errors, name, SETTINGS, form or "implicit")
+            fit_on_validation(errors, name, SETTINGS, form or "implicit")
     else:
-        found = validation_metrics(errors, name, SETTINGS, form or "implicit")
+        found = fit_on_validation(errors, name, SETTINGS, form or "implicit").metrics
         assert np.isfinite(found.f1_weighted)
 
 
 def test_a_composition_of_another_model_is_a_wrong_request(fold):
     split = only(fold.validation, "outlier_score")
     with pytest.raises(RequestError, match=r"needs reconstruction_error, .* allow: outlier_score"):
-        validation_metrics(FitErrors(split), "svm_lambda", SETTINGS)
+        fit_on_validation(FitErrors(split), "svm_lambda", SETTINGS)
+
+
+def test_many_samples_are_fitted_on_landmarks_while_a_fold_trains(fold):
+    """Above the number that is set; exactly where landmarks do not do, as with any C."""
+
+    def fitted(solver, **settings):
+        chosen = SETTINGS.model_copy(update={"svm_solver": solver, **settings})
+        return fit_on_validation(fold.for_fitting(), "svm_gamma", chosen).metrics
+
+    many = len(fold.validation)
+    exact, near = fitted("exact", svm_nystroem_from=None), fitted("nystroem")
+    assert fitted("exact", svm_nystroem_from=many + 1) == exact
+    assert fitted("exact", svm_nystroem_from=many) == near != exact
+    hard = {"svm_c": 1e20}
+    assert np.isnan(fitted("nystroem", **hard).phi)
+    again = fitted("exact", svm_nystroem_from=many, **hard)
+    assert again == fitted("exact", svm_nystroem_from=None, **hard)
