@@ -5,7 +5,7 @@ trials, knows the same rungs, and runs those that have not ended. Tune's own fil
 of no use to it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,10 @@ from study.search.trial import Trial
 from study.storage.folder import Folder
 
 TRIAL_RESTARTS = 3
+MOST_WAITING_CALLS = 1_000_000
+"""Calls that may wait in the coordinator, one of each running trial and of each of its folds.
+
+Ray's default is 1,000; those beyond are not heard before one of these ends."""
 
 
 class SourceSearcher(Searcher):
@@ -181,8 +185,7 @@ def _shared_context(
 ) -> WorkerContext:
     """Start the coordinator, and put on the cluster what all workers share."""
     at = rungs(study.search.stopping, epochs)
-    on_the_head = ray.remote(num_cpus=0, resources={HEAD_NODE: 0.001})
-    coordinator = on_the_head(Coordinator).remote(study.split.folds, at)
+    coordinator = start_coordinator(study.split.folds, at)
     coordinator.remove_orphans.remote()
     return WorkerContext(
         study=study.name,
@@ -195,6 +198,14 @@ def _shared_context(
         folds=ray.put({protocol: divided.folds for protocol, divided in splits.items()}),
         coordinator=coordinator,
     )
+
+
+def start_coordinator(folds: int, rungs: Sequence[int]) -> Any:
+    """Start a study's coordinator on the head of the connected cluster; return its handle."""
+    on_the_head = ray.remote(
+        num_cpus=0, resources={HEAD_NODE: 0.001}, max_concurrency=MOST_WAITING_CALLS
+    )
+    return on_the_head(Coordinator).remote(folds, rungs)
 
 
 def _tuner(state: SearchState, study: Study, context: WorkerContext) -> tune.Tuner:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.bases.adversarial import AdversarialModel
 from models.bases.encoder_decoder import EncoderDecoder
 from models.bases.gradient import GradientModel
 from models.interface import Latents
@@ -78,14 +79,14 @@ def test_a_loss_that_is_not_finite_fails_the_fold_by_name(
 def test_one_error_that_is_not_finite_fails_the_fold_by_name(
     name: str, bad: float, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = GradientModel.errors
+    whole = AdversarialModel.compare
 
-    def broken(self: Any, samples: Tensor) -> dict[str, Tensor]:
-        errors = whole(self, samples)
+    def broken(self: Any, *of_a_batch: Tensor) -> dict[str, Tensor]:
+        errors = whole(self, *of_a_batch)
         errors[name][-1] = bad
         return errors
 
-    monkeypatch.setattr(GradientModel, "errors", broken)
+    monkeypatch.setattr(AdversarialModel, "compare", broken)
     assert_failed(*train(), f"{name} is not finite in epoch 1")
 
 
@@ -122,12 +123,12 @@ def test_a_latent_vector_that_overflows_fails_the_fold(
 def test_scores_that_are_all_the_same_are_scored_as_what_they_are(
     composition: str, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = GradientModel.errors
+    whole = AdversarialModel.compare
 
-    def constant(self: Any, samples: Tensor) -> dict[str, Tensor]:
-        return {name: torch.ones_like(values) for name, values in whole(self, samples).items()}
+    def constant(self: Any, *of_a_batch: Tensor) -> dict[str, Tensor]:
+        return {name: torch.ones_like(each) for name, each in whole(self, *of_a_batch).items()}
 
-    monkeypatch.setattr(GradientModel, "errors", constant)
+    monkeypatch.setattr(AdversarialModel, "compare", constant)
     manifest, reports = train(search={"metric": {"composition": composition}})
     assert manifest.state == "completed"
     assert all(0 <= report.value < 1 for report in reports)
@@ -136,17 +137,17 @@ def test_scores_that_are_all_the_same_are_scored_as_what_they_are(
 def test_a_collapsed_posterior_is_scored_by_its_other_errors(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    errors, latents = GradientModel.errors, EncoderDecoder.latents
+    compare, latents = AdversarialModel.compare, EncoderDecoder.latents
 
-    def without_norm(self: Any, samples: Tensor) -> dict[str, Tensor]:
-        found = errors(self, samples)
+    def without_norm(self: Any, *of_a_batch: Tensor) -> dict[str, Tensor]:
+        found = compare(self, *of_a_batch)
         return found | {"latent_norm": torch.zeros_like(found["latent_norm"])}
 
     def at_the_mean(self: Any, samples: Tensor) -> Latents:
         z = torch.zeros_like(latents(self, samples).z)
         return Latents(z, z, z)
 
-    monkeypatch.setattr(GradientModel, "errors", without_norm)
+    monkeypatch.setattr(AdversarialModel, "compare", without_norm)
     monkeypatch.setattr(EncoderDecoder, "latents", at_the_mean)
     manifest, reports = train(search={"metric": {"composition": "svm_gamma"}})
     assert manifest.state == "completed"

@@ -1,12 +1,15 @@
 import asyncio
 import math
+import multiprocessing
 from collections.abc import Coroutine
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from study.cluster.connection import connected
 from study.cluster.coordinator import MOST_STARTS, Coordinator, LostTrialError, merge_reports
 from study.config.study_file import load_study
 from study.search.trial import Trial
@@ -316,3 +319,32 @@ def test_workers_that_die_now_and_then_are_replaced_as_long_as_the_trial_gets_on
             assert (await coordinator.result("a", attempt, epoch - 1))["epoch"] == epoch
 
     asyncio.run(play())
+
+
+def answer_beside_waiting_calls(waiting: int) -> int:
+    """Return the attempt that the real actor assigns while so many calls wait in it.
+
+    In a process of its own, which has not imported Ray before it connects.
+    """
+    with connected(None):
+        import ray
+
+        from study.cluster.tune_search import start_coordinator
+
+        coordinator = start_coordinator(5, ())
+        parked = [
+            coordinator.next_assignment.remote(f"group-{n // 5}", n % 5, 0) for n in range(waiting)
+        ]
+        attempt: int = ray.get(coordinator.assign.remote("group-0", trial()), timeout=120)
+        assignments = ray.get(parked[:5], timeout=120)
+        assert {assignment.attempt for assignment in assignments} == {attempt}
+        assert not ray.wait(parked[5:], timeout=0)[0]
+        return attempt
+
+
+@pytest.mark.cluster
+def test_more_trials_are_heard_than_ray_lets_call_an_actor_by_default() -> None:
+    """Workers of 400 trials of 5 folds wait for work, and one trial is assigned."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        assert pool.submit(answer_beside_waiting_calls, 2000).result() == 1
