@@ -99,5 +99,5 @@ def test_spectral_norms_of_averaged_weights_are_one(build: Build, waves: Waves) 
     model.train_epoch(x, torch.arange(96))
     for layer in model._average.networks["discriminator"].eval().trunk.halvings:
         assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(
-            1, abs=0.02
+            1, abs=0.05
         )
