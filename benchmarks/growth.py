@@ -32,7 +32,6 @@ model: {name: pca, components: 4}
 scores: {gamma_steps: 3, lambda_steps: 3}
 search:
   trials: TRIALS
-  parallel: PARALLEL
   startup_trials: 10
   metric: {composition: reconstruction, score: auroc}
   space:

@@ -19,7 +19,6 @@ training: {{epochs: 2, batch_size: 64, discriminator_updates: 1, validation_inte
 scores: {{gamma_steps: 5, lambda_steps: 10}}
 search:
   trials: 5
-  parallel: 1
   startup_trials: 1
   metric: {{composition: reconstruction, score: auroc}}
   space:

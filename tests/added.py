@@ -53,7 +53,6 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "sampler": "gaussian_process",
             "trials": 4,
             "startup_trials": 2,
-            "parallel": 1,
             "metric": {"composition": "reconstruction"},
             "space": {"model.components": {"int": [1, 12]}},
         },

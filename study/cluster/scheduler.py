@@ -1,6 +1,11 @@
-"""Which trials end early: ASHA on the ledger's values, and all when the study cannot go on."""
+"""Which trials end early: ASHA on the ledger's values, and all when the study cannot go on.
+
+Each decision is written down before its trial is told, in order, so that a driver that takes
+over knows what each rung held, and decides nothing twice.
+"""
 
 import math
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +16,7 @@ from study.cluster.ray_internals import forget_trial, pending_trials
 from study.cluster.search_state import SearchState
 from study.config.schema import StoppingSettings
 from study.search.rungs import rungs
-from study.search.trial import Trial, TrialRecord
+from study.search.trial import RungDecision, Trial, TrialRecord
 
 
 class RungScheduler(AsyncHyperBandScheduler):
@@ -35,16 +40,26 @@ class RungScheduler(AsyncHyperBandScheduler):
             reduction_factor=stopping.reduction if stopping else 2,
         )
         self._state, self._coordinator = state, coordinator
+        decisions = state.ledger.decisions()
+        self._decided = {(decision.trial, decision.epoch): decision for decision in decisions}
+        for decision in decisions:
+            self._enter_rungs(decision.trial, [(decision.epoch, decision.value)])
         records = [*state.ended.values(), *state.incomplete.values()]
         for record in sorted(records, key=lambda record: record.completion_order):
-            if not record.trial.is_repetition:
-                self._enter_rungs(record)
+            if not record.trial.is_repetition and self._is_older(record):
+                self._enter_rungs(record.name, record.values)
 
-    def _enter_rungs(self, record: TrialRecord) -> None:
-        entered = SimpleNamespace(trial_id=record.name)
-        self.on_trial_add(None, entered)
-        for epoch, value in record.values:
-            super().on_trial_result(None, entered, {"epoch": epoch, "value": value})
+    def _is_older(self, record: TrialRecord) -> bool:
+        """Tell whether a trial passed rungs before decisions were written down."""
+        return not any((record.name, epoch) in self._decided for epoch in self._rungs)
+
+    def _enter_rungs(self, trial: str, values: Sequence[tuple[int, float]]) -> None:
+        entered = SimpleNamespace(trial_id=trial)
+        if trial not in self._trial_info:
+            self.on_trial_add(None, entered)
+        for epoch, value in values:
+            if epoch in self._rungs:
+                super().on_trial_result(None, entered, {"epoch": epoch, "value": value})
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """See `TrialScheduler.on_trial_result`."""
@@ -52,7 +67,7 @@ class RungScheduler(AsyncHyperBandScheduler):
         decision = self._decide(ours, tune_controller, trial, result)
         if decision == TrialScheduler.STOP:
             self._coordinator.stop_trial.remote(ours.name)
-        elif result["epoch"] in self._rungs:
+        elif decision == TrialScheduler.CONTINUE and result["epoch"] in self._rungs:
             self._coordinator.promote.remote(ours.name, result["epoch"])
         return decision
 
@@ -65,12 +80,35 @@ class RungScheduler(AsyncHyperBandScheduler):
             return str(TrialScheduler.CONTINUE)
         if ours.name in self._state.incomplete:
             decision = self._as_before(self._state.incomplete[ours.name], epoch)
+        elif epoch not in self._rungs:
+            decision = str(TrialScheduler.CONTINUE)
+        elif decided := self._decided.get((ours.name, epoch)):
+            decision = str(TrialScheduler.CONTINUE if decided.goes_on else TrialScheduler.STOP)
         else:
             decision = str(super().on_trial_result(tune_controller, trial, result))
+            decision = self._written_down(ours, result, decision)
         if result["state"] == "completed":  # it ends by itself; a stop would only cut it off
             return str(TrialScheduler.CONTINUE)
         if epoch in self._rungs and decision == TrialScheduler.STOP:
             self._state.stopped[ours.name] = epoch
+        return decision
+
+    def _written_down(self, ours: Trial, result: dict[str, Any], decision: str) -> str:
+        """Write down what was decided at a rung; return it, or nothing where that fails."""
+        epoch = result["epoch"]
+        decided = RungDecision(
+            trial=ours.name,
+            epoch=epoch,
+            value=result["value"],
+            goes_on=decision != TrialScheduler.STOP,
+            order=len(self._decided),
+        )
+        try:
+            self._state.ledger.record_decision(decided)
+        except Exception as error:
+            self._state.errors.append(error)
+            return str(TrialScheduler.NOOP)
+        self._decided[ours.name, epoch] = decided
         return decision
 
     def _as_before(self, record: TrialRecord, epoch: int) -> str:

@@ -28,7 +28,7 @@ from study.ledger.trial_outcome import interrupted_stop, split_by_completeness
 from study.search.plan import Plan
 from study.search.rungs import rungs
 from study.search.sources import NoTrial, trial_source
-from study.search.trial import Trial
+from study.search.trial import Proposal, Trial, TrialRecord
 from study.storage.folder import Folder
 
 TRIAL_RESTARTS = 3
@@ -49,7 +49,11 @@ class SourceSearcher(Searcher):
         """See `Searcher.suggest`; None while trials that the next one needs still run."""
         state = self._state
         while not state.errors:
-            trial = state.source.next_trial(state.ended, state.lost)
+            try:
+                trial = state.source.next_trial(state.ended, state.lost)
+            except Exception as error:  # what cannot be written down is not started
+                state.errors.append(error)
+                break
             if trial is NoTrial.YET:
                 return None
             if trial is NoTrial.MORE:
@@ -159,11 +163,12 @@ def run_search(
         Names of the trials that could not be finished.
     """
     results = outputs.folder(study.name)
+    ledger = Ledger(results.folder("ledger"))
     complete, incomplete = (
-        {record.name: record for record in records}
-        for records in split_by_completeness(Ledger(results.folder("ledger")))
+        {record.name: record for record in records} for records in split_by_completeness(ledger)
     )
-    state = SearchState(trial_source(study), results, complete, incomplete, observer)
+    source = trial_source(study, known_proposals(ledger, incomplete), ledger.record_proposal)
+    state = SearchState(source, results, complete, incomplete, observer)
     context = _shared_context(study, plan, samples, splits, outputs, run, state.source.longest)
     _tuner(state, study, context).fit()
     if state.errors:
@@ -172,6 +177,17 @@ def run_search(
     if not missing:
         results.remove("checkpoints")
     return missing
+
+
+def known_proposals(ledger: Ledger, incomplete: Mapping[str, TrialRecord]) -> list[Proposal]:
+    """Return the proposals of earlier runs; of a trial that lost a fold there always is one.
+
+    Results from before proposals were written down have none.
+    """
+    known = {proposal.trial.name: proposal for proposal in ledger.proposals()}
+    for name, record in incomplete.items():
+        known.setdefault(name, Proposal(record.trial, record.completion_order, (), 0))
+    return sorted(known.values(), key=lambda proposal: proposal.trial.order)
 
 
 def _shared_context(

@@ -60,13 +60,6 @@ class SearchSettings(Settings):
     """The search over trials."""
 
     trials: int = Field(1, ge=1, le=100_000, description="trials of the study")
-    parallel: int = Field(
-        4,
-        ge=1,
-        le=10_000,
-        description="trials that may run at a time; a trial is proposed from those that come "
-        "this many before it, so that how many really run changes nothing",
-    )
     sampler: SamplerName = Field("tpe", description="search algorithm: what proposes trials")
     startup_trials: int = Field(
         10,

@@ -86,6 +86,7 @@ def check_study(
 ) -> Study:
     """Return the checked study of `content`; errors name `source` or the assignment."""
     assignments = assignments or {}
+    content = _without_parallel(content, source)
     content = resolve_systems(content, source)
     training = with_model_defaults(content.get("model"), content.get("training"))
     if training is not None:
@@ -97,6 +98,19 @@ def check_study(
     for problem in _contradictions(study, assignments):
         raise RequestError(f"{source}: {problem}")
     return study
+
+
+def _without_parallel(content: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+    """Return a stored study without `search.parallel`, which studies had; refuse a new one's."""
+    search = content.get("search")
+    if not isinstance(search, Mapping) or "parallel" not in search:
+        return content
+    if "provenance" not in content:
+        raise RequestError(
+            f"{source}: search.parallel: is no setting any more: a trial is proposed as soon as it"
+            " can start; resources.max_concurrent_trials bounds how many run"
+        )
+    return {**content, "search": {key: search[key] for key in search if key != "parallel"}}
 
 
 def dump_study(study: Study) -> dict[str, Any]:

@@ -3,9 +3,12 @@
 `<trial>/fold-<k>/` holds one finished fold. Its manifest names every other file with
 its sha256, carries a seal over itself, and is written last: with it the fold is
 committed, and is never changed afterwards. `<trial>/trial.json`, sealed alike, holds
-how the trial ended; it is written when all its folds are committed.
+how the trial ended; it is written when all its folds are committed. Beside it stand, sealed
+as well, what the search decided about the trial and in what order: `proposal.json` is
+written before it starts, and `rung-<epoch>.json` before it goes on or stops there.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -14,7 +17,16 @@ from typing import Any
 
 from study.config.trial_config import TrialConfig
 from study.errors import StudyFailedError
-from study.search.trial import FOLD_NAME, FoldAddress, State, Trial, TrialRecord, order_of
+from study.search.trial import (
+    FOLD_NAME,
+    FoldAddress,
+    Proposal,
+    RungDecision,
+    State,
+    Trial,
+    TrialRecord,
+    order_of,
+)
 from study.storage.folder import Folder
 from study.storage.hashes import canonical_hash, sha256
 
@@ -22,6 +34,8 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 TRIAL = "trial.json"
 MODEL = "model.json"
+PROPOSAL = "proposal.json"
+DECISION = re.compile(r"rung-(\d+)\.json")
 FILE_NAME = re.compile(r"\w[\w.-]*")
 
 
@@ -146,6 +160,59 @@ class Ledger:
         except (KeyError, TypeError, ValueError):
             pass
         raise DamagedError(f"{self.folder.locate(path)} is no record of this trial")
+
+    def record_proposal(self, proposal: Proposal) -> None:
+        """Write what a trial is, and what it was proposed from."""
+        self.folder.write(f"{proposal.trial.name}/{PROPOSAL}", _sealed(proposal.to_dict()))
+
+    def proposal(self, name: str) -> Proposal | None:
+        """Return how a trial was proposed; None for one of no search, or from before.
+
+        Raises:
+            DamagedError: it is not what was written.
+        """
+        path = f"{name}/{PROPOSAL}"
+        content = self._sealed_file(path)
+        if content is None:
+            return None
+        try:
+            proposal = Proposal.from_dict(content)
+            if proposal.trial.name == name:
+                return proposal
+        except (KeyError, TypeError, ValueError):
+            pass
+        raise DamagedError(f"{self.folder.locate(path)} is no proposal of this trial")
+
+    def proposals(self) -> list[Proposal]:
+        """Return all proposals, in the order in which they were made."""
+        proposals = [self.proposal(name) for name in self.names()]
+        return [proposal for proposal in proposals if proposal is not None]
+
+    def record_decision(self, decision: RungDecision) -> None:
+        """Write whether a trial goes on at a rung."""
+        name = f"rung-{decision.epoch:06d}.json"
+        self.folder.write(f"{decision.trial}/{name}", _sealed(asdict(decision)))
+
+    def decisions_on(self, trial: str) -> list[RungDecision]:
+        """Return what was decided of a trial, rung by rung.
+
+        Raises:
+            DamagedError: one is not what was written.
+        """
+        decisions = []
+        for name in sorted(filter(DECISION.fullmatch, self.folder.names(trial))):
+            content = self._sealed_file(f"{trial}/{name}") or {}
+            try:
+                decisions.append(RungDecision(**content))
+            except TypeError:
+                where = self.folder.locate(f"{trial}/{name}")
+                raise DamagedError(f"{where} is no decision on this trial") from None
+        return decisions
+
+    def decisions(self) -> list[RungDecision]:
+        """Return all decisions, in the order in which they were made."""
+        of_trials = (self.decisions_on(name) for name in self.names())
+        return sorted(itertools.chain(*of_trials), key=lambda decision: decision.order)
 
     def trials(self) -> list[TrialRecord]:
         """Return how every ended trial ended, in the order of their names."""

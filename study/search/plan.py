@@ -111,11 +111,7 @@ def make_plan(study: Study, nodes: Sequence[NodeCapacity], growth: Growth = NO_G
     wished = study.resources.max_concurrent_trials
     if wished != "auto":
         at_a_time = min(at_a_time, wished)
-    return Plan(
-        cpu=cpu,
-        gpu=gpu,
-        trials_at_a_time=min(at_a_time, study.search.parallel, study.search.trials),
-    )
+    return Plan(cpu=cpu, gpu=gpu, trials_at_a_time=min(at_a_time, study.search.trials))
 
 
 def _largest_cpu(folds: int, gpu: float, nodes: Sequence[NodeCapacity], growth: Growth) -> float:

@@ -1,25 +1,31 @@
 """What the next trial of a search tries, proposed by one of Optuna's samplers.
 
-The sampler is seeded by the study's seed and the trial's number, and learns from ended
-trials: stopped ones count with the value that they had reached, failed ones as failed.
+The sampler is seeded by the study's seed and the trial's number, and learns from all that
+is known: ended trials, stopped ones with the value that they had reached, failed ones as
+failed, and running ones as running, from which TPE keeps away (constant liar).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
 from study.config.samplers import SAMPLERS
 from study.config.schema import Study
 from study.randomness import stream_seed
-from study.search.trial import TrialRecord
+from study.search.trial import Trial, TrialRecord
 
 
 class Proposals:
-    """Proposes trials; to learn of a trial costs the same however many are known."""
+    """Proposes trials; to learn of a trial costs the same however many are known.
+
+    Optuna's study has the trials in the order in which they became known here: a proposal
+    when it was made, a trial of before when it is learned of.
+    """
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._learned = 0
+        self._running: dict[str, Any] = {}
+        self._learned: set[str] = set()
 
     @cached_property
     def _optuna(self) -> Any:
@@ -28,28 +34,61 @@ class Proposals:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         return optuna.create_study(direction="maximize")
 
-    def propose(self, number: int, ended: Sequence[TrialRecord]) -> dict[str, Any]:
-        """Return the parameters of trial `number`, by dotted key.
+    @cached_property
+    def _space(self) -> dict[str, Any]:
+        return {key: values.to_optuna() for key, values in self._study.search.space.items()}
+
+    def seed(self, number: int) -> int:
+        """Return what the sampler is seeded with for trial `number`."""
+        return stream_seed(self._study.seed, "search", number) % 2**32
+
+    def propose(self, number: int, name: str) -> dict[str, Any]:
+        """Return the parameters of trial `number`, by dotted key; it counts as running.
 
         Args:
             number: the trial's number.
-            ended: records to learn from, which begin with those of earlier calls.
+            name: its name.
         """
         search = self._study.search
         if not search.space:
             return {}
-        import optuna
-
-        space = {key: distribution.to_optuna() for key, distribution in search.space.items()}
-        self._optuna.add_trials([frozen_trial(record, space) for record in ended[self._learned :]])
-        self._learned = len(ended)
-        seed = stream_seed(self._study.seed, "search", number) % 2**32
-        self._optuna.sampler = SAMPLERS[search.sampler](seed, search.startup_trials)
-        asked = self._optuna.ask(space)
-        # What is asked for stays with Optuna; of failed trials the sampler takes no notice.
-        self._optuna.tell(asked, state=optuna.trial.TrialState.FAIL)
+        self._optuna.sampler = SAMPLERS[search.sampler](self.seed(number), search.startup_trials)
+        asked = self._optuna.ask(self._space)
+        self._running[name] = asked
         parameters: dict[str, Any] = asked.params
         return parameters
+
+    def start(self, trial: Trial) -> None:
+        """Learn that a trial that was proposed before runs."""
+        if not self._space:
+            return
+        from optuna.samplers import RandomSampler
+
+        self._optuna.sampler = RandomSampler(seed=0)  # draws nothing: all is given
+        self._optuna.enqueue_trial({key: trial.parameters[key] for key in self._space})
+        self._running[trial.name] = self._optuna.ask(self._space)
+
+    def learn(self, ended: Iterable[TrialRecord]) -> None:
+        """Learn how trials ended; what was learned before is passed over."""
+        for record in ended:
+            if record.name not in self._learned and self._space:
+                self._learn(record)
+            self._learned.add(record.name)
+
+    def _learn(self, record: TrialRecord) -> None:
+        from optuna.trial import TrialState
+
+        asked = self._running.pop(record.name, None)
+        if asked is None:
+            self._optuna.add_trial(frozen_trial(record, self._space))
+            return
+        for epoch, value in record.values:
+            asked.report(value, epoch)
+        if record.state == "completed":
+            self._optuna.tell(asked, record.best_value)
+        else:
+            pruned = record.state == "pruned"
+            self._optuna.tell(asked, state=TrialState.PRUNED if pruned else TrialState.FAIL)
 
 
 def frozen_trial(record: TrialRecord, space: Mapping[str, Any]) -> Any:

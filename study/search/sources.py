@@ -1,18 +1,18 @@
 """Where trials come from: a search, a list of systems, and a repetition of the best trial.
 
-Only these know which of them a study file asks for. What they propose is a pure function
-of the study and of ended trials, so that the ledger alone continues a study.
+Only these know which of them a study file asks for. A search writes down each proposal
+before its trial starts, so that the ledger alone continues a study with the same trials.
 """
 
 import enum
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 from study.config.schema import Study
 from study.config.trial_config import TrialConfig
 from study.data.settings import Protocol as SplitProtocol
 from study.search.proposals import Proposals
-from study.search.trial import Trial, TrialRecord, best_trial, trial_name
+from study.search.trial import Proposal, Trial, TrialRecord, best_trial, trial_name
 
 Records = Mapping[str, TrialRecord]
 """Ended trials by name."""
@@ -68,16 +68,25 @@ class TrialSource(Protocol):
 
 
 class Search:
-    """Trials whose settings are proposed from those of ended trials.
+    """Trials whose settings are proposed when they can start, from all that is known then.
 
-    A trial is proposed from those that come at least `search.parallel` before it, so that
-    which trials exist depends neither on how many run at a time nor on interruptions.
+    Args:
+        study: the study.
+        known: proposals of earlier runs, in their order: these trials exist.
+        record: writes a proposal down, before its trial starts.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(
+        self,
+        study: Study,
+        known: Sequence[Proposal] = (),
+        record: Callable[[Proposal], None] = lambda proposal: None,
+    ) -> None:
         self._study, self._config = study, TrialConfig.of(study)
         self._proposals = Proposals(study)
-        self._ended: list[TrialRecord] = []
+        self._known = {proposal.trial.number: proposal for proposal in known}
+        self._record = record
+        self._proposed: list[str] = []
         self._next = 0
 
     @property
@@ -116,24 +125,42 @@ class Search:
     def next_trial(self, ended: Records, lost: Set[str]) -> Trial | NoTrial:
         """See `TrialSource.next_trial`."""
         while self._next < self.size:
-            number = self._next
-            awaited = self._awaited(number, ended)
-            if awaited:
-                return NoTrial.YET if lost.isdisjoint(awaited) else NoTrial.MORE
+            number, name = self._next, trial_name(self._next)
             self._next += 1
-            if trial_name(number) not in ended:
-                needed = self._ended[: max(0, number - self._study.search.parallel + 1)]
-                parameters = self._proposals.propose(number, needed)
-                return Trial(number, self._config.with_parameters(parameters), parameters)
+            if number in self._known:
+                trial = self._repeat(self._known[number], ended)
+            elif name in ended:
+                continue  # of before proposals were written down
+            else:
+                trial = self._propose(number, name, ended)
+            if name not in ended:
+                return trial
         return NoTrial.MORE
 
-    def _awaited(self, number: int, ended: Records) -> list[str]:
-        """Return the names of the trials that must end before `number` can be proposed."""
-        needed = number - self._study.search.parallel + 1
-        while len(self._ended) < needed and trial_name(len(self._ended)) in ended:
-            self._ended.append(ended[trial_name(len(self._ended))])
-        rest = map(trial_name, range(len(self._ended), needed))
-        return [name for name in rest if name not in ended]
+    def _repeat(self, proposal: Proposal, ended: Records) -> Trial:
+        """Learn what was known when a trial was proposed, and that it was."""
+        known = _by_completion(ended)
+        self._proposals.learn(r for r in known if r.completion_order < proposal.ended)
+        self._proposals.start(proposal.trial)
+        self._proposed.append(proposal.trial.name)
+        return proposal.trial
+
+    def _propose(self, number: int, name: str, ended: Records) -> Trial:
+        known = _by_completion(ended)
+        self._proposals.learn(known)
+        parameters = self._proposals.propose(number, name)
+        trial = Trial(number, self._config.with_parameters(parameters), parameters)
+        running = [other for other in self._proposed if other not in ended]
+        last = max((record.completion_order for record in known), default=-1)
+        self._record(Proposal(trial, last + 1, running, self._proposals.seed(number)))
+        self._proposed.append(name)
+        return trial
+
+
+def _by_completion(ended: Records) -> list[TrialRecord]:
+    """Return the records of a search's own trials, in the order in which they ended."""
+    records = (record for record in ended.values() if not record.trial.is_repetition)
+    return sorted(records, key=lambda record: record.completion_order)
 
 
 class SystemList:
@@ -260,11 +287,15 @@ class Repetition:
         )
 
 
-def trial_source(study: Study) -> TrialSource:
-    """Return where the trials of a study come from."""
+def trial_source(
+    study: Study,
+    known: Sequence[Proposal] = (),
+    record: Callable[[Proposal], None] = lambda proposal: None,
+) -> TrialSource:
+    """Return where the trials of a study come from; `known` and `record` as of `Search`."""
     if study.systems:
         return SystemList(study)
-    search = Search(study)
+    search = Search(study, known, record)
     return Repetition(search, study.split.beside) if study.split.beside else search
 
 

@@ -122,6 +122,57 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Proposal:
+    """A trial as a search proposed it, and from what; written down before the trial starts.
+
+    Attributes:
+        trial: the trial.
+        ended: how many trials had ended: it was proposed from those whose
+            `completion_order` is smaller.
+        running: names of the trials that ran then, in the order of their proposals.
+        seed: what the sampler was seeded with.
+    """
+
+    trial: Trial
+    ended: int
+    running: Sequence[str]
+    seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, which `from_dict` reads back."""
+        return {
+            "trial": self.trial.to_dict(),
+            "ended": self.ended,
+            "running": list(self.running),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` returned; errors as of `Trial.from_dict`."""
+        return cls(**{**content, "trial": Trial.from_dict(content["trial"])})
+
+
+@dataclass(frozen=True)
+class RungDecision:
+    """Whether a trial went on at a rung; written down before the trial is told.
+
+    Attributes:
+        trial: the trial's name.
+        epoch: the rung.
+        value: the metric's mean over folds there.
+        goes_on: whether it trains on.
+        order: how many decisions came before, of all trials.
+    """
+
+    trial: str
+    epoch: int
+    value: float
+    goes_on: bool
+    order: int
+
+
+@dataclass(frozen=True)
 class TrialRecord:
     """How a trial ended.
 

@@ -50,7 +50,6 @@ training: {epochs: EPOCHS, batch_size: 32, discriminator_updates: 1, validation_
 scores: {gamma_steps: 5, lambda_steps: 10}
 search:
   trials: TRIALS
-  parallel: 1
   startup_trials: 2
   metric: {composition: reconstruction, score: auroc}
   space:
@@ -155,14 +154,12 @@ class Chaos:
             run.stop()
 
     def repeated(self, runs: int) -> None:
-        """Run the study in other folders, orders of hashing, and one or two trials at a time."""
+        """Run the study in other folders and orders of hashing, one trial at a time."""
         tables = set()
         for number in range(runs):
             output = self.folder / f"repeated {number}"
-            at_a_time = number % 2 + 1
-            overrides = ("search.parallel=2", f"resources.max_concurrent_trials={at_a_time}")
             arguments = [str(self.study), "--output", str(output)]
-            for override in (*overrides, "resources.per_fold.cpu=0.5"):
+            for override in ("resources.max_concurrent_trials=1", "resources.per_fold.cpu=0.5"):
                 arguments += ["--set", override]
             cache = str(self.folder / f"cache {number % 3}")
             run = Run(self.folder, *arguments, STUDY_CACHE_DIR=cache, PYTHONHASHSEED=str(number))

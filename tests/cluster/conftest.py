@@ -18,7 +18,6 @@ training: {epochs: 4, batch_size: 32, discriminator_updates: 1, validation_inter
 scores: {gamma_steps: 5, lambda_steps: 10}
 search:
   trials: 3
-  parallel: 2
   startup_trials: 2
   metric: {composition: reconstruction, score: auroc}
   space:

@@ -192,5 +192,7 @@ def test_a_failed_trial_has_no_value_and_the_search_goes_on(
     assert ledger.trial(tried.name) == record
     assert math.isnan(record.best_value)
     good = record_of(trial_of(study, 1, {"model.beta": 0.01}), values=[(2, 0.5)])
-    proposed = Proposals(study).propose(2, [record, good])
+    proposals = Proposals(study)
+    proposals.learn([record, good])
+    proposed = proposals.propose(2, "trial-00002")
     assert np.isfinite(proposed["model.beta"])

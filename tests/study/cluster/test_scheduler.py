@@ -1,5 +1,6 @@
 """Who goes on at a rung; the coordinator learns of every decision at once."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +15,11 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from study.cluster.scheduler import RungScheduler, StopOnError
 from study.cluster.search_state import SearchState
 from study.config.schema import StoppingSettings, Study
+from study.ledger.ledger import Ledger
 from study.search.rungs import rungs
 from study.search.trial import Trial
 from tests.study.cluster.searches import state_of
+from tests.study.search.searches import searching
 from tests.study.trials import record_of, trial_of
 
 STOPPING = StoppingSettings(grace_epochs=2, reduction=2)
@@ -174,3 +177,77 @@ def test_all_trials_end_when_the_study_cannot_go_on(run: Run) -> None:
     run.state.errors.append(OSError("no space"))
     assert stopper.stop_all()
     assert not stopper("id", {})
+
+
+def decided(run: Run) -> list[tuple[str, int, bool]]:
+    return [(each.trial, each.epoch, each.goes_on) for each in run.state.ledger.decisions()]
+
+
+def test_what_is_decided_is_written_down_before_a_trial_is_told(run: Run) -> None:
+    good, bad = run.start(run.trial(0)), run.start(run.trial(1))
+    told: list[tuple[Any, int]] = []
+    tell = run.messages.sent.append
+    run.messages.sent = SimpleNamespace(  # type: ignore[assignment]
+        append=lambda message: told.append((message, len(decided(run)))) or tell(message)
+    )
+    run.report(good, 2, 0.6)
+    run.report(bad, 2, 0.4)
+    assert [written for _, written in told] == [1, 2]
+    assert decided(run) == [(good.name, 2, True), (bad.name, 2, False)]
+
+
+def test_a_decision_that_cannot_be_written_down_is_not_made(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr(Ledger, "record_decision", full)
+    assert run.report(run.start(run.trial(0)), 2, 0.6) == TrialScheduler.NOOP
+    assert run.messages.sent == []
+    assert [str(error) for error in run.state.errors] == ["no space"]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1)), min_size=1, max_size=16),
+    st.integers(0, 16),
+)
+def test_a_new_driver_decides_nothing_twice_and_the_rest_as_the_dead_one_would(
+    reports: list[tuple[int, float]], died_after: int
+) -> None:
+    """Four trials report every second epoch, in any order; epochs are reported again."""
+    study = searching({}, trials=4, stopping={"grace_epochs": 2, "reduction": 2})
+
+    def play(run: Run, reached: dict[int, int], reports: list[tuple[int, float]]) -> list[str]:
+        decisions = []
+        for number, value in reports:
+            epoch = reached.get(number, 0) + 2
+            if epoch <= 6 and number not in stopped(run):
+                state = "completed" if epoch == 6 else "running"
+                decisions.append(run.report(run.trial(number), epoch, value, state))
+                reached[number] = epoch
+        return decisions
+
+    def stopped(run: Run) -> set[int]:
+        return {int(each.trial[-5:]) for each in run.state.ledger.decisions() if not each.goes_on}
+
+    def driver(folder: str) -> Run:
+        run = Run(state_of(study, Path(folder)), study)
+        for number in range(4):
+            run.start(run.trial(number))
+        return run
+
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
+        alive, dead = driver(folder), driver(other)
+        reached: dict[int, int] = {}
+        before = play(dead, {}, reports[:died_after])
+        assert play(alive, reached, reports[:died_after]) == before
+        again = driver(other)
+        values = {(each.trial, each.epoch): each for each in dead.state.ledger.decisions()}
+        for (name, epoch), decision in values.items():  # resumed trials report their past
+            said = again.report(again.trial(int(name[-5:])), epoch, decision.value)
+            assert said == (CONTINUE if decision.goes_on else STOP)
+        assert again.state.ledger.decisions() == list(values.values())
+        rest = reports[died_after:]
+        assert play(again, dict(reached), rest) == play(alive, dict(reached), rest)
+        assert again.state.ledger.decisions() == alive.state.ledger.decisions()

@@ -23,7 +23,7 @@ TUNE_TRIAL = SimpleNamespace(trial_id="id")
 @pytest.fixture
 def study(tiny_study: Callable[..., Study]) -> Study:
     return tiny_study(split={"protocol": "paper", "beside": "inter_patient", "folds": 2},
-                      search={"trials": 2, "parallel": 2})  # fmt: skip
+                      search={"trials": 2})  # fmt: skip
 
 
 def end(state: SearchState, trial: Trial, value: float) -> TrialRecord:

@@ -7,7 +7,7 @@ from typing import Any
 from study.config.schema import Study
 from study.config.study_file import check_study
 from study.search.proposals import Proposals
-from study.search.trial import State, TrialRecord
+from study.search.trial import State, TrialRecord, trial_name
 from tests.study.trials import record_of, trial_of
 
 SPACE = {
@@ -37,7 +37,8 @@ def ended(
     records: list[TrialRecord] = []
     proposals = Proposals(study)
     for number in range(count):
-        parameters = proposals.propose(number, records)
+        proposals.learn(records)
+        parameters = proposals.propose(number, trial_name(number))
         score = -abs(math.log10(parameters["model.beta"]) + 4)
         values = [] if state(number) == "failed" else [(2, score - 0.1), (4, score)]
         trial = trial_of(study, number, parameters)

@@ -25,7 +25,6 @@ def asked(
     cpu: object = "auto",
     gpu: object = "auto",
     concurrent: object = "auto",
-    parallel: int = 10_000,
     trials: int = 100_000,
 ) -> Study:
     content = {
@@ -33,7 +32,7 @@ def asked(
         "dataset": {"name": "synthetic"},
         "model": {"name": "beta_vaegan"},
         "split": {"folds": folds},
-        "search": {"parallel": parallel, "trials": trials},
+        "search": {"trials": trials},
         "resources": {
             "per_fold": {"cpu": cpu, "gpu": gpu},
             "max_concurrent_trials": concurrent,
@@ -121,20 +120,11 @@ def test_auto_shares_gpus_where_there_are_any() -> None:
 
 
 @pytest.mark.parametrize(
-    ("concurrent", "parallel", "trials", "expected"),
-    [
-        ("auto", 10, 10, 6),
-        (3, 10, 10, 3),
-        (50, 10, 10, 6),
-        ("auto", 4, 10, 4),
-        ("auto", 10, 2, 2),
-        (1, 1, 1, 1),
-    ],
+    ("concurrent", "trials", "expected"),
+    [("auto", 10, 6), (3, 10, 3), (50, 10, 6), ("auto", 2, 2), (1, 1, 1)],
 )
-def test_trials_at_a_time_are_capped(
-    concurrent: object, parallel: int, trials: int, expected: int
-) -> None:
-    study = asked(2, 1, 0, concurrent, parallel, trials)
+def test_trials_at_a_time_are_capped(concurrent: object, trials: int, expected: int) -> None:
+    study = asked(2, 1, 0, concurrent, trials)
     assert make_plan(study, [NodeCapacity(12.0, 0.0)]).trials_at_a_time == expected
 
 
@@ -224,7 +214,7 @@ def test_a_cluster_without_nodes_is_planned_with_those_that_may_come() -> None:
 
 def test_a_kind_without_limit_costs_no_more_to_count() -> None:
     growth = Growth((NodeKind("gpu", NodeCapacity(8.0, 1.0), 2**31 - 1),), 10**9)
-    assert make_plan(asked(5), [], growth).trials_at_a_time == 10_000
+    assert make_plan(asked(5), [], growth).trials_at_a_time == 100_000
 
 
 @pytest.mark.parametrize(

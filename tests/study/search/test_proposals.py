@@ -12,14 +12,16 @@ from study.config.samplers import SAMPLERS
 from study.config.schema import Study
 from study.config.trial_config import TrialConfig
 from study.search.proposals import Proposals
-from study.search.trial import State, TrialRecord
+from study.search.trial import State, TrialRecord, trial_name
 from tests.study.search.searches import SPACE, ended, searching
 from tests.study.trials import record_of, trial_of
 
 
 def propose(study: Study, number: int, records: Sequence[TrialRecord] = ()) -> dict[str, Any]:
     """What a driver proposes that has just started."""
-    return Proposals(study).propose(number, records)
+    proposals = Proposals(study)
+    proposals.learn(records)
+    return proposals.propose(number, trial_name(number))
 
 
 def test_no_space_proposes_nothing() -> None:
@@ -53,17 +55,51 @@ def test_a_proposal_is_a_function_of_what_it_is_given(sampler: str) -> None:
 
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.integers(0, 2**32))
-def test_what_was_learned_before_changes_no_proposal(steps: list[int], seed: int) -> None:
+def test_what_is_learned_at_once_or_bit_by_bit_proposes_the_same(
+    steps: list[int], seed: int
+) -> None:
     study = searching(seed=seed)
     ways: tuple[State, ...] = ("completed", "completed", "pruned", "failed")
     records = ended(study, sum(steps), lambda number: ways[(number + seed) % 4])
-    proposals = Proposals(study)
-    known = 0
+    proposals, known = Proposals(study), 0
     for step in steps:
         known += step
-        for number in (known, known + 1):
-            first = propose(study, number, records[:known])
-            assert proposals.propose(number, records[:known]) == first
+        proposals.learn(records[:known])
+    assert proposals.propose(known, trial_name(known)) == propose(study, known, records)
+
+
+@pytest.mark.parametrize("state", ["completed", "pruned", "failed"])
+def test_a_trial_that_ended_while_it_was_watched_counts_as_one_that_had_ended(
+    state: State,
+) -> None:
+    study = searching()
+    records = ended(study, 12, lambda number: state if number % 2 else "completed")
+    watching = Proposals(study)
+    for record in records:
+        watching.start(record.trial)
+        watching.learn([record])
+    assert watching.propose(12, trial_name(12)) == propose(study, 12, records)
+
+
+def test_tpe_keeps_away_from_what_runs() -> None:
+    """Ten trials at the best place that is known are running; the next ones look elsewhere."""
+    study = searching({"model.beta": {"uniform": [0.0, 1.0]}})
+    records = [
+        record_of(trial_of(study, n, {"model.beta": n / 20}), "completed", [(1, float(n == 10))], n)
+        for n in range(20)
+    ]
+
+    def proposed(number: int, running: int) -> float:
+        proposals = Proposals(study)
+        proposals.learn(records)
+        for other in range(running):
+            proposals.start(trial_of(study, 100 + other, {"model.beta": 0.5}))
+        beta: float = proposals.propose(number, trial_name(number))["model.beta"]
+        return beta
+
+    alone = [abs(proposed(number, 0) - 0.5) for number in range(20, 50)]
+    beside = [abs(proposed(number, 10) - 0.5) for number in range(20, 50)]
+    assert np.median(beside) > 2 * np.median(alone)
 
 
 def test_numbers_and_seeds_draw_differently() -> None:

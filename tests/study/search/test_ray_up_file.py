@@ -20,7 +20,7 @@ STUDY: dict[str, Any] = {
     "dataset": {"name": "synthetic"},
     "model": {"name": "beta_vaegan"},
     "split": {"folds": 5},
-    "search": {"trials": 10, "parallel": 8},
+    "search": {"trials": 10},
 }
 CLUSTER: dict[str, Any] = {
     "cluster_name": "c",

@@ -3,21 +3,23 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from study.config.schema import Study
 from study.config.study_file import check_study
 from study.search.proposals import Proposals
 from study.search.sources import NoTrial, Repetition, Search, SystemList, TrialSource, trial_source
-from study.search.trial import State, Trial, TrialRecord, trial_name
+from study.search.trial import Proposal, State, Trial, TrialRecord, trial_name
 from tests.study.search.searches import SPACE, searching
-from tests.study.trials import record_of
+from tests.study.trials import record_of, trial_of
 
 NO_ONE: frozenset[str] = frozenset()
 BETA = {"model.beta": SPACE["model.beta"]}
 
 
-def searched(trials: int, parallel: int = 2, beside: str | None = None) -> Study:
-    study = searching(BETA, trials=trials, parallel=parallel)
+def searched(trials: int, beside: str | None = None) -> Study:
+    study = searching(BETA, trials=trials)
     split = study.split.model_copy(update={"beside": beside})
     return study.model_copy(update={"split": split})
 
@@ -51,53 +53,93 @@ def end(
     ended[trial.name] = record_of(trial, state, values, len(ended))
 
 
-def test_a_search_proposes_each_trial_once_from_those_that_come_long_enough_before_it() -> None:
-    study, ended = searched(5, parallel=2), {}
-    source = Search(study)
-    running = [taken(source, ended), taken(source, ended)]
-    assert [trial.number for trial in running] == [0, 1]
-    assert source.next_trial(ended, NO_ONE) is NoTrial.YET
-    end(running[1], ended)  # not the one that trial 2 is proposed from
-    assert source.next_trial(ended, NO_ONE) is NoTrial.YET
-    end(running[0], ended)
-    third = taken(source, ended)
-    known = [ended[trial_name(0)]]
-    assert third.parameters == Proposals(study).propose(2, known)
-    assert third.config.model.beta == third.parameters["model.beta"]  # type: ignore[union-attr]
+def test_a_search_proposes_whenever_it_is_asked_and_writes_down_from_what() -> None:
+    study, ended = searched(5), {}
+    written: list[Proposal] = []
+    source = Search(study, record=written.append)
+    running = [taken(source, ended) for _ in range(3)]
+    assert [proposal.trial for proposal in written] == running
+    assert [proposal.ended for proposal in written] == [0, 0, 0]
+    assert written[2].running == [trial_name(0), trial_name(1)]
+    end(running[1], ended)
+    fourth = taken(source, ended)
+    assert (written[3].ended, written[3].running) == (1, [trial_name(0), trial_name(2)])
+    expected = Proposals(study)
+    for trial in running:
+        expected.start(trial)
+    expected.learn([ended[trial_name(1)]])
+    assert fourth.parameters == expected.propose(3, trial_name(3))
+    assert fourth.config.model.beta == fourth.parameters["model.beta"]  # type: ignore[union-attr]
+    assert written[3].seed == expected.seed(3)
+    taken(source, ended)
+    assert source.next_trial(ended, NO_ONE) is NoTrial.MORE
 
 
-def test_a_new_driver_proposes_what_the_dead_one_did() -> None:
-    study = searched(6, parallel=2)
+@given(st.lists(st.integers(0, 3), min_size=12, max_size=24), st.integers(0, 11), st.data())
+def test_a_new_driver_has_the_same_trials_and_proposes_what_the_dead_one_would(
+    events: list[int], died_after: int, data: st.DataObject
+) -> None:
+    """Trials start, and end in any order; then it goes on as if nobody had died."""
+    study, trials = searching(BETA, trials=10, startup_trials=2), 10
+
+    class Driver:
+        def __init__(self, written: list[Proposal]) -> None:
+            self.written = list(written)
+            self.source = Search(study, written, self.written.append)
+
+        def start(self, ended: dict[str, TrialRecord]) -> None:
+            if len(self.written) < trials:
+                taken(self.source, ended)
+
+        def end(self, which: int, ended: dict[str, TrialRecord]) -> None:
+            running = [p.trial for p in self.written if p.trial.name not in ended]
+            if running:
+                trial = running[which % len(running)]
+                end(trial, ended, trial.number % 7 / 7, ("completed", "pruned")[which % 2])  # type: ignore[arg-type]
+
+    def play(driver: Driver, ended: dict[str, TrialRecord], events: list[int]) -> None:
+        for event in events:
+            if event == 0:
+                driver.start(ended)
+            else:
+                driver.end(event, ended)
+
+    study = study.model_copy(
+        update={"search": study.search.model_copy(update={"startup_trials": 2})}
+    )
     ended: dict[str, TrialRecord] = {}
-    source, trials = Search(study), []
-    for number in range(6):
-        trials.append(taken(source, ended))
-        end(trials[-1], ended, value=number / 10, state="pruned" if number == 3 else "completed")
-    for died_after in range(6):
-        again = {trial.name: ended[trial.name] for trial in trials[:died_after]}
-        other = Search(study)
-        for trial in trials[died_after:]:
-            assert taken(other, again) == trial
-            again[trial.name] = ended[trial.name]
-        assert other.next_trial(again, NO_ONE) is NoTrial.MORE
+    first = Driver([])
+    play(first, ended, events[:died_after])
+    again = dict(ended)
+    second = Driver(first.written)
+    unfinished = [p.trial for p in first.written if p.trial.name not in again]
+    assert [taken(second.source, again) for _ in unfinished] == unfinished
+    play(first, ended, events[died_after:])
+    play(second, again, events[died_after:])
+    assert second.written == first.written
+
+
+def test_results_from_before_proposals_were_written_down_go_on() -> None:
+    study, ended = searched(5), {}
+    old = [trial_of(study, number, {"model.beta": 10.0 ** -(number + 1)}) for number in range(3)]
+    for trial in (old[0], old[2]):
+        end(trial, ended)
+    source = Search(study)
+    assert [taken(source, ended).number for _ in range(3)] == [1, 3, 4]
+    assert source.missing(ended) == [trial_name(number) for number in (1, 3, 4)]
 
 
 def test_trials_that_ended_before_are_not_run_again() -> None:
-    source, ended = Search(searched(3, parallel=3)), {}
-    end(taken(Search(searched(3, parallel=3)), ended), ended)
+    source, ended = Search(searched(3)), {}
+    end(taken(Search(searched(3)), ended), ended)
     assert taken(source, ended).number == 1
     assert source.missing(ended) == ["trial-00001", "trial-00002"]
 
 
-def test_a_search_ends_where_a_trial_that_it_needs_is_lost() -> None:
-    source, ended = Search(searched(4, parallel=2)), {}
-    first, second = taken(source, ended), taken(source, ended)
-    end(second, ended)
-    assert source.next_trial(ended, {first.name}) is NoTrial.MORE
-    other, ended = Search(searched(4, parallel=2)), {}
-    first, second = taken(other, ended), taken(other, ended)
-    end(first, ended)
-    assert taken(other, ended, {second.name}).number == 2, "it needs the first alone"
+def test_a_search_goes_on_beside_a_trial_that_is_lost() -> None:
+    source, ended = Search(searched(3)), {}
+    first = taken(source, ended)
+    assert [taken(source, ended, {first.name}).number for _ in range(2)] == [1, 2]
 
 
 def test_systems_are_trials_in_their_order_under_each_protocol() -> None:
@@ -143,7 +185,7 @@ def test_a_search_counts_the_epochs_of_its_repetition() -> None:
 
 
 def test_the_best_trial_is_repeated_under_the_second_protocol_when_all_have_ended() -> None:
-    source, ended = trial_source(searched(3, 3, "inter_patient")), {}
+    source, ended = trial_source(searched(3, "inter_patient")), {}
     trials = [taken(source, ended) for _ in range(3)]
     assert source.next_trial(ended, NO_ONE) is NoTrial.YET
     end(trials[1], ended, 0.7)
@@ -163,21 +205,21 @@ def test_the_best_trial_is_repeated_under_the_second_protocol_when_all_have_ende
     # Whatever it scores, it is no trial of the search.
     end(repetition, ended, 0.99)
     assert source.missing(ended) == []
-    assert trial_source(searched(3, 3, "inter_patient")).next_trial(ended, NO_ONE) is NoTrial.MORE
+    assert trial_source(searched(3, "inter_patient")).next_trial(ended, NO_ONE) is NoTrial.MORE
 
 
 def test_another_best_trial_gets_a_repetition_of_its_own() -> None:
-    short, ended = trial_source(searched(1, 1, "inter_patient")), {}
+    short, ended = trial_source(searched(1, "inter_patient")), {}
     end(taken(short, ended), ended, 0.1)
     end(taken(short, ended), ended)
-    longer = trial_source(searched(2, 2, "inter_patient"))
+    longer = trial_source(searched(2, "inter_patient"))
     end(taken(longer, ended), ended, 0.2)
     assert longer.missing(ended) == [trial_name(1, is_repetition=True)]
     assert taken(longer, ended).repeats == trial_name(1)
 
 
 def test_a_search_that_lost_a_trial_has_no_repetition_yet() -> None:
-    source, ended = trial_source(searched(2, 2, "inter_patient")), {}
+    source, ended = trial_source(searched(2, "inter_patient")), {}
     first, second = taken(source, ended), taken(source, ended)
     end(first, ended, 0.4)
     assert source.next_trial(ended, {second.name}) is NoTrial.MORE
@@ -185,14 +227,14 @@ def test_a_search_that_lost_a_trial_has_no_repetition_yet() -> None:
 
 @pytest.mark.parametrize("state", ["failed", "pruned"])
 def test_without_a_completed_trial_there_is_no_repetition(state: State) -> None:
-    source, ended = trial_source(searched(1, 1, "inter_patient")), {}
+    source, ended = trial_source(searched(1, "inter_patient")), {}
     end(taken(source, ended), ended, 0.5, state)
     assert source.missing(ended) == []
     assert source.next_trial(ended, NO_ONE) is NoTrial.MORE
 
 
 def test_a_search_without_a_second_protocol_ends_with_its_trials() -> None:
-    source, ended = trial_source(searched(1, 1)), {}
+    source, ended = trial_source(searched(1)), {}
     end(taken(source, ended), ended)
     assert source.missing(ended) == []
     assert source.next_trial(ended, NO_ONE) is NoTrial.MORE
