@@ -8,7 +8,6 @@ as well, what the search decided about the trial and in what order: `proposal.js
 written before it starts, and `rung-<epoch>.json` before it goes on or stops there.
 """
 
-import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -193,26 +192,32 @@ class Ledger:
         name = f"rung-{decision.epoch:06d}.json"
         self.folder.write(f"{decision.trial}/{name}", _sealed(asdict(decision)))
 
-    def decisions_on(self, trial: str) -> list[RungDecision]:
-        """Return what was decided of a trial, rung by rung.
+    def decision_names(self, trial: str) -> list[str]:
+        """Return the names of a trial's files of decisions, rung by rung."""
+        return sorted(filter(DECISION.fullmatch, self.folder.names(trial)))
+
+    def decision(self, trial: str, name: str) -> RungDecision:
+        """Return what one of a trial's files of decisions holds.
 
         Raises:
-            DamagedError: one is not what was written.
+            DamagedError: it is not what was written.
         """
-        decisions = []
-        for name in sorted(filter(DECISION.fullmatch, self.folder.names(trial))):
-            content = self._sealed_file(f"{trial}/{name}") or {}
-            try:
-                decisions.append(RungDecision(**content))
-            except TypeError:
-                where = self.folder.locate(f"{trial}/{name}")
-                raise DamagedError(f"{where} is no decision on this trial") from None
-        return decisions
+        try:
+            decision = RungDecision(**(self._sealed_file(f"{trial}/{name}") or {}))
+            if decision.trial == trial:
+                return decision
+        except TypeError:
+            pass
+        raise DamagedError(f"{self.folder.locate(f'{trial}/{name}')} is no decision on this trial")
 
     def decisions(self) -> list[RungDecision]:
         """Return all decisions, in the order in which they were made."""
-        of_trials = (self.decisions_on(name) for name in self.names())
-        return sorted(itertools.chain(*of_trials), key=lambda decision: decision.order)
+        decisions = [
+            self.decision(trial, name)
+            for trial in self.names()
+            for name in self.decision_names(trial)
+        ]
+        return sorted(decisions, key=lambda decision: decision.order)
 
     def trials(self) -> list[TrialRecord]:
         """Return how every ended trial ended, in the order of their names."""

@@ -7,7 +7,7 @@ it had. What the ledger then lacks is trained again.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from study.ledger.ledger import TRIAL, DamagedError, Ledger
+from study.ledger.ledger import PROPOSAL, TRIAL, DamagedError, Ledger
 from study.ledger.trial_outcome import STAGE_PREFIX, split_by_completeness
 from study.search.trial import FoldAddress
 from study.storage.folder import Folder
@@ -38,6 +38,27 @@ def _damaged_trials(results: Folder, ledger: Ledger) -> Iterator[str]:
         except DamagedError as error:
             aside = _put_aside(results, "ledger", f"{name}/{TRIAL}")
             yield f"{error}; it is put aside as {aside} and made again from the trial's folds"
+        yield from _damaged_search(results, ledger, name)
+
+
+def _damaged_search(results: Folder, ledger: Ledger, name: str) -> Iterator[str]:
+    """Put aside what the search wrote of a trial; with its proposal a trial has lost itself."""
+    try:
+        ledger.proposal(name)
+    except DamagedError as error:
+        if ledger.trial(name) is None:
+            results.remove(f"checkpoints/{name}")
+            aside = _put_aside(results, "ledger", name)
+            yield f"{error}; the trial is put aside as {aside} and proposed anew"
+            return
+        aside = _put_aside(results, "ledger", f"{name}/{PROPOSAL}")
+        yield f"{error}; it is put aside as {aside}"
+    for decision in ledger.decision_names(name):
+        try:
+            ledger.decision(name, decision)
+        except DamagedError as error:
+            aside = _put_aside(results, "ledger", f"{name}/{decision}")
+            yield f"{error}; it is put aside as {aside} and decided anew"
 
 
 def _damaged_folds(results: Folder, ledger: Ledger) -> Iterator[str]:

@@ -13,6 +13,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from tests.cluster.ray_up.cluster_file import cluster_file
 from tests.cluster.ray_up.machines import HOME, KEY, PROJECT, SHARED, TOKEN, Lab, missing
 
+pytestmark = pytest.mark.slow
 needs_machines = pytest.mark.skipif(bool(missing()), reason=missing() or "all is there")
 PATIENCE_SECONDS = 60
 HOLDER = """

@@ -365,3 +365,11 @@ def test_a_space_with_settings_that_no_trial_can_have_is_refused(
     content = {**LEAST, "model": {**LEAST["model"], **model}, "search": {"space": space}}
     with pytest.raises(RequestError, match=r"search\.space"):
         check_study(content, "f")
+
+
+def test_the_setting_that_studies_had_is_refused_in_a_new_one_and_read_in_a_stored_one() -> None:
+    content = {**LEAST, "search": {"trials": 3, "parallel": 4}}
+    with pytest.raises(RequestError, match=r"a: search\.parallel: is no setting any more"):
+        check_study(content, "a")
+    stored = check_study({**content, "provenance": {"python": "3.11"}}, "a")
+    assert stored.search == check_study({**LEAST, "search": {"trials": 3}}, "a").search

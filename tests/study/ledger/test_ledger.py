@@ -20,7 +20,7 @@ from study.ledger.ledger import (
     canonical_hash,
     promote,
 )
-from study.search.trial import FoldAddress, TrialRecord, trial_name
+from study.search.trial import FoldAddress, Proposal, RungDecision, TrialRecord, trial_name
 from study.storage.folder import Folder, LocalFolder
 from tests.study.trials import record_of, trial_of
 
@@ -227,3 +227,41 @@ def test_the_canonical_hash_ignores_order_and_nothing_else() -> None:
     assert one == canonical_hash({"b": {"d": None, "c": (1, 2)}, "a": 1})
     for other in ({"a": 1, "b": {"c": [2, 1], "d": None}}, {"a": 1, "b": {"c": [1, 2]}}, {}):
         assert canonical_hash(other) != one
+
+
+def proposal(number: int = 0) -> Proposal:
+    return Proposal(record(number).trial, 3, ["trial-00004", "trial-00002"], 2**32 - 1)
+
+
+def test_proposals_and_decisions_read_back_in_their_order(folder: Folder) -> None:
+    ledger = Ledger(folder)
+    assert ledger.proposals() == []
+    assert ledger.decisions() == []
+    for number in (11, 2):
+        ledger.record_proposal(proposal(number))
+    assert ledger.proposals() == [proposal(2), proposal(11)]
+    assert ledger.proposal("trial-00003") is None
+    decisions = [
+        RungDecision("trial-00011", 4, 0.5, goes_on=True, order=0),
+        RungDecision("trial-00002", 4, 0.25, goes_on=False, order=1),
+        RungDecision("trial-00011", 12, 0.1 + 0.2, goes_on=True, order=2),
+    ]
+    for decision in reversed(decisions):
+        ledger.record_decision(decision)
+    assert ledger.decisions() == decisions
+    assert ledger.trials() == []
+
+
+@pytest.mark.parametrize("name", ["proposal.json", "rung-000004.json"])
+def test_what_is_no_proposal_or_decision_of_the_trial_is_damaged(name: str, tmp_path: Path) -> None:
+    ledger = Ledger(LocalFolder(tmp_path))
+    ledger.record_proposal(proposal(1))
+    ledger.record_decision(RungDecision("trial-00001", 4, 0.5, goes_on=True, order=0))
+    stored = (tmp_path / "trial-00001" / name).read_bytes()
+    other = tmp_path / "trial-00002" / name
+    other.parent.mkdir()
+    read = ledger.proposals if name == "proposal.json" else ledger.decisions
+    for content in (stored, stored[:-3], stored.replace(b"1", b"2", 1), b"{}"):
+        other.write_bytes(content)
+        with pytest.raises(DamagedError, match="trial-00002"):
+            read()

@@ -17,7 +17,7 @@ from study.ledger.fold_files import history_file
 from study.ledger.ledger import DamagedError, FoldManifest, Ledger
 from study.ledger.recovery import recover
 from study.ledger.trial_outcome import split_by_completeness, stage_name
-from study.search.trial import FoldAddress, trial_name
+from study.search.trial import FoldAddress, Proposal, RungDecision, trial_name
 from study.storage.folder import LocalFolder
 from tests.study.trials import record_of, trial_of
 
@@ -160,3 +160,33 @@ def test_a_sound_manifest_in_another_folds_place_is_refused(results: LocalFolder
     results.write("ledger/trial-00001/trial.json", results.read("ledger/trial-00000/trial.json"))
     with pytest.raises(DamagedError, match="no record of this trial"):
         Ledger(results.folder("ledger")).trial("trial-00001")
+
+
+def test_a_damaged_proposal_of_a_trial_in_training_takes_the_trial_along(
+    results: LocalFolder, tmp_path: Path, tiny_study: Callable[..., Study]
+) -> None:
+    """Its settings are lost: what it trained until now cannot go on under others."""
+    ledger = Ledger(results.folder("ledger"))
+    for number in (1, 2):
+        ledger.record_proposal(Proposal(trial_of(tiny_study(), number), number, (), 7))
+        flip(tmp_path / f"ledger/{trial_name(number)}/proposal.json")
+    lines = recover(results)
+    assert ["proposed anew" in line for line in lines] == [False, True]
+    assert ledger.trial(trial_name(1)) is not None
+    assert (tmp_path / "damaged/trial-00001/proposal.json").is_file()
+    assert (tmp_path / "damaged/trial-00002/proposal.json").is_file()
+    assert ledger.proposals() == []
+    assert not results.exists("checkpoints/trial-00002")
+    assert recover(results) == []
+
+
+def test_a_damaged_decision_is_named_and_goes_alone(results: LocalFolder, tmp_path: Path) -> None:
+    ledger = Ledger(results.folder("ledger"))
+    kept = RungDecision(trial_name(1), 2, 0.5, goes_on=True, order=1)
+    for decision in (RungDecision(trial_name(0), 2, 0.25, goes_on=True, order=0), kept):
+        ledger.record_decision(decision)
+    flip(tmp_path / "ledger/trial-00000/rung-000002.json")
+    (line,) = recover(results)
+    assert "rung-000002.json" in line
+    assert ledger.decisions() == [kept]
+    assert len(ledger.trials()) == 2
