@@ -128,6 +128,8 @@ def main() -> None:
     training.set_defaults(run=run)
     shown = commands.add_parser("table", help="print means of what was run")
     shown.add_argument("files", type=Path, nargs="+")
+    shown.add_argument("--folds", type=int, nargs="+", help="only these")
+    shown.add_argument("--epochs", type=int, nargs="+", help="only these")
     shown.set_defaults(run=show)
     options = parser.parse_args()
     options.run(options)
@@ -135,8 +137,9 @@ def main() -> None:
 
 def show(options: argparse.Namespace) -> None:
     """Print the table of files."""
-    texts = [path.read_text() for path in options.files]
-    print(table([json.loads(line) for text in texts for line in text.splitlines()]))
+    lines = [json.loads(each) for path in options.files for each in path.open()]
+    asked = (("fold", options.folds), ("epoch", options.epochs))
+    print(table([x for x in lines if all(not only or x[key] in only for key, only in asked)]))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ PAGES = {
     "SECURITY.md": "security.md",
     "benchmarks/results/paper_mitbih_20_epochs.md": "paper_mitbih_20_epochs.md",
     "benchmarks/results/paper_wafer_40_epochs.md": "paper_wafer_40_epochs.md",
+    "benchmarks/results/recipes.md": "recipes.md",
     "tests/chaos/README.md": "chaos.md",
     "tests/cluster/ray_up/README.md": "ray_up.md",
 }
