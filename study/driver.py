@@ -32,12 +32,14 @@ class Request:
         outputs: the folder of all results.
         console: where progress is shown.
         fresh: whether to start anew.
+        replayed: results of the same study, whose proposals and decisions are followed.
     """
 
     study: "Study"
     outputs: "Folder"
     console: "Console"
     fresh: bool
+    replayed: "Folder | None" = None
 
     @property
     def results(self) -> "Folder":
@@ -178,7 +180,8 @@ def _prepare(request: Request, data: str | None) -> Prepared:
     from study.data import data_folder, load
     from study.data.leakage import refuse_leakage
     from study.data.splits import splits_by_protocol
-    from study.ledger.study_folder import SplitFacts, refuse_other_study
+    from study.ledger.replay import refuse_other_trials
+    from study.ledger.study_folder import SplitFacts, read_study, refuse_other_study
 
     study = request.study
     samples = load(study.dataset, data_folder(data), study.seed)
@@ -189,6 +192,11 @@ def _prepare(request: Request, data: str | None) -> Prepared:
     }
     if not request.fresh:
         refuse_other_study(request.results, study, samples, splits)
+    if request.replayed:
+        read_study(request.replayed)  # refuses what holds no study
+        refuse_other_study(request.replayed, study, samples, splits)
+        if not request.fresh:
+            refuse_other_trials(request.results, request.replayed)
     return Prepared(samples, splits, facts)
 
 
@@ -196,6 +204,7 @@ def _prepare(request: Request, data: str | None) -> Prepared:
 def _begun(request: Request, prepared: Prepared) -> Iterator[str]:
     """Hold the study's folder, in order and with nothing damaged; return the run's name."""
     from study.ledger.recovery import recover
+    from study.ledger.replay import copy_decisions
     from study.ledger.study_folder import put_aside, write_study
     from study.storage.locks import begin_run, sole_driver, unguarded
 
@@ -213,6 +222,8 @@ def _begun(request: Request, prepared: Prepared) -> Iterator[str]:
         for line in recover(results):
             show(line)
         write_study(results, study, prepared.samples, prepared.splits, prepared.facts)
+        if request.replayed:
+            copy_decisions(request.replayed, results)
         yield run
 
 

@@ -61,6 +61,14 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="start anew; the old results are kept aside")
     ] = False,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RESULTS",
+            help="a results folder of the same study: train its trials again, and follow its early"
+            " stops",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="replaces the study's seed")] = None,
 ) -> None:
     """Run STUDY, or continue it where it stopped."""
@@ -77,7 +85,8 @@ def run(
             )
         if address:
             raise RequestError("--cluster is a cluster that is not there: leave --address out")
-    request = Request(checked, reach_folder(output), open_console(), fresh)
+    replayed = reach_folder(replay) if replay else None
+    request = Request(checked, reach_folder(output), open_console(), fresh, replayed)
     if cluster:
         plan_for_file(request, cluster, price)
         return

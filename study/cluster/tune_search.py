@@ -24,11 +24,12 @@ from study.data.samples import Samples
 from study.data.splits import Splits
 from study.errors import StudyFailedError
 from study.ledger.ledger import Ledger
+from study.ledger.replay import known_proposals
 from study.ledger.trial_outcome import interrupted_stop, split_by_completeness
 from study.search.plan import Plan
 from study.search.rungs import rungs
 from study.search.sources import NoTrial, trial_source
-from study.search.trial import Proposal, Trial, TrialRecord
+from study.search.trial import Trial
 from study.storage.folder import Folder
 
 TRIAL_RESTARTS = 3
@@ -167,7 +168,9 @@ def run_search(
     complete, incomplete = (
         {record.name: record for record in records} for records in split_by_completeness(ledger)
     )
-    source = trial_source(study, known_proposals(ledger, incomplete), ledger.record_proposal)
+    source = trial_source(
+        study, known_proposals(ledger, incomplete.values()), ledger.record_proposal
+    )
     state = SearchState(source, results, complete, incomplete, observer)
     context = _shared_context(study, plan, samples, splits, outputs, run, state.source.longest)
     _tuner(state, study, context).fit()
@@ -177,17 +180,6 @@ def run_search(
     if not missing:
         results.remove("checkpoints")
     return missing
-
-
-def known_proposals(ledger: Ledger, incomplete: Mapping[str, TrialRecord]) -> list[Proposal]:
-    """Return the proposals of earlier runs; of a trial that lost a fold there always is one.
-
-    Results from before proposals were written down have none.
-    """
-    known = {proposal.trial.name: proposal for proposal in ledger.proposals()}
-    for name, record in incomplete.items():
-        known.setdefault(name, Proposal(record.trial, record.completion_order, (), 0))
-    return sorted(known.values(), key=lambda proposal: proposal.trial.order)
 
 
 def _shared_context(
