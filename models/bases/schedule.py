@@ -19,7 +19,7 @@ def learning_rate_share(training: TrainingSettings, update: int, updates: int) -
         update: number of the update, from 0.
         updates: how many a whole training has; later ones are made with the last rate.
     """
-    warmup = round(training.warmup_share * updates)
+    warmup = int(training.warmup_share * updates)
     if update < warmup:
         return (update + 1) / (warmup + 1)
     if training.schedule == "constant":

@@ -15,7 +15,7 @@ from tests.models.contract import Build, Waves
 
 def by_pytorch(training: TrainingSettings, updates: int) -> list[float]:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=1.0)
-    warmup = round(training.warmup_share * updates)
+    warmup = int(training.warmup_share * updates)
     schedulers: list[LRScheduler] = []
     if warmup:
         schedulers.append(LinearLR(optimizer, 1 / (warmup + 1), total_iters=warmup))
@@ -42,7 +42,7 @@ def test_shares_are_those_of_pytorchs_schedulers(
 ) -> None:
     training = TrainingSettings(schedule=schedule, warmup_share=warmup, final_share=final)
     ours = [learning_rate_share(training, update, updates) for update in range(updates)]
-    if schedule == "constant" and round(warmup * updates) == 0:
+    if schedule == "constant" and int(warmup * updates) == 0:
         assert ours == [1.0] * updates
     else:
         assert ours == pytest.approx(by_pytorch(training, updates), abs=1e-9)
