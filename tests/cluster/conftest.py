@@ -18,13 +18,14 @@ training: {epochs: 4, batch_size: 32, discriminator_updates: 1, validation_inter
 scores: {gamma_steps: 5, lambda_steps: 10}
 search:
   trials: 3
-  startup_trials: 2
+  startup_trials: 4
   metric: {composition: reconstruction, score: auroc}
   space:
     model.beta: {choice: [1.0e-4, 1.0e+300]}
     training.optimizer.learning_rate: {loguniform: [1.0e-5, 1.0e-2]}
   stopping: {grace_epochs: 2, reduction: 2}
-# Of its trials the first completes, the second is stopped at epoch 2, and the third fails.
+# Its trials are drawn at random, whatever ends first. The first completes, the second is stopped
+# at epoch 2, and the third fails.
 seed: 23
 """
 SECRET = "planted-5f1c9e"

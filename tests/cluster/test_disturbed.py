@@ -28,7 +28,7 @@ def test_a_damaged_fold_is_trained_again_and_a_trial_that_raises_fails_alone(
     assert f"{damaged} is not what was committed (sha256); the fold is put aside" in run.printed()
     assert (results / "damaged/trial-00000/fold-1").is_dir()
     failed = Ledger(LocalFolder(results / "ledger")).trial("trial-00003")
-    assert (failed.state, failed.reason) == ("failed", "fold 0: KeyError: 'weights'")
+    assert (failed.state, failed.reason) == ("failed", "fold 0: KeyError: 'updates'")
     assert (results / "scores.parquet").read_bytes() == before
     assert not (results / "checkpoints").exists()
     assert not (results / "tune").exists()
