@@ -18,7 +18,7 @@ REAL_DATA = {"real_mitdb", "real_wafer", "mitbih"}
 """Fixtures whose data take long to read."""
 
 # Ray's workers would wait for the tests of the other process; theirs take longest.
-os.environ["RAY_worker_niceness"] = "0"
+os.environ.update({"RAY_worker_niceness": "0"})
 
 hypothesis.settings.register_profile("short", max_examples=25, deadline=None)
 hypothesis.settings.register_profile("long", max_examples=500, deadline=None)
