@@ -20,7 +20,7 @@ def time_warped(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """
     batch, _, length = x.shape
     halves = (length // 2, length - length // 2)
-    places = []
+    indices = []
     for start, half in zip((0, halves[0]), halves, strict=True):
         moved = int(share * half)
         order = torch.rand(batch, half, generator=generator).argsort(dim=1)
@@ -29,12 +29,12 @@ def time_warped(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
         times.scatter_(1, order[:, moved : 2 * moved], 2)
         steps = torch.arange(start, start + half).repeat(batch)
         shown = torch.repeat_interleave(steps, times.flatten())
-        places.append(shown.view(batch, half))
-    place = torch.cat(places, dim=1)  # (batch, half), (batch, half) -> (batch, length)
-    again = torch.zeros_like(place, dtype=torch.bool)
-    again[:, 1:] = place[:, 1:] == place[:, :-1]
-    following = (place + again).clamp(max=length - 1)
-    here, there = (_at(x, index.to(x.device)) for index in (place, following))
+        indices.append(shown.view(batch, half))
+    index = torch.cat(indices, dim=1)  # (batch, half), (batch, half) -> (batch, length)
+    again = torch.zeros_like(index, dtype=torch.bool)
+    again[:, 1:] = index[:, 1:] == index[:, :-1]
+    following = (index + again).clamp(max=length - 1)
+    here, there = (_at(x, each.to(x.device)) for each in (index, following))
     return (here + there) / 2
 
 

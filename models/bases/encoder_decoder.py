@@ -80,7 +80,7 @@ class DecoderModel(GradientModel):
         return joined_examinations(self.in_batches(self.batch_examination, samples))
 
     def batch_examination(self, x: Tensor) -> Examination:
-        """Return what is said of one batch; networks are in evaluation mode."""
+        """Return errors, x̂ and latents of one batch; networks are in evaluation mode."""
         z = self.latent(x)
         reconstructed = self.decode(z)
         return Examination(self.compare(x, reconstructed, z), reconstructed, None)
@@ -124,7 +124,7 @@ def joined_latents(parts: Sequence[Latents]) -> Latents:
 
 
 def joined_examinations(parts: Sequence[Examination]) -> Examination:
-    """Return what was said of batches as that of all their samples."""
+    """Return the examinations of batches as that of all their samples."""
     latents = [part.latents for part in parts if part.latents is not None]
     reconstructions = [p.reconstruction for p in parts if p.reconstruction is not None]
     return Examination(

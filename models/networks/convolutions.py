@@ -65,7 +65,7 @@ class TapBuffers:
 
     def __init__(self, weights: Sequence[Tensor], dtype: torch.dtype) -> None:
         self._dtype = dtype
-        self._places = [weight.data_ptr() for weight in weights]
+        self._addresses = [weight.data_ptr() for weight in weights]
         self._sources = [_by_pair(weight.detach()) for weight in weights]
         self._buffers = [
             torch.empty(source.shape, dtype=dtype, device=source.device) for source in self._sources
@@ -73,9 +73,9 @@ class TapBuffers:
         self._taps = [Taps.views_of(buffer) for buffer in self._buffers]
 
     def are_of(self, weights: Sequence[Tensor], dtype: torch.dtype) -> bool:
-        """Tell whether these are weights, at the same place in memory, and type."""
-        places = [weight.data_ptr() for weight in weights]
-        return self._dtype == dtype and self._places == places
+        """Return whether these are the weights, at the same addresses, and the type."""
+        addresses = [weight.data_ptr() for weight in weights]
+        return self._dtype == dtype and self._addresses == addresses
 
     def written(self) -> list[Taps]:
         """Return the taps of the weights as they are now."""

@@ -37,13 +37,12 @@ class Halving(nn.Module):
         weight = weight.transpose(1, 2)  # (out, in, 4) -> (out, 4, in)
         self.weight = nn.Parameter(weight.contiguous())
 
-    def forward(self, x: Tensor, leakage: float = 1.0, taps: Taps | None = None) -> Tensor:
+    def forward(self, x: Tensor, leakage: float = 1.0) -> Tensor:
         """Convolve leaky ReLU of x.
 
         Args:
             x: `(length, batch, channels_in)`; an even length, contiguous.
             leakage: slope of negative values; 1 leaves all as they are.
-            taps: of the weight, where they are known already.
 
         Returns:
             `(length / 2, batch, channels_out)`.
@@ -51,7 +50,7 @@ class Halving(nn.Module):
         weight = self.weight
         if torch.compiler.is_compiling():
             return traceable.halve(x, weight, leakage)
-        taps = taps or Taps.of(weight, x.dtype)
+        taps = Taps.of(weight, x.dtype)
         rows = convolutions.halve(x, x.shape[1], weight, taps, leakage)
         return rows.view(x.shape[0] // 2, x.shape[1], -1)  # (p * b, out) -> (p, b, out)
 
@@ -69,16 +68,11 @@ class Doubling(nn.Module):
         weight = weight.transpose(1, 2)  # (in, out, 4) -> (in, 4, out)
         self.weight = nn.Parameter(weight.contiguous())
 
-    def forward(self, x: Tensor, taps: Taps | None = None) -> Tensor:
-        """Convolve `(length, batch, channels_in)` to `(2 * length, batch, channels_out)`.
-
-        Args:
-            x: contiguous.
-            taps: of the weight, where they are known already.
-        """
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve `(length, batch, channels_in)` to `(2 * length, batch, channels_out)`."""
         if torch.compiler.is_compiling():
             return traceable.double(x, self.weight)
-        taps = taps or Taps.of(self.weight, x.dtype)
+        taps = Taps.of(self.weight, x.dtype)
         rows = convolutions.double(x, x.shape[1], self.weight, taps)
         return rows.view(2 * x.shape[0], x.shape[1], -1)  # (2p * b, c) -> (2p, b, c)
 

@@ -27,7 +27,7 @@ class SpectralNorms:
         self.weights: list[Tensor] = [norm.original for norm in norms]
         self.left: list[Tensor] = [norm[0]._u for norm in norms]
         self.right: list[Tensor] = [norm[0]._v for norm in norms]
-        self.places = self._pointers()
+        self._addresses = self._pointers()
         self.matrices = [weight.detach().flatten(1) for weight in self.weights]
         self.transposed = [matrix.t() for matrix in self.matrices]
         self.columns = [left.unsqueeze(1) for left in self.left]
@@ -35,8 +35,8 @@ class SpectralNorms:
         self.normed = [torch.empty_like(matrix) for matrix in self.matrices]
 
     def are_in_place(self) -> bool:
-        """Tell whether the layers still hold the memory that this reads."""
-        return self.places == self._pointers()
+        """Return whether the layers still hold the memory that this reads."""
+        return self._addresses == self._pointers()
 
     def _pointers(self) -> list[int]:
         return [each.data_ptr() for each in (*self.weights, *self.left, *self.right)]

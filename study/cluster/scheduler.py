@@ -1,6 +1,6 @@
 """Which trials end early: ASHA on the ledger's values, and all when the study cannot go on.
 
-Each decision is written down before its trial is told, in order, so that a driver that takes
+Each decision is written down before it is sent to the trial, in order, so that a driver that takes
 over knows what each rung held, and decides nothing twice.
 """
 

@@ -36,7 +36,7 @@ TRIAL_RESTARTS = 3
 MOST_WAITING_CALLS = 1_000_000
 """Calls that may wait in the coordinator, one of each running trial and of each of its folds.
 
-Ray's default is 1,000; those beyond are not heard before one of these ends."""
+Ray's default is 1,000; those beyond wait until one of these ends."""
 
 
 class SourceSearcher(Searcher):

@@ -87,6 +87,8 @@ class Search:
         self._known = {proposal.trial.number: proposal for proposal in known}
         self._record = record
         self._proposed: list[str] = []
+        self._by_completion: list[TrialRecord] = []
+        self._ended = 0
         self._next = 0
 
     @property
@@ -139,14 +141,14 @@ class Search:
 
     def _repeat(self, proposal: Proposal, ended: Records) -> Trial:
         """Learn what was known when a trial was proposed, and that it was."""
-        known = _by_completion(ended)
+        known = self._sorted(ended)
         self._proposals.learn(r for r in known if r.completion_order < proposal.ended)
         self._proposals.start(proposal.trial)
         self._proposed.append(proposal.trial.name)
         return proposal.trial
 
     def _propose(self, number: int, name: str, ended: Records) -> Trial:
-        known = _by_completion(ended)
+        known = self._sorted(ended)
         self._proposals.learn(known)
         parameters = self._proposals.propose(number, name)
         trial = Trial(number, self._config.with_parameters(parameters), parameters)
@@ -156,11 +158,13 @@ class Search:
         self._proposed.append(name)
         return trial
 
-
-def _by_completion(ended: Records) -> list[TrialRecord]:
-    """Return the records of a search's own trials, in the order in which they ended."""
-    records = (record for record in ended.values() if not record.trial.is_repetition)
-    return sorted(records, key=lambda record: record.completion_order)
+    def _sorted(self, ended: Records) -> list[TrialRecord]:
+        """Return the records of the search's own trials, in the order in which they ended."""
+        if len(ended) != self._ended:  # a study that is continued asks for every trial of before
+            records = (record for record in ended.values() if not record.trial.is_repetition)
+            self._by_completion = sorted(records, key=lambda record: record.completion_order)
+            self._ended = len(ended)
+        return self._by_completion
 
 
 class SystemList:

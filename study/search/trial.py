@@ -155,7 +155,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class RungDecision:
-    """Whether a trial went on at a rung; written down before the trial is told.
+    """Whether a trial went on at a rung; written down before it takes effect.
 
     Attributes:
         trial: the trial's name.
