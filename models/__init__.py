@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from models.bases.settings import EncoderDecoderSettings, any_of
 from models.entry import (
     AUTOENCODER_ERRORS,
+    DRAWN_NORM,
     ENCODER_ERRORS,
     OUTLIER_SCORE,
     RECONSTRUCTION_ERROR,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AUTOENCODER_ERRORS",
+    "DRAWN_NORM",
     "ENCODER_ERRORS",
     "MODELS",
     "OUTLIER_SCORE",
@@ -70,9 +72,16 @@ _name_encoders()
 
 
 def components_of(settings: Any) -> tuple[str, ...]:
-    """Return the error components of a model with these settings, in order."""
+    """Return the error components of a model with these settings, in order.
+
+    A model that scores posterior means gives the norm of draws as well; where a z is searched,
+    it is no posterior's, and there is no such norm.
+    """
+    own = MODELS[settings.name].components
     trained = getattr(settings, "encoder", None)
-    return (*(components_of(trained) if trained else ()), *MODELS[settings.name].components)
+    if trained:
+        return (*(name for name in components_of(trained) if name != DRAWN_NORM), *own)
+    return (*own, DRAWN_NORM) if getattr(settings, "latent", None) == "mean" else own
 
 
 def training_defaults_of(model: Mapping[str, Any]) -> dict[str, Any]:

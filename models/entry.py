@@ -10,6 +10,8 @@ RECONSTRUCTION_ERROR = "reconstruction_error"
 OUTLIER_SCORE = "outlier_score"
 AUTOENCODER_ERRORS = (RECONSTRUCTION_ERROR, "latent_norm")
 ENCODER_ERRORS = (RECONSTRUCTION_ERROR, "discrimination_error", "latent_norm")
+DRAWN_NORM = "drawn_norm"
+"""Norm of draws from a sample's posterior, their root mean square; see `models.components_of`."""
 REFINEMENT_ERRORS = ("latent_distance", "start_norm", "end_norm")
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from models.bases.encoder_decoder import EncoderDecoder
+from models.entry import DRAWN_NORM
 from models.interface import Model, Shape
 
 INPUT = "x"
@@ -41,7 +42,10 @@ class ScoringNetwork(nn.Module):
             )
         model.freeze()
         self.networks = model.networks
-        self.outputs = (*model.components, RECONSTRUCTION)
+        # What came later is last, so that outputs of older files keep their places.
+        later = tuple(name for name in model.components if name == DRAWN_NORM)
+        first = tuple(name for name in model.components if name not in later)
+        self.outputs = (*first, RECONSTRUCTION, *later)
         self._model = model
         self._limits = limits
         self.eval()
@@ -58,11 +62,9 @@ class ScoringNetwork(nn.Module):
             x: `(n, channels, length)` float32, in the dataset's units.
         """
         scaled = x if self._limits is None else self._scaled(x)
-        z = self._model.latent(scaled)
-        reconstructed = self._model.decode(z)
-        errors = self._model.compare(scaled, reconstructed, z)
-        components = (errors[name].float() for name in self.outputs[:-1])
-        return (*components, self._restored(reconstructed))
+        errors, reconstructed = self._model.scored(scaled)
+        values = {**errors, RECONSTRUCTION: self._restored(reconstructed)}
+        return tuple(values[name].float() for name in self.outputs)
 
     def _scaled(self, x: Tensor) -> Tensor:
         assert self._limits is not None

@@ -50,11 +50,14 @@ class Latents:
         drawn: `(n, latent)`, a draw from the posterior of each; z where there is none.
         kl: `(n, latent)`, divergence of the posterior from the prior by dimension, in
             nats; None where there is no posterior.
+        drawn_norm: `(n,)`, root mean square of the norms of all draws from the posterior of
+            each, which nothing is drawn for; None where there is no posterior.
     """
 
     z: Tensor
     drawn: Tensor
     kl: Tensor | None
+    drawn_norm: Tensor | None = None
 
 
 @dataclass(frozen=True)

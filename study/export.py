@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 FORM = """Input x: (samples, channels, length) float32 in the dataset's units, any number of
 samples. Outputs: reconstruction_error, and as far as the model has them discrimination_error
-and latent_norm, (samples,) float32 each; then reconstruction, in the shape and units of x."""
+and latent_norm, (samples,) float32 each; then reconstruction, in the shape and units of x;
+of a model with a posterior last drawn_norm, (samples,) float32."""
 
 app = Command(
     "Write a trained fold as a network for other runtimes: ONNX (.onnx) or torch.export (.pt2)."

@@ -25,5 +25,5 @@ class Autoencoder(EncoderDecoder):
 
     def latent(self, x: Tensor) -> Tensor:
         """Return enc(x)."""
-        z: Tensor = self.networks["encoder"](x.to(self.dtype))
+        z: Tensor = self.networks["encoder"](self.network_input(x))
         return z.float()

@@ -56,7 +56,7 @@ class AnoGAN(AdversarialModel):
             discriminator = self._update_discriminator(both, targets)
         generated = self.decode(self._draw_prior(len(x)))
         with frozen(self._discriminator), parametrize.cached():
-            logits = self._discriminator(generated.to(self.dtype))
+            logits = self._discriminator(self.network_input(generated))
         generator = non_saturating_loss(logits)
         self._step("generator", generator)
         return {

@@ -50,14 +50,14 @@ class AdversarialModel(DecoderModel):
         return loss
 
     def _together(self, x: Tensor, generated: Tensor) -> Tensor:
-        return together(x.to(self.dtype), generated.to(self.dtype))
+        return together(self.network_input(x), self.network_input(generated))
 
     def compare(self, x: Tensor, reconstructed: Tensor, z: Tensor) -> dict[str, Tensor]:
         """Return R(x), D(x) and ||z|| (section III-B), `(batch,)` each."""
-        both = torch.cat([x, reconstructed]).to(self.dtype)  # (b, ...), (b, ...) -> (2b, ...)
+        both = torch.cat([x, reconstructed])  # (b, ...), (b, ...) -> (2b, ...)
         discriminator = self.networks["discriminator"]
         assert isinstance(discriminator, Discriminator | FrozenDiscriminator)
-        features = discriminator.features(both).float()
+        features = discriminator.features(self.network_input(both)).float()
         length, _, width = features.shape
         features = features.view(length, 2, -1, width)  # (length, 2b, 512) -> (length, 2, b, 512)
         real, fake = features.unbind(1)  # (length, 2, b, 512) -> (length, b, 512) twice
@@ -78,17 +78,16 @@ class AdversarialAutoencoder(AdversarialModel, EncoderDecoder):
 
     def training_step(self, x: Tensor) -> dict[str, Tensor]:
         """Update the discriminator, then the generator; see `GradientModel.training_step`."""
-        read = x.to(self.dtype)
-        encoding = self.encode(read)
+        encoding = self.encode(x)
         logits = self._logits(encoding.z)
         reconstructed = self._output(logits)
         discriminator = adversarial = None
         if self.trained_share >= self.training.discriminator_from:
-            both = self._together(read, reconstructed.detach())
+            both = self._together(x, reconstructed.detach())
             targets = real_or_not(len(x), self.device)
             for _ in range(self.training.discriminator_updates):
                 discriminator = self._update_discriminator(both, targets)
-            adversarial = self._feature_distance(read, reconstructed)
+            adversarial = self._feature_distance(x, reconstructed)
         reconstruction = self._reconstruction_loss(x, logits, reconstructed)
         generator = self.settings.nu * reconstruction
         if adversarial is not None:
@@ -114,6 +113,6 @@ class AdversarialAutoencoder(AdversarialModel, EncoderDecoder):
         with frozen(discriminator), parametrize.cached():
             weights = None if self.training.compile else discriminator.trunk.weights(self.dtype)
             with torch.no_grad():
-                real = discriminator.features(x.to(self.dtype), weights)
-            fake = discriminator.features(reconstructed.to(self.dtype), weights)
+                real = discriminator.features(self.network_input(x), weights)
+            fake = discriminator.features(self.network_input(reconstructed), weights)
         return mean_squared_error(fake, real)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from models.bases.gradient import GradientModel, joined
 from models.bases.losses import binary_cross_entropy, mean_squared_error
 from models.bases.settings import DecoderSettings, EncoderDecoderSettings, TrainingSettings
-from models.entry import AUTOENCODER_ERRORS
+from models.entry import AUTOENCODER_ERRORS, DRAWN_NORM
 from models.interface import Examination, Latents, Seeds, Shape
 from models.networks.architecture import Decoder
 
@@ -53,10 +53,22 @@ class DecoderModel(GradientModel):
         return logits.float()
 
     def _output(self, logits: Tensor) -> Tensor:
-        return logits.sigmoid() if self.settings.output_layer == "sigmoid" else logits.tanh()
+        """Return x̂ in the units of samples."""
+        if self.settings.output_layer == "sigmoid":
+            return logits.sigmoid()
+        output = logits.tanh()
+        return (output + 1) / 2 if self.settings.output_layer == "tanh_rescaled" else output
+
+    def in_output_range(self, x: Tensor) -> Tensor:
+        """Return samples, or x̂, in the range of the output layer."""
+        return 2 * x - 1 if self.settings.output_layer == "tanh_rescaled" else x
+
+    def network_input(self, x: Tensor) -> Tensor:
+        """Return samples, or x̂, as encoder and discriminator see them."""
+        return self.in_output_range(x).to(self.dtype)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return x̂ = G(z), `(batch, channels, length)` float32."""
+        """Return x̂ = G(z), `(batch, channels, length)` float32, in the units of samples."""
         return self._output(self._logits(z))
 
     def compare(self, x: Tensor, reconstructed: Tensor, z: Tensor) -> dict[str, Tensor]:
@@ -68,8 +80,13 @@ class DecoderModel(GradientModel):
 
     def batch_errors(self, x: Tensor) -> dict[str, Tensor]:
         """Compare x with G(z) of its z; see `GradientModel.batch_errors`."""
+        return self.scored(x)[0]
+
+    def scored(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the errors of one batch, and x̂, from which they come."""
         z = self.latent(x)
-        return self.compare(x, self.decode(z), z)
+        reconstructed = self.decode(z)
+        return self.compare(x, reconstructed, z), reconstructed
 
     def batch_reconstruction(self, x: Tensor) -> Tensor:
         """x̂ = G(z); see `GradientModel.batch_reconstruction`."""
@@ -81,9 +98,7 @@ class DecoderModel(GradientModel):
 
     def batch_examination(self, x: Tensor) -> Examination:
         """Return errors, x̂ and latents of one batch; networks are in evaluation mode."""
-        z = self.latent(x)
-        reconstructed = self.decode(z)
-        return Examination(self.compare(x, reconstructed, z), reconstructed, None)
+        return Examination(*self.scored(x), None)
 
     def generate(self, z: Tensor) -> Tensor:
         """Decode in batches; see `Model.generate`."""
@@ -116,10 +131,12 @@ class Encoding:
 def joined_latents(parts: Sequence[Latents]) -> Latents:
     """Return the latents of batches as those of all their samples."""
     kl = [part.kl for part in parts if part.kl is not None]
+    norms = [part.drawn_norm for part in parts if part.drawn_norm is not None]
     return Latents(
         z=torch.cat([part.z for part in parts]),
         drawn=torch.cat([part.drawn for part in parts]),
         kl=torch.cat(kl) if kl else None,
+        drawn_norm=torch.cat(norms) if norms else None,
     )
 
 
@@ -170,7 +187,7 @@ class EncoderDecoder(DecoderModel):
         """L_rec of equation 4."""
         if self.settings.reconstruction_loss == "bce":
             return binary_cross_entropy(logits, x)
-        return mean_squared_error(reconstructed, x)
+        return mean_squared_error(self.in_output_range(reconstructed), self.in_output_range(x))
 
     @abstractmethod
     def batch_latents(self, x: Tensor) -> Latents:
@@ -184,4 +201,7 @@ class EncoderDecoder(DecoderModel):
         """Encode once; see `DecoderModel.batch_examination`."""
         latents = self.batch_latents(x)
         reconstructed = self.decode(latents.z)
-        return Examination(self.compare(x, reconstructed, latents.z), reconstructed, latents)
+        errors = self.compare(x, reconstructed, latents.z)
+        if DRAWN_NORM in self.components and latents.drawn_norm is not None:
+            errors[DRAWN_NORM] = latents.drawn_norm
+        return Examination(errors, reconstructed, latents)

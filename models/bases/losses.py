@@ -23,6 +23,21 @@ def kl_by_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
 
 
+def drawn_norm(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Return sqrt(E ||z||²) of z ~ N(mean, exp(log_variance)), `(batch,)` float32.
+
+    If draws follow the prior, the mean of its square over samples is k, as of the chi
+    distribution (section III-B); norms of posterior means are smaller by the variance.
+
+    Args:
+        mean: `(batch, latent)`.
+        log_variance: `(batch, latent)`.
+    """
+    # float64: with beta 0 nothing bounds a variance.
+    squares = mean.double().square() + log_variance.double().exp()
+    return squares.sum(dim=1).sqrt().float()
+
+
 def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """L_rec of equation 4: BCE of sigmoid(logits), averaged over batch, time and channel.
 

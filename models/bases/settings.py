@@ -129,11 +129,19 @@ def any_of(classes: Iterable[type[NamedSettings]]) -> Any:
     return Annotated[Union[tuple(classes)], Field(discriminator="name")]  # noqa: UP007
 
 
+OutputLayer = Literal["sigmoid", "tanh", "tanh_rescaled"]
+OUTPUT_LAYER = (
+    "the decoder's last: sigmoid; tanh_rescaled, a tanh whose networks see samples rescaled from "
+    "[0, 1] to its own range [-1, 1]; or tanh, the same on samples as they are, which leaves half "
+    "of its range without use"
+)
+
+
 class DecoderSettings(NamedSettings):
     """What every model with a decoder can be set to."""
 
     latent_size: int = Field(6, ge=1, le=1024, description="dimensions of z, the paper's k")
-    output_layer: Literal["sigmoid", "tanh"] = Field("sigmoid", description="the decoder's last")
+    output_layer: OutputLayer = Field("sigmoid", description=OUTPUT_LAYER)
 
 
 class EncoderDecoderSettings(DecoderSettings):

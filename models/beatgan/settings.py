@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from models.bases.settings import AdversarialSettings
+from models.bases.settings import OUTPUT_LAYER, AdversarialSettings, OutputLayer
 
 
 class BeatGANSettings(AdversarialSettings):
@@ -12,7 +12,7 @@ class BeatGANSettings(AdversarialSettings):
 
     name: Literal["beatgan"] = "beatgan"
     latent_size: int = Field(50, ge=1, le=1024, description="dimensions of z")
-    output_layer: Literal["sigmoid", "tanh"] = Field("tanh", description="the decoder's last")
+    output_layer: OutputLayer = Field("tanh_rescaled", description=OUTPUT_LAYER)
     reconstruction_loss: Literal["bce", "mse"] = Field(
         "mse", description="binary cross entropy (needs sigmoid) or mean squared error"
     )

@@ -1,11 +1,13 @@
 """The paper's VAE baseline (equation 2, appendix C): a Gaussian posterior, N(0, I) prior."""
 
+import torch
 from torch import Tensor, nn
 
+from models import DRAWN_NORM, components_of
 from models.bases.encoder_decoder import EncoderDecoder, Encoding
-from models.bases.losses import kl_by_dimension, kl_divergence
-from models.bases.settings import VariationalSettings
-from models.interface import Latents
+from models.bases.losses import drawn_norm, kl_by_dimension, kl_divergence
+from models.bases.settings import TrainingSettings, VariationalSettings
+from models.interface import Latents, Seeds, Shape
 from models.networks.architecture import GaussianEncoder
 from models.networks.frozen import FrozenGaussianEncoder
 
@@ -18,6 +20,17 @@ class VariationalAutoencoder(EncoderDecoder):
     """
 
     settings: VariationalSettings
+
+    def __init__(
+        self,
+        settings: VariationalSettings,
+        training: TrainingSettings,
+        shape: Shape,
+        seeds: Seeds,
+        device: torch.device,
+    ) -> None:
+        self.components = components_of(settings)
+        super().__init__(settings, training, shape, seeds, device)
 
     def build_encoder(self) -> nn.Module:
         """Return the encoder of the posterior."""
@@ -42,7 +55,21 @@ class VariationalAutoencoder(EncoderDecoder):
         mean, log_variance = self._posterior(x)
         drawn = self._draw(mean, log_variance)
         z = drawn if self.settings.latent == "sampled" else mean
-        return Latents(z=z, drawn=drawn, kl=kl_by_dimension(mean, log_variance))
+        return Latents(
+            z=z,
+            drawn=drawn,
+            kl=kl_by_dimension(mean, log_variance),
+            drawn_norm=drawn_norm(mean, log_variance),
+        )
+
+    def scored(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Score the posterior mean, or a draw; of the mean, with the norm of draws."""
+        if self.settings.latent == "sampled":
+            return super().scored(x)
+        mean, log_variance = self._posterior(x)
+        reconstructed = self.decode(mean)
+        errors = self.compare(x, reconstructed, mean)
+        return {**errors, DRAWN_NORM: drawn_norm(mean, log_variance)}, reconstructed
 
     def latent(self, x: Tensor) -> Tensor:
         """Return the posterior mean, or a draw from the posterior if `latent` is "sampled"."""
@@ -50,10 +77,10 @@ class VariationalAutoencoder(EncoderDecoder):
             return self._draw(*self._posterior(x))
         encoder = self.networks["encoder"]
         assert isinstance(encoder, GaussianEncoder | FrozenGaussianEncoder)
-        return encoder.posterior_mean(x.to(self.dtype))
+        return encoder.posterior_mean(self.network_input(x))
 
     def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.networks["encoder"](x.to(self.dtype))
+        mean, log_variance = self.networks["encoder"](self.network_input(x))
         return mean, log_variance
 
     def _draw(self, mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from study.data.samples import Samples
 from study.data.splits import Fold
 from study.ledger.ledger import FoldManifest, Ledger
-from study.scores.components import FoldErrors, SplitErrors
+from study.scores.components import DRAWN_NORM, FoldErrors, SplitErrors
 
 EPOCH_RULES = ("best_validation", "last")
 COMPONENTS = "components.parquet"
@@ -25,6 +25,8 @@ TIMINGS = "timings.json"
 RECONSTRUCTIONS = "reconstructions.parquet"
 INTERPOLATION = "interpolation.parquet"
 EXTREMES = "extremes.parquet"
+ADDED = (DRAWN_NORM,)
+"""Columns of `COMPONENTS` and `TRAINING_COMPONENTS` that older folds do not have."""
 
 Errors = Mapping[str, npt.NDArray[np.float32]]
 
@@ -148,8 +150,9 @@ def read_history(ledger: Ledger, manifest: FoldManifest) -> list[dict[str, Any]]
 def read_errors(
     ledger: Ledger, manifest: FoldManifest, components: Sequence[str], latent_size: int | None
 ) -> dict[str, FoldErrors]:
-    """Return a fold's error components by epoch rule."""
+    """Return a fold's error components by epoch rule; older folds have no `drawn_norm`."""
     scored = _read_columns(ledger, manifest, COMPONENTS, ("label", "split", *components))
+    components = [name for name in components if name in scored.column_names]
     trained = _read_columns(ledger, manifest, TRAINING_COMPONENTS, components)
     return {
         rule: FoldErrors(
@@ -189,8 +192,10 @@ def to_parquet(table: pa.Table) -> bytes:
 def _read_columns(
     ledger: Ledger, manifest: FoldManifest, name: str, columns: Sequence[str]
 ) -> pa.Table:
-    """Return a table's `epoch_rule` and `columns`; the others are not decoded."""
+    """Return a table's `epoch_rule` and `columns`, those of `ADDED` if it has them."""
     file = pq.ParquetFile(io.BytesIO(ledger.read(manifest, name)))
+    stored = set(file.schema_arrow.names)
+    columns = [column for column in columns if column in stored or column not in ADDED]
     return file.read(columns=["epoch_rule", *columns], use_threads=False)
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from study.scores.components import (
+    DRAWN_NORM,
     LATENT_NORM,
     CompositionError,
     FitErrors,
@@ -99,7 +100,9 @@ def fit_component(
     """Fit the column of component `name`; limits come from validation.
 
     Args:
-        name: the component; `latent_norm` becomes L(x) in the form of `form`.
+        name: the component; `latent_norm` becomes L(x) in the form of `form`. What follows
+            the chi distribution are draws from a posterior, and not its means: `chi_mode`
+            takes `drawn_norm` in place of `latent_norm` where there is one.
         errors: validation, and for `empirical_mode` training, errors.
         settings: hold whether the latent distance is signed.
         form: latent form, "" for components other than the latent norm.
@@ -109,6 +112,8 @@ def fit_component(
         CompositionError: what is needed is absent, empty or not finite.
     """
     is_latent = name == LATENT_NORM
+    if is_latent and form == "chi_mode" and DRAWN_NORM in errors.validation.values:
+        name = DRAWN_NORM
     centre = latent_centre(form, errors) if is_latent else 0.0
     absolute = is_latent and settings.latent_distance == "absolute"
     column = FittedComponent(name, centre, absolute, limits=None)

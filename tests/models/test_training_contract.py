@@ -189,7 +189,7 @@ def test_defaults_are_those_of_the_paper(name: str, build: Build) -> None:
     }
     original = {
         "latent_size": 50,
-        "output_layer": "tanh",
+        "output_layer": "tanh_rescaled",
         "reconstruction_loss": "mse",
         "spectral_norm": False,
         "optimizer": "adam",

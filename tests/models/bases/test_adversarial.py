@@ -189,8 +189,51 @@ def test_the_mse_model_reports_the_distance_of_its_output(build: Build, waves: W
     model.networks.train()
     with torch.no_grad():
         networks = copy.deepcopy(model.networks)
-        reconstructed = networks["decoder"](networks["encoder"](x)).tanh()
+        rescaled = 2 * x - 1
+        reconstructed = networks["decoder"](networks["encoder"](rescaled)).tanh()
     losses = model.training_step(x)
     assert losses["reconstruction_loss"].item() == pytest.approx(
-        mean_squared_error(reconstructed, x).item(), rel=1e-5
+        mean_squared_error(reconstructed, rescaled).item(), rel=1e-5
     )
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_rescaled_samples_are_what_a_tanh_without_rescaling_sees_of_them(
+    precision: str, build: Build, waves: Waves
+) -> None:
+    """Training on x in [0, 1] with rescaling is training on 2x - 1 without, in other units."""
+    x, members = waves(24, 2, 32), torch.arange(24)
+    rescaled, plain = (
+        build("beatgan", (2, 32), settings={"output_layer": layer}, precision=precision)
+        for layer in ("tanh_rescaled", "tanh")
+    )
+    losses = [rescaled.train_epoch(x, members), plain.train_epoch(2 * x - 1, members)]
+    near = {"rel": 1e-4} if precision == "float32" else {"rel": 0.02}
+    assert losses[0] == {name: pytest.approx(value, **near) for name, value in losses[1].items()}
+    plain.load_weights(rescaled.weights())
+    errors, expected = rescaled.errors(x), plain.errors(2 * x - 1)
+    tolerance = {"rtol": 1e-3, "atol": 1e-5} if precision == "float32" else {"rtol": 0.1, "atol": 0}
+    torch.testing.assert_close(
+        4 * errors["reconstruction_error"], expected["reconstruction_error"], **tolerance
+    )
+    for name in ("discrimination_error", "latent_norm"):
+        torch.testing.assert_close(errors[name], expected[name], **tolerance)
+    reconstructed = rescaled.reconstruct(x)
+    assert reconstructed is not None
+    assert reconstructed.min() >= 0
+    assert reconstructed.max() <= 1
+    torch.testing.assert_close(2 * reconstructed - 1, plain.reconstruct(2 * x - 1), **tolerance)
+
+
+@pytest.mark.parametrize("name", ["vae", "beta_vaegan"])
+def test_the_norm_of_draws_is_that_of_many_draws(name: str, build: Build, waves: Waves) -> None:
+    x = waves(6)
+    model: Any = build(name)
+    model.train_epoch(waves(48), torch.arange(48))
+    norm = model.errors(x)["drawn_norm"]
+    mean, log_variance = model.networks["encoder"].eval()(x)
+    draws = mean + (log_variance / 2).exp() * torch.randn(40_000, *mean.shape)
+    expected = draws.square().sum(dim=2).mean(dim=0).sqrt()
+    torch.testing.assert_close(norm, expected, rtol=0.02, atol=0)
+    torch.testing.assert_close(model.examine(x).errors["drawn_norm"], norm)
+    assert (norm > model.errors(x)["latent_norm"]).all()
