@@ -15,7 +15,9 @@ from study.training.measures.running_mean import running_mean
 KEYS = ("study", "dataset", "protocol", "model", "system", "trial", "fold")
 TSTR_WINDOW = 5
 _GENERATION, _LATENT = "generation/", "latent/"
-_AVERAGED = ("tstr", "tstr_real", "tstr_normalised")
+_AVERAGED = tuple(
+    f"{name}{end}" for name in ("tstr", "tstr_normals") for end in ("", "_real", "_normalised")
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def _measures(fold: FoldHistory) -> Iterator[dict[str, Any]]:
         for name, means in averaged.items():
             earlier = [mean for at, mean in means if at <= epoch]
             measures[name] = earlier[-1] if earlier else None
-            measures["tstr_measurements"] = min(len(earlier), TSTR_WINDOW)
+            if name == _AVERAGED[0]:
+                measures["tstr_measurements"] = min(len(earlier), TSTR_WINDOW)
         yield {**fold.keys, "epoch_rule": rule, "epoch": epoch, **measures}
 
 

@@ -26,10 +26,13 @@ from study.scores.compositions import find_composition
 from study.scores.evaluation import fit_on_validation, needs_training
 from study.training.measures.latents import measure_latents
 from study.training.measures.mmd import maximum_mean_discrepancy
-from study.training.measures.tstr import measure_tstr
+from study.training.measures.tstr import DEFINITIONS, Definition, measure_tstr
 from study.training.setup import shared_tensor
 
 REPORTED_SCORES = ("f1_weighted", "phi", "auroc")
+TSTR_NAMES: dict[Definition, str] = {"all": "tstr", "normals": "tstr_normals"}
+"""Columns of the history by the definition of TSTR."""
+
 PICTURED = 8
 COMPARED_NORMALS = 1000
 DIMENSIONS_MOVED = 8
@@ -148,7 +151,7 @@ class FoldEvaluator:
     def _generation(
         self, epoch: int, synthetic: Tensor | None, *, with_tstr: bool
     ) -> dict[str, float]:
-        """Measure x̂ of the validation samples: MMD of normals, TSTR of all."""
+        """Measure x̂ of the validation samples: MMD of normals, TSTR in both definitions."""
         if synthetic is None:
             return {}
         members, label = self.fold.validation, self.samples.label[self.fold.validation]
@@ -160,12 +163,13 @@ class FoldEvaluator:
         )
         mmd = maximum_mean_discrepancy(first, second, self._seed("mmd"), COMPARED_NORMALS)
         measured = {"generation/mmd": mmd}
-        if with_tstr:
-            tstr = measure_tstr(real, synthetic, label, self._seed("tstr", epoch))
+        for definition in DEFINITIONS if with_tstr else ():
+            tstr = measure_tstr(real, synthetic, label, self._seed("tstr", epoch), definition)
+            name = f"generation/{TSTR_NAMES[definition]}"
             measured |= {
-                "generation/tstr": tstr.synthetic_f1,
-                "generation/tstr_real": tstr.real_f1,
-                "generation/tstr_normalised": tstr.normalised,
+                name: tstr.synthetic_f1,
+                f"{name}_real": tstr.real_f1,
+                f"{name}_normalised": tstr.normalised,
             }
         return measured
 

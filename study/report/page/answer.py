@@ -24,8 +24,8 @@ from study.report.page.parts import (
 from study.report.paper.names import composition_label, dataset_label, system_label
 from study.report.paper.published import (
     Published,
-    PublishedKey,
     best_composition_published,
+    published_number,
     published_numbers,
 )
 
@@ -184,8 +184,7 @@ def _system(inputs: PageInputs, entry: Entry, scale: Scale) -> list[Cell]:
     dataset, name = inputs.study.dataset.name, str(row["system"])
     composition = best_composition_published(dataset, name) or ""
     f1, phi, labels = (
-        published_numbers().get(PublishedKey("III", dataset, name, composition, metric))
-        for metric in PUBLISHED_METRICS
+        published_number("III", dataset, name, composition, metric) for metric in PUBLISHED_METRICS
     )
     note = composition_label(entry.composition, entry.latent_form)
     note = f"{note}; simple model" if entry.fitted_once else note
@@ -271,5 +270,4 @@ def _published(entry: Entry, system: str, composition: str, form: str) -> Publis
     # The paper does not state which form of L its svm_gamma had.
     if form not in ("", "implicit"):
         return None
-    key = PublishedKey("II", entry.config.dataset.name, system, composition, "f1_weighted")
-    return published_numbers().get(key)
+    return published_number("II", entry.config.dataset.name, system, composition, "f1_weighted")

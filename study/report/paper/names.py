@@ -10,6 +10,8 @@ SYSTEMS = {
     "vaegan_1": "β-VAEGAN₁",
     "vaegan_2": "β-VAEGAN₂",
     "vaegan_beta_1e-1": "β-VAEGAN, β = 0.1",
+    "beatgan_plus_mse": "BeatGAN₊, MSE",
+    "vae_beta_1e-4": "VAE, β = 0.0001",
     "beatgan_plus_batch_norm": "BeatGAN₊, batch norm",
     "anogan": "AnoGAN",
     "latent_refinement": "latent refinement",
@@ -43,6 +45,8 @@ METRICS = {
     "auroc": "AUROC of scores",
     "tstr": "TSTR",
     "tstr_normalised": "TSTR normalised",
+    "tstr_normals": "TSTR of normals",
+    "tstr_normals_normalised": "TSTR of normals,\nnormalised",
 }
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"

@@ -22,6 +22,12 @@ PAPER_SYSTEM = "vaegan_2"
 NORM_NOTES = {"drawn_latent_norm": "z drawn from its posterior", "latent_norm": "z as it is scored"}
 """Notes on norms of training samples by column; the first column that exists is drawn."""
 
+LAMBDA_NOTE = (
+    "λ weighs D, as equation A prints it; in the paper's reference code it weighs R, and its curve"
+    " is 1 less this one"
+)
+"""What figure 5 says beside the curve, which mirrors that of the paper."""
+
 Draw = Callable[[pa.Table, str, str], Figure]
 
 
@@ -104,7 +110,7 @@ def _lambda(inputs: PaperInputs) -> Iterator[Page]:
     if data is not None:
         text = _footer(
             inputs, [PAPER_SYSTEM], pc.unique(data["fold"]).to_pylist(), "fitted on validation",
-            _dataset_note(inputs, "mitbih"),
+            LAMBDA_NOTE, _dataset_note(inputs, "mitbih"),
         )  # fmt: skip
         yield Page("figure_5", data, training.draw_lambda(data, title, text))
 

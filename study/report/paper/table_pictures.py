@@ -72,7 +72,8 @@ def draw_table(table: pa.Table, basis: Basis) -> Figure:
     cells = list(_cells(table))
     rows = list(dict.fromkeys(cell.row for cell in cells))
     columns = list(dict.fromkeys(cell.column for cell in cells))
-    note = footer(basis, WEIGHTS[BEST], _running_mean(table), protocol_note(basis), HOW_TO_READ)
+    notes = [WEIGHTS[BEST], _definitions(table), _running_mean(table)]
+    note = footer(basis, *notes, protocol_note(basis), HOW_TO_READ)
     head = 0.2 + _LETTER * max(len(line) for name in rows for line in name.splitlines())
     width, height = head + _COLUMN * len(columns), _ROW * len(rows) + 2 * _LINE
     figure = framed(TITLES[table["table"][0].as_py()], note, width + 0.2, height)
@@ -142,6 +143,16 @@ def _difference(value: float | None, is_beyond: bool) -> str:
         return ""
     mark = "" if not is_beyond else "▲ " if value > 0 else "▼ "
     return mark + f"{value:+.3f}".replace("-", _MINUS)
+
+
+def _definitions(table: pa.Table) -> str:
+    """Return a note on the two definitions of TSTR; "" for other tables."""
+    if not any(metric.startswith("tstr_normals") for metric in table["metric"].to_pylist()):
+        return ""
+    return (
+        "TSTR: a classifier learns from reconstructions of all samples; of normals: from those"
+        " of normals and from real abnormal samples, as the paper's reference code has it"
+    )
 
 
 def _running_mean(table: pa.Table) -> str:

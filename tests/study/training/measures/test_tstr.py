@@ -146,6 +146,36 @@ def test_both_learn_the_same_half_in_one_order_and_answer_for_the_real_samples_o
 
 
 @pytest.mark.usefixtures("few_updates")
+@pytest.mark.parametrize(("normal", "abnormal"), [(60, 40), (20, 50)])
+def test_by_normals_abnormal_samples_stay_real_and_classes_are_as_large(normal, abnormal, seen):
+    real, label = sines_and_saws(normal, abnormal)
+    synthetic = real.flip(2)
+    kept_real = real.clone()
+    kept_real[label == 0] = synthetic[label == 0]
+    measure_tstr(real, synthetic, label, seed=1, definition="normals")
+    batches = [x for training, x, _ in seen if training]
+    learned = positions(torch.cat(batches[12:]), real)
+    assert positions(torch.cat(batches[:12]), kept_real) == learned
+    asked = [positions(x, real) for training, x, _ in seen if not training]
+    assert asked[0] == asked[1]
+    assert not set(learned) & set(asked[0])
+    for members in (set(learned), set(asked[0])):
+        counts = np.bincount(label[sorted(members)])
+        assert counts.tolist() == [min(normal, abnormal) // 2] * 2
+
+
+@pytest.mark.usefixtures("some_updates")
+def test_by_normals_a_model_that_makes_all_alike_keeps_the_abnormal_class():
+    """What the reference code's definition does not see: reconstructions of abnormal samples."""
+    real, label = sines_and_saws(24, 24)
+    mean = real[label == 0].mean(dim=0)
+    synthetic = torch.where(torch.from_numpy(label == 1)[:, None, None], mean, real)
+    found = {d: measure_tstr(real, synthetic, label, 3, d) for d in tstr.DEFINITIONS}
+    assert found["normals"].normalised == 1
+    assert found["all"].normalised < 0.8
+
+
+@pytest.mark.usefixtures("few_updates")
 def test_every_sample_of_the_half_is_learned_before_one_is_learned_again(seen):
     real, label = sines_and_saws(60, 40)
     measure_tstr(real, real, label, seed=1)
