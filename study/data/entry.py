@@ -78,6 +78,9 @@ class DatasetEntry:
         seeded: whether the samples depend on the study's seed.
         left_out: kinds of samples that are often left out of evaluations; metrics are
             reported with and without each.
+        records_apart: of a dataset whose kinds are the classes N, S, V, F and Q of AAMI EC57,
+            records that hold most beats of one, so that clinical tables are made without each
+            as well; None for other datasets, which have no such tables.
         record_rate_hz: sampling rate of the records whose heartbeats are the samples; None
             where samples are no heartbeats of records.
         row_width: width of its rows before they are brought to the length of a sample; None
@@ -93,6 +96,7 @@ class DatasetEntry:
     fetch: Callable[[Path, str | None, "Progress"], list[str]]
     seeded: bool = False
     left_out: tuple[str, ...] = ()
+    records_apart: tuple[str, ...] | None = None
     record_rate_hz: int | None = None
     row_width: int | None = None
     fit_rows: Callable[[FloatArray, int], FloatArray] = interpolate_rows

@@ -22,6 +22,7 @@ from study.data.entry import BaseDatasetSettings, DatasetEntry
 from study.data.resampling import FloatArray, fit_length, resample_rate
 from study.data.samples import Samples
 from study.errors import RequestError
+from study.settings import added_field
 
 if TYPE_CHECKING:
     from study.data.fetch import Progress
@@ -46,11 +47,19 @@ DS2 = (
 # fmt: on
 """Test records of de Chazal et al.; DS1 is all others but the paced ones."""
 
+DS2Form = Literal["without_202", "standard"]
+
 
 class MitbihSettings(BaseDatasetSettings):
     """Beats of the MIT-BIH Arrhythmia Database after Kachuee et al. (2018)."""
 
     name: Literal["mitbih"] = "mitbih"
+    ds2: DS2Form = added_field(
+        "without_202",
+        description="test records of protocol inter_patient: without_202 has 202 train with 201, "
+        "which is the same person, and tests on 21; standard tests on the 22 of de Chazal et al. "
+        "2004, and leaves 201 out",
+    )
 
 
 @dataclass(frozen=True)
@@ -83,15 +92,18 @@ def record_names() -> tuple[str, ...]:
     return tuple(sorted({name.partition(".")[0] for name in published_digests()}))
 
 
-def side_of(record: str) -> str:
+def side_of(record: str, ds2: DS2Form = "without_202") -> str:
     """Return the inter-patient side of a record: "train", "test" or "excluded".
 
-    DS1 trains and DS2 tests; 202 (DS2) is the same person as 201 (DS1) and joins it,
-    so the test side is a subset of the standard one. Paced records are excluded.
+    DS1 trains and DS2 tests. 202 (DS2) is the same person as 201 (DS1): it joins that on the
+    side that trains, or tests as it does in the standard division, and 201 is excluded. Paced
+    records are excluded.
     """
     if record in PACED_RECORDS:
         return "excluded"
-    return "test" if record in DS2 and record != "202" else "train"
+    if record in ("201", "202"):
+        return {"201": "excluded", "202": "test"}[record] if ds2 == "standard" else "train"
+    return "test" if record in DS2 else "train"
 
 
 def patient_of(record: str) -> str:
@@ -202,7 +214,9 @@ def beats_of(record: Record) -> Beats:
     return cut_beats(signal, peak_positions(record.position, record.rate_hz))
 
 
-def prepare_records(names: Sequence[str], folder: Path, length: int) -> Samples:
+def prepare_records(
+    names: Sequence[str], folder: Path, length: int, ds2: DS2Form = "without_202"
+) -> Samples:
     """Return the beats of the records `names` in `folder`, record by record."""
     records = [read_record(folder / name) for name in names]
     beats = [beats_of(record) for record in records]
@@ -216,7 +230,7 @@ def prepare_records(names: Sequence[str], folder: Path, length: int) -> Samples:
         symbol=symbol,
         record=record_of,
         patient=[patient_of(item) for item in record_of],
-        side=[side_of(item) for item in record_of],
+        side=[side_of(item, ds2) for item in record_of],
         start=np.concatenate([part.start for part in beats]),
         extent=np.concatenate([part.extent for part in beats]),
         sampling_rate_hz=float(BEAT_RATE_HZ),
@@ -226,7 +240,7 @@ def prepare_records(names: Sequence[str], folder: Path, length: int) -> Samples:
 def prepare(settings: MitbihSettings, data_folder: Path, seed: int) -> Samples:
     """Return the 109,446 beats of all 48 records; nothing of it depends on `seed`."""
     del seed
-    return prepare_records(record_names(), locate(data_folder), settings.length)
+    return prepare_records(record_names(), locate(data_folder), settings.length, settings.ds2)
 
 
 def check(settings: MitbihSettings, data_folder: Path) -> list[str]:
@@ -279,6 +293,7 @@ ENTRY = DatasetEntry(
     check=check,
     fetch=fetch,
     left_out=("Q",),  # paced and unclassifiable beats
+    records_apart=("232",),  # 1,382 of the 1,837 supraventricular beats of DS2
     record_rate_hz=RATE_HZ,
     row_width=BEAT_LENGTH,
     fit_rows=fit_length,

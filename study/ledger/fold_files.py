@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from study.data.coverage import covered_seconds
 from study.data.samples import Samples
 from study.data.splits import Fold
 from study.ledger.ledger import FoldManifest, Ledger
@@ -25,7 +26,8 @@ TIMINGS = "timings.json"
 RECONSTRUCTIONS = "reconstructions.parquet"
 INTERPOLATION = "interpolation.parquet"
 EXTREMES = "extremes.parquet"
-ADDED = (DRAWN_NORM,)
+SECONDS = "seconds"
+ADDED = (DRAWN_NORM, SECONDS)
 """Columns of `COMPONENTS` and `TRAINING_COMPONENTS` that older folds do not have."""
 
 Errors = Mapping[str, npt.NDArray[np.float32]]
@@ -47,7 +49,10 @@ class Evaluation:
 
 
 def components_file(samples: Samples, fold: Fold, evaluations: Mapping[str, Evaluation]) -> bytes:
-    """Return `components.parquet`: a row per validation and test sample and epoch rule."""
+    """Return `components.parquet`: a row per validation and test sample and epoch rule.
+
+    `seconds` is the signal that a sample covers; see `covered_seconds`.
+    """
     tables = []
     for rule, evaluation in evaluations.items():
         for part in ("validation", "test"):
@@ -62,6 +67,9 @@ def components_file(samples: Samples, fold: Fold, evaluations: Mapping[str, Eval
                 "split": [part] * len(members),
                 "epoch_rule": [rule] * len(members),
             }
+            seconds = covered_seconds(samples, members)
+            if seconds is not None:
+                columns[SECONDS] = seconds
             tables.append(pa.table({**columns, **getattr(evaluation, part)}))
     return to_parquet(pa.concat_tables(tables))
 
@@ -167,13 +175,34 @@ def read_errors(
     }
 
 
-def read_test_samples(ledger: Ledger, manifest: FoldManifest) -> dict[str, npt.NDArray[np.str_]]:
-    """Return kind, symbol and patient of a fold's test samples, in the order of their errors."""
-    names = ("kind", "symbol", "patient")
-    table = _read_columns(ledger, manifest, COMPONENTS, ("split", *names))
-    rule, split = (table[name].to_numpy(zero_copy_only=False) for name in ("epoch_rule", "split"))
-    chosen = (rule == EPOCH_RULES[0]) & (split == "test")
-    return {n: table[n].to_numpy(zero_copy_only=False)[chosen].astype(np.str_) for n in names}
+@dataclass(frozen=True)
+class TestSamples:
+    """Properties of a fold's test samples, in the order of `components.parquet`.
+
+    Attributes:
+        kind: `(n,)` the dataset's own class.
+        symbol: `(n,)` the annotation as the source writes it.
+        patient: `(n,)` the record's patient, "" if unknown.
+        record: `(n,)` the record, "" if there is none.
+        seconds: `(n,)` the signal that each covers; nan if unknown.
+    """
+
+    kind: npt.NDArray[np.str_]
+    symbol: npt.NDArray[np.str_]
+    patient: npt.NDArray[np.str_]
+    record: npt.NDArray[np.str_]
+    seconds: npt.NDArray[np.float64]
+
+
+def read_test_samples(ledger: Ledger, manifest: FoldManifest) -> TestSamples:
+    """Return the properties of a fold's test samples."""
+    names = ("kind", "symbol", "patient", "record")
+    table = _read_columns(ledger, manifest, COMPONENTS, ("split", *names, SECONDS))
+    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+    chosen = (columns["epoch_rule"] == EPOCH_RULES[0]) & (columns["split"] == "test")
+    seconds = columns.get(SECONDS, np.full(table.num_rows, np.nan))
+    texts = {name: columns[name][chosen].astype(np.str_) for name in names}
+    return TestSamples(**texts, seconds=seconds[chosen])
 
 
 def read_json(ledger: Ledger, manifest: FoldManifest, name: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from study.report.fold_scores import READ_FILES, FoldScores, ScoreTask, score_fo
 from study.report.model_card import write_model_cards
 from study.report.parallel import Backend, Executor, choose_backend, in_order
 from study.report.search_history import SEARCH_TABLES, search_tables
-from study.report.strata import FoldDetails
+from study.report.strata import FoldDetails, LeftOut
 from study.report.summary import summary_table
 from study.report.tables import TrialScores, scores_table, timing, timings_table
 from study.search.trial import TrialRecord
@@ -116,7 +116,7 @@ def build_report(
         with ThreadPoolExecutor() as readers:
             read = partial(_read_trial, ledger, cache, detailed_trials(ended))
             trials = list(readers.map(read, ended))
-        details = _Details([], [], [])
+        details = _Details([], [])
         tasks = [task for trial in trials for task in trial.tasks(ledger)]
         backend = backend or choose_backend(len(tasks), _work(tasks), executor)
         fitted = in_order(score_fold, tasks, backend)
@@ -127,7 +127,7 @@ def build_report(
     del scored, trials, tasks
     summary = summary_table(scores)
     tables = {"scores": scores, "summary": summary, "timings": timings, **history}
-    tables |= detail_tables(study, details.histories, scores, summary, **details.tables())
+    tables |= detail_tables(study, ended, details.histories, details.folds, scores, summary)
     # All are on the disk before the first of the old ones is replaced.
     results.write_all({f"{n}.parquet": fold_files.to_parquet(t) for n, t in tables.items()})
     for name in (DETAIL_TABLES | SEARCH_TABLES) - tables.keys():
@@ -162,16 +162,11 @@ class _Details:
     """Histories and detail tables of the folds of detailed trials, in their order."""
 
     histories: list[FoldHistory]
-    strata: list[pa.Table]
-    prevalence: list[pa.Table]
+    folds: list[FoldDetails]
 
     def add(self, history: FoldHistory, details: FoldDetails) -> None:
         self.histories.append(history)
-        self.strata.append(details.strata)
-        self.prevalence.append(details.prevalence)
-
-    def tables(self) -> dict[str, list[pa.Table]]:
-        return {"strata": self.strata, "prevalence": self.prevalence}
+        self.folds.append(details)
 
 
 def _read_trial(
@@ -230,8 +225,9 @@ def _scored(
     next(fitted, None)  # ends the generator, which releases what computed
 
 
-def _left_out(record: TrialRecord) -> tuple[str, ...]:
-    return DATASETS[record.trial.config.dataset.name].left_out
+def _left_out(record: TrialRecord) -> LeftOut:
+    entry = DATASETS[record.trial.config.dataset.name]
+    return LeftOut(entry.left_out, entry.records_apart)
 
 
 def _work(tasks: Sequence[ScoreTask]) -> float:

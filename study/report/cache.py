@@ -9,8 +9,8 @@ The folder can be deleted at any time.
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,13 @@ from models import components_of
 from study.config.trial_config import TrialConfig
 from study.ledger.ledger import FoldManifest
 from study.report.fold_scores import SCHEMA, FoldScores
-from study.report.strata import PREVALENCE_SCHEMA, STRATA_SCHEMA, FoldDetails
+from study.report.strata import (
+    CLINICAL_SCHEMA,
+    PREVALENCE_SCHEMA,
+    STRATA_SCHEMA,
+    FoldDetails,
+    LeftOut,
+)
 from study.storage.folder import Folder
 from study.storage.hashes import canonical_hash, code_sha256, sha256
 
@@ -99,8 +105,11 @@ class FoldCache:
 
     def __init__(self, results: Folder) -> None:
         self._scores = ScoreCache(results, "scores", SCHEMA)
-        self._strata = ScoreCache(results, "strata", STRATA_SCHEMA)
-        self._prevalence = ScoreCache(results, "prevalence", PREVALENCE_SCHEMA)
+        schemas = (STRATA_SCHEMA, PREVALENCE_SCHEMA, CLINICAL_SCHEMA)
+        self._details = {
+            field.name: ScoreCache(results, field.name, schema)
+            for field, schema in zip(fields(FoldDetails), schemas, strict=True)
+        }
 
     def read(self, trial: str, keys: Mapping[int, str], *, detailed: bool) -> dict[int, FoldScores]:
         """Return the cached scores of a trial's folds, by fold.
@@ -113,32 +122,36 @@ class FoldCache:
         scores = self._scores.read(trial, keys)
         if not detailed:
             return {fold: FoldScores(table, None) for fold, table in scores.items()}
-        strata, prevalence = self._strata.read(trial, keys), self._prevalence.read(trial, keys)
+        details = {name: stored.read(trial, keys) for name, stored in self._details.items()}
+        complete = scores.keys() & set.intersection(*(set(each) for each in details.values()))
         return {
-            fold: FoldScores(scores[fold], FoldDetails(strata[fold], prevalence[fold]))
-            for fold in scores.keys() & strata.keys() & prevalence.keys()
+            fold: FoldScores(
+                scores[fold],
+                FoldDetails(**{name: tables[fold] for name, tables in details.items()}),
+            )
+            for fold in complete
         }
 
     def write(self, trial: str, keys: Mapping[int, str], folds: Mapping[int, FoldScores]) -> None:
         """Write the scores of a trial's folds, durably; they replace the trial's former ones."""
         details = {number: fold.details for number, fold in folds.items() if fold.details}
-        if details:
-            self._strata.write(trial, keys, {n: fold.strata for n, fold in details.items()})
-            self._prevalence.write(trial, keys, {n: fold.prevalence for n, fold in details.items()})
+        for name, stored in self._details.items() if details else ():
+            tables = {number: getattr(fold, name) for number, fold in details.items()}
+            stored.write(trial, keys, tables)
         self._scores.write(trial, keys, {n: fold.scores for n, fold in folds.items()})
 
 
-def fold_key(manifest: FoldManifest, config: TrialConfig, left_out: Sequence[str]) -> str:
+def fold_key(manifest: FoldManifest, config: TrialConfig, left_out: LeftOut) -> str:
     """Return the sha256 (hex) of all that decides a fold's scores.
 
     Args:
         manifest: holds the sha256 of the fold's errors.
         config: the model, which has certain components, and how compositions are fitted.
-        left_out: kinds of samples that details leave out.
+        left_out: what details are taken without.
     """
     settings = [config.model.model_dump(mode="json"), config.scores.model_dump(mode="json")]
     settings.append({"components": components_of(config.model)})
-    return canonical_hash([scoring(), asdict(manifest), settings, list(left_out)])
+    return canonical_hash([scoring(), asdict(manifest), settings, asdict(left_out)])
 
 
 @cache

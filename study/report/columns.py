@@ -15,6 +15,7 @@ from study.report.comparisons import COMPARED_METRICS, PairedTest
 from study.report.patients import PATIENT_METRICS
 from study.report.search_history import RungRow, TrialRow
 from study.report.summary import STATISTICS, SUMMARY_KEYS
+from study.scores.clinical import ClinicalRow
 from study.scores.evaluation import ScoreRow
 from study.scores.prevalence import PrevalenceRow
 from study.scores.settings import METRIC_NAMES
@@ -40,9 +41,15 @@ NAMES = {
     "composition": "how errors become a score",
     "latent_form": 'form of L: `implicit`, `chi_mode` or `empirical_mode`; "" without L',
 }
+ONE_CLASS = "whether labels chose nothing of the row"
+NORMAL_ERROR = (
+    "mean of the model's first error component over the normal samples of validation: what can be "
+    "chosen by without labels"
+)
 SCORES = {
     "num_training": "normal samples that trained",
     "beta_unscaled": "beta times length times channels; null without beta",
+    "normal_error": NORMAL_ERROR,
 }
 SUMMARY = {
     "folds": "number of folds",
@@ -63,10 +70,13 @@ EPOCHS = {
     "value": "the study's metric on validation; null where an epoch was not validated, "
     "as for all that follow but losses",
     "f1_weighted, phi, auroc": "of the metric's composition, on validation",
+    "normal_error": NORMAL_ERROR,
     "<composition>/f1_weighted, <composition>/lambda": "of tracked compositions, on validation",
     "latent/<measure>": "of training samples; see `measures.parquet`",
     "generation/mmd, generation/tstr, generation/tstr_real, generation/tstr_normalised": "of "
     "reconstructions of validation samples; single measurements",
+    ", ".join(f"generation/tstr_normals{end}" for end in ("", "_real", "_normalised")): "of "
+    "reconstructions of validation normals and of real abnormal samples; single measurements",
     "<loss>": "the model's own losses, means over the epoch's batches",
 }
 MEASURES = {
@@ -74,7 +84,24 @@ MEASURES = {
     "tstr": "F1 of a classifier trained on reconstructions and tested on real samples",
     "tstr_real": "the same trained on real samples",
     "tstr_normalised": "`tstr` over `tstr_real`",
-    "tstr_measurements": "measurements, up to five, that the three are means of",
+    "tstr_measurements": "measurements, up to five, that all of these are means of",
+    "tstr_normals": "`tstr` as the paper's reference code defines it: normals are reconstructed, "
+    "abnormal samples stay real, classes are balanced",
+    "tstr_normals_real": "the same trained on real normals, too",
+    "tstr_normals_normalised": "`tstr_normals` over `tstr_normals_real`",
+}
+CHOICES = {
+    "choice": "`epoch`: of a fold; `trial`: of a search, means over folds",
+    "rule": "`best_validation`, by labels; `last`, the last epoch; `lowest_normal_error`, the "
+    "smallest `normal_error` (of a trial: at its last epoch); `at_random`, the mean over all "
+    "trials at their last epochs",
+    "labels_chose": "what labels chose, of `trial` and `epoch`; `trial` also where they chose none, "
+    'but proposed or stopped those to choose from; "" for nothing',
+    "epoch": "the epoch chosen; null for trials",
+    "value": "the study's metric on validation there",
+    "regret": "the metric of the choice by labels less this one",
+    "test_value": "the same metric on test; null at an epoch whose errors are not stored",
+    "test_regret": "that of the choice by labels less this one; may be negative",
 }
 COMPARED = {
     "compared": "`models`: two trials with one composition; `compositions`: two of one trial",
@@ -96,7 +123,7 @@ def documented_columns() -> dict[str, dict[str, str]]:
     trial = _keys("study", "dataset", "protocol", "model", "system", "trial")
     composition = _keys("epoch_rule") | NAMES
     statistics = {f"<metric>_{name}": SUMMARY[name] for name in STATISTICS}
-    scores = KEYS | score | NAMES | SCORES | leaks | PARAMETERS
+    scores = _with_one_class(KEYS | score | NAMES) | SCORES | leaks | PARAMETERS
     summary = {name: scores[name] for name in SUMMARY_KEYS} | {"folds": SUMMARY["folds"]}
     return {
         "scores": scores,
@@ -109,8 +136,10 @@ def documented_columns() -> dict[str, dict[str, str]]:
         | _keys("fold", "epoch_rule", "epoch")
         | {f"latent_{name}": meaning for name, meaning in latent.items()}
         | MEASURES,
+        "choices": _keys("protocol", "system", "trial", "fold") | CHOICES,
         "strata": trial | _keys("fold") | composition | attributes(StratumRow),
         "prevalence": trial | _keys("fold") | composition | attributes(PrevalenceRow),
+        "clinical": trial | _keys("fold") | composition | attributes(ClinicalRow),
         "comparisons": COMPARED | _keys("protocol", "epoch_rule") | attributes(PairedTest),
         "patients": _keys("trial")
         | composition
@@ -154,6 +183,16 @@ def to_markdown(tables: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
         for name, meaning in columns.items():
             names = ", ".join(f"`{part}`" for part in name.split(", "))
             yield f"| {names} | {meaning.replace('|', chr(92) + '|')} |"
+
+
+def _with_one_class(columns: Mapping[str, str]) -> dict[str, str]:
+    """Return columns with `one_class` in its place."""
+    placed: dict[str, str] = {}
+    for name, meaning in columns.items():
+        placed[name] = meaning
+        if name == "labels_chose":
+            placed["one_class"] = ONE_CLASS
+    return placed
 
 
 def _keys(*names: str) -> dict[str, str]:

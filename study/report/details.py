@@ -11,15 +11,27 @@ import pyarrow.compute as pc
 
 from study.config.schema import Study
 from study.randomness import stream_seed
+from study.report.choices import choices_table
 from study.report.comparisons import comparisons_table
 from study.report.epochs import KEYS, FoldHistory, epochs_table, measures_table
 from study.report.patients import patient_intervals
 from study.report.protocols import protocol_differences
+from study.report.strata import FoldDetails
 from study.search.trial import TrialRecord
 
 BEST_TRIALS = 20
 DETAIL_TABLES = frozenset(
-    ("epochs", "measures", "strata", "prevalence", "comparisons", "patients", "protocols")
+    (
+        "epochs",
+        "measures",
+        "choices",
+        "strata",
+        "prevalence",
+        "clinical",
+        "comparisons",
+        "patients",
+        "protocols",
+    )
 )
 _TRIAL_KEYS = tuple(name for name in KEYS if name != "fold")
 
@@ -42,34 +54,36 @@ def detailed_trials(records: Iterable[TrialRecord]) -> set[str]:
 
 def detail_tables(
     study: Study,
+    records: Sequence[TrialRecord],
     folds: Sequence[FoldHistory],
+    details: Sequence[FoldDetails],
     scores: pa.Table,
     summary: pa.Table,
-    strata: Sequence[pa.Table],
-    prevalence: Sequence[pa.Table],
 ) -> dict[str, pa.Table]:
     """Return the tables by name, of trials in detail; one without rows is left out.
 
     Args:
         study: the study.
+        records: all trials that did not fail.
         folds: histories of the folds of these trials, in order.
+        details: of each of `folds`.
         scores: `scores.parquet`.
         summary: `summary.parquet`.
-        strata: `FoldDetails.strata` of each of `folds`.
-        prevalence: `FoldDetails.prevalence` of each of `folds`.
     """
     if not folds:
         return {}
     trials = pa.array({fold.manifest.trial for fold in folds}, pa.string())
     chosen = scores.filter(pc.is_in(scores["trial"], trials))
-    by_stratum = _with_keys(folds, strata)
+    by_stratum = _with_keys(folds, [each.strata for each in details])
     inter_patient = by_stratum.filter(pc.equal(by_stratum["protocol"], "inter_patient"))
     seed = stream_seed(study.seed, "patients")
     tables = {
         "epochs": epochs_table(folds),
         "measures": measures_table(folds),
+        "choices": choices_table(records, folds, scores, study.search),
         "strata": by_stratum,
-        "prevalence": _with_keys(folds, prevalence),
+        "prevalence": _with_keys(folds, [each.prevalence for each in details]),
+        "clinical": _with_keys(folds, [each.clinical for each in details]),
         "comparisons": comparisons_table(chosen),
         "patients": patient_intervals(inter_patient, seed),
         "protocols": protocol_differences(summary.filter(pc.is_in(summary["trial"], trials))),

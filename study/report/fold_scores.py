@@ -11,7 +11,7 @@ from study.config.trial_config import TrialConfig
 from study.ledger import fold_files
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
-from study.report.strata import FoldDecisions, FoldDetails, TestSamples, fold_details
+from study.report.strata import FoldDecisions, FoldDetails, LeftOut, fold_details
 from study.scores.components import FoldErrors, SplitErrors
 from study.scores.evaluation import CompositionResult, ScoreRow, evaluate_compositions
 
@@ -25,10 +25,12 @@ SCHEMA = pa.schema(
         *schema_fields(ScoreRow),
         ("num_training", pa.int64()),
         ("beta_unscaled", pa.float64()),
+        ("normal_error", pa.float64()),
     ]
 )
-"""Columns of a fold's scores: its number, the epoch rule, all of `ScoreRow`, the number of
-training samples, and beta times length times channels (null where there is no beta)."""
+"""Columns of a fold's scores: its number, the epoch rule, all of `ScoreRow` (with what labels
+chose in the fit alone), the number of training samples, beta times length times channels (null
+where there is no beta), and the mean of the model's first component over validation normals."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,14 @@ class ScoreTask:
         ledger: where the fold is.
         manifest: its commit.
         config: the trial's configuration.
-        left_out: kinds of samples to leave out of further metrics, one at a time.
+        left_out: what further metrics are taken without.
         detailed: whether decisions are counted by stratum and prevalence as well.
     """
 
     ledger: Ledger
     manifest: FoldManifest
     config: TrialConfig
-    left_out: tuple[str, ...]
+    left_out: LeftOut
     detailed: bool
 
 
@@ -85,14 +87,16 @@ def score_fold(task: ScoreTask) -> FoldScores:
         results[rule] = (
             results[same] if same else evaluate_compositions(errors[rule], task.config.scores)
         )
-        end = (len(errors[rule].training), unscaled)
+        normals = errors[rule].validation.normals().component(components[0])
+        error = float(normals.mean()) if len(normals) else float("nan")
+        end = (len(errors[rule].training), unscaled, error)
         rows += [(manifest.fold, rule, *field_values(result.row), *end) for result in results[rule]]
     scores = table_from_rows(SCHEMA, rows)
     return FoldScores(scores, _details(task, results) if task.detailed else None)
 
 
 def _details(task: ScoreTask, results: Mapping[str, Sequence[CompositionResult]]) -> FoldDetails:
-    samples = TestSamples(**fold_files.read_test_samples(task.ledger, task.manifest))
+    samples = fold_files.read_test_samples(task.ledger, task.manifest)
     decisions: dict[str, FoldDecisions] = {
         rule: {
             (result.row.composition, result.row.latent_form): result.decisions

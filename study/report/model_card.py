@@ -19,6 +19,7 @@ from study.config.trial_config import TrialConfig
 from study.data import DATASETS
 from study.ledger.fold_files import EPOCH_RULES
 from study.ledger.ledger import Ledger
+from study.report.labels import EPOCH, labels_chose
 from study.search.trial import Trial, TrialRecord, best_trial
 from study.storage.folder import Folder
 
@@ -103,6 +104,7 @@ def model_card(record: TrialRecord, scores: pa.Table, summary: pa.Table) -> str:
         settings=_settings(config),
         seed=config.seed,
         rows=list(_rows(config.metric, summary)),
+        labels_chose_epoch=EPOCH in labels_chose(record, EPOCH_RULES[0]),
         folder=f"ledger/{record.name}",
     )
 
@@ -121,13 +123,16 @@ def _settings(config: TrialConfig) -> dict[str, Any]:
 
 
 def _rows(metric: MetricSettings, summary: pa.Table) -> Iterator[dict[str, Any]]:
-    for row in summary.filter(pc.equal(summary["epoch_rule"], EPOCH_RULES[0])).to_pylist():
+    best = pc.equal(summary["epoch_rule"], EPOCH_RULES[0])
+    for row in summary.filter(pc.or_(best, summary["one_class"])).to_pylist():
         form = row["latent_form"]
         yield {
             "composition": row["composition"],
             "form": f", {form}" if form else "",
-            "supervision": row["supervision"],
-            "is_metric": row["composition"] == metric.composition
+            "epoch": "best" if row["epoch_rule"] == EPOCH_RULES[0] else "last",
+            "labels_chose": row["labels_chose"] or "nothing",
+            "is_metric": row["epoch_rule"] == EPOCH_RULES[0]
+            and row["composition"] == metric.composition
             and form in ("", metric.latent_form),
             **{name: _interval(row, name) for name in METRICS},
         }

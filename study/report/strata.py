@@ -1,14 +1,14 @@
-"""Decisions of a fold by class, symbol and patient, and at other prevalences, as tables."""
+"""A fold's decisions by class, symbol and patient, by AAMI EC57, and at other prevalences."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from study.ledger.fold_files import TestSamples
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
+from study.scores.clinical import Beats, ClinicalRow, clinical_rows
 from study.scores.decisions import Decisions
 from study.scores.prevalence import PrevalenceRow, prevalence_rows
 from study.scores.settings import LatentForm
@@ -30,44 +30,47 @@ STRATA_SCHEMA = pa.schema([*_KEYS, *schema_fields(StratumRow)])
 PREVALENCE_SCHEMA = pa.schema([*_KEYS, *schema_fields(PrevalenceRow)])
 """Columns of `FoldDetails.prevalence`: the same keys, then all of `PrevalenceRow`."""
 
+CLINICAL_SCHEMA = pa.schema([*_KEYS, *schema_fields(ClinicalRow)])
+"""Columns of `FoldDetails.clinical`: the same keys, then all of `ClinicalRow`."""
+
+STRATA = ("kind", "symbol", "patient")
+"""Properties of test samples that decisions are counted by."""
+
 
 @dataclass(frozen=True)
-class TestSamples:
-    """Properties of a fold's test samples, in the order of `components.parquet`.
+class LeftOut:
+    """What metrics are taken without as well, by what the dataset's entry says of it.
 
     Attributes:
-        kind: `(n,)` the dataset's own class.
-        symbol: `(n,)` the annotation as the source writes it.
-        patient: `(n,)` the record's patient, "" if unknown.
+        kinds: classes to leave out of the metrics at stated prevalences, one at a time.
+        records: records to leave out of clinical tables, one at a time; None if the dataset
+            has no classes of AAMI EC57, and no such tables.
     """
 
-    kind: npt.NDArray[np.str_]
-    symbol: npt.NDArray[np.str_]
-    patient: npt.NDArray[np.str_]
-
-    def strata(self) -> dict[str, npt.NDArray[np.str_]]:
-        """Return `(n,)` values by stratum, without those that are "" for every sample."""
-        return {name: values for name, values in vars(self).items() if (values != "").any()}
+    kinds: tuple[str, ...] = ()
+    records: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
 class FoldDetails:
-    """One fold's decisions, by stratum and prevalence.
+    """One fold's decisions, by stratum and prevalence, and by AAMI EC57.
 
     Attributes:
         strata: a table of `STRATA_SCHEMA`.
         prevalence: a table of `PREVALENCE_SCHEMA`.
+        clinical: a table of `CLINICAL_SCHEMA`, without rows for other data than heartbeats.
     """
 
     strata: pa.Table
     prevalence: pa.Table
+    clinical: pa.Table
 
 
 def fold_details(
     decisions: Mapping[str, FoldDecisions],
     samples: TestSamples,
     fold: int,
-    left_out: Sequence[str] = (),
+    left_out: LeftOut = LeftOut(),
 ) -> FoldDetails:
     """Count and weigh the decisions of every composition of a fold.
 
@@ -75,8 +78,7 @@ def fold_details(
         decisions: by epoch rule, each of the same `n` test samples.
         samples: these samples.
         fold: its number.
-        left_out: classes to leave out of the metrics at stated prevalences, one at a
-            time, beside the rows with all samples.
+        left_out: what metrics are taken without, beside the rows with all samples.
 
     Returns:
         Rows in the order of `decisions`.
@@ -84,9 +86,14 @@ def fold_details(
     Raises:
         ValueError: decisions of another number of samples.
     """
-    divisions = divide(samples.strata())
+    values = {name: getattr(samples, name) for name in STRATA}
+    divisions = divide({name: each for name, each in values.items() if (each != "").any()})
     strata: list[tuple[Any, ...]] = []
     prevalence: list[tuple[Any, ...]] = []
+    clinical: list[tuple[Any, ...]] = []
+    beats = None
+    if left_out.records is not None:
+        beats = Beats.of(samples.record, samples.kind, samples.seconds)
     for key, decided in _by_key(decisions):
         if len(decided.label) != len(samples.kind):
             raise ValueError(
@@ -94,11 +101,16 @@ def fold_details(
                 f" {len(samples.kind)}"
             )
         strata += [(fold, *key, *field_values(row)) for row in strata_rows(decided, divisions)]
-        for without in (None, *left_out):
+        for without in (None, *left_out.kinds):
             rows = prevalence_rows(decided, samples.kind, without)
             prevalence += [(fold, *key, *field_values(row)) for row in rows]
+        if beats is not None:
+            counted = clinical_rows(decided, beats, left_out.records or ())
+            clinical += [(fold, *key, *field_values(row)) for row in counted]
     return FoldDetails(
-        table_from_rows(STRATA_SCHEMA, strata), table_from_rows(PREVALENCE_SCHEMA, prevalence)
+        table_from_rows(STRATA_SCHEMA, strata),
+        table_from_rows(PREVALENCE_SCHEMA, prevalence),
+        table_from_rows(CLINICAL_SCHEMA, clinical),
     )
 
 

@@ -22,6 +22,8 @@ SUMMARY_KEYS = (
     "composition",
     "latent_form",
     "supervision",
+    "labels_chose",
+    "one_class",
 )
 STATISTICS = ("mean", "std", "low", "high")
 

@@ -10,9 +10,11 @@ import pyarrow as pa
 
 from study.config.dotted_keys import flatten
 from study.data.leakage import Leakage
+from study.ledger.fold_files import EPOCH_RULES
 from study.ledger.ledger import FoldManifest
 from study.ledger.study_folder import SplitFacts
 from study.report.fold_scores import SCHEMA
+from study.report.labels import joined, labels_chose
 from study.scores.evaluation import ScoreRow
 from study.search.trial import TrialRecord
 from study.storage.hashes import canonical_hash
@@ -62,6 +64,7 @@ def scores_table(splits: Mapping[str, SplitFacts], trials: Sequence[TrialScores]
     trial_of_row = np.repeat(np.arange(len(trials)), [t.scores.num_rows for t in trials])
     columns = _trial_columns(splits, trials, trial_of_row)
     columns |= {name: scores[name] for name in SCHEMA.names}
+    columns |= _label_columns(trials, scores, trial_of_row)
     columns |= _fold_columns(splits, trials, scores, trial_of_row)
     names = [*_fixed_columns(), *sorted(name for name in columns if name.startswith("param."))]
     return pa.table({name: columns[name] for name in names})
@@ -113,6 +116,22 @@ def _trial_row(splits: Mapping[str, SplitFacts], record: TrialRecord) -> dict[st
     }
 
 
+def _label_columns(
+    trials: Sequence[TrialScores], scores: pa.Table, trial_of_row: Any
+) -> dict[str, pa.Array]:
+    """Return what labels chose of each row, its trial and epoch included, and whether nothing."""
+    of_trial = [{rule: labels_chose(t.record, rule) for rule in EPOCH_RULES} for t in trials]
+    rows = zip(
+        trial_of_row.tolist(),
+        scores["epoch_rule"].to_pylist(),
+        scores["labels_chose"].to_pylist(),
+        strict=True,
+    )
+    chosen = [joined(*of_trial[trial][rule], in_fit) for trial, rule, in_fit in rows]
+    one_class = [each == "" for each in chosen]
+    return {"labels_chose": pa.array(chosen), "one_class": pa.array(one_class, pa.bool_())}
+
+
 def _fold_columns(
     splits: Mapping[str, SplitFacts],
     trials: Sequence[TrialScores],
@@ -141,8 +160,11 @@ def _fold_columns(
 def _fixed_columns() -> Iterator[str]:
     yield from ("study", "dataset", "protocol", "split_hash", "model", "system")
     yield from ("trial", "config_hash", "state", "fold", "seed", "epoch_rule", "epoch")
-    yield from (field.name for field in fields(ScoreRow))
-    yield from ("num_training", "beta_unscaled")
+    for field in fields(ScoreRow):
+        yield field.name
+        if field.name == "labels_chose":
+            yield "one_class"
+    yield from ("num_training", "beta_unscaled", "normal_error")
     yield from (f"test_{field.name}" for field in fields(Leakage))
 
 

@@ -102,7 +102,7 @@ def fit_component(
     Args:
         name: the component; `latent_norm` becomes L(x) in the form of `form`. What follows
             the chi distribution are draws from a posterior, and not its means: `chi_mode`
-            takes `drawn_norm` in place of `latent_norm` where there is one.
+            takes `drawn_norm` in place of `latent_norm`, if there is one (`chi_norm`).
         errors: validation, and for `empirical_mode` training, errors.
         settings: hold whether the latent distance is signed.
         form: latent form, "" for components other than the latent norm.
@@ -112,7 +112,8 @@ def fit_component(
         CompositionError: what is needed is absent, empty or not finite.
     """
     is_latent = name == LATENT_NORM
-    if is_latent and form == "chi_mode" and DRAWN_NORM in errors.validation.values:
+    drawn = form == "chi_mode" and settings.chi_norm == "drawn"
+    if is_latent and drawn and DRAWN_NORM in errors.validation.values:
         name = DRAWN_NORM
     centre = latent_centre(form, errors) if is_latent else 0.0
     absolute = is_latent and settings.latent_distance == "absolute"

@@ -104,6 +104,14 @@ class Composition(ABC):
     components: tuple[str, ...]
 
     @property
+    def chosen_by_labels(self) -> tuple[str, ...]:
+        """What validation labels choose in its fit: of `weights` and `threshold`."""
+        if self.supervision == "none":
+            return ()
+        has_weights = self.supervision == "svm" or len(self.components) > 1
+        return ("weights", "threshold") if has_weights else ("threshold",)
+
+    @property
     def uses_latent(self) -> bool:
         """Whether it comes in the three latent forms."""
         return LATENT_NORM in self.components

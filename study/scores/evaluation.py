@@ -36,6 +36,8 @@ class FitResult:
         composition: its name in the table.
         latent_form: "" for compositions without L.
         supervision: `none`, `threshold` or `svm`.
+        labels_chose: what validation labels chose, of `trial`, `epoch`, `weights` and
+            `threshold` in this order; "" for nothing.
         svm_solver: what fitted the support vector machine, `exact` or `nystroem`; ""
             for compositions without one.
         lambda_: weight of D in equation 7; nan where there is none.
@@ -47,6 +49,7 @@ class FitResult:
     composition: str
     latent_form: LatentForm | Literal[""]
     supervision: Supervision
+    labels_chose: str
     svm_solver: SvmSolver | Literal[""]
     lambda_: float
     gamma: float
@@ -210,7 +213,8 @@ def _evaluate(
     nan = float("nan")
     undefined = Metrics.undefined(errors.test.label)
     solver: SvmSolver | Literal[""] = settings.svm_solver if entry.supervision == "svm" else ""
-    result = FitResult(name, form, entry.supervision, solver, nan, nan, nan, nan)
+    chosen = ", ".join(entry.chosen_by_labels)
+    result = FitResult(name, form, entry.supervision, chosen, solver, nan, nan, nan, nan)
     try:
         fitted = entry.fit(errors.for_fitting(), settings, form)
     except CompositionError as error:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from study.settings import Settings
+from study.settings import Settings, added_field
 
 LatentForm = Literal["implicit", "chi_mode", "empirical_mode"]
 Supervision = Literal["none", "threshold", "svm"]
@@ -36,6 +36,12 @@ class ScoreSettings(Settings):
     latent_distance: Literal["absolute", "signed"] = "absolute"
     """Distance of a latent norm from the mode. `signed` is equations 5 and 6 as
     printed; min-max scaling then cancels the mode, and all latent forms are one."""
+
+    chi_norm: Literal["drawn", "scored"] = added_field("drawn")
+    """Norm that `chi_mode` measures. `drawn` is that of draws from a sample's posterior, their
+    root mean square, which follows the chi distribution where the posterior fits the prior;
+    `scored` that of the z that is scored, a posterior's mean, whose norm is smaller. They are
+    one where there is no posterior, or where a draw is scored."""
 
     quantile: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Quantile of the training normals' errors that is the threshold of the

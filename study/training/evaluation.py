@@ -116,6 +116,8 @@ class FoldEvaluator:
                 f"validation {metric.score} of {metric.composition} is {row['value']}"
             )
         row |= {name: getattr(metrics, name) for name in REPORTED_SCORES}
+        normals = errors.validation.normals().component(self.model.components[0])
+        row["normal_error"] = float(normals.mean())
         for name in self._tracked():
             row[f"{name}/f1_weighted"] = fits[name].metrics.f1_weighted
             entry = find_composition(name)

@@ -8,6 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from models import MODELS
+from study.report.labels import in_words
 from study.report.page.bars import Scale
 from study.report.page.inputs import Entry, PageInputs, ranked, select
 from study.report.page.parts import (
@@ -29,7 +30,6 @@ from study.report.paper.published import (
     published_numbers,
 )
 
-SUPERVISION_LABELS = {"svm": "SVM"}
 PUBLISHED_METRICS = ("f1_weighted", "phi", "auroc_labels")
 """Metrics of the paper's table III."""
 SIMPLE_MODELS = [name for name, entry in MODELS.items() if entry.fitted_once]
@@ -55,8 +55,8 @@ def answer_section(inputs: PageInputs) -> Section:
         "95 % intervals, corrected for the training samples that folds share (Nadeau and "
         "Bengio 2003) and cut to the metric’s range. In the bars a dot is the mean, a "
         "line its interval, a diamond the paper’s number, and the upright line what the "
-        "better constant answer scores. “Labels” is what was fitted on validation "
-        "labels: none, a threshold, or an SVM."
+        "better constant answer scores. Under each row stands what validation labels chose of "
+        "it; only a row of which they chose nothing is one-class."
     )
     return Section("answer", _headline(inputs), reading, tables, notes=notes, lede=_lede(inputs))
 
@@ -189,7 +189,7 @@ def _system(inputs: PageInputs, entry: Entry, scale: Scale) -> list[Cell]:
     note = composition_label(entry.composition, entry.latent_form)
     note = f"{note}; simple model" if entry.fitted_once else note
     return [
-        with_note(entry.label, f"{note}; labels: {_supervision(row)}"),
+        with_note(entry.label, f"{note}; {_labels_chose(row)}"),
         _mean(row, "f1_weighted"), _published_cell(f1), scale.bar(row, f1),
         _mean(row, "phi"), _published_cell(phi),
         _mean(row, "auroc_labels"), _published_cell(labels), _mean(row, "auroc"),
@@ -197,11 +197,11 @@ def _system(inputs: PageInputs, entry: Entry, scale: Scale) -> list[Cell]:
 
 
 def _composition_cell(row: "pd.Series[Any]") -> Cell:
-    return with_note(composition_label(*_key(row)), f"labels: {_supervision(row)}")
+    return with_note(composition_label(*_key(row)), _labels_chose(row))
 
 
-def _supervision(row: "pd.Series[Any]") -> str:
-    return str(SUPERVISION_LABELS.get(row["supervision"], row["supervision"]))
+def _labels_chose(row: "pd.Series[Any]") -> str:
+    return f"labels chose {in_words(str(row['labels_chose']))}"
 
 
 def _published_cell(published: Published | None) -> Cell:

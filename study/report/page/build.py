@@ -15,6 +15,7 @@ from study.report.page.charts import page_style
 from study.report.page.comparisons import comparison_sections
 from study.report.page.errors import error_sections
 from study.report.page.inputs import PageInputs
+from study.report.page.labels import label_sections
 from study.report.page.paper import paper_section
 from study.report.page.parts import Section, with_noun
 from study.report.page.samples import sample_sections
@@ -57,6 +58,7 @@ def page_sections(inputs: PageInputs) -> list[Section]:
         learning_section(inputs),
         *error_sections(inputs),
         *sample_sections(inputs),
+        *label_sections(inputs),
         *comparison_sections(inputs),
         *paper_section(inputs),
         *bookkeeping_sections(inputs),
