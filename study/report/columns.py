@@ -95,8 +95,8 @@ CHOICES = {
     "rule": "`best_validation`, by labels; `last`, the last epoch; `lowest_normal_error`, the "
     "smallest `normal_error` (of a trial: at its last epoch); `at_random`, the mean over all "
     "trials at their last epochs",
-    "labels_chose": "what labels chose, of `trial` and `epoch`; `trial` also where they chose none, "
-    'but proposed or stopped those to choose from; "" for nothing',
+    "labels_chose": "what labels chose, of `trial` and `epoch`, and `trial` also where they "
+    'proposed or stopped those that there were; "" for nothing',
     "epoch": "the epoch chosen; null for trials",
     "value": "the study's metric on validation there",
     "regret": "the metric of the choice by labels less this one",

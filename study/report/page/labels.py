@@ -1,6 +1,7 @@
 """Sections on what labels chose, and by classes of heartbeats (AAMI EC57)."""
 
-import numpy as np
+from typing import Any
+
 import pandas as pd
 
 from study.report.choices import AT_RANDOM, LOWEST
@@ -119,18 +120,17 @@ _HEAD = ("class", "beats", "sensitivity", "+P", "+P, strict", "false alarms an h
 def _by_class(inputs: PageInputs, frame: pd.DataFrame) -> Table:
     rows = []
     for entry in inputs.entries:
-        means = _means(entry, frame)
-        for (records, beat_class), row in means.iterrows():
-            label = with_note(entry.label, f"{entry.protocol}; {records}")
-            rows.append([label, *_clinical_cells(str(beat_class), row)])
+        for _, row in _means(entry, frame).iterrows():
+            label = with_note(entry.label, f"{entry.protocol}; {row['records']}")
+            rows.append([label, *_clinical_cells(row)])
     caption = f"records together, {ALL} and without those that hold most of a class"
     return Table(["", *_HEAD], rows, caption)
 
 
 def _by_record(entry: Entry, frame: pd.DataFrame) -> Table:
     rows = [
-        [Cell(str(records)), *_clinical_cells(str(beat_class), row)]
-        for (records, beat_class), row in _means(entry, frame).iterrows()
+        [Cell(row["records"]), *_clinical_cells(row)]
+        for _, row in _means(entry, frame).iterrows()
         if row["beats"] > 0
     ]
     return Table(["record", *_HEAD], rows, f"{entry.label}, record by record", folded=True)
@@ -140,14 +140,13 @@ def _means(entry: Entry, frame: pd.DataFrame) -> pd.DataFrame:
     """Return means over folds by records and class, in the order of the table."""
     chosen = select(frame, **entry.key, epoch_rule=BEST)
     values = [*_CLINICAL, "beats", "hours", "false_alarms_per_hour"]
-    return chosen.groupby(["records", "beat_class"], sort=False)[values].mean()
+    return chosen.groupby(["records", "beat_class"], sort=False)[values].mean().reset_index()
 
 
-def _clinical_cells(beat_class: str, row: "pd.Series[float]") -> list[Cell]:
-    beats = row["beats"]
+def _clinical_cells(row: "pd.Series[Any]") -> list[Cell]:
     return [
-        Cell(beat_class),
-        count(round(beats)) if not np.isnan(beats) else number(None),
+        Cell(row["beat_class"]),
+        count(round(row["beats"])),
         *(number(row[name]) for name in _CLINICAL),
         number(row["false_alarms_per_hour"], 1),
         number(row["hours"], 1),
