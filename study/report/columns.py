@@ -41,6 +41,10 @@ NAMES = {
     "composition": "how errors become a score",
     "latent_form": 'form of L: `implicit`, `chi_mode` or `empirical_mode`; "" without L',
 }
+LABELS_CHOSE = (
+    "what validation labels chose of the row, of `trial`, `epoch`, `weights` and `threshold`; "
+    '"" for nothing'
+)
 ONE_CLASS = "whether labels chose nothing of the row"
 NORMAL_ERROR = (
     "mean of the model's first error component over the normal samples of validation: what can be "
@@ -186,12 +190,12 @@ def to_markdown(tables: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
 
 
 def _with_one_class(columns: Mapping[str, str]) -> dict[str, str]:
-    """Return columns with `one_class` in its place."""
+    """Return columns with what labels chose of whole rows in its place."""
     placed: dict[str, str] = {}
     for name, meaning in columns.items():
         placed[name] = meaning
         if name == "labels_chose":
-            placed["one_class"] = ONE_CLASS
+            placed |= {name: LABELS_CHOSE, "one_class": ONE_CLASS}
     return placed
 
 

@@ -103,7 +103,8 @@ class Beats:
         for number, name in enumerate(KINDS):
             index[kind == name] = number
         if (index < 0).any():
-            raise ValueError(f"kinds must be of {', '.join(KINDS)}, found {kind[index < 0][0]!r}")
+            unknown = str(kind[index < 0][0])
+            raise ValueError(f"kinds must be of {', '.join(KINDS)}, found {unknown!r}")
         covered = np.bincount(code, weights=seconds, minlength=len(names))
         return cls(code.astype(np.int64), names, index, covered / SECONDS_PER_HOUR)
 

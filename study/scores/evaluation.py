@@ -36,8 +36,8 @@ class FitResult:
         composition: its name in the table.
         latent_form: "" for compositions without L.
         supervision: `none`, `threshold` or `svm`.
-        labels_chose: what validation labels chose, of `trial`, `epoch`, `weights` and
-            `threshold` in this order; "" for nothing.
+        labels_chose: what validation labels chose in the fit, of `weights` and `threshold`;
+            "" for nothing.
         svm_solver: what fitted the support vector machine, `exact` or `nystroem`; ""
             for compositions without one.
         lambda_: weight of D in equation 7; nan where there is none.

@@ -14,6 +14,7 @@ from study.ledger.ledger import FoldManifest
 from study.report import cache
 from study.report.cache import ScoreCache, fold_key
 from study.report.fold_scores import SCHEMA
+from study.report.strata import LeftOut
 from study.storage.folder import Folder, LocalFolder
 
 NAN = float("nan")
@@ -90,20 +91,23 @@ def test_a_sound_file_of_another_form_is_not_used(folder: Folder) -> None:
 
 def other_inputs(
     config: TrialConfig,
-) -> Iterator[tuple[FoldManifest, TrialConfig, tuple[str, ...]]]:
-    yield MANIFEST, config, ()
-    yield replace(MANIFEST, fold=1), config, ()
-    yield replace(MANIFEST, trial="trial-00001"), config, ()
-    yield replace(MANIFEST, files={"components.parquet": "ac"}), config, ()
-    yield MANIFEST, config, ("Q",)
+) -> Iterator[tuple[FoldManifest, TrialConfig, LeftOut]]:
+    yield MANIFEST, config, LeftOut()
+    yield replace(MANIFEST, fold=1), config, LeftOut()
+    yield replace(MANIFEST, trial="trial-00001"), config, LeftOut()
+    yield replace(MANIFEST, files={"components.parquet": "ac"}), config, LeftOut()
+    yield MANIFEST, config, LeftOut(kinds=("Q",))
+    yield MANIFEST, config, LeftOut(records=())
+    yield MANIFEST, config, LeftOut(records=("232",))
     for changed in (
         {"model.beta": 0.5},
         {"scores.quantile": 0.9},
         {"scores.lambda_steps": 99},
         {"scores.svm_gamma": "auto"},
         {"scores.latent_distance": "signed"},
+        {"scores.chi_norm": "scored"},
     ):
-        yield MANIFEST, config.with_parameters(changed), ()
+        yield MANIFEST, config.with_parameters(changed), LeftOut()
 
 
 def test_a_key_stands_for_all_that_decides_scores(tiny_study: Callable[..., Study]) -> None:
@@ -117,9 +121,9 @@ def test_other_components_of_a_model_are_another_key(
     monkeypatch: pytest.MonkeyPatch, tiny_study: Callable[..., Study]
 ) -> None:
     config = TrialConfig.of(tiny_study())
-    before = fold_key(MANIFEST, config, ())
+    before = fold_key(MANIFEST, config, LeftOut())
     monkeypatch.setattr(cache, "components_of", lambda model: ("outlier_score",))
-    assert fold_key(MANIFEST, config, ()) != before
+    assert fold_key(MANIFEST, config, LeftOut()) != before
 
 
 def test_other_code_is_another_key(
@@ -133,7 +137,7 @@ def test_other_code_is_another_key(
         for text in ("1", "2"):
             (tmp_path / name).write_text(text)
             cache.scoring.cache_clear()
-            found.add(fold_key(MANIFEST, config, ()))
+            found.add(fold_key(MANIFEST, config, LeftOut()))
     cache.scoring.cache_clear()
     assert len(found) == 6
 

@@ -45,7 +45,7 @@ def test_the_cards_numbers_are_the_tables(drawn: DrawnLedger) -> None:
             if line.startswith(f"| `{row['composition']}`{form} ")
         )
         assert f1 in line
-        assert f"| {row['supervision']} |" in line
+        assert f"| best | {row['labels_chose']} |" in line
         assert ("the study's metric" in line) == (row["composition"] == "lambda_grid")
     assert "| split hash | `hash` |" in text
 

@@ -1,13 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
+from study.ledger.fold_files import TestSamples as Samples
 from study.report import strata
 from study.report.strata import (
+    CLINICAL_SCHEMA,
     PREVALENCE_SCHEMA,
     STRATA_SCHEMA,
     FoldDecisions,
+    LeftOut,
     fold_details,
 )
 from study.scores.components import FoldErrors, SplitErrors
@@ -17,6 +22,7 @@ from study.scores.settings import ScoreSettings
 
 SETTINGS = ScoreSettings(lambda_steps=5, gamma_steps=4)
 KEYS = ["epoch_rule", "composition", "latent_form"]
+NOTHING = LeftOut()
 
 
 def drawn_split(rng: np.random.Generator, normal: int, abnormal: int) -> SplitErrors:
@@ -33,13 +39,14 @@ def drawn_fold(seed: int) -> FoldErrors:
     return FoldErrors(*parts, latent_size=3)
 
 
-def known_of(errors: FoldErrors) -> strata.TestSamples:
+def known_of(errors: FoldErrors) -> Samples:
     rng = np.random.default_rng(1)
     label = errors.test.label
     symbol = np.where(label == 0, "N", rng.choice(np.array(["V", "E", "/"]), len(label)))
     kind = np.where(symbol == "/", "Q", np.where(label == 0, "N", "V"))
     patient = rng.choice(np.array(["100", "201", "233"]), len(label))
-    return strata.TestSamples(kind=kind, symbol=symbol, patient=patient)
+    seconds = np.full(len(label), 0.8)
+    return Samples(kind=kind, symbol=symbol, patient=patient, record=patient, seconds=seconds)
 
 
 def decide(errors: FoldErrors) -> FoldDecisions:
@@ -55,9 +62,9 @@ def errors() -> dict[str, FoldErrors]:
     return {"best_validation": drawn_fold(0), "last": drawn_fold(1)}
 
 
-def details(errors: dict[str, FoldErrors], **options: list[str]) -> strata.FoldDetails:
+def details(errors: dict[str, FoldErrors], left_out: LeftOut = NOTHING) -> strata.FoldDetails:
     decisions = {rule: decide(found) for rule, found in errors.items()}
-    return fold_details(decisions, known_of(errors["last"]), 3, **options)
+    return fold_details(decisions, known_of(errors["last"]), 3, left_out)
 
 
 def test_every_composition_that_has_a_score_row_has_the_same_metrics_here(
@@ -79,7 +86,8 @@ def test_every_composition_that_has_a_score_row_has_the_same_metrics_here(
 def test_the_tables_have_their_columns_and_a_row_per_value_and_prevalence(
     errors: dict[str, FoldErrors],
 ) -> None:
-    found = details(errors, left_out=["Q"])
+    found = details(errors, LeftOut(kinds=("Q",)))
+    assert found.clinical.equals(CLINICAL_SCHEMA.empty_table())
     assert found.strata.schema.equals(STRATA_SCHEMA)
     assert found.prevalence.schema.equals(PREVALENCE_SCHEMA)
     counts, metrics = found.strata.to_pandas(), found.prevalence.to_pandas()
@@ -109,10 +117,26 @@ def test_counts_of_a_class_are_those_of_its_test_samples(errors: dict[str, FoldE
 
 def test_strata_of_which_nothing_is_known_have_no_rows(errors: dict[str, FoldErrors]) -> None:
     known = known_of(errors["last"])
-    nothing = strata.TestSamples(known.kind, known.symbol, np.full(len(known.kind), ""))
+    nothing = replace(known, patient=np.full(len(known.kind), ""))
     decisions = {"last": decide(errors["last"])}
     found = fold_details(decisions, nothing, 0).strata.to_pandas()
     assert set(found["stratum"]) == {"kind", "symbol"}
+
+
+def test_heartbeats_have_a_row_per_record_and_class_with_and_without_a_record(
+    errors: dict[str, FoldErrors],
+) -> None:
+    found = details(errors, LeftOut(records=("233",))).clinical
+    assert found.schema.equals(CLINICAL_SCHEMA)
+    known = known_of(errors["last"])
+    for _, group in found.to_pandas().groupby(KEYS, sort=False):
+        records = ["all", "without 233", "100", "201", "233"]
+        assert group["records"].tolist() == [name for name in records for _ in range(3)]
+        assert group["beat_class"].tolist() == ["VEB", "SVEB", "abnormal"] * 5
+        beats = group[group["beat_class"] == "VEB"].set_index("records")["beats"]
+        assert beats["all"] == (known.kind == "V").sum()
+        assert beats["without 233"] == beats["all"] - beats["233"]
+        assert group["hours"].iloc[0] == pytest.approx(80 * 0.8 / 3600)
 
 
 def test_no_decisions_give_empty_tables_of_the_same_columns() -> None:
@@ -125,7 +149,7 @@ def test_no_decisions_give_empty_tables_of_the_same_columns() -> None:
 
 def test_decisions_of_other_samples_are_refused(errors: dict[str, FoldErrors]) -> None:
     known = known_of(errors["last"])
-    short = strata.TestSamples(known.kind[1:], known.symbol[1:], known.patient[1:])
+    short = Samples(**{name: values[1:] for name, values in vars(known).items()})
     decisions = {"last": decide(errors["last"])}
     with pytest.raises(ValueError, match="last reconstruction decided 80 samples, there are 79"):
         fold_details(decisions, short, 0)

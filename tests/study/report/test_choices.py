@@ -1,0 +1,189 @@
+"""What labels chose of a row, and what choices without them cost."""
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from study.config.schema import SearchSettings, StoppingSettings, Study
+from study.config.study_file import check_study
+from study.ledger.ledger import FoldManifest
+from study.report.choices import AT_RANDOM, LOWEST, SCHEMA, choices_table
+from study.report.epochs import FoldHistory
+from study.report.labels import BEST, LAST, in_words, joined, labels_chose
+from study.search.trial import TrialRecord
+from tests.study.report.conftest import DrawnLedger
+from tests.study.report.trained import Reported
+from tests.study.trials import record_of, trial_of
+
+METRIC = {"composition": "gamma_grid", "latent_form": "chi_mode", "score": "phi"}
+
+
+def made_study() -> Study:
+    content = {"name": "made", "dataset": {"name": "synthetic", "length": 32}}
+    content |= {"model": {"name": "beta_vaegan"}, "split": {"folds": 2}}
+    return check_study(content | {"search": {"trials": 3, "metric": METRIC}}, "made.yaml")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "state", "values", "rule", "expected"),
+    [
+        ({}, "completed", [(1, 0.5), (2, 0.6)], BEST, ("epoch",)),
+        ({}, "completed", [(1, 0.5), (2, 0.6)], LAST, ()),
+        ({}, "completed", [(2, 0.6)], BEST, ()),  # nothing to choose from
+        ({"model.beta": 0.1}, "completed", [(2, 0.6)], LAST, ("trial",)),
+        ({"model.beta": 0.1}, "pruned", [(2, 0.6)], LAST, ("trial", "epoch")),
+    ],
+)
+def test_labels_chose_what_could_have_been_another(
+    parameters: dict[str, float],
+    state: str,
+    values: Sequence[tuple[int, float]],
+    rule: str,
+    expected: tuple[str, ...],
+) -> None:
+    record = record_of(trial_of(made_study(), 0, parameters), state, values)  # type: ignore[arg-type]
+    assert labels_chose(record, rule) == expected
+    of_system = replace(record, trial=replace(record.trial, system="vaegan"))
+    assert "trial" not in labels_chose(of_system, rule)
+    repeated = replace(record, trial=replace(record.trial, is_repetition=True))
+    assert labels_chose(repeated, rule)[0] == "trial"
+
+
+def test_words_of_columns() -> None:
+    assert joined(*("epoch",), "weights, threshold") == "epoch, weights, threshold"
+    assert joined("") == ""
+    assert in_words("") == "nothing: one-class"
+
+
+def history(number: int, fold: int, rows: Sequence[tuple[int, float, float]]) -> FoldHistory:
+    trial = trial_of(made_study(), number, {"model.beta": 0.1 * (number + 1)})
+    best = max(rows, key=lambda row: row[1])[0]
+    manifest = FoldManifest(trial.name, fold, "completed", "", best, rows[-1][0], {})
+    keys = {"protocol": "paper", "system": "", "trial": trial.name, "fold": fold}
+    written = [{"epoch": e, "value": v, "normal_error": n, "loss": 1.0} for e, v, n in rows]
+    return FoldHistory(keys, manifest, [{"epoch": 1, "loss": 2.0}, *written])
+
+
+ROWS = {  # epoch, value, normal error by trial; two folds alike but for 0.1
+    0: [(2, 0.5, 0.3), (4, 0.7, 0.4), (6, 0.6, 0.2)],
+    1: [(2, 0.4, 0.1), (4, 0.5, 0.3), (6, 0.45, 0.3)],
+    2: [(2, 0.9, 0.9), (4, 0.8, 0.8), (6, 0.7, 0.7)],
+}
+
+
+def made(search: SearchSettings) -> pd.DataFrame:
+    records: list[TrialRecord] = []
+    folds: list[FoldHistory] = []
+    scores = []
+    for number, rows in ROWS.items():
+        values = [(epoch, value) for epoch, value, _ in rows]
+        trial = trial_of(made_study(), number, {"model.beta": 0.1 * (number + 1)})
+        state = "pruned" if number == 2 else "completed"
+        records.append(record_of(trial, state, values, number))  # type: ignore[arg-type]
+        for fold in (0, 1):
+            folds.append(history(number, fold, rows))
+            for rule in (BEST, LAST):
+                error = rows[-1][2] + 0.1 * fold
+                for form, phi in (("implicit", -1.0), ("chi_mode", number + 0.1 * (rule == LAST))):
+                    scores.append(
+                        {"trial": trial.name, "fold": fold, "epoch_rule": rule}
+                        | {"composition": "gamma_grid", "latent_form": form}
+                        | {"phi": phi + fold, "normal_error": error}
+                    )
+    table = choices_table(records, folds[:4], pa.Table.from_pylist(scores), search)
+    assert table.schema.equals(SCHEMA)
+    return table.to_pandas()
+
+
+def test_regret_of_an_epoch_is_against_the_best_of_the_same_fold() -> None:
+    frame = made(SearchSettings(trials=3))
+    epochs = frame[(frame["choice"] == "epoch") & (frame["trial"] == "trial-00000")]
+    assert epochs["rule"].tolist() == [BEST, LAST, LOWEST] * 2
+    assert epochs["epoch"].tolist() == [4, 6, 6] * 2
+    assert epochs["labels_chose"].tolist() == ["epoch", "", ""] * 2
+    assert epochs["value"].tolist() == [0.7, 0.6, 0.6] * 2
+    np.testing.assert_allclose(epochs["regret"], [0.0, 0.1, 0.1] * 2)
+    np.testing.assert_allclose(epochs["test_value"], [0.0, 0.1, 0.1, 1.0, 1.1, 1.1])
+    np.testing.assert_allclose(epochs["test_regret"], [0.0, -0.1, -0.1] * 2, atol=1e-12)
+    other = frame[(frame["trial"] == "trial-00001") & (frame["rule"] == LOWEST)]
+    lowest = other[other["choice"] == "epoch"]
+    assert lowest["epoch"].tolist() == [2, 2]
+    assert lowest["test_value"].isna().all()  # its weights were not kept
+
+
+def test_regret_of_a_trial_is_against_the_best_completed_one() -> None:
+    frame = made(SearchSettings(trials=3))
+    trials = frame[frame["choice"] == "trial"].set_index("rule")
+    assert trials.index.tolist() == [BEST, LOWEST, AT_RANDOM]
+    assert trials["trial"].tolist() == ["trial-00000", "trial-00000", ""]
+    np.testing.assert_allclose(trials["value"], [0.7, 0.6, (0.6 + 0.45) / 2])
+    np.testing.assert_allclose(trials["regret"], [0.0, 0.1, 0.7 - 0.525])
+    np.testing.assert_allclose(trials["test_value"], [0.5, 0.6, (0.6 + 1.6) / 2])
+    assert trials["labels_chose"].tolist() == ["trial, epoch", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        (SearchSettings(trials=11), "trial"),
+        (SearchSettings(trials=11, sampler="random"), ""),
+        (SearchSettings(trials=3, stopping=StoppingSettings()), "trial"),
+    ],
+)
+def test_a_choice_among_what_labels_proposed_or_stopped_owes_to_them(
+    search: SearchSettings, expected: str
+) -> None:
+    frame = made(search)
+    chosen = frame[(frame["choice"] == "trial") & (frame["rule"] == LOWEST)]
+    assert chosen["labels_chose"].tolist() == [expected]
+
+
+def test_a_search_has_no_one_class_row_and_its_choices_are_of_its_ledger(
+    searched: Reported,
+) -> None:
+    scores = searched.report.tables["scores"].to_pandas()
+    assert not scores["one_class"].any()
+    assert scores["labels_chose"].str.startswith("trial").all()
+    choices = searched.report.tables["choices"].to_pandas()
+    best = choices[(choices["rule"] == BEST) & (choices["choice"] == "epoch")]
+    assert (best["regret"] == 0).all()
+    assert (choices["regret"] >= 0).all()
+    on_test = scores[(scores["epoch_rule"] == BEST) & (scores["composition"] == "lambda_grid")]
+    expected = on_test.set_index(["trial", "fold"])["f1_weighted"]
+    for _, row in best.iterrows():
+        assert row["test_value"] == expected[row["trial"], row["fold"]]
+
+
+@pytest.mark.slow
+def test_a_system_is_one_class_where_labels_chose_neither_epoch_nor_threshold(
+    of_systems: Reported,
+) -> None:
+    scores = of_systems.report.tables["scores"].to_pandas()
+    is_free = (scores["supervision"] == "none") & (
+        (scores["epoch_rule"] == LAST) | (scores["system"] == "knn")
+    )
+    assert (scores["one_class"] == is_free).all()
+    assert scores.loc[is_free, "labels_chose"].eq("").all()
+    assert "one-class rows, with the weights of the last epoch" in of_systems.text
+
+
+def test_the_normals_error_is_their_mean_over_validation(drawn: DrawnLedger) -> None:
+    drawn.commit(0)
+    from study.report.build import build_report
+
+    report = build_report(drawn.study, drawn.facts, drawn.results, "serial")
+    assert report is not None
+    found = report.scores.to_pandas().query("epoch_rule == 'last'").groupby("fold")["normal_error"]
+    for fold in (0, 1):
+        path = f"ledger/trial-00000/fold-{fold}/components.parquet"
+        stored = pd.read_parquet(io.BytesIO(drawn.results.read(path)))
+        chosen = stored.query("epoch_rule == 'last' and split == 'validation' and label == 0")
+        expected = chosen["reconstruction_error"].astype(float).mean()
+        assert math.isclose(found.mean()[fold], expected, rel_tol=1e-12)
+        assert found.nunique()[fold] == 1
