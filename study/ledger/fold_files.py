@@ -26,7 +26,7 @@ TIMINGS = "timings.json"
 RECONSTRUCTIONS = "reconstructions.parquet"
 INTERPOLATION = "interpolation.parquet"
 EXTREMES = "extremes.parquet"
-SECONDS = "seconds"
+SECONDS = "covered_seconds"
 ADDED = (DRAWN_NORM, SECONDS)
 """Columns of `COMPONENTS` and `TRAINING_COMPONENTS` that older folds do not have."""
 
@@ -51,7 +51,7 @@ class Evaluation:
 def components_file(samples: Samples, fold: Fold, evaluations: Mapping[str, Evaluation]) -> bytes:
     """Return `components.parquet`: a row per validation and test sample and epoch rule.
 
-    `seconds` is the signal that a sample covers; see `covered_seconds`.
+    `covered_seconds` is the signal that a sample covers, where the data have a rate.
     """
     tables = []
     for rule, evaluation in evaluations.items():
