@@ -11,11 +11,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from models import DRAWN_NORM
 from study.data.coverage import covered_seconds
 from study.data.samples import Samples
 from study.data.splits import Fold
 from study.ledger.ledger import FoldManifest, Ledger
-from study.scores.components import DRAWN_NORM, FoldErrors, SplitErrors
+from study.scores.components import FoldErrors, SplitErrors
 
 EPOCH_RULES = ("best_validation", "last")
 COMPONENTS = "components.parquet"

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from models import DRAWN_NORM
 from study.scores.components import (
-    DRAWN_NORM,
     LATENT_NORM,
     CompositionError,
     FitErrors,

@@ -12,7 +12,6 @@ Float = npt.NDArray[np.float64]
 Label = npt.NDArray[np.int8]
 
 LATENT_NORM = "latent_norm"
-DRAWN_NORM = "drawn_norm"
 
 # Only limits that lie next to each other bring values here; past it, squares and
 # sums of scaled values would overflow.

@@ -96,6 +96,24 @@ def test_sides_are_disjoint_in_patients_and_leave_paced_records_out(mitbih):
     assert len(set(mitbih.patient)) == 47
 
 
+def test_the_standard_ds2_has_22_records_and_leaves_201_out():
+    """What `dataset.ds2` is by default, and what de Chazal et al. tested on."""
+    sides = {
+        form: {r: side_of(r, form) for r in record_names()} for form in ("without_202", "standard")
+    }
+    standard, default = sides["standard"], sides["without_202"]
+    assert {r for r in standard if standard[r] == "test"} == set(DS2)
+    assert len(DS2) == 22
+    assert {r for r in standard if standard[r] == "excluded"} == {*PACED_RECORDS, "201"}
+    assert {r for r in standard if standard[r] != default[r]} == {"201", "202"}
+    for division in sides.values():
+        people = {
+            side: {patient_of(r) for r, s in division.items() if s == side}
+            for side in ("train", "test")
+        }
+        assert not people["train"] & people["test"]
+
+
 def test_beats_of_a_small_record(write_record):
     signal = np.sin(np.arange(3600) / 20)
     path = write_record(signal, [100, 400, 500, 700, 1000, 1300], ["N", "V", "+", "A", "/", "N"])

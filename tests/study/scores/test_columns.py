@@ -94,3 +94,38 @@ def test_limits_are_those_of_validation(fold):
     test = fold.test.values["reconstruction_error"].astype(np.float64)
     expected = (test - validation.min()) / (validation.max() - validation.min())
     np.testing.assert_allclose(column.read(fold.test), expected, rtol=1e-12, atol=1e-15)
+
+
+def with_draws(count=40, size=6):
+    random = np.random.default_rng(3)
+    mean, deviation = random.normal(0, 0.6, (count, size)), random.uniform(0.5, 1, (count, size))
+    values = {
+        "latent_norm": np.linalg.norm(mean, axis=1),
+        "drawn_norm": np.sqrt((mean**2 + deviation**2).sum(axis=1)),
+    }
+    return SplitErrors(np.zeros(count, np.int8), values)
+
+
+@pytest.mark.parametrize("norm", ["drawn", "scored"])
+def test_chi_mode_measures_the_norm_that_is_set(norm):
+    validation = with_draws()
+    column = fit_component(
+        "latent_norm", FitErrors(validation, None, 6), ScoreSettings(chi_norm=norm), "chi_mode"
+    )
+    name = {"drawn": "drawn_norm", "scored": "latent_norm"}[norm]
+    distance = np.abs(validation.values[name] - np.sqrt(5))
+    expected = (distance - distance.min()) / (distance.max() - distance.min())
+    np.testing.assert_allclose(column.read(validation), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", LATENT_FORMS)
+def test_other_forms_and_models_without_a_posterior_have_one_norm(form):
+    both = with_draws()
+    alone = SplitErrors(both.label, {"latent_norm": both.values["latent_norm"]})
+    settings = [ScoreSettings(), ScoreSettings(chi_norm="scored")]
+    columns = [fit_component("latent_norm", FitErrors(alone, alone, 6), s, form) for s in settings]
+    assert columns[0] == columns[1]
+    if form != "chi_mode":
+        assert (
+            fit_component("latent_norm", FitErrors(both, both, 6), settings[0], form) == columns[0]
+        )
