@@ -2,28 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from study.data.samples import Samples
+from study.data.samples import ARRAYS, Samples
 from study.randomness import stream_seed
-
-ARRAYS = tuple(
-    field.name
-    for field in fields(Samples)
-    if field.name not in ("sampling_rate_hz", "content_hash")
-)
-"""Names of the per-sample arrays of `Samples`, in their order."""
 
 
 def content_hash(samples: Samples) -> str:
-    """Return the sha256 (hex) of all arrays of `samples` and of its sampling rate."""
+    """Return the sha256 (hex) of all arrays of `samples`, its sampling rate and components."""
     digest = hashlib.sha256()
-    for name in ARRAYS:
-        array = np.ascontiguousarray(getattr(samples, name))
+    arrays = {name: getattr(samples, name) for name in ARRAYS}
+    # Nothing where there are none, so that hashes from before components stand.
+    arrays |= {f"components.{name}": each for name, each in sorted(samples.components.items())}
+    for name, values in arrays.items():
+        array = np.ascontiguousarray(values)
         header = [name, array.dtype.str, list(array.shape)]
         digest.update(json.dumps(header).encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
@@ -44,6 +40,7 @@ def build_samples(
     extent: npt.ArrayLike | None = None,
     sampling_rate_hz: float = 0.0,
     unit_range: bool = True,
+    components: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Samples:
     """Return `Samples` with its types and content hash; what is None is unknown.
 
@@ -59,6 +56,7 @@ def build_samples(
         extent: `(n,)` length in the record; unknown is the length of `values`.
         sampling_rate_hz: rate that `start` and `extent` count in; unknown is 0.0.
         unit_range: whether values are in [0, 1], or are scaled later by each fold.
+        components: name to `(n,)`, finite; None for none.
     """
     channelled = np.ascontiguousarray(values, dtype=np.float32)[:, np.newaxis, :]
     count, _, length = channelled.shape
@@ -77,7 +75,12 @@ def build_samples(
         extent=np.asarray([length] * count if extent is None else extent, dtype=np.int64),
         sampling_rate_hz=sampling_rate_hz,
         content_hash="",
+        components={
+            name: np.asarray(each, dtype=np.float32) for name, each in (components or {}).items()
+        },
     )
+    assert all(len(each) == count for each in samples.components.values())
+    assert all(np.isfinite(each).all() for each in samples.components.values())
     return replace(samples, content_hash=content_hash(samples))
 
 

@@ -1,6 +1,7 @@
 """Prepared samples: what every dataset turns its records into."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
 import numpy as np
@@ -25,7 +26,9 @@ class Samples:
             in samples of `sampling_rate_hz`; -1 if there is no record.
         extent: `(n,)` int64; the window's length in the same unit.
         sampling_rate_hz: rate that `start` and `extent` count in, 0.0 if unknown.
-        content_hash: sha256 (hex) of the values and of all other arrays.
+        content_hash: sha256 (hex) of the values, of all other arrays and of the components.
+        components: name to `(n,)` float32; error components that come with the sample, such
+            as how early a beat is, and from no model. Empty where a dataset has none.
     """
 
     values: npt.NDArray[np.float32]
@@ -39,6 +42,7 @@ class Samples:
     extent: npt.NDArray[np.int64]
     sampling_rate_hz: float
     content_hash: str
+    components: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -55,13 +59,16 @@ class Samples:
 
     def take(self, index: npt.NDArray[np.int64]) -> Self:
         """Return the samples at `index`, in its order, with the same content hash."""
-        per_sample = {
-            field.name: getattr(self, field.name)[index]
-            for field in fields(self)
-            if field.name not in ("sampling_rate_hz", "content_hash")
-        }
-        return type(self)(
-            **per_sample,
-            sampling_rate_hz=self.sampling_rate_hz,
-            content_hash=self.content_hash,
+        return replace(
+            self,
+            **{name: getattr(self, name)[index] for name in ARRAYS},
+            components={name: each[index] for name, each in self.components.items()},
         )
+
+
+ARRAYS = tuple(
+    each.name
+    for each in fields(Samples)
+    if each.name not in ("sampling_rate_hz", "content_hash", "components")
+)
+"""Names of the per-sample arrays of `Samples`, in their order; components are beside them."""
