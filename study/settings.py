@@ -1,9 +1,20 @@
 """What every settings class of a study file shares."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Settings(BaseModel):
     """A frozen part of a study file; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def added_field(default: Any, **constraints: Any) -> Any:
+    """Return a setting that studies came to have later; arguments as of pydantic's `Field`.
+
+    Where it has its default it is not written down, so that studies from before and studies
+    that leave it alone have the tables and hashes that they always had.
+    """
+    return Field(default, exclude_if=lambda value: value == default, **constraints)

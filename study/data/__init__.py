@@ -1,6 +1,7 @@
 """Datasets: from files on disk, or from a seed, to samples."""
 
 import os
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +78,7 @@ def load(
         samples = entry.prepare(settings, data_folder, seed)
         write_entry(folder, key, samples)
     subset = stratified_subset(samples, settings.limit, seed)
+    subset = replace(subset, clean=settings.leaves_out_neighbours)
     for array in (*(getattr(subset, name) for name in ARRAYS), *subset.components.values()):
         array.setflags(write=False)
     return subset

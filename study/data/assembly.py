@@ -15,7 +15,7 @@ from study.randomness import stream_seed
 def content_hash(samples: Samples) -> str:
     """Return the sha256 (hex) of all arrays of `samples`, its sampling rate and components."""
     digest = hashlib.sha256()
-    arrays = {name: getattr(samples, name) for name in ARRAYS}
+    arrays = {name: getattr(samples, name) for name in ARRAYS if name != "abnormal_neighbour"}
     # Nothing where there are none, so that hashes from before components stand.
     arrays |= {f"components.{name}": each for name, each in sorted(samples.components.items())}
     for name, values in arrays.items():
@@ -38,6 +38,7 @@ def build_samples(
     side: Sequence[str] | npt.NDArray[np.str_] | None = None,
     start: npt.ArrayLike | None = None,
     extent: npt.ArrayLike | None = None,
+    abnormal_neighbour: npt.ArrayLike | None = None,
     sampling_rate_hz: float = 0.0,
     unit_range: bool = True,
     components: Mapping[str, npt.ArrayLike] | None = None,
@@ -54,6 +55,8 @@ def build_samples(
         side: `(n,)` inter-patient side; none is "".
         start: `(n,)` first position in the record; none is -1.
         extent: `(n,)` length in the record; unknown is the length of `values`.
+        abnormal_neighbour: `(n,)` whether another sample in its window is abnormal; unknown is
+            False.
         sampling_rate_hz: rate that `start` and `extent` count in; unknown is 0.0.
         unit_range: whether values are in [0, 1], or are scaled later by each fold.
         components: name to `(n,)`, finite; None for none.
@@ -73,6 +76,9 @@ def build_samples(
         side=np.asarray(unknown if side is None else side, dtype=np.str_),
         start=np.asarray([-1] * count if start is None else start, dtype=np.int64),
         extent=np.asarray([length] * count if extent is None else extent, dtype=np.int64),
+        abnormal_neighbour=np.asarray(
+            [False] * count if abnormal_neighbour is None else abnormal_neighbour, dtype=np.bool_
+        ),
         sampling_rate_hz=sampling_rate_hz,
         content_hash="",
         components={

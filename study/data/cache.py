@@ -29,11 +29,11 @@ def entry_key(
     """Return the key (hex) of what is prepared from these sources with these settings.
 
     Args:
-        settings: the dataset's settings; `limit` is applied later and plays no part.
+        settings: the dataset's settings; `limit` and `clean` are applied later and play no part.
         sources: (name, sha256) of each source file.
         seed: the study's seed where samples are generated from it, else None.
     """
-    shaping = {name: value for name, value in settings.items() if name != "limit"}
+    shaping = {name: value for name, value in settings.items() if name not in ("limit", "clean")}
     return canonical_hash([preparation(), shaping, list(sources), seed])
 
 
@@ -60,7 +60,7 @@ def read_entry(folder: Path, key: str) -> Samples | None:
         stored = body["arrays"]
         if any(file_sha256(entry / f"{name}.npy") != digest for name, digest in stored.items()):
             return None
-        arrays = {name: _read_array(entry / f"{name}.npy", name) for name in stored}
+        arrays: dict[str, Any] = {name: _read_array(entry / f"{name}.npy", name) for name in stored}
     except (OSError, ValueError, KeyError, TypeError):
         return None
     components = {

@@ -26,7 +26,8 @@ def write_scores(path: Path, detector: Detector, blocks: Iterable[Block]) -> Cou
     """Write a row per sample; the file appears when it is complete.
 
     Columns: `sample` (from 0), the columns of its source (`record`, `position`,
-    `seconds`, `symbol`, or `label`), the error components, `score`, `decision` (1
+    `seconds`, `symbol`, or `label`), the error components, also those that come with the
+    samples, `score`, `decision` (1
     abnormal), `votes` (folds that decide so by themselves), and what the decision rests on:
     `composition`, `latent_form`, `supervision`, `tau`.
     """
@@ -59,6 +60,7 @@ def _table(first: int, block: Block, scored: Scored, detector: Detector) -> pa.T
         "sample": np.arange(first, first + count),
         **{name: _plain(values) for name, values in block.columns.items()},
         **scored.errors,
+        **block.components,
         "score": scored.score,
         "decision": scored.decision,
         "votes": scored.votes,

@@ -31,10 +31,10 @@ def test_beats_in_blocks_are_those_that_are_trained_on(
     source = read_beats(record, BEATS, "annotated", resample=False)
     assert (len(list(source.blocks())) > 1) == (seconds < 600)
     found = joined(source)
-    expected = prepare_records([record.name], record.parent, 96)
+    expected = prepare_records([record.name], record.parent, BEATS)
     np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(source.start, expected.start)
-    np.testing.assert_array_equal(source.extent, expected.extent)
+    np.testing.assert_array_equal(source.spans.start, expected.start)
+    np.testing.assert_array_equal(source.spans.extent, expected.extent)
     stored = read_record(record)
     np.testing.assert_array_equal(found.columns["position"], stored.position[:-1])
     np.testing.assert_array_equal(found.columns["symbol"], stored.symbol[:-1])
@@ -43,7 +43,7 @@ def test_beats_in_blocks_are_those_that_are_trained_on(
 
 def test_a_whole_real_record_is_cut_as_for_training(real_mitdb: Path) -> None:
     source = read_beats(real_mitdb / "208", BEATS, "annotated", resample=False)
-    expected = prepare_records(["208"], real_mitdb, 96)
+    expected = prepare_records(["208"], real_mitdb, BEATS)
     found = joined(source)
     assert len(found) == len(expected) > 2900
     np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=1e-6)
@@ -64,7 +64,7 @@ def test_errors_of_a_scored_record_are_those_of_the_ledger(
 def test_errors_of_a_real_record_are_those_of_the_ledger(
     real_mitdb: Path, trained_beats: Trained, tmp_path: Path
 ) -> None:
-    samples = prepare_records(["208", "222"], real_mitdb, 96)
+    samples = prepare_records(["208", "222"], real_mitdb, BEATS)
     members = np.flatnonzero(samples.kind != "Q")[::8]
     samples = samples.take(members)
     trained = train_trial(trained_beats.study, samples, tmp_path)
@@ -74,7 +74,7 @@ def test_errors_of_a_real_record_are_those_of_the_ledger(
         source = read_beats(real_mitdb / name, BEATS, "annotated", resample=False)
         found = detector.errors(joined(source).values)
         own = np.flatnonzero(samples.record == name)
-        place = pd.Index(source.start).get_indexer(samples.start[own])
+        place = pd.Index(source.spans.start).get_indexer(samples.start[own])
         for component, values in found.items():
             expected = stored[component].to_numpy()[own]
             np.testing.assert_allclose(values[place], expected, rtol=1e-3, atol=1e-7)
@@ -122,7 +122,7 @@ def test_a_record_of_another_rate_needs_consent(record: Path, tmp_path: Path) ->
     with pytest.raises(RequestError, match=r"expected 360 Hz, .* found 500 Hz: .*--resample"):
         read_beats(tmp_path / "r500", BEATS, "annotated", resample=False)
     source = read_beats(tmp_path / "r500", BEATS, "annotated", resample=True)
-    assert source.start.tolist() == [50, 150]
+    assert source.spans.start.tolist() == [50, 150]
     np.testing.assert_allclose(joined(source).columns["seconds"], [0.4, 1.2])
 
 
