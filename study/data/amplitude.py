@@ -21,6 +21,9 @@ LEARNING_SECONDS = 300
 SETTLED_SECONDS = 20
 """After it the filter remembers nothing: its state has decayed to below 1e-18."""
 
+FLAT = 1e-9
+"""A QRS height, in the record's unit, that is only rounding."""
+
 CENTRE, UNIT = 0.35, 0.4
 """Where the baseline lies in [0, 1], and the height of a median QRS complex there."""
 
@@ -74,7 +77,8 @@ def qrs_heights(level: FloatArray, peaks: IntArray, rate_hz: int, first: int = 0
 
 def typical_height(heights: FloatArray) -> float:
     """Return the median of QRS heights `(m,)`, m >= 1; 1 of a record that is flat."""
-    return float(np.median(heights)) or 1.0
+    height = float(np.median(heights))
+    return height if height > FLAT else 1.0
 
 
 def unit_range(level: FloatArray) -> FloatArray:
