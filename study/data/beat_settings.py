@@ -86,6 +86,9 @@ Window = Annotated[
 _ANY_WINDOW: TypeAdapter[PublishedWindow | CentredWindow] = TypeAdapter(Window)
 
 
+_AMPLITUDE = {"record": "record", "first_minutes": "record's first minutes"}
+
+
 class BeatDatasetSettings(BaseDatasetSettings):
     """What datasets of heartbeats can be set to.
 
@@ -141,6 +144,17 @@ class BeatDatasetSettings(BaseDatasetSettings):
                 f" found {self.length}; leave it out"
             )
         return self
+
+    @property
+    def unlike_published(self) -> str:
+        """How samples differ from those of publications, in words; "" if they do not."""
+        differences = []
+        if isinstance(self.window, CentredWindow):
+            before, after = self.window.before, self.window.after
+            differences.append(f"from {before:g} s before R to {after:g} s after it")
+        if self.amplitude != "beat":
+            differences.append(f"relative to the QRS height of the {_AMPLITUDE[self.amplitude]}")
+        return ", ".join(differences)
 
     @property
     def leaves_out_neighbours(self) -> bool:

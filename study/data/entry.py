@@ -46,6 +46,11 @@ class BaseDatasetSettings(Settings):
         return False
 
     @property
+    def unlike_published(self) -> str:
+        """How samples differ from those of publications, in words; "" if they do not."""
+        return ""
+
+    @property
     def leaves_out_neighbours(self) -> bool:
         """Whether normals with an abnormal neighbour in their window are left out of training."""
         return False

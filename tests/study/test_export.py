@@ -1,4 +1,5 @@
 import sys
+import json
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ def test_an_onnx_file_gives_the_stored_errors(
     described = {each.key: each.value for each in onnx.load(file).metadata_props}
     assert described["model"] == "beta_vaegan"
     assert described["dataset"] == "mitbih"
+    assert json.loads(described["samples"]) == {"name": "mitbih", "length": 96, "limit": None}
 
 
 def test_a_torch_file_gives_the_stored_errors(

@@ -68,6 +68,7 @@ def _render(inputs: PageInputs, sections: list[Section]) -> str:
     subject = study.model.name if inputs.is_search else "systems"
     facts = [
         f"{subject} on {dataset_label(study.dataset.name)}",
+        *filter(None, [study.dataset.unlike_published]),
         f"protocol {' and '.join(study.split.protocols)}",
         with_noun(study.split.folds, "fold"),
         with_noun(len(inputs.records), "trial"),

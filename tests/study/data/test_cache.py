@@ -15,6 +15,7 @@ import pytest
 import study
 from study.data.assembly import build_samples
 from study.data.cache import entry_key, read_entry, write_entry
+from study.data.mitbih import MitbihSettings
 from study.data.samples import ARRAYS, Samples
 
 KEY = "k" * 64
@@ -147,6 +148,22 @@ def test_the_key_knows_settings_sources_and_seed_but_not_the_limit():
         entry_key(settings, sources, 1),
     ]
     assert len({key, *others}) == 6
+
+
+def test_the_key_tells_windows_amplitudes_and_components_apart_but_not_who_trains():
+    def key(**changes):
+        return entry_key(MitbihSettings.model_validate(changes).model_dump(mode="json"), [], None)
+
+    assert key(clean=True) == key()
+    changes = (
+        {"window": "centred"},
+        {"window": {"name": "centred", "rate": 200}},
+        {"window": {"name": "centred", "before": 0.8, "after": 0.8}},
+        {"window": "centred", "amplitude": "record"},
+        {"window": "centred", "amplitude": "first_minutes"},
+        {"window": "centred", "components": "record"},
+    )
+    assert len({key(), *(key(**each) for each in changes)}) == 1 + len(changes)
 
 
 def test_samples_of_other_code_are_not_found(tmp_path):

@@ -41,6 +41,7 @@ def test_the_published_counts_are_reproduced(mitbih):
     assert mitbih.values.shape == (109_446, 1, 160)
     assert mitbih.label.sum() == 109_446 - 90_589
     assert mitbih.sampling_rate_hz == 125.0
+    assert mitbih.abnormal_neighbour[mitbih.label == 0].sum() == 7_750
 
 
 def test_the_first_columns_have_the_published_means(real_mitdb):
