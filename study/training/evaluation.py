@@ -22,8 +22,8 @@ from study.ledger import fold_files
 from study.ledger.fold_files import Evaluation
 from study.randomness import stream_seed
 from study.scores.components import FitErrors, SplitErrors
-from study.scores.compositions import find_composition
 from study.scores.evaluation import fit_on_validation, needs_training
+from study.scores.rules import find_composition
 from study.training.measures.latents import measure_latents
 from study.training.measures.mmd import maximum_mean_discrepancy
 from study.training.measures.tstr import measure_tstr
@@ -95,7 +95,7 @@ class FoldEvaluator:
         fold, metric = self.fold, self.config.metric
         followed = [metric.composition, *self._tracked()]
         validation = self.model.examine(self._values(fold.validation))
-        needed = any(needs_training(name, metric.latent_form) for name in followed)
+        needed = any(needs_training(name, self.config.scores, metric.latent_form) for name in followed)
         training = self.model.examine(self._values(fold.training)) if needed else None
         errors = FitErrors(
             self._split_errors(fold.validation, validation),
@@ -115,7 +115,7 @@ class FoldEvaluator:
         row |= {name: getattr(metrics, name) for name in REPORTED_SCORES}
         for name in self._tracked():
             row[f"{name}/f1_weighted"] = fits[name].metrics.f1_weighted
-            entry = find_composition(name)
+            entry = find_composition(name, self.config.scores)
             if len(entry.components) > 1 and entry.supervision == "threshold":
                 row[f"{name}/lambda"] = fits[name].lambda_
         latents = training.latents if training else self.model.latents(self._values(fold.training))

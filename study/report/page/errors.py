@@ -17,7 +17,7 @@ from study.report.paper.basis import BEST
 from study.report.paper.figures_of_norms import fit_chi, near_norms
 from study.report.paper.names import CLASSES, composition_label
 from study.scores.components import CompositionError, FoldErrors, SplitErrors
-from study.scores.compositions import D, FittedComposition, L, R, find_composition
+from study.scores.compositions import D, FittedComposition, L, R
 from study.scores.settings import LatentForm
 from study.search.trial import FoldAddress
 

@@ -6,7 +6,8 @@ from sklearn.metrics import f1_score
 
 from study.errors import RequestError
 from study.scores.components import CompositionError, FitErrors, SplitErrors
-from study.scores.compositions import COMPOSITIONS, applicable, find_composition
+from study.scores.compositions import COMPOSITIONS
+from study.scores.rules import applicable, find_composition
 from study.scores.settings import LATENT_FORMS, ScoreSettings
 
 from .conftest import random_fold
@@ -99,7 +100,7 @@ def test_supervision_says_whether_validation_labels_were_seen(name, form, fold):
 @every
 def test_training_errors_are_needed_where_the_entry_says(name, form, fold):
     without = FitErrors(fold.validation, None, 6)
-    if COMPOSITIONS[name].needs_training or form == "empirical_mode":
+    if COMPOSITIONS[name].needs_training(SETTINGS, form):
         with pytest.raises(CompositionError, match="training"):
             fit(name, form, without)
     else:
