@@ -1,8 +1,8 @@
 """Which error components the samples of a study have, and whether its scores can use them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from models import MODELS, components_of
+from models import components_of
 from models.settings import ModelSettings
 from study.config.error_messages import nearest
 from study.config.schema import MetricSettings, Study
@@ -29,7 +29,7 @@ def score_problems(study: Study) -> Iterator[str]:
         missing = [set(own.components) - available for available in sets]
         if all(missing):
             known = sorted(set().union(*sets))
-            wrong = sorted(min(missing, key=len))
+            wrong = min((sorted(names) for names in missing), key=len)
             yield (
                 f"{key}.components: {', '.join(wrong)} is none that the study's samples have"
                 f"{nearest(wrong[0], known)}; they have {', '.join(known)}"
@@ -77,5 +77,5 @@ def _impossible_fits(study: Study) -> Iterator[str]:
         )
 
 
-def _unknown(name: str, known: dict[str, object]) -> str:
+def _unknown(name: str, known: Mapping[str, object]) -> str:
     return f"must be one of {', '.join(known)}, found {name!r}{nearest(name, known)}"

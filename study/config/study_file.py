@@ -95,7 +95,7 @@ def check_study(
         study = Study.model_validate(content)
     except ValidationError as error:
         raise RequestError(first_problem(error, source, assignments)) from None
-    for problem in _contradictions(study, assignments):
+    for problem in itertools.chain(score_problems(study), _contradictions(study, assignments)):
         raise RequestError(f"{source}: {problem}")
     return study
 
@@ -183,7 +183,6 @@ def _override(content: dict[str, Any], key: str, value: Any) -> None:
 
 def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[str]:
     """Yield an error message for each pair of settings that contradict each other."""
-    yield from score_problems(study)
     if study.systems:
         yield from _contradictions_in_systems(study)
         return

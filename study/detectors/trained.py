@@ -14,19 +14,15 @@ import safetensors.torch
 import torch
 from pydantic import ValidationError
 
-from models import components_of
 from models.interface import Model, Shape
 from study.config.trial_config import TrialConfig
 from study.errors import RequestError
 from study.ledger import fold_files
+from study.ledger.fold_errors import needs_all_folds, read_fold_errors
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.scores.components import CompositionError, Float, FoldErrors, Limits, SplitErrors
-from study.scores.compositions import (
-    CompositionName,
-    FittedComposition,
-    applicable,
-    find_composition,
-)
+from study.scores.compositions import FittedComposition
+from study.scores.rules import applicable, find_composition
 from study.scores.settings import LatentForm
 from study.search.trial import FoldAddress, fold_name, order_of
 from study.storage.folder import reach_folder
@@ -58,7 +54,7 @@ class TrainedFold:
     config: TrialConfig
     model: Model
     scaling: Limits | None
-    composition: CompositionName
+    composition: str
     latent_form: LatentForm | Literal[""]
     fitted: FittedComposition
     deviation: float
@@ -155,8 +151,8 @@ def read_fold(
     config = _config(described, where)
     form = latent_form or config.metric.latent_form
     name = composition or config.metric.composition
-    errors = _errors(trial.ledger, manifest, config, described["latent_size"])
-    fitted, chosen, used_form = _fit(errors, config, name, form, where)
+    errors = _errors(trial, manifest, config)
+    fitted, used_form = _fit(errors, config, name, form, where)
     model = build_model(config, Shape(**described["shape"]), number, torch.device(device))
     weights = trial.ledger.read(manifest, fold_files.WEIGHTS)
     model.load_weights(safetensors.torch.load(weights))
@@ -166,7 +162,7 @@ def read_fold(
         config=config,
         model=model,
         scaling=None if scaling is None else Limits(**scaling),
-        composition=chosen,
+        composition=name,
         latent_form=used_form,
         fitted=fitted,
         deviation=float(fitted.score(errors.training).std()),
@@ -182,21 +178,28 @@ def _config(described: dict[str, Any], where: str) -> TrialConfig:
         raise RequestError(f"{where}/{MODEL}: holds no configuration ({problem})") from None
 
 
-def _errors(
-    ledger: Ledger, manifest: FoldManifest, config: TrialConfig, latent_size: int | None
-) -> FoldErrors:
-    components = components_of(config.model)
-    return fold_files.read_errors(ledger, manifest, components, latent_size)[EPOCH_RULE]
+def _errors(trial: TrialLocation, manifest: FoldManifest, config: TrialConfig) -> FoldErrors:
+    all_folds: list[FoldManifest] = []
+    for number in range(config.split.folds) if needs_all_folds(config.scores) else ():
+        address = FoldAddress(trial.trial, number)
+        fold = trial.ledger.fold(address)
+        if fold is None or fold.state == "failed":
+            where = trial.ledger.folder.locate(address.path)
+            raise RequestError(
+                f"{where}: expected a trained fold, for compositions are fitted on all folds"
+                " (scores.fit_on), found none: keep the trial's folds together"
+            )
+        all_folds.append(fold)
+    return read_fold_errors(trial.ledger, manifest, config, all_folds)[EPOCH_RULE]
 
 
 def _fit(
     errors: FoldErrors, config: TrialConfig, name: str, form: str, where: str
-) -> tuple[FittedComposition, CompositionName, LatentForm | Literal[""]]:
+) -> tuple[FittedComposition, LatentForm | Literal[""]]:
     """Fit the composition `name` without test errors; see `study.scores.compositions`."""
-    entry = find_composition(name)
-    allowed = applicable(errors.validation.values)
-    chosen = next((form for form in allowed if form == name), None)
-    if chosen is None:
+    entry = find_composition(name, config.scores)
+    allowed = applicable(errors.validation.values, config.scores)
+    if name not in allowed:
         raise RequestError(
             f"composition: {name} needs {', '.join(entry.components)}, of which "
             f"{config.model.name} does not give all; it allows {', '.join(allowed)}"
@@ -204,7 +207,7 @@ def _fit(
     known_form = latent_form_of(form)
     used: LatentForm | Literal[""] = known_form if entry.uses_latent else ""
     try:
-        return entry.fit(errors.for_fitting(), config.scores, used), chosen, used
+        return entry.fit(errors.for_fitting(), config.scores, used), used
     except CompositionError as error:
         raise RequestError(f"{where}: {name} cannot be fitted: {error}: choose another") from None
 

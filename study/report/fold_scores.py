@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from models import components_of
 from study.config.trial_config import TrialConfig
 from study.ledger import fold_files
+from study.ledger.fold_errors import read_fold_errors
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
 from study.report.strata import FoldDecisions, FoldDetails, TestSamples, fold_details
@@ -41,6 +41,7 @@ class ScoreTask:
         config: the trial's configuration.
         left_out: kinds of samples to leave out of further metrics, one at a time.
         detailed: whether decisions are counted by stratum and prevalence as well.
+        all_folds: commits of all folds of the trial, if `needs_all_folds`; else none.
     """
 
     ledger: Ledger
@@ -48,6 +49,7 @@ class ScoreTask:
     config: TrialConfig
     left_out: tuple[str, ...]
     detailed: bool
+    all_folds: tuple[FoldManifest, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,7 @@ def score_fold(task: ScoreTask) -> FoldScores:
     ledger, manifest = task.ledger, task.manifest
     facts = fold_files.read_json(ledger, manifest, MODEL)
     model, shape = task.config.model, facts["shape"]
-    components, latent_size = components_of(model), facts["latent_size"]
-    errors = fold_files.read_errors(ledger, manifest, components, latent_size)
+    errors = read_fold_errors(ledger, manifest, task.config, task.all_folds)
     beta = getattr(getattr(model, "encoder", model), "beta", None)
     unscaled = None if beta is None else beta * shape["length"] * shape["channels"]
     rows: list[tuple[object, ...]] = []

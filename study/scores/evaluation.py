@@ -165,6 +165,9 @@ def fit_on_validation(
 
 def _while_training(settings: ScoreSettings, samples: int) -> list[ScoreSettings]:
     """Return the settings by which compositions are fitted at a validation, in turn."""
+    if settings.quantile_of == "held_out_patients":
+        # One fold's validation has too few patients for most quantiles.
+        settings = settings.model_copy(update={"quantile_of": "held_out"})
     few = settings.svm_nystroem_from is None or samples < settings.svm_nystroem_from
     if few or settings.svm_solver == "nystroem":
         return [settings]
