@@ -67,6 +67,8 @@ class CompositionSettings(Settings):
                 f"thresholds must be one for each of {count} components,"
                 f" found {len(self.thresholds)}"
             )
+        if count > 1 and min(self.thresholds or (1.0,)) <= 0:
+            raise ValueError("thresholds of several components must be above 0")
         return self
 
 
