@@ -99,10 +99,7 @@ def test_own_compositions_have_rows_after_those_of_the_table_where_their_compone
     assert names == list(compositions_of(settings))
     assert names[-1] == "own"
     assert applicable([R], settings) == ("reconstruction", "reconstruction_quantile")
-    own, linear = (
-        row
-        for row in evaluate_fold(fold, settings, ["own", "svm_linear"])
-    )
+    own, linear = (row for row in evaluate_fold(fold, settings, ["own", "svm_linear"]))
     assert (own.f1_weighted, own.auroc) == (linear.f1_weighted, linear.auroc)
 
 
