@@ -12,16 +12,16 @@ from study.scores.settings import LATENT_FORMS, ScoreSettings
 
 from .conftest import random_fold
 
-R, D, L, O = "reconstruction_error", "discrimination_error", "latent_norm", "outlier_score"
+R, D, L, OUTLIER = "reconstruction_error", "discrimination_error", "latent_norm", "outlier_score"
 OWN = {
     "stated": {"components": [R], "rule": "fixed", "thresholds": [0.03]},
     "stated_together": {"components": [R, D], "rule": "fixed", "thresholds": [0.04, 20.0]},
     "unusual": {"components": [D], "rule": "quantile"},
-    "unusual_together": {"components": [R, L, O], "rule": "quantile"},
-    "weighted": {"components": [D, O], "rule": "threshold"},
-    "weighted_three": {"components": [R, D, O], "rule": "threshold"},
-    "svm_own": {"components": [R, D, L, O], "rule": "svm"},
-    "svm_own_linear": {"components": [O, R], "rule": "svm_linear"},
+    "unusual_together": {"components": [R, L, OUTLIER], "rule": "quantile"},
+    "weighted": {"components": [D, OUTLIER], "rule": "threshold"},
+    "weighted_three": {"components": [R, D, OUTLIER], "rule": "threshold"},
+    "svm_own": {"components": [R, D, L, OUTLIER], "rule": "svm"},
+    "svm_own_linear": {"components": [OUTLIER, R], "rule": "svm_linear"},
 }
 SETTINGS = ScoreSettings(lambda_steps=20, gamma_steps=20, compositions=OWN)
 ALL = compositions_of(SETTINGS)

@@ -9,7 +9,7 @@ from study.scores.components import SplitErrors
 from study.scores.reference import FirstMinutes, Located, Moments, relative_errors
 from study.scores.settings import ScoreSettings
 
-R, D, L, O = "reconstruction_error", "discrimination_error", "latent_norm", "outlier_score"
+R, D, L, OUTLIER = "reconstruction_error", "discrimination_error", "latent_norm", "outlier_score"
 SECONDS = st.lists(st.integers(0, 60), min_size=1, max_size=40)
 
 
@@ -19,7 +19,7 @@ def located(seed, count, records=("a", "b", "c")):
         R: rng.gamma(2.0, 1.0, count),
         D: rng.gamma(2.0, 3.0, count).astype(np.float32),
         L: rng.normal(4.0, 1.0, count),
-        O: rng.normal(0.0, 1.0, count),
+        OUTLIER: rng.normal(0.0, 1.0, count),
     }
     label = (rng.random(count) < 0.4).astype(np.int8)
     moments = Moments(rng.choice(records, count), rng.permutation(count * 2)[:count] * 10.0)
@@ -56,10 +56,10 @@ def test_errors_are_compared_with_their_records_median(minutes, shared):
     pool = [part, trained] if shared else [part]
     found = relative_errors(part, settings, trained if shared else None)
     for index in range(60):
-        for name in (R, D, O):
+        for name in (R, D, OUTLIER):
             value = float(part.errors.values[name][index])
             reference = brute_reference(name, index, part, pool, minutes)
-            expected = value - reference if name == O else value / reference
+            expected = value - reference if name == OUTLIER else value / reference
             assert found.values[name][index] == pytest.approx(expected, rel=1e-12)
     np.testing.assert_array_equal(found.values[L], part.errors.values[L])
     np.testing.assert_array_equal(found.label, part.errors.label)

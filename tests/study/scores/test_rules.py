@@ -11,7 +11,7 @@ from study.scores.settings import ScoreSettings
 
 from .conftest import random_fold
 
-R, D, O = "reconstruction_error", "discrimination_error", "outlier_score"
+R, D, OUTLIER = "reconstruction_error", "discrimination_error", "outlier_score"
 
 
 def settings_of(**own):
@@ -45,15 +45,15 @@ def test_of_several_stated_thresholds_any_decides(fold):
 
 
 def test_the_most_unusual_component_leaves_the_quantile_of_normals_below(fold):
-    own = fitted(fold, components=[R, D, O], rule="quantile")
+    own = fitted(fold, components=[R, D, OUTLIER], rule="quantile")
     normals, parts = len(fold.training), []
-    for name in (R, D, O):
+    for name in (R, D, OUTLIER):
         rising = np.sort(fold.training.values[name].astype(np.float64))
         low, high = rising[normals // 2 - 1], rising[int(0.95 * normals) - 1]
         parts.append((fold.test.values[name].astype(np.float64) - low) / (high - low))
     np.testing.assert_allclose(own.score(fold.test), np.max(parts, axis=0), rtol=1e-9)
     assert own.predict(own.score(fold.training)).sum() == 0.05 * normals
-    settings = settings_of(components=[R, D, O], rule="quantile")
+    settings = settings_of(components=[R, D, OUTLIER], rule="quantile")
     other = find_composition("own", settings).fit(unlabelled(fold), settings, "")
     assert other.tau == own.tau
 
@@ -61,9 +61,9 @@ def test_the_most_unusual_component_leaves_the_quantile_of_normals_below(fold):
 def test_weights_of_two_components_are_the_best_of_the_grid(fold):
     from sklearn.metrics import f1_score
 
-    own = fitted(fold, components=[D, O], rule="threshold")
+    own = fitted(fold, components=[D, OUTLIER], rule="threshold")
     label, scaled = fold.validation.label, []
-    for name in (D, O):
+    for name in (D, OUTLIER):
         values = fold.validation.values[name].astype(np.float64)
         scaled.append((values - values.min()) / np.ptp(values))
     reached = f1_score(
@@ -79,11 +79,11 @@ def test_weights_of_two_components_are_the_best_of_the_grid(fold):
 
 
 def test_a_machine_is_scikit_learns_on_the_scaled_components(fold):
-    own = fitted(fold, components=[O, R], rule="svm")
+    own = fitted(fold, components=[OUTLIER, R], rule="svm")
 
     def matrix(split):
         columns = []
-        for name in (O, R):
+        for name in (OUTLIER, R):
             limits = fold.validation.values[name].astype(np.float64)
             columns.append((split.values[name] - limits.min()) / np.ptp(limits))
         return np.stack(columns, axis=1)
@@ -104,7 +104,7 @@ def test_own_compositions_have_rows_after_those_of_the_table_where_their_compone
 
 
 def test_own_names_are_among_the_valid_ones():
-    with pytest.raises(RequestError, match="valid names: .*outlier_score_quantile, own$"):
+    with pytest.raises(RequestError, match=r"valid names: .*outlier_score_quantile, own$"):
         find_composition("zzz", settings_of(components=[R], rule="svm"))
 
 
@@ -113,7 +113,10 @@ def test_own_names_are_among_the_valid_ones():
     [
         ({"components": [], "rule": "svm"}, "at least 1"),
         ({"components": [R, R], "rule": "svm"}, "must differ"),
-        ({"components": [R, D, O, "pause"], "rule": "threshold"}, "at most 3 components, found 4"),
+        (
+            {"components": [R, D, OUTLIER, "pause"], "rule": "threshold"},
+            "at most 3 components, found 4",
+        ),
         ({"components": [R], "rule": "fixed"}, "thresholds belong to rule fixed"),
         ({"components": [R], "rule": "svm", "thresholds": [1.0]}, "thresholds belong"),
         ({"components": [R, D], "rule": "fixed", "thresholds": [1.0]}, "each of 2.*found 1"),
