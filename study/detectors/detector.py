@@ -1,8 +1,10 @@
 """Detectors for new signals: a trained fold, or the folds of a trial together."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +13,13 @@ from models.interface import Shape
 from study.detectors.trained import Errors, TrainedFold, Values, locate, read_fold
 from study.errors import RequestError
 from study.scores.components import Float, Label
-from study.scores.settings import Supervision
+from study.scores.reference import RELATIVE, Reference, new_reference
+from study.scores.settings import ScoreSettings, Supervision
 
 SCORED_AT_ONCE = 8192
+
+References = tuple[Mapping[str, Reference], ...]
+"""What the errors of one record are compared with, by fold and component."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,12 @@ class Scored:
     decision: Label
     votes: npt.NDArray[np.int64]
 
+    def part(self, start: int, stop: int) -> Self:
+        """Return the samples from `start` up to `stop`."""
+        errors = {name: values[start:stop] for name, values in self.errors.items()}
+        columns = (values[start:stop] for values in (self.score, self.decision, self.votes))
+        return type(self)(errors, *columns)
+
 
 @dataclass(frozen=True)
 class Detector:
@@ -47,7 +59,13 @@ class Detector:
     which for a single fold is its own decision.
 
     Methods take samples `(n, length)`, or `(n, channels, length)`, in the dataset's units:
-    scaling with a fold's limits is the detector's. Signs are scikit-learn's.
+    scaling with a fold's limits is the detector's. Signs are scikit-learn's. They take what
+    the composition needs beside them:
+
+    - `components`, `(n,)` by name: those that come with samples (`sample_components`);
+    - `seconds`, `(n,)` rising, where errors are compared with the record's own
+      (`is_relative`): the samples are then those of one record. To score it part by part, as
+      it comes, keep its `references` and call `decide`.
 
     Attributes:
         folds: at least one, of one trial.
@@ -78,6 +96,26 @@ class Detector:
         return self.folds[0].model.components
 
     @property
+    def sample_components(self) -> tuple[str, ...]:
+        """Names of the components that the composition needs and the model does not give."""
+        needed = dict.fromkeys(column.name for fold in self.folds for column in fold.fitted.columns)
+        return tuple(name for name in needed if name not in self.components)
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether errors are compared with the record's own."""
+        return self._scores.reference != "none"
+
+    @property
+    def waits_for_the_record(self) -> bool:
+        """Whether no sample can be decided before the last one of its record is there."""
+        return self._scores.reference == "record"
+
+    @property
+    def _scores(self) -> ScoreSettings:
+        return self.folds[0].config.scores
+
+    @property
     def supervision(self) -> Supervision:
         """What the threshold saw: `none`, or validation labels by `threshold` or `svm`."""
         return self.folds[0].fitted.supervision
@@ -87,39 +125,80 @@ class Detector:
         """The threshold: scores above it are abnormal."""
         return self.folds[0].fitted.tau if len(self.folds) == 1 else 0.0
 
-    def score(self, samples: npt.ArrayLike) -> Scored:
+    def score(
+        self,
+        samples: npt.ArrayLike,
+        components: Mapping[str, npt.ArrayLike] | None = None,
+        seconds: npt.ArrayLike | None = None,
+    ) -> Scored:
         """Return errors, score and decision of samples.
 
         Raises:
-            ValueError: samples of another shape, or values that are not finite.
+            ValueError: samples of another shape, values that are not finite, or something
+                that the composition needs beside them is missing.
         """
+        errors = self.errors_by_fold(samples)
+        return self.decide(errors, components, seconds, self.references())
+
+    def references(self) -> References:
+        """Return what a record's errors are compared with, before its first sample."""
+        if not self.is_relative:
+            return tuple({} for _ in self.folds)
+        relative = [name for name in self.components if name in RELATIVE]
+        return tuple({n: new_reference(self._scores) for n in relative} for _ in self.folds)
+
+    def errors_by_fold(self, samples: npt.ArrayLike) -> list[Errors]:
+        """Return the model's error components of samples, `(n,)` float32 each, by fold."""
         values = self._checked(samples)
-        by_fold = [self._errors(fold, values) for fold in self.folds]
-        own = [fold.score(errors) for fold, errors in zip(self.folds, by_fold, strict=True)]
+        return [self._errors(fold, values) for fold in self.folds]
+
+    def decide(
+        self,
+        by_fold: Sequence[Errors],
+        components: Mapping[str, npt.ArrayLike] | None,
+        seconds: npt.ArrayLike | None,
+        references: References,
+    ) -> Scored:
+        """Return errors, score and decision of samples, by their errors.
+
+        Args:
+            by_fold: `errors_by_fold` of the samples.
+            components: as of all methods.
+            seconds: as of all methods.
+            references: the record's, which learn from these samples.
+
+        Raises:
+            ValueError: something that the composition needs is missing, or of another length.
+        """
+        beside = self._beside(len(by_fold[0][self.components[0]]), components, seconds)
+        own = [
+            fold.score({**errors, **beside.components}, _compared(errors, beside.seconds, learned))
+            for fold, errors, learned in zip(self.folds, by_fold, references, strict=True)
+        ]
         decided = [fold.fitted.predict(score) for fold, score in zip(self.folds, own, strict=True)]
         score = own[0] if len(own) == 1 else self._joined(own)
         return Scored(
-            errors={name: _mean([errors[name] for errors in by_fold]) for name in self.components},
+            errors=self._mean_errors(by_fold),
             score=score,
             decision=(score > self.tau).astype(np.int8),
             votes=np.sum(decided, axis=0, dtype=np.int64),
         )
 
     def errors(self, samples: npt.ArrayLike) -> Errors:
-        """Return the error components, `(n,)` float32 each, as `score` does."""
-        return self.score(samples).errors
+        """Return the error components, `(n,)` float32 each, the mean over folds."""
+        return self._mean_errors(self.errors_by_fold(samples))
 
-    def score_samples(self, samples: npt.ArrayLike) -> Float:
+    def score_samples(self, samples: npt.ArrayLike, **beside: Any) -> Float:
         """Return `(n,)` scores with their sign turned: larger is more normal."""
-        return -self.score(samples).score
+        return -self.score(samples, **beside).score
 
-    def decision_function(self, samples: npt.ArrayLike) -> Float:
+    def decision_function(self, samples: npt.ArrayLike, **beside: Any) -> Float:
         """Return `(n,)` distances to the threshold; 0 or more is normal."""
-        return self.tau - self.score(samples).score
+        return self.tau - self.score(samples, **beside).score
 
-    def predict(self, samples: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    def predict(self, samples: npt.ArrayLike, **beside: Any) -> npt.NDArray[np.int64]:
         """Return `(n,)` 1 for normal and -1 for abnormal samples."""
-        return np.where(self.score(samples).decision == 1, -1, 1)
+        return np.where(self.score(samples, **beside).decision == 1, -1, 1)
 
     def reconstruct(self, samples: npt.ArrayLike) -> Values | None:
         """Return x̂ `(n, channels, length)`, the mean over folds; None if there is none."""
@@ -127,6 +206,37 @@ class Detector:
         parts = [fold.reconstruct(values) for fold in self.folds]
         reconstructed = [part for part in parts if part is not None]
         return _mean(reconstructed) if reconstructed else None
+
+    def _mean_errors(self, by_fold: Sequence[Errors]) -> Errors:
+        return {name: _mean([errors[name] for errors in by_fold]) for name in self.components}
+
+    def _beside(
+        self,
+        count: int,
+        components: Mapping[str, npt.ArrayLike] | None,
+        seconds: npt.ArrayLike | None,
+    ) -> "_Beside":
+        given = components or {}
+        missing = [name for name in self.sample_components if name not in given]
+        if missing:
+            raise ValueError(
+                f"composition {self.folds[0].composition} needs components of the samples:"
+                f" {', '.join(missing)}"
+            )
+        needed = {
+            name: _column(name, given[name], count).astype(np.float32)
+            for name in self.sample_components
+        }
+        if not self.is_relative:
+            return _Beside(needed, None)
+        if seconds is None:
+            raise ValueError(
+                "errors are compared with those of the record: seconds of the samples are needed"
+            )
+        times = _column("seconds", seconds, count)
+        if (np.diff(times) < 0).any():
+            raise ValueError("seconds must rise: samples are in the order of time")
+        return _Beside(needed, times)
 
     def _checked(self, samples: npt.ArrayLike) -> Values:
         values = np.asarray(samples, dtype=np.float32)
@@ -156,6 +266,33 @@ class Detector:
         ]
         joined: Float = np.mean(standardised, axis=0)
         return joined
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What the composition needs beside the samples, checked."""
+
+    components: Errors
+    seconds: Float | None
+
+
+def _column(name: str, values: npt.ArrayLike, count: int) -> Float:
+    column: Float = np.asarray(values, dtype=np.float64)
+    if column.shape != (count,) or not np.isfinite(column).all():
+        raise ValueError(f"{name} must be {count} finite values, found shape {column.shape}")
+    return column
+
+
+def _compared(
+    errors: Errors, seconds: Float | None, learned: Mapping[str, Reference]
+) -> dict[str, Float]:
+    """Return what the errors of one fold are compared with, which learns from them."""
+    if seconds is None:
+        return {}
+    return {
+        name: reference(errors[name].astype(np.float64), seconds)
+        for name, reference in learned.items()
+    }
 
 
 def _mean(parts: list[Values]) -> Values:

@@ -5,7 +5,9 @@ errors that the fold stored, on validation (or training normals) alone, so it is
 that the study's tables speak of.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +24,7 @@ from study.ledger.fold_errors import needs_all_folds, read_fold_errors
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.scores.components import CompositionError, Float, FoldErrors, Limits, SplitErrors
 from study.scores.compositions import FittedComposition
+from study.scores.reference import relative_to
 from study.scores.rules import applicable, find_composition
 from study.scores.settings import LatentForm
 from study.search.trial import FoldAddress, fold_name, order_of
@@ -30,6 +33,8 @@ from study.training.setup import build_model, scale_values, shared_tensor
 
 EPOCH_RULE = "best_validation"
 """Whose weights the ledger holds."""
+
+NOTHING: Mapping[str, Float] = MappingProxyType({})
 
 Values = npt.NDArray[np.float32]
 Errors = dict[str, Values]
@@ -64,9 +69,14 @@ class TrainedFold:
         errors = self.model.errors(self._model_input(samples))
         return {name: values.cpu().numpy() for name, values in errors.items()}
 
-    def score(self, errors: Errors) -> Float:
-        """Return `(n,)` scores, higher is more abnormal; above `fitted.tau` is abnormal."""
-        return self.fitted.score(_unlabelled(errors))
+    def score(self, errors: Errors, references: Mapping[str, Float] = NOTHING) -> Float:
+        """Return `(n,)` scores, higher is more abnormal; above `fitted.tau` is abnormal.
+
+        Args:
+            errors: components of the model and of the samples.
+            references: what the components of these names are compared with, `(n,)` each.
+        """
+        return self.fitted.score(relative_to(references, _unlabelled(errors)))
 
     def reconstruct(self, samples: Values) -> Values | None:
         """Return x̂ in the units of `samples`; None if the model reconstructs nothing."""

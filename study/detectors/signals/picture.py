@@ -10,6 +10,7 @@ import numpy.typing as npt
 from study.detectors.detector import Detector
 from study.detectors.signals.records import BeatSource
 from study.errors import RequestError
+from study.scores.components import Label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,11 +59,20 @@ def stretch_of(beats: BeatSource, plot: Path, first: float, last: float | None) 
     return Stretch(first, last)
 
 
-def draw_stretch(path: Path, detector: Detector, beats: BeatSource, stretch: Stretch) -> None:
+def draw_stretch(
+    path: Path, detector: Detector, beats: BeatSource, stretch: Stretch, decision: Label
+) -> None:
     """Draw the signal, ten seconds a row, with abnormal beats shaded and x̂ over each beat.
 
     A reconstruction is drawn in the record's unit, at the positions that its values were taken
     from.
+
+    Args:
+        path: the file.
+        detector: reconstructs the beats.
+        beats: of the record.
+        stretch: what is drawn of it.
+        decision: `(n,)` of all beats of the record; 1 abnormal.
     """
     from matplotlib.figure import Figure
 
@@ -70,7 +80,7 @@ def draw_stretch(path: Path, detector: Detector, beats: BeatSource, stretch: Str
     figure = Figure(figsize=(12, 1.1 + 1.5 * len(edges)), layout="constrained")
     axes = np.atleast_1d(figure.subplots(len(edges), 1, squeeze=False)[:, 0])
     members = beats.between(stretch.first, stretch.last)
-    drawn = _beats(detector, beats, members) if len(members) else []
+    drawn = _beats(detector, beats, members, decision) if len(members) else []
     for axis, first in zip(axes, edges, strict=True):
         last = min(first + ROW_SECONDS, stretch.last)
         _draw_signal(axis, beats, first, last)
@@ -100,9 +110,10 @@ class _Beat:
     reconstruction: npt.NDArray[np.float64]
 
 
-def _beats(detector: Detector, beats: BeatSource, members: npt.NDArray[np.int64]) -> list[_Beat]:
+def _beats(
+    detector: Detector, beats: BeatSource, members: npt.NDArray[np.int64], decision: Label
+) -> list[_Beat]:
     block = beats.block(members)
-    decision = detector.score(block.values).decision
     reconstructed = detector.reconstruct(block.values)
     nothing = [(np.empty(0), np.empty(0))] * len(members)
     drawn = nothing if reconstructed is None else beats.in_record(members, reconstructed[:, 0])
@@ -112,7 +123,7 @@ def _beats(detector: Detector, beats: BeatSource, members: npt.NDArray[np.int64]
             peak=float(block.columns["seconds"][i]),
             last=float(beats.shown.last[member]),
             symbol=str(block.columns["symbol"][i]),
-            is_abnormal=bool(decision[i]),
+            is_abnormal=bool(decision[member]),
             seconds=drawn[i][0],
             reconstruction=drawn[i][1],
         )
