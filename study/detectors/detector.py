@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.interface import Shape
+from study.detectors.beside import Beside
 from study.detectors.trained import Errors, TrainedFold, Values, locate, read_fold
 from study.errors import RequestError
 from study.scores.components import Float, Label
@@ -41,8 +42,8 @@ class Scored:
     def part(self, start: int, stop: int) -> Self:
         """Return the samples from `start` up to `stop`."""
         errors = {name: values[start:stop] for name, values in self.errors.items()}
-        columns = (values[start:stop] for values in (self.score, self.decision, self.votes))
-        return type(self)(errors, *columns)
+        score, decision, votes = self.score, self.decision, self.votes
+        return type(self)(errors, score[start:stop], decision[start:stop], votes[start:stop])
 
 
 @dataclass(frozen=True)
@@ -170,9 +171,11 @@ class Detector:
         Raises:
             ValueError: something that the composition needs is missing, or of another length.
         """
-        beside = self._beside(len(by_fold[0][self.components[0]]), components, seconds)
+        count = len(by_fold[0][self.components[0]])
+        needed, timed = self.sample_components, self.is_relative
+        beside = Beside.check(count, needed, components, seconds, timed=timed)
         own = [
-            fold.score({**errors, **beside.components}, _compared(errors, beside.seconds, learned))
+            fold.score({**errors, **beside.components}, beside.references(errors, learned))
             for fold, errors, learned in zip(self.folds, by_fold, references, strict=True)
         ]
         decided = [fold.fitted.predict(score) for fold, score in zip(self.folds, own, strict=True)]
@@ -210,34 +213,6 @@ class Detector:
     def _mean_errors(self, by_fold: Sequence[Errors]) -> Errors:
         return {name: _mean([errors[name] for errors in by_fold]) for name in self.components}
 
-    def _beside(
-        self,
-        count: int,
-        components: Mapping[str, npt.ArrayLike] | None,
-        seconds: npt.ArrayLike | None,
-    ) -> "_Beside":
-        given = components or {}
-        missing = [name for name in self.sample_components if name not in given]
-        if missing:
-            raise ValueError(
-                f"composition {self.folds[0].composition} needs components of the samples:"
-                f" {', '.join(missing)}"
-            )
-        needed = {
-            name: _column(name, given[name], count).astype(np.float32)
-            for name in self.sample_components
-        }
-        if not self.is_relative:
-            return _Beside(needed, None)
-        if seconds is None:
-            raise ValueError(
-                "errors are compared with those of the record: seconds of the samples are needed"
-            )
-        times = _column("seconds", seconds, count)
-        if (np.diff(times) < 0).any():
-            raise ValueError("seconds must rise: samples are in the order of time")
-        return _Beside(needed, times)
-
     def _checked(self, samples: npt.ArrayLike) -> Values:
         values = np.asarray(samples, dtype=np.float32)
         channels, length = self.shape.channels, self.shape.length
@@ -266,33 +241,6 @@ class Detector:
         ]
         joined: Float = np.mean(standardised, axis=0)
         return joined
-
-
-@dataclass(frozen=True)
-class _Beside:
-    """What the composition needs beside the samples, checked."""
-
-    components: Errors
-    seconds: Float | None
-
-
-def _column(name: str, values: npt.ArrayLike, count: int) -> Float:
-    column: Float = np.asarray(values, dtype=np.float64)
-    if column.shape != (count,) or not np.isfinite(column).all():
-        raise ValueError(f"{name} must be {count} finite values, found shape {column.shape}")
-    return column
-
-
-def _compared(
-    errors: Errors, seconds: Float | None, learned: Mapping[str, Reference]
-) -> dict[str, Float]:
-    """Return what the errors of one fold are compared with, which learns from them."""
-    if seconds is None:
-        return {}
-    return {
-        name: reference(errors[name].astype(np.float64), seconds)
-        for name, reference in learned.items()
-    }
 
 
 def _mean(parts: list[Values]) -> Values:
