@@ -13,13 +13,17 @@ from study.config.schema import Study
 from study.randomness import stream_seed
 from study.report.comparisons import comparisons_table
 from study.report.epochs import KEYS, FoldHistory, epochs_table, measures_table
+from study.report.false_alarms import false_alarms_table
 from study.report.patients import patient_intervals
 from study.report.protocols import protocol_differences
 from study.search.trial import TrialRecord
 
 BEST_TRIALS = 20
 DETAIL_TABLES = frozenset(
-    ("epochs", "measures", "strata", "prevalence", "comparisons", "patients", "protocols")
+    (
+        *("epochs", "measures", "strata", "prevalence", "comparisons", "patients", "protocols"),
+        "false_alarms",
+    )
 )
 _TRIAL_KEYS = tuple(name for name in KEYS if name != "fold")
 
@@ -73,6 +77,7 @@ def detail_tables(
         "comparisons": comparisons_table(chosen),
         "patients": patient_intervals(inter_patient, seed),
         "protocols": protocol_differences(summary.filter(pc.is_in(summary["trial"], trials))),
+        "false_alarms": false_alarms_table(by_stratum, study.scores),
     }
     return {name: table for name, table in tables.items() if table.num_rows}
 

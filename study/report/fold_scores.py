@@ -14,6 +14,7 @@ from study.report.dataclass_tables import field_values, schema_fields, table_fro
 from study.report.strata import FoldDecisions, FoldDetails, TestSamples, fold_details
 from study.scores.components import FoldErrors, SplitErrors
 from study.scores.evaluation import CompositionResult, ScoreRow, evaluate_compositions
+from study.scores.prevalence import stated_prevalences
 
 READ_FILES = (fold_files.COMPONENTS, fold_files.TRAINING_COMPONENTS, MODEL)
 """Files of a committed fold that its scores are made from."""
@@ -102,7 +103,8 @@ def _details(task: ScoreTask, results: Mapping[str, Sequence[CompositionResult]]
         }
         for rule, rule_results in results.items()
     }
-    return fold_details(decisions, samples, task.manifest.fold, task.left_out)
+    prevalences = stated_prevalences(task.config.scores.prevalence)
+    return fold_details(decisions, samples, task.manifest.fold, task.left_out, prevalences)
 
 
 def _equal(one: FoldErrors, other: FoldErrors) -> bool:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
 from study.scores.decisions import Decisions
-from study.scores.prevalence import PrevalenceRow, prevalence_rows
+from study.scores.prevalence import PREVALENCES, PrevalenceRow, prevalence_rows
 from study.scores.settings import LatentForm
 from study.scores.strata import StratumRow, divide, strata_rows
 
@@ -68,6 +68,7 @@ def fold_details(
     samples: TestSamples,
     fold: int,
     left_out: Sequence[str] = (),
+    prevalences: Sequence[float | None] = PREVALENCES,
 ) -> FoldDetails:
     """Count and weigh the decisions of every composition of a fold.
 
@@ -77,6 +78,7 @@ def fold_details(
         fold: its number.
         left_out: classes to leave out of the metrics at stated prevalences, one at a
             time, beside the rows with all samples.
+        prevalences: shares of abnormal samples that metrics are stated at.
 
     Returns:
         Rows in the order of `decisions`.
@@ -95,7 +97,7 @@ def fold_details(
             )
         strata += [(fold, *key, *field_values(row)) for row in strata_rows(decided, divisions)]
         for without in (None, *left_out):
-            rows = prevalence_rows(decided, samples.kind, without)
+            rows = prevalence_rows(decided, samples.kind, without, prevalences)
             prevalence += [(fold, *key, *field_values(row)) for row in rows]
     return FoldDetails(
         table_from_rows(STRATA_SCHEMA, strata), table_from_rows(PREVALENCE_SCHEMA, prevalence)

@@ -34,8 +34,9 @@ class FitResult:
         supervision: `none`, `threshold` or `svm`.
         svm_solver: what fitted the support vector machine, `exact` or `nystroem`; ""
             for compositions without one.
-        lambda_: weight of D in equation 7; nan where there is none.
-        gamma: weight of L in equation 7; nan where there is none.
+        lambda_: weight of D in equation 7, or of the second component of a composition of the
+            study's own; nan where there is none.
+        gamma: weight of L in equation 7, or of the third component; nan where there is none.
         tau: threshold; may be infinite.
         validation_f1_weighted: weighted F1 on validation.
     """

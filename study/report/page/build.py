@@ -14,6 +14,7 @@ from study.report.page.bookkeeping import bookkeeping_sections
 from study.report.page.charts import page_style
 from study.report.page.comparisons import comparison_sections
 from study.report.page.errors import error_sections
+from study.report.page.false_alarms import false_alarm_sections
 from study.report.page.inputs import PageInputs
 from study.report.page.paper import paper_section
 from study.report.page.parts import Section, with_noun
@@ -58,6 +59,7 @@ def page_sections(inputs: PageInputs) -> list[Section]:
         *error_sections(inputs),
         *sample_sections(inputs),
         *comparison_sections(inputs),
+        *false_alarm_sections(inputs),
         *paper_section(inputs),
         *bookkeeping_sections(inputs),
     ]
