@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.measurement import Measurement, interleaved
 from study.scores.components import Float, FoldErrors, Label, Limits, SplitErrors
-from study.scores.compositions import COMPOSITIONS, CompositionName, FittedComposition
+from study.scores.compositions import COMPOSITIONS, FittedComposition
 from study.scores.evaluation import evaluate_fold
 from study.scores.settings import LatentForm, ScoreSettings
 from study.scores.thresholds import best_threshold
@@ -26,7 +26,7 @@ LATENT_SIZE = 6
 TAUS, LAMBDAS = 50, 100
 EXACT = ScoreSettings()
 FAST = ScoreSettings(svm_solver="nystroem")
-MACHINES: dict[CompositionName, LatentForm | Literal[""]] = {
+MACHINES: dict[str, LatentForm | Literal[""]] = {
     "svm_lambda": "",
     "svm_gamma": "chi_mode",
     "svm_linear": "",
@@ -165,7 +165,7 @@ def measure_gamma(count: int, repeats: int) -> Measurement:
     )
 
 
-def measure_machine(name: CompositionName, count: int, repeats: int) -> Measurement:
+def measure_machine(name: str, count: int, repeats: int) -> Measurement:
     """Measure fitting a support vector machine on landmarks against scikit-learn's SVC."""
     fold = generated_fold(count)
     fitted: dict[str, FittedComposition] = {}
@@ -187,7 +187,7 @@ def measure_machine(name: CompositionName, count: int, repeats: int) -> Measurem
     )
 
 
-def measure_fast_machine(name: CompositionName, count: int, repeats: int) -> Measurement:
+def measure_fast_machine(name: str, count: int, repeats: int) -> Measurement:
     """Measure fitting on landmarks alone, where SVC takes many minutes."""
     fold = generated_fold(count)
     fitted: list[FittedComposition] = []
@@ -219,7 +219,7 @@ def measure_fold(count: int, repeats: int) -> Measurement:
     )
 
 
-def _fit(name: CompositionName, fold: FoldErrors, settings: ScoreSettings) -> FittedComposition:
+def _fit(name: str, fold: FoldErrors, settings: ScoreSettings) -> FittedComposition:
     return COMPOSITIONS[name].fit(fold.for_fitting(), settings, MACHINES[name])
 
 

@@ -178,7 +178,7 @@ def _prepare(request: Request, data: str | None) -> Prepared:
         RequestError: the data cannot be used so, or the results are of another study.
     """
     from study.data import data_folder, load
-    from study.data.leakage import refuse_leakage
+    from study.data.leakage import count_abnormal_neighbours, refuse_leakage
     from study.data.splits import splits_by_protocol
     from study.ledger.replay import refuse_other_trials
     from study.ledger.study_folder import SplitFacts, read_study, refuse_other_study
@@ -187,7 +187,11 @@ def _prepare(request: Request, data: str | None) -> Prepared:
     samples = load(study.dataset, data_folder(data), study.seed)
     splits = splits_by_protocol(samples, study.split, study.seed)
     facts = {
-        protocol: SplitFacts(divided.split_hash, refuse_leakage(samples, divided))
+        protocol: SplitFacts(
+            divided.split_hash,
+            refuse_leakage(samples, divided),
+            count_abnormal_neighbours(samples, divided),
+        )
         for protocol, divided in splits.items()
     }
     if not request.fresh:

@@ -1,5 +1,6 @@
 """`python -m study.export FOLD FILE`: a trained fold as a network for other runtimes."""
 
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -99,6 +100,8 @@ def _metadata(fold: "TrainedFold") -> dict[str, str]:
         "study": config.study,
         "dataset": config.dataset.name,
         "fold": "/".join(fold.location.split("/")[-2:]),
+        # How what comes in is to be cut and scaled.
+        "samples": json.dumps(config.dataset.model_dump(mode="json")),
     }
 
 

@@ -80,6 +80,12 @@ def score(
 
     detector = load_detector(model, composition, latent_form)
     if is_table(signals):
+        needed = [*detector.sample_components, *(["time"] if detector.is_relative else [])]
+        if needed:
+            raise RequestError(
+                f"{signals}: expected a WFDB record, since {detector.folds[0].composition} needs"
+                f" the {' and the '.join(needed)} of beats, found a table: give a record"
+            )
         _score_table(detector, signals, target, resample=resample, label_first=label_first)
     else:
         _score_record(detector, signals, target, peaks, plot, from_, to, resample=resample)
@@ -109,14 +115,14 @@ def _score_record(
 ) -> None:
     from study.detectors.signals.picture import draw_stretch, stretch_of
     from study.detectors.signals.records import read_beats
-    from study.detectors.signals.table import write_scores
+    from study.detectors.signals.table import read_decisions, write_scores
 
     dataset = detector.folds[0].config.dataset
     beats = read_beats(path, dataset, peaks, resample=resample)
     stretch = stretch_of(beats, plot, first, last) if plot else None
     _report(write_scores(target, detector, beats.blocks()), "beats", target)
     if plot and stretch:
-        draw_stretch(plot, detector, beats, stretch)
+        draw_stretch(plot, detector, beats, stretch, read_decisions(target))
         sys.stdout.write(f"picture in {plot}\n")
 
 

@@ -13,7 +13,6 @@ from models.settings import ModelSettings, TrainingSettings
 from study.config.samplers import SamplerName
 from study.config.search_space import Distribution, SpaceKey
 from study.data.settings import DatasetSettings, SplitSettings
-from study.scores.compositions import CompositionName
 from study.scores.settings import LatentForm, MetricName, ScoreSettings
 from study.settings import Settings
 
@@ -40,7 +39,7 @@ GPUs = Annotated[float, Field(ge=0, le=1024), AfterValidator(_integer_above_one)
 class MetricSettings(Settings):
     """What the search maximises: a validation score, as the mean over folds."""
 
-    composition: CompositionName = Field("svm_lambda", description="score composition")
+    composition: str = Field("svm_lambda", description="score composition")
     latent_form: LatentForm = Field(
         "implicit", description="form of L(x), for compositions that use it"
     )
@@ -75,7 +74,7 @@ class SearchSettings(Settings):
 class MeasureSettings(Settings):
     """What is measured of a model besides its scores, at every validation."""
 
-    tracked: tuple[CompositionName, ...] = Field(
+    tracked: tuple[str, ...] = Field(
         ("reconstruction", "discrimination", "lambda_grid"),
         description="compositions whose validation F1 and lambda are followed over epochs, "
         "as far as the model has their errors",

@@ -14,6 +14,11 @@ FIXED = ("model.name", "training.recipe", "training.epochs", "training.validatio
 
 
 def _searchable(key: str) -> str:
+    if key.startswith("dataset."):
+        raise ValueError(
+            f"{key} cannot be searched: all trials of a study have the same samples; run a study "
+            "for each value"
+        )
     if not key.startswith(SEARCHABLE) or key in FIXED:
         raise ValueError(
             f"{key} cannot be searched; keys of model and training can, but for {', '.join(FIXED)}"

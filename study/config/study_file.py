@@ -11,14 +11,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from models import MODELS, components_of
+from models import MODELS
+from study.config.components import metric_problems, score_problems
 from study.config.dotted_keys import assign, flatten, inner
 from study.config.error_messages import first_problem, nearest, shown
 from study.config.schema import Study
 from study.config.search_space import Distribution
 from study.config.systems import resolve_systems, with_model_defaults
 from study.errors import RequestError
-from study.scores.compositions import applicable, find_composition
 
 SPACE = "search.space."
 
@@ -95,7 +95,7 @@ def check_study(
         study = Study.model_validate(content)
     except ValidationError as error:
         raise RequestError(first_problem(error, source, assignments)) from None
-    for problem in _contradictions(study, assignments):
+    for problem in itertools.chain(score_problems(study), _contradictions(study, assignments)):
         raise RequestError(f"{source}: {problem}")
     return study
 
@@ -187,14 +187,7 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
         yield from _contradictions_in_systems(study)
         return
     name, entry = study.model.name, MODELS[study.model.name]
-    metric = study.search.metric.composition
-    components = components_of(study.model)
-    missing = set(find_composition(metric).components) - set(components)
-    if missing:
-        yield (
-            f"search.metric.composition: {metric} needs {', '.join(sorted(missing))},"
-            f" which {name} does not have; it allows {', '.join(applicable(components))}"
-        )
+    yield from metric_problems(study.search.metric, study.model, study.dataset, study.scores)
     if entry.fitted_once and study.training.epochs != 1:
         yield (
             f"training.epochs: {name} is fitted once, so this must be 1 or left out,"

@@ -1,12 +1,13 @@
 """Datasets: from files on disk, or from a seed, to samples."""
 
 import os
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study.data.entry import DatasetEntry
-from study.data.samples import Samples
+from study.data.samples import ARRAYS, Samples
 from study.errors import RequestError
 from study.storage.cache_folder import prepared_folder, user_cache
 
@@ -65,7 +66,7 @@ def load(
     Raises:
         RequestError: a file or a setting is missing or wrong.
     """
-    from study.data.assembly import ARRAYS, stratified_subset
+    from study.data.assembly import stratified_subset
     from study.data.cache import entry_key, read_entry, write_entry
 
     entry = dataset(settings.name)
@@ -77,6 +78,7 @@ def load(
         samples = entry.prepare(settings, data_folder, seed)
         write_entry(folder, key, samples)
     subset = stratified_subset(samples, settings.limit, seed)
-    for name in ARRAYS:
-        getattr(subset, name).setflags(write=False)
+    subset = replace(subset, clean=settings.leaves_out_neighbours)
+    for array in (*(getattr(subset, name) for name in ARRAYS), *subset.components.values()):
+        array.setflags(write=False)
     return subset

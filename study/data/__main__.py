@@ -70,6 +70,11 @@ def describe(
         if list(values) != [""]:
             pairs = zip(values, counts, strict=True)
             lines.append(f"by {title}: " + ", ".join(f"{k} {count:,}" for k, count in pairs))
+    neighbours = int((samples.abnormal_neighbour & (samples.label == 0)).sum())
+    if neighbours:
+        lines.append(f"normals whose window holds an abnormal sample: {neighbours:,}")
+    if samples.components:
+        lines.append(f"components: {', '.join(samples.components)}")
     _write(lines)
 
 

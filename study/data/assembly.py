@@ -2,28 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from study.data.samples import Samples
+from study.data.samples import ARRAYS, Samples
 from study.randomness import stream_seed
-
-ARRAYS = tuple(
-    field.name
-    for field in fields(Samples)
-    if field.name not in ("sampling_rate_hz", "content_hash")
-)
-"""Names of the per-sample arrays of `Samples`, in their order."""
 
 
 def content_hash(samples: Samples) -> str:
-    """Return the sha256 (hex) of all arrays of `samples` and of its sampling rate."""
+    """Return the sha256 (hex) of all arrays of `samples`, its sampling rate and components."""
     digest = hashlib.sha256()
-    for name in ARRAYS:
-        array = np.ascontiguousarray(getattr(samples, name))
+    arrays = {name: getattr(samples, name) for name in ARRAYS if name != "abnormal_neighbour"}
+    # Nothing where there are none, so that hashes from before components stand.
+    arrays |= {f"components.{name}": each for name, each in sorted(samples.components.items())}
+    for name, values in arrays.items():
+        array = np.ascontiguousarray(values)
         header = [name, array.dtype.str, list(array.shape)]
         digest.update(json.dumps(header).encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
@@ -42,8 +38,10 @@ def build_samples(
     side: Sequence[str] | npt.NDArray[np.str_] | None = None,
     start: npt.ArrayLike | None = None,
     extent: npt.ArrayLike | None = None,
+    abnormal_neighbour: npt.ArrayLike | None = None,
     sampling_rate_hz: float = 0.0,
     unit_range: bool = True,
+    components: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Samples:
     """Return `Samples` with its types and content hash; what is None is unknown.
 
@@ -57,8 +55,11 @@ def build_samples(
         side: `(n,)` inter-patient side; none is "".
         start: `(n,)` first position in the record; none is -1.
         extent: `(n,)` length in the record; unknown is the length of `values`.
+        abnormal_neighbour: `(n,)` whether another sample in its window is abnormal; unknown is
+            False.
         sampling_rate_hz: rate that `start` and `extent` count in; unknown is 0.0.
         unit_range: whether values are in [0, 1], or are scaled later by each fold.
+        components: name to `(n,)`, finite; None for none.
     """
     channelled = np.ascontiguousarray(values, dtype=np.float32)[:, np.newaxis, :]
     count, _, length = channelled.shape
@@ -75,9 +76,17 @@ def build_samples(
         side=np.asarray(unknown if side is None else side, dtype=np.str_),
         start=np.asarray([-1] * count if start is None else start, dtype=np.int64),
         extent=np.asarray([length] * count if extent is None else extent, dtype=np.int64),
+        abnormal_neighbour=np.asarray(
+            [False] * count if abnormal_neighbour is None else abnormal_neighbour, dtype=np.bool_
+        ),
         sampling_rate_hz=sampling_rate_hz,
         content_hash="",
+        components={
+            name: np.asarray(each, dtype=np.float32) for name, each in (components or {}).items()
+        },
     )
+    assert all(len(each) == count for each in samples.components.values())
+    assert all(np.isfinite(each).all() for each in samples.components.values())
     return replace(samples, content_hash=content_hash(samples))
 
 

@@ -1,43 +1,117 @@
-"""Beats from an electrocardiogram: windows, cutting and scaling.
+"""Beats of a record of an electrocardiogram: where their windows lie, and cutting them.
 
-Source: Kachuee, Fazeli, Sarrafzadeh, ECG heartbeat classification: a deep
-transferable representation (2018), section III: 125 Hz, ten-second windows, beats
-over 1.2 times the window's median R-R interval, padded with zeros to 187.
+Source of the published window: Kachuee, Fazeli, Sarrafzadeh, ECG heartbeat classification: a
+deep transferable representation (2018), section III: 125 Hz, ten-second windows, beats over
+1.2 times the window's median R-R interval, padded with zeros to 187.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from study.data.resampling import FloatArray, scale_rows
+from study.data.amplitude import relative_to_record, unit_range
+from study.data.beat_settings import (
+    PUBLISHED_LENGTH,
+    PUBLISHED_RATE_HZ,
+    Amplitude,
+    BeatDatasetSettings,
+    CentredWindow,
+    PublishedWindow,
+)
+from study.data.patient_components import patient_components
+from study.data.resampling import FloatArray, IntArray, fit_length, resample_rate, scale_rows
 
-IntArray = npt.NDArray[np.int64]
-
-BEAT_RATE_HZ = 125
-BEAT_LENGTH = 187
 WINDOW_SECONDS = 10
 PERIODS_PER_BEAT = 1.2
 
 
 @dataclass(frozen=True)
-class Beats:
-    """Beats of one record.
+class Spans:
+    """Where the windows of a record's beats lie, in samples of the window's rate.
 
     Attributes:
-        values: `(n, 187)` in [0, 1], zeros after `extent`.
-        start: `(n,)` position of the R peak, in samples of 125 Hz.
-        extent: `(n,)` samples before the padding, 1 to 187.
+        begin: `(n,)` position of a window's first value; below 0 where it begins before the record.
+        start: `(n,)` its first position in the record.
+        extent: `(n,)` its positions in the record, before any padding; at least 1.
+    """
+
+    begin: IntArray
+    start: IntArray
+    extent: IntArray
+
+    def take(self, members: IntArray) -> "Spans":
+        """Return the spans at `members`."""
+        return Spans(self.begin[members], self.start[members], self.extent[members])
+
+
+@dataclass(frozen=True)
+class Beats:
+    """Beats of one record, all but the last one.
+
+    The last beat has no following interval and is left out, which is what makes the published
+    count of 109,446.
+
+    Attributes:
+        values: `(n, length)` in [0, 1].
+        start: `(n,)` first position of each window, in samples of the window's rate.
+        extent: `(n,)` samples of it.
+        abnormal_neighbour: `(n,)` whether the R peak of another beat, an abnormal one, is in it.
+        components: name to `(n,)`; see `study.data.patient_components`.
     """
 
     values: FloatArray
     start: IntArray
     extent: IntArray
+    abnormal_neighbour: npt.NDArray[np.bool_]
+    components: dict[str, FloatArray]
 
 
-def peak_positions(position: IntArray, rate_hz: float) -> IntArray:
-    """Return the sample of 125 Hz nearest to each `position` `(n,)` counted in `rate_hz`."""
-    return np.asarray(np.floor(position * (BEAT_RATE_HZ / rate_hz) + 0.5), dtype=np.int64)
+def cut_beats(
+    signal: FloatArray,
+    rate_hz: int,
+    position: IntArray,
+    abnormal: npt.NDArray[np.bool_],
+    settings: BeatDatasetSettings,
+) -> Beats:
+    """Cut every beat but the last one of a record.
+
+    Args:
+        signal: `(n,)` the record.
+        rate_hz: its sampling rate.
+        position: `(m,)` ascending positions of the R peaks in `signal`.
+        abnormal: `(m,)` whether each beat is abnormal.
+        settings: the window, and what its values are relative to.
+    """
+    window, reference = settings.window, settings.components
+    resampled = resample_rate(signal, rate_hz, window.rate_hz)
+    peaks = peak_positions(position, rate_hz, window.rate_hz)
+    if settings.amplitude != "beat":
+        resampled = relative_to_record(resampled, peaks, window.rate_hz, settings.amplitude)
+    spans = beat_spans(window, peaks, len(resampled))
+    values = fit_length(cut_windows(resampled, spans, window, settings.amplitude), settings.length)
+    components = {name: np.empty(0) for name in settings.component_names}
+    if reference != "none" and len(values):
+        components = patient_components(position, rate_hz, reference, values)
+    return Beats(
+        values=values,
+        start=spans.start,
+        extent=spans.extent,
+        abnormal_neighbour=abnormal_neighbours(spans, peaks, abnormal),
+        components=components,
+    )
+
+
+def joined_components(records: Sequence[Beats]) -> dict[str, FloatArray]:
+    """Return the components of the beats of all records, one record after the other."""
+    names = records[0].components
+    return {name: np.concatenate([each.components[name] for each in records]) for name in names}
+
+
+def peak_positions(position: IntArray, rate_hz: float, new_rate_hz: int) -> IntArray:
+    """Return the sample of `new_rate_hz` nearest to each `position` `(n,)` of `rate_hz`."""
+    return np.asarray(np.floor(position * (new_rate_hz / rate_hz) + 0.5), dtype=np.int64)
 
 
 def median_intervals(peaks: IntArray) -> FloatArray:
@@ -47,7 +121,7 @@ def median_intervals(peaks: IntArray) -> FloatArray:
     where the window holds one beat only, the median of the whole record.
     """
     intervals = np.diff(peaks).astype(np.float64)
-    window = peaks // (WINDOW_SECONDS * BEAT_RATE_HZ)
+    window = peaks // (WINDOW_SECONDS * PUBLISHED_RATE_HZ)
     periods = np.full(len(peaks), np.median(intervals) if len(intervals) else np.nan)
     ends = np.flatnonzero(np.diff(window)) + 1
     for members in np.split(np.arange(len(peaks)), ends):
@@ -56,37 +130,67 @@ def median_intervals(peaks: IntArray) -> FloatArray:
     return periods
 
 
-def cut_beats(signal: FloatArray, peaks: IntArray) -> Beats:
-    """Cut every beat but the last one of a record, each scaled by its own limits.
+def beat_spans(window: PublishedWindow | CentredWindow, peaks: IntArray, length: int) -> Spans:
+    """Return where the windows of all beats but the last one lie.
 
-    A beat runs from its R peak over 1.2 nominal periods, at most 187 samples and not
-    past the record's end. The last beat has no following interval and is left out,
-    which is what makes the published count of 109,446.
-
-    Args:
-        signal: `(n,)` at 125 Hz.
-        peaks: `(m,)` ascending positions of the R peaks in `signal`.
-    """
-    start, extent = peaks[:-1], beat_extents(peaks, len(signal))
-    return Beats(values=cut_windows(signal, start, extent), start=start, extent=extent)
-
-
-def beat_extents(peaks: IntArray, length: int) -> IntArray:
-    """Return the samples of each beat but the last one, `(m - 1,)`, 1 to 187.
+    A published window runs from its R peak over 1.2 nominal periods, at most 187 samples.
+    No window counts positions past the record's ends.
 
     Args:
-        peaks: `(m,)` as in `cut_beats`.
+        window: the window.
+        peaks: `(m,)` ascending positions of the R peaks, in samples of the window's rate.
         length: of the signal.
     """
+    begin = peaks[:-1] - window.values_before
+    start = np.maximum(begin, 0)
+    if isinstance(window, CentredWindow):
+        return Spans(begin, start, np.minimum(begin + window.width, length) - start)
     wanted = np.floor(PERIODS_PER_BEAT * median_intervals(peaks)[:-1] + 0.5)
-    longest = np.minimum(length - peaks[:-1], BEAT_LENGTH)
-    return np.clip(wanted, 1, longest).astype(np.int64)
+    longest = np.minimum(length - start, PUBLISHED_LENGTH)
+    return Spans(begin, start, np.clip(wanted, 1, longest).astype(np.int64))
 
 
-def cut_windows(signal: FloatArray, start: IntArray, extent: IntArray) -> FloatArray:
-    """Return beats `(n, 187)` of `signal`, each scaled by its own limits, zeros after `extent`."""
-    offset = np.arange(BEAT_LENGTH)
-    inside = offset < extent[:, np.newaxis]
-    index = np.where(inside, start[:, np.newaxis] + offset, start[:, np.newaxis])
-    # Positions after the extent repeat the first value, which changes no limit.
-    return np.where(inside, scale_rows(signal[index]), 0.0)
+def cut_windows(
+    signal: FloatArray,
+    spans: Spans,
+    window: PublishedWindow | CentredWindow,
+    amplitude: Amplitude,
+    first: int = 0,
+) -> FloatArray:
+    """Return windows `(n, width)` of a signal, in [0, 1].
+
+    A published window is padded with zeros; a centred one repeats the value at the record's end.
+
+    Args:
+        signal: at the window's rate; relative to the record, if that is the amplitude.
+        spans: where the windows lie in the record.
+        window: the window.
+        amplitude: what values are relative to.
+        first: position of the signal's first value in the record.
+    """
+    offset = np.arange(window.width)
+    last = spans.start + spans.extent - 1
+    position = spans.begin[:, np.newaxis] + offset
+    # Positions past the extent repeat a value within it, which changes no limit.
+    rows = signal[np.clip(position, spans.start[:, np.newaxis], last[:, np.newaxis]) - first]
+    values = scale_rows(rows) if amplitude == "beat" else unit_range(rows)
+    if isinstance(window, PublishedWindow):
+        values = np.where(offset < spans.extent[:, np.newaxis], values, 0.0)
+    return values
+
+
+def abnormal_neighbours(
+    spans: Spans, peaks: IntArray, abnormal: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Return whether each window holds the R peak of another beat that is abnormal, `(m - 1,)`.
+
+    Args:
+        spans: of all beats but the last one.
+        peaks: `(m,)` R peaks.
+        abnormal: `(m,)` whether each beat is.
+    """
+    until = np.concatenate([[0], np.cumsum(abnormal)])
+    first, stop = (
+        np.searchsorted(peaks, edge) for edge in (spans.start, spans.start + spans.extent)
+    )
+    return np.asarray(until[stop] - until[first] > abnormal[:-1])

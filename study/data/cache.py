@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from study.data.assembly import ARRAYS
-from study.data.samples import Samples
+from study.data.samples import ARRAYS, Samples
 from study.storage.durable import sync
 from study.storage.hashes import canonical_hash, code_sha256, file_sha256
 
 _LIBRARIES = ("numpy", "scipy", "tsdownsample", "wfdb")
 _MANIFEST = "manifest.json"
+_COMPONENT = "components."
 
 
 def entry_key(
@@ -29,11 +29,11 @@ def entry_key(
     """Return the key (hex) of what is prepared from these sources with these settings.
 
     Args:
-        settings: the dataset's settings; `limit` is applied later and plays no part.
+        settings: the dataset's settings; `limit` and `clean` are applied later and play no part.
         sources: (name, sha256) of each source file.
         seed: the study's seed where samples are generated from it, else None.
     """
-    shaping = {name: value for name, value in settings.items() if name != "limit"}
+    shaping = {name: value for name, value in settings.items() if name not in ("limit", "clean")}
     return canonical_hash([preparation(), shaping, list(sources), seed])
 
 
@@ -57,13 +57,20 @@ def read_entry(folder: Path, key: str) -> Samples | None:
         body = manifest["body"]
         if manifest["sha256"] != canonical_hash(body) or body["key"] != key:
             return None
-        if any(file_sha256(entry / f"{name}.npy") != body["arrays"][name] for name in ARRAYS):
+        stored = body["arrays"]
+        if any(file_sha256(entry / f"{name}.npy") != digest for name, digest in stored.items()):
             return None
-        arrays = {name: _read_array(entry / f"{name}.npy", name) for name in ARRAYS}
+        arrays: dict[str, Any] = {name: _read_array(entry / f"{name}.npy", name) for name in stored}
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    components = {
+        name.removeprefix(_COMPONENT): arrays.pop(name)
+        for name in list(arrays)
+        if name.startswith(_COMPONENT)
+    }
     return Samples(
         **arrays,
+        components=components,
         sampling_rate_hz=body["sampling_rate_hz"],
         content_hash=body["content_hash"],
     )
@@ -90,13 +97,19 @@ def write_entry(folder: Path, key: str, samples: Samples) -> bool:
     return True
 
 
+def _named_arrays(samples: Samples) -> dict[str, np.ndarray[Any, Any]]:
+    """Return all arrays of an entry by the name of their file."""
+    components = {f"{_COMPONENT}{name}": each for name, each in samples.components.items()}
+    return {name: getattr(samples, name) for name in ARRAYS} | components
+
+
 def _write_files(entry: Path, key: str, samples: Samples) -> None:
     """Write and synchronise all files of an entry, the manifest last."""
     digests = {}
-    for name in ARRAYS:
+    for name, array in _named_arrays(samples).items():
         path = entry / f"{name}.npy"
         with path.open("wb") as file:
-            np.save(file, getattr(samples, name), allow_pickle=False)
+            np.save(file, array, allow_pickle=False)
         sync(path)
         digests[name] = file_sha256(path)
     body = {

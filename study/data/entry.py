@@ -45,6 +45,26 @@ class BaseDatasetSettings(Settings):
         """Whether values are to be scaled with limits of a fold's training samples."""
         return False
 
+    @property
+    def unlike_published(self) -> str:
+        """How samples differ from those of publications, in words; "" if they do not."""
+        return ""
+
+    @property
+    def leaves_out_neighbours(self) -> bool:
+        """Whether normals with an abnormal neighbour in their window are left out of training."""
+        return False
+
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """Names of the error components that come with the samples; see `Samples.components`."""
+        return ()
+
+    @property
+    def row_width(self) -> int | None:
+        """Width of the dataset's own rows before they are brought to `length`; None if none."""
+        return None
+
 
 class ScaledDatasetSettings(BaseDatasetSettings):
     """What datasets can be set to whose values have no range of their own."""
@@ -83,8 +103,6 @@ class DatasetEntry:
             as well; None for other datasets, which have no such tables.
         record_rate_hz: sampling rate of the records whose heartbeats are the samples; None
             where samples are no heartbeats of records.
-        row_width: width of its rows before they are brought to the length of a sample; None
-            where each file has its own.
         fit_rows: how rows of another width are brought to the length of a sample.
     """
 
@@ -98,5 +116,4 @@ class DatasetEntry:
     left_out: tuple[str, ...] = ()
     records_apart: tuple[str, ...] | None = None
     record_rate_hz: int | None = None
-    row_width: int | None = None
     fit_rows: Callable[[FloatArray, int], FloatArray] = interpolate_rows

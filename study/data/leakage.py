@@ -60,6 +60,15 @@ def refuse_leakage(samples: Samples, splits: Splits) -> tuple[Leakage, ...]:
     return tuple(_count(keys, fold) for fold in splits.folds)
 
 
+def count_abnormal_neighbours(samples: Samples, splits: Splits) -> tuple[int, ...]:
+    """Count the training samples of each fold whose window holds an abnormal sample.
+
+    They are normal themselves, and teach a model what is not: `dataset.clean` leaves them out.
+    """
+    neighbours = samples.abnormal_neighbour
+    return tuple(int(neighbours[fold.training].sum()) for fold in splits.folds)
+
+
 @dataclass(frozen=True)
 class _Keys:
     """Integers `(n,)` that are equal where two samples are equal in something.
@@ -69,6 +78,7 @@ class _Keys:
         recorded: whether the record is known.
         patient: of the patient; unknown patients are equal.
         values: of the values, byte for byte.
+        window: of the window; -1 if it is unknown.
         begin: first position of the window, all records laid end to end on one line so
             that windows of two records never meet; -1 if it is unknown.
         end: the position after its last.
@@ -78,6 +88,7 @@ class _Keys:
     recorded: npt.NDArray[np.bool_]
     patient: Index
     values: Index
+    window: Index
     begin: Index
     end: Index
 
@@ -87,11 +98,15 @@ class _Keys:
         has_window = recorded & (samples.start >= 0) & (samples.extent > 0)
         stop = np.where(has_window, samples.start + samples.extent, 0)
         begin = np.where(has_window, record * stop.max(initial=0) + samples.start, _UNKNOWN)
+        # Windows that would begin before their record all begin with it, and differ in length.
+        longest = int(samples.extent.max(initial=0))
+        window = np.where(has_window, begin * (longest + 1) + samples.extent, _UNKNOWN)
         return cls(
             record=record,
             recorded=recorded,
             patient=_numbered(samples.patient),
             values=_numbered_rows(samples.values),
+            window=window,
             begin=begin,
             end=begin + samples.extent,
         )
@@ -135,7 +150,7 @@ def _refuse_samples(samples: Samples, keys: _Keys, fold: Fold, where: str) -> No
             f"{where}: sample {same.first} is in {same.parts}; a sample must be in one part"
             " only: draw the folds again"
         )
-    same = _first_shared(keys.begin, fold)
+    same = _first_shared(keys.window, fold)
     if same:
         raise RequestError(
             f"{where}: samples {same.first} and {same.second} are the same window of record"

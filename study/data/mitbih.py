@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from study.data.assembly import build_samples
-from study.data.beats import BEAT_LENGTH, BEAT_RATE_HZ, Beats, IntArray, cut_beats, peak_positions
+from study.data.beat_settings import BeatDatasetSettings
+from study.data.beats import Beats, cut_beats, joined_components
 from study.data.digests import source_digests, source_sha256
-from study.data.entry import BaseDatasetSettings, DatasetEntry
-from study.data.resampling import FloatArray, fit_length, resample_rate
+from study.data.entry import DatasetEntry
+from study.data.resampling import FloatArray, IntArray, fit_length
 from study.data.samples import Samples
 from study.errors import RequestError
 from study.settings import added_field
@@ -50,8 +51,8 @@ DS2 = (
 DS2Form = Literal["without_202", "standard"]
 
 
-class MitbihSettings(BaseDatasetSettings):
-    """Beats of the MIT-BIH Arrhythmia Database after Kachuee et al. (2018)."""
+class MitbihSettings(BeatDatasetSettings):
+    """Beats of the MIT-BIH Arrhythmia Database."""
 
     name: Literal["mitbih"] = "mitbih"
     ds2: DS2Form = added_field(
@@ -77,6 +78,11 @@ class Record:
     rate_hz: int
     position: IntArray
     symbol: npt.NDArray[np.str_]
+
+    @property
+    def abnormal(self) -> npt.NDArray[np.bool_]:
+        """Whether each beat is of another AAMI class than N, `(m,)`."""
+        return np.isin(self.symbol, list(AAMI_CLASSES["N"]), invert=True)
 
 
 @cache
@@ -208,39 +214,38 @@ def read_annotation(path: Path, length: int) -> tuple[IntArray, npt.NDArray[np.s
     return position, symbol
 
 
-def beats_of(record: Record) -> Beats:
-    """Return the beats of a record, all but the last one, cut at 125 Hz."""
-    signal = resample_rate(record.signal, record.rate_hz, BEAT_RATE_HZ)
-    return cut_beats(signal, peak_positions(record.position, record.rate_hz))
+def beats_of(record: Record, settings: MitbihSettings) -> Beats:
+    """Return the beats of a record, all but the last one."""
+    return cut_beats(record.signal, record.rate_hz, record.position, record.abnormal, settings)
 
 
-def prepare_records(
-    names: Sequence[str], folder: Path, length: int, ds2: DS2Form = "without_202"
-) -> Samples:
+def prepare_records(names: Sequence[str], folder: Path, settings: MitbihSettings) -> Samples:
     """Return the beats of the records `names` in `folder`, record by record."""
     records = [read_record(folder / name) for name in names]
-    beats = [beats_of(record) for record in records]
+    beats = [beats_of(record, settings) for record in records]
     symbol = np.concatenate([record.symbol[:-1] for record in records])
     record_of = np.repeat(list(names), [len(part.start) for part in beats])
     kind = [CLASS_OF_SYMBOL[item] for item in symbol]
     return build_samples(
-        values=np.concatenate([fit_length(part.values, length) for part in beats]),
+        values=np.concatenate([part.values for part in beats]),
         label=[int(item != "N") for item in kind],
         kind=kind,
         symbol=symbol,
         record=record_of,
         patient=[patient_of(item) for item in record_of],
-        side=[side_of(item, ds2) for item in record_of],
+        side=[side_of(item, settings.ds2) for item in record_of],
         start=np.concatenate([part.start for part in beats]),
         extent=np.concatenate([part.extent for part in beats]),
-        sampling_rate_hz=float(BEAT_RATE_HZ),
+        abnormal_neighbour=np.concatenate([part.abnormal_neighbour for part in beats]),
+        sampling_rate_hz=float(settings.window.rate_hz),
+        components=joined_components(beats),
     )
 
 
 def prepare(settings: MitbihSettings, data_folder: Path, seed: int) -> Samples:
     """Return the 109,446 beats of all 48 records; nothing of it depends on `seed`."""
     del seed
-    return prepare_records(record_names(), locate(data_folder), settings.length, settings.ds2)
+    return prepare_records(record_names(), locate(data_folder), settings)
 
 
 def check(settings: MitbihSettings, data_folder: Path) -> list[str]:
@@ -295,6 +300,5 @@ ENTRY = DatasetEntry(
     left_out=("Q",),  # paced and unclassifiable beats
     records_apart=("232",),  # 1,381 of the 1,836 supraventricular beats of DS2
     record_rate_hz=RATE_HZ,
-    row_width=BEAT_LENGTH,
     fit_rows=fit_length,
 )

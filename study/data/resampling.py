@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 _FILTER_REACH = 10
 """Half the length of scipy's filter, in samples of the lower of the two rates."""

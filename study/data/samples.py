@@ -1,6 +1,7 @@
 """Prepared samples: what every dataset turns its records into."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
 import numpy as np
@@ -24,8 +25,14 @@ class Samples:
         start: `(n,)` int64; first position of the sample's window in its record,
             in samples of `sampling_rate_hz`; -1 if there is no record.
         extent: `(n,)` int64; the window's length in the same unit.
+        abnormal_neighbour: `(n,)` bool; whether the sample's window holds another sample that is
+            abnormal, False where that is unknown. It follows from labels and windows of the
+            whole source, and is no part of the content hash.
         sampling_rate_hz: rate that `start` and `extent` count in, 0.0 if unknown.
-        content_hash: sha256 (hex) of the values and of all other arrays.
+        content_hash: sha256 (hex) of the values, of all other arrays and of the components.
+        components: name to `(n,)` float32; error components that come with the sample, such
+            as how early a beat is, and from no model. Empty where a dataset has none.
+        clean: whether normals with an abnormal neighbour are left out of training.
     """
 
     values: npt.NDArray[np.float32]
@@ -37,8 +44,11 @@ class Samples:
     side: npt.NDArray[np.str_]
     start: npt.NDArray[np.int64]
     extent: npt.NDArray[np.int64]
+    abnormal_neighbour: npt.NDArray[np.bool_]
     sampling_rate_hz: float
     content_hash: str
+    components: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    clean: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
@@ -55,13 +65,16 @@ class Samples:
 
     def take(self, index: npt.NDArray[np.int64]) -> Self:
         """Return the samples at `index`, in its order, with the same content hash."""
-        per_sample = {
-            field.name: getattr(self, field.name)[index]
-            for field in fields(self)
-            if field.name not in ("sampling_rate_hz", "content_hash")
-        }
-        return type(self)(
-            **per_sample,
-            sampling_rate_hz=self.sampling_rate_hz,
-            content_hash=self.content_hash,
+        return replace(
+            self,
+            **{name: getattr(self, name)[index] for name in ARRAYS},
+            components={name: each[index] for name, each in self.components.items()},
         )
+
+
+ARRAYS = tuple(
+    each.name
+    for each in fields(Samples)
+    if each.name not in ("sampling_rate_hz", "content_hash", "components", "clean")
+)
+"""Names of the per-sample arrays of `Samples`, in their order; components are beside them."""

@@ -7,7 +7,7 @@ its appendix "Experimental setup", of its reference code, and of de Chazal et al
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +60,8 @@ def make_splits(samples: Samples, settings: SplitSettings, study_seed: int) -> S
     """
     draw = _PROTOCOLS[settings.protocol]
     folds = tuple(draw(samples, settings.folds, stream_seed(study_seed, "splits")))
+    if samples.clean:
+        folds = tuple(_without_neighbours(samples, fold) for fold in folds)
     for number, fold in enumerate(folds):
         _check(samples, fold, number)
     return Splits(settings.protocol, folds, _hash(settings.protocol, folds))
@@ -206,6 +208,11 @@ def _halve(samples: Samples, members: Index, random: np.random.Generator) -> tup
         random_state=int(random.integers(2**32)),
     )
     return first, second
+
+
+def _without_neighbours(samples: Samples, fold: Fold) -> Fold:
+    """Leave training samples out whose window holds an abnormal neighbour."""
+    return replace(fold, training=fold.training[~samples.abnormal_neighbour[fold.training]])
 
 
 def _fold(training: Index, validation: Index, test: Index) -> Fold:

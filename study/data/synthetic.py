@@ -22,9 +22,10 @@ import numpy.typing as npt
 from pydantic import Field
 
 from study.data.assembly import build_samples
-from study.data.beats import BEAT_LENGTH, BEAT_RATE_HZ, Beats, IntArray, cut_beats, peak_positions
-from study.data.entry import BaseDatasetSettings, DatasetEntry
-from study.data.resampling import FloatArray, fit_length, resample_rate
+from study.data.beat_settings import BeatDatasetSettings
+from study.data.beats import Beats, cut_beats, joined_components, peak_positions
+from study.data.entry import DatasetEntry
+from study.data.resampling import FloatArray, IntArray, fit_length, resample_rate
 from study.data.samples import Samples
 from study.randomness import stream_seed
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from study.data.fetch import Progress
 
 MODEL_RATE_HZ = 500
+RECORD_RATE_HZ = 125
 RESPIRATION_HZ = 0.25
 MAYER_HZ = 0.1
 _P, _Q, _R, _S, _ST, _T = range(6)
@@ -49,7 +51,7 @@ ABNORMAL_KINDS = {
 """Abnormal kind -> annotation symbol."""
 
 
-class SyntheticSettings(BaseDatasetSettings):
+class SyntheticSettings(BeatDatasetSettings):
     """Heartbeats generated after McSharry et al. (2003)."""
 
     name: Literal["synthetic"] = "synthetic"
@@ -229,10 +231,11 @@ def generate_patient(
     intervals = premature_intervals(intervals, kinds, generator)
     peaks = 1.0 + np.concatenate([[0.0], np.cumsum(intervals)])
     z = integrate(peaks, disordered(healthy, kinds, generator), float(peaks[-1]) + 1.0)
-    signal = resample_rate(z, MODEL_RATE_HZ, BEAT_RATE_HZ)
+    signal = resample_rate(z, MODEL_RATE_HZ, RECORD_RATE_HZ)
     signal += generator.normal(0.0, 0.008 * np.ptp(z), len(signal))
     position = summits(z, np.floor(peaks * MODEL_RATE_HZ + 0.5).astype(np.int64))
-    return cut_beats(signal, peak_positions(position, MODEL_RATE_HZ)), kinds[:-1]
+    position = peak_positions(position, MODEL_RATE_HZ, RECORD_RATE_HZ)
+    return cut_beats(signal, RECORD_RATE_HZ, position, kinds != "normal", settings), kinds[:-1]
 
 
 def summits(z: FloatArray, position: IntArray) -> IntArray:
@@ -266,21 +269,24 @@ def prepare(settings: SyntheticSettings, data_folder: Path, seed: int) -> Sample
         )
         for number in range(settings.patients)
     ]
+    beats = [part for part, _ in patients]
     kind = np.concatenate([kinds for _, kinds in patients])
     owner = np.repeat(np.arange(settings.patients), settings.beats_per_patient)
     name = [f"patient{number:03d}" for number in owner]
     training = (settings.patients + 1) // 2
     return build_samples(
-        values=np.concatenate([fit_length(beats.values, settings.length) for beats, _ in patients]),
+        values=np.concatenate([part.values for part in beats]),
         label=kind != "normal",
         kind=kind,
         symbol=[ABNORMAL_KINDS.get(item, "N") for item in kind],
         record=name,
         patient=name,
         side=["train" if number < training else "test" for number in owner],
-        start=np.concatenate([beats.start for beats, _ in patients]),
-        extent=np.concatenate([beats.extent for beats, _ in patients]),
-        sampling_rate_hz=float(BEAT_RATE_HZ),
+        start=np.concatenate([part.start for part in beats]),
+        extent=np.concatenate([part.extent for part in beats]),
+        abnormal_neighbour=np.concatenate([part.abnormal_neighbour for part in beats]),
+        sampling_rate_hz=float(settings.window.rate_hz),
+        components=joined_components(beats),
     )
 
 
@@ -305,6 +311,5 @@ ENTRY = DatasetEntry(
     fetch=fetch,
     seeded=True,
     record_rate_hz=MODEL_RATE_HZ,
-    row_width=BEAT_LENGTH,
     fit_rows=fit_length,
 )

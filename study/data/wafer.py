@@ -34,6 +34,11 @@ class WaferSettings(ScaledDatasetSettings):
 
     name: Literal["wafer"] = "wafer"
 
+    @property
+    def row_width(self) -> int:
+        """Width of the files' rows."""
+        return WIDTH
+
 
 def locate(data_folder: Path) -> list[Path]:
     """Return the training and the test file.
@@ -190,5 +195,4 @@ ENTRY = DatasetEntry(
     prepare=prepare,
     check=check,
     fetch=fetch,
-    row_width=WIDTH,
 )

@@ -1,19 +1,26 @@
 """Detectors for new signals: a trained fold, or the folds of a trial together."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from models.interface import Shape
+from study.detectors.beside import Beside
 from study.detectors.trained import Errors, TrainedFold, Values, locate, read_fold
 from study.errors import RequestError
 from study.scores.components import Float, Label
-from study.scores.settings import Supervision
+from study.scores.reference import RELATIVE, Reference, new_reference
+from study.scores.settings import ScoreSettings, Supervision
 
 SCORED_AT_ONCE = 8192
+
+References = tuple[Mapping[str, Reference], ...]
+"""What the errors of one record are compared with, by fold and component."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,12 @@ class Scored:
     decision: Label
     votes: npt.NDArray[np.int64]
 
+    def part(self, start: int, stop: int) -> Self:
+        """Return the samples from `start` up to `stop`."""
+        errors = {name: values[start:stop] for name, values in self.errors.items()}
+        score, decision, votes = self.score, self.decision, self.votes
+        return type(self)(errors, score[start:stop], decision[start:stop], votes[start:stop])
+
 
 @dataclass(frozen=True)
 class Detector:
@@ -47,7 +60,13 @@ class Detector:
     which for a single fold is its own decision.
 
     Methods take samples `(n, length)`, or `(n, channels, length)`, in the dataset's units:
-    scaling with a fold's limits is the detector's. Signs are scikit-learn's.
+    scaling with a fold's limits is the detector's. Signs are scikit-learn's. They take what
+    the composition needs beside them:
+
+    - `components`, `(n,)` by name: those that come with samples (`sample_components`);
+    - `seconds`, `(n,)` rising, where errors are compared with the record's own
+      (`is_relative`): the samples are then those of one record. To score it part by part, as
+      it comes, keep its `references` and call `decide`.
 
     Attributes:
         folds: at least one, of one trial.
@@ -78,6 +97,26 @@ class Detector:
         return self.folds[0].model.components
 
     @property
+    def sample_components(self) -> tuple[str, ...]:
+        """Names of the components that the composition needs and the model does not give."""
+        needed = dict.fromkeys(column.name for fold in self.folds for column in fold.fitted.columns)
+        return tuple(name for name in needed if name not in self.components)
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether errors are compared with the record's own."""
+        return self._scores.reference != "none"
+
+    @property
+    def waits_for_the_record(self) -> bool:
+        """Whether no sample can be decided before the last one of its record is there."""
+        return self._scores.reference == "record"
+
+    @property
+    def _scores(self) -> ScoreSettings:
+        return self.folds[0].config.scores
+
+    @property
     def supervision(self) -> Supervision:
         """What the threshold saw: `none`, or validation labels by `threshold` or `svm`."""
         return self.folds[0].fitted.supervision
@@ -87,39 +126,82 @@ class Detector:
         """The threshold: scores above it are abnormal."""
         return self.folds[0].fitted.tau if len(self.folds) == 1 else 0.0
 
-    def score(self, samples: npt.ArrayLike) -> Scored:
+    def score(
+        self,
+        samples: npt.ArrayLike,
+        components: Mapping[str, npt.ArrayLike] | None = None,
+        seconds: npt.ArrayLike | None = None,
+    ) -> Scored:
         """Return errors, score and decision of samples.
 
         Raises:
-            ValueError: samples of another shape, or values that are not finite.
+            ValueError: samples of another shape, values that are not finite, or something
+                that the composition needs beside them is missing.
         """
+        errors = self.errors_by_fold(samples)
+        return self.decide(errors, components, seconds, self.references())
+
+    def references(self) -> References:
+        """Return what a record's errors are compared with, before its first sample."""
+        if not self.is_relative:
+            return tuple({} for _ in self.folds)
+        relative = [name for name in self.components if name in RELATIVE]
+        return tuple({n: new_reference(self._scores) for n in relative} for _ in self.folds)
+
+    def errors_by_fold(self, samples: npt.ArrayLike) -> list[Errors]:
+        """Return the model's error components of samples, `(n,)` float32 each, by fold."""
         values = self._checked(samples)
-        by_fold = [self._errors(fold, values) for fold in self.folds]
-        own = [fold.score(errors) for fold, errors in zip(self.folds, by_fold, strict=True)]
+        return [self._errors(fold, values) for fold in self.folds]
+
+    def decide(
+        self,
+        by_fold: Sequence[Errors],
+        components: Mapping[str, npt.ArrayLike] | None,
+        seconds: npt.ArrayLike | None,
+        references: References,
+    ) -> Scored:
+        """Return errors, score and decision of samples, by their errors.
+
+        Args:
+            by_fold: `errors_by_fold` of the samples.
+            components: as of all methods.
+            seconds: as of all methods.
+            references: the record's, which learn from these samples.
+
+        Raises:
+            ValueError: something that the composition needs is missing, or of another length.
+        """
+        count = len(by_fold[0][self.components[0]])
+        needed, timed = self.sample_components, self.is_relative
+        beside = Beside.check(count, needed, components, seconds, timed=timed)
+        own = [
+            fold.score({**errors, **beside.components}, beside.references(errors, learned))
+            for fold, errors, learned in zip(self.folds, by_fold, references, strict=True)
+        ]
         decided = [fold.fitted.predict(score) for fold, score in zip(self.folds, own, strict=True)]
         score = own[0] if len(own) == 1 else self._joined(own)
         return Scored(
-            errors={name: _mean([errors[name] for errors in by_fold]) for name in self.components},
+            errors=self._mean_errors(by_fold),
             score=score,
             decision=(score > self.tau).astype(np.int8),
             votes=np.sum(decided, axis=0, dtype=np.int64),
         )
 
     def errors(self, samples: npt.ArrayLike) -> Errors:
-        """Return the error components, `(n,)` float32 each, as `score` does."""
-        return self.score(samples).errors
+        """Return the error components, `(n,)` float32 each, the mean over folds."""
+        return self._mean_errors(self.errors_by_fold(samples))
 
-    def score_samples(self, samples: npt.ArrayLike) -> Float:
+    def score_samples(self, samples: npt.ArrayLike, **beside: Any) -> Float:
         """Return `(n,)` scores with their sign turned: larger is more normal."""
-        return -self.score(samples).score
+        return -self.score(samples, **beside).score
 
-    def decision_function(self, samples: npt.ArrayLike) -> Float:
+    def decision_function(self, samples: npt.ArrayLike, **beside: Any) -> Float:
         """Return `(n,)` distances to the threshold; 0 or more is normal."""
-        return self.tau - self.score(samples).score
+        return self.tau - self.score(samples, **beside).score
 
-    def predict(self, samples: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    def predict(self, samples: npt.ArrayLike, **beside: Any) -> npt.NDArray[np.int64]:
         """Return `(n,)` 1 for normal and -1 for abnormal samples."""
-        return np.where(self.score(samples).decision == 1, -1, 1)
+        return np.where(self.score(samples, **beside).decision == 1, -1, 1)
 
     def reconstruct(self, samples: npt.ArrayLike) -> Values | None:
         """Return x̂ `(n, channels, length)`, the mean over folds; None if there is none."""
@@ -127,6 +209,9 @@ class Detector:
         parts = [fold.reconstruct(values) for fold in self.folds]
         reconstructed = [part for part in parts if part is not None]
         return _mean(reconstructed) if reconstructed else None
+
+    def _mean_errors(self, by_fold: Sequence[Errors]) -> Errors:
+        return {name: _mean([errors[name] for errors in by_fold]) for name in self.components}
 
     def _checked(self, samples: npt.ArrayLike) -> Values:
         values = np.asarray(samples, dtype=np.float32)

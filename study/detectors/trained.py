@@ -5,7 +5,9 @@ errors that the fold stored, on validation (or training normals) alone, so it is
 that the study's tables speak of.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -14,19 +16,16 @@ import safetensors.torch
 import torch
 from pydantic import ValidationError
 
-from models import components_of
 from models.interface import Model, Shape
 from study.config.trial_config import TrialConfig
 from study.errors import RequestError
 from study.ledger import fold_files
+from study.ledger.fold_errors import needs_all_folds, read_fold_errors
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.scores.components import CompositionError, Float, FoldErrors, Limits, SplitErrors
-from study.scores.compositions import (
-    CompositionName,
-    FittedComposition,
-    applicable,
-    find_composition,
-)
+from study.scores.compositions import FittedComposition
+from study.scores.reference import relative_to
+from study.scores.rules import applicable, find_composition
 from study.scores.settings import LatentForm
 from study.search.trial import FoldAddress, fold_name, order_of
 from study.storage.folder import reach_folder
@@ -34,6 +33,8 @@ from study.training.setup import build_model, scale_values, shared_tensor
 
 EPOCH_RULE = "best_validation"
 """Whose weights the ledger holds."""
+
+NOTHING: Mapping[str, Float] = MappingProxyType({})
 
 Values = npt.NDArray[np.float32]
 Errors = dict[str, Values]
@@ -58,7 +59,7 @@ class TrainedFold:
     config: TrialConfig
     model: Model
     scaling: Limits | None
-    composition: CompositionName
+    composition: str
     latent_form: LatentForm | Literal[""]
     fitted: FittedComposition
     deviation: float
@@ -68,9 +69,14 @@ class TrainedFold:
         errors = self.model.errors(self._model_input(samples))
         return {name: values.cpu().numpy() for name, values in errors.items()}
 
-    def score(self, errors: Errors) -> Float:
-        """Return `(n,)` scores, higher is more abnormal; above `fitted.tau` is abnormal."""
-        return self.fitted.score(_unlabelled(errors))
+    def score(self, errors: Errors, references: Mapping[str, Float] = NOTHING) -> Float:
+        """Return `(n,)` scores, higher is more abnormal; above `fitted.tau` is abnormal.
+
+        Args:
+            errors: components of the model and of the samples.
+            references: what the components of these names are compared with, `(n,)` each.
+        """
+        return self.fitted.score(relative_to(references, _unlabelled(errors)))
 
     def reconstruct(self, samples: Values) -> Values | None:
         """Return x̂ in the units of `samples`; None if the model reconstructs nothing."""
@@ -155,8 +161,8 @@ def read_fold(
     config = _config(described, where)
     form = latent_form or config.metric.latent_form
     name = composition or config.metric.composition
-    errors = _errors(trial.ledger, manifest, config, described["latent_size"])
-    fitted, chosen, used_form = _fit(errors, config, name, form, where)
+    errors = _errors(trial, manifest, config)
+    fitted, used_form = _fit(errors, config, name, form, where)
     model = build_model(config, Shape(**described["shape"]), number, torch.device(device))
     weights = trial.ledger.read(manifest, fold_files.WEIGHTS)
     model.load_weights(safetensors.torch.load(weights))
@@ -166,7 +172,7 @@ def read_fold(
         config=config,
         model=model,
         scaling=None if scaling is None else Limits(**scaling),
-        composition=chosen,
+        composition=name,
         latent_form=used_form,
         fitted=fitted,
         deviation=float(fitted.score(errors.training).std()),
@@ -182,21 +188,28 @@ def _config(described: dict[str, Any], where: str) -> TrialConfig:
         raise RequestError(f"{where}/{MODEL}: holds no configuration ({problem})") from None
 
 
-def _errors(
-    ledger: Ledger, manifest: FoldManifest, config: TrialConfig, latent_size: int | None
-) -> FoldErrors:
-    components = components_of(config.model)
-    return fold_files.read_errors(ledger, manifest, components, latent_size)[EPOCH_RULE]
+def _errors(trial: TrialLocation, manifest: FoldManifest, config: TrialConfig) -> FoldErrors:
+    all_folds: list[FoldManifest] = []
+    for number in range(config.split.folds) if needs_all_folds(config.scores) else ():
+        address = FoldAddress(trial.trial, number)
+        fold = trial.ledger.fold(address)
+        if fold is None or fold.state == "failed":
+            where = trial.ledger.folder.locate(address.path)
+            raise RequestError(
+                f"{where}: expected a trained fold, for compositions are fitted on all folds"
+                " (scores.fit_on), found none: keep the trial's folds together"
+            )
+        all_folds.append(fold)
+    return read_fold_errors(trial.ledger, manifest, config, all_folds)[EPOCH_RULE]
 
 
 def _fit(
     errors: FoldErrors, config: TrialConfig, name: str, form: str, where: str
-) -> tuple[FittedComposition, CompositionName, LatentForm | Literal[""]]:
+) -> tuple[FittedComposition, LatentForm | Literal[""]]:
     """Fit the composition `name` without test errors; see `study.scores.compositions`."""
-    entry = find_composition(name)
-    allowed = applicable(errors.validation.values)
-    chosen = next((form for form in allowed if form == name), None)
-    if chosen is None:
+    entry = find_composition(name, config.scores)
+    allowed = applicable(errors.validation.values, config.scores)
+    if name not in allowed:
         raise RequestError(
             f"composition: {name} needs {', '.join(entry.components)}, of which "
             f"{config.model.name} does not give all; it allows {', '.join(allowed)}"
@@ -204,7 +217,7 @@ def _fit(
     known_form = latent_form_of(form)
     used: LatentForm | Literal[""] = known_form if entry.uses_latent else ""
     try:
-        return entry.fit(errors.for_fitting(), config.scores, used), chosen, used
+        return entry.fit(errors.for_fitting(), config.scores, used), used
     except CompositionError as error:
         raise RequestError(f"{where}: {name} cannot be fitted: {error}: choose another") from None
 

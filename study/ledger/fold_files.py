@@ -17,6 +17,7 @@ from study.data.samples import Samples
 from study.data.splits import Fold
 from study.ledger.ledger import FoldManifest, Ledger
 from study.scores.components import FoldErrors, SplitErrors
+from study.scores.reference import Moments
 
 EPOCH_RULES = ("best_validation", "last")
 COMPONENTS = "components.parquet"
@@ -49,10 +50,18 @@ class Evaluation:
     test: Errors
 
 
-def components_file(samples: Samples, fold: Fold, evaluations: Mapping[str, Evaluation]) -> bytes:
+def components_file(
+    samples: Samples, fold: Fold, evaluations: Mapping[str, Evaluation], *, timed: bool = False
+) -> bytes:
     """Return `components.parquet`: a row per validation and test sample and epoch rule.
 
     `covered_seconds` is the signal that a sample covers, where the data have a rate.
+
+    Args:
+        samples: the dataset.
+        fold: the fold's sample indices.
+        evaluations: errors by epoch rule.
+        timed: whether errors are compared within records: samples then have `seconds`.
     """
     tables = []
     for rule, evaluation in evaluations.items():
@@ -71,23 +80,41 @@ def components_file(samples: Samples, fold: Fold, evaluations: Mapping[str, Eval
             seconds = covered_seconds(samples, members)
             if seconds is not None:
                 columns[SECONDS] = seconds
+            columns |= {"seconds": moments_of(samples, members).seconds} if timed else {}
             tables.append(pa.table({**columns, **getattr(evaluation, part)}))
     return to_parquet(pa.concat_tables(tables))
 
 
-def training_components_file(fold: Fold, evaluations: Mapping[str, Evaluation]) -> bytes:
-    """Return `training_components.parquet`: a row per training sample and epoch rule."""
+def training_components_file(
+    fold: Fold, evaluations: Mapping[str, Evaluation], moments: Moments | None = None
+) -> bytes:
+    """Return `training_components.parquet`: a row per training sample and epoch rule.
+
+    Args:
+        fold: the fold's sample indices.
+        evaluations: errors by epoch rule.
+        moments: of the training samples, where errors are compared within records.
+    """
+    timing = {"record": moments.record.tolist(), "seconds": moments.seconds} if moments else {}
     tables = [
         pa.table(
             {
                 "sample": fold.training,
                 "epoch_rule": [rule] * len(fold.training),
+                **timing,
                 **evaluation.training,
             }
         )
         for rule, evaluation in evaluations.items()
     ]
     return to_parquet(pa.concat_tables(tables))
+
+
+def moments_of(samples: Samples, members: npt.NDArray[np.int64]) -> Moments:
+    """Return when samples are in their records; nan if that is not known."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        seconds = np.float64(samples.start[members]) / np.float64(samples.sampling_rate_hz)
+    return Moments(samples.record[members], np.where(np.isfinite(seconds), seconds, np.nan))
 
 
 @dataclass(frozen=True)
@@ -206,6 +233,36 @@ def read_test_samples(ledger: Ledger, manifest: FoldManifest) -> TestSamples:
     return TestSamples(**texts, seconds=seconds[chosen])
 
 
+def read_texts(
+    ledger: Ledger, manifest: FoldManifest, names: Sequence[str], part: str
+) -> dict[str, npt.NDArray[np.str_]]:
+    """Return columns of text of a fold's `validation` or `test` samples, as `read_errors` does."""
+    table = _read_columns(ledger, manifest, COMPONENTS, ("split", *names))
+    chosen = _rows(table, split=part, epoch_rule=EPOCH_RULES[0])
+    return {n: chosen[n].to_numpy(zero_copy_only=False).astype(np.str_) for n in names}
+
+
+def read_moments(ledger: Ledger, manifest: FoldManifest) -> dict[str, Moments]:
+    """Return when the samples of each part of a fold are, in the order of their errors.
+
+    Raises:
+        KeyError: the fold was stored without.
+    """
+    names = ("record", "seconds")
+    trained = _read_columns(ledger, manifest, TRAINING_COMPONENTS, names)
+    scored = _read_columns(ledger, manifest, COMPONENTS, ("split", *names))
+    tables = {"training": _rows(trained, epoch_rule=EPOCH_RULES[0])}
+    for part in ("validation", "test"):
+        tables[part] = _rows(scored, split=part, epoch_rule=EPOCH_RULES[0])
+    return {
+        part: Moments(
+            table["record"].to_numpy(zero_copy_only=False).astype(np.str_),
+            table["seconds"].to_numpy(),
+        )
+        for part, table in tables.items()
+    }
+
+
 def read_json(ledger: Ledger, manifest: FoldManifest, name: str) -> dict[str, Any]:
     """Return a JSON file of a committed fold."""
     content: dict[str, Any] = json.loads(ledger.read(manifest, name))
@@ -229,16 +286,21 @@ def _read_columns(
     return file.read(columns=["epoch_rule", *columns], use_threads=False)
 
 
-def _split_errors(
-    table: pa.Table, where: Mapping[str, str], components: Sequence[str]
-) -> SplitErrors:
+def _rows(table: pa.Table, **where: str) -> pa.Table:
+    """Return the rows in which columns have these values."""
     import pyarrow.compute as pc
 
     mask = None
     for column, value in where.items():
         hit = pc.equal(table[column], value)
         mask = hit if mask is None else pc.and_(mask, hit)
-    rows = table.filter(mask)
+    return table.filter(mask)
+
+
+def _split_errors(
+    table: pa.Table, where: Mapping[str, str], components: Sequence[str]
+) -> SplitErrors:
+    rows = _rows(table, **where)
     label = (
         rows["label"].to_numpy()
         if "label" in rows.column_names

@@ -45,10 +45,13 @@ class SplitFacts:
     Attributes:
         split_hash: sha256 (hex) of the protocol and of every index list.
         leakage: what test samples share with training samples, by fold.
+        abnormal_neighbours: training samples whose window holds an abnormal one, by fold; empty
+            in studies from before they were counted.
     """
 
     split_hash: str
     leakage: tuple[Leakage, ...]
+    abnormal_neighbours: tuple[int, ...] = ()
 
 
 def stored_split_facts(results: Folder, study: Study) -> dict[str, SplitFacts]:
@@ -64,6 +67,9 @@ def stored_split_facts(results: Folder, study: Study) -> dict[str, SplitFacts]:
             facts[protocol] = SplitFacts(
                 split_hash=str(provenance["split_hash"][protocol]),
                 leakage=tuple(Leakage(**fold) for fold in provenance["leakage"][protocol]),
+                abnormal_neighbours=tuple(
+                    provenance.get("abnormal_neighbours", {}).get(protocol, ())
+                ),
             )
         except (KeyError, TypeError):
             raise RequestError(
@@ -109,6 +115,7 @@ def write_study(
         "versions": {name: version(name) for name in VERSIONED},
         **_hashes(samples, splits),
         "leakage": {p: [vars(fold) for fold in each.leakage] for p, each in facts.items()},
+        "abnormal_neighbours": {p: list(each.abnormal_neighbours) for p, each in facts.items()},
     }
     content = dump_study(study.model_copy(update={"provenance": provenance}))
     results.write("splits.parquet", to_parquet(splits_table(samples, splits)))

@@ -14,6 +14,7 @@ from study.config.schema import Study
 from study.data import DATASETS
 from study.errors import StudyFailedError
 from study.ledger import fold_files
+from study.ledger.fold_errors import needs_all_folds
 from study.ledger.ledger import DamagedError, FoldManifest, Ledger
 from study.ledger.study_folder import SplitFacts
 from study.report.cache import FoldCache, fold_key
@@ -75,7 +76,8 @@ class _Trial:
         config, left_out = self.record.trial.config, _left_out(self.record)
         for manifest in self.manifests:
             if manifest.fold not in self.cached:
-                yield ScoreTask(ledger, manifest, config, left_out, self.is_detailed)
+                all_folds = _all_folds(self.record, self.manifests)
+                yield ScoreTask(ledger, manifest, config, left_out, self.is_detailed, all_folds)
 
 
 def build_report(
@@ -180,7 +182,8 @@ def _read_trial(
             location = ledger.folder.locate(record.name)
             raise DamagedError(f"{location}: fold {address.fold} is missing")
         manifests.append(manifest)
-    keys = {m.fold: fold_key(m, record.trial.config, _left_out(record)) for m in manifests}
+    config, all_folds = record.trial.config, _all_folds(record, manifests)
+    keys = {m.fold: fold_key(m, config, _left_out(record), all_folds) for m in manifests}
     is_detailed = record.name in detailed_names
     cached = cache.read(record.name, keys, detailed=is_detailed)
     for manifest in manifests:
@@ -223,6 +226,11 @@ def _scored(
         scores = pa.concat_tables([folds[m.fold].scores for m in trial.manifests]).combine_chunks()
         yield TrialScores(trial.record, trial.manifests, scores)
     next(fitted, None)  # ends the generator, which releases what computed
+
+
+def _all_folds(record: TrialRecord, manifests: Sequence[FoldManifest]) -> tuple[FoldManifest, ...]:
+    """Return the folds whose errors every fold's compositions read, if they do."""
+    return tuple(manifests) if needs_all_folds(record.trial.config.scores) else ()
 
 
 def _left_out(record: TrialRecord) -> LeftOut:

@@ -9,7 +9,7 @@ The folder can be deleted at any time.
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import cache
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from models import components_of
+from study.config.components import available_components
 from study.config.trial_config import TrialConfig
 from study.ledger.ledger import FoldManifest
 from study.report.fold_scores import SCHEMA, FoldScores
@@ -35,6 +35,7 @@ FOLDER = "score_cache"
 LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "scipy")
 _STUDY = Path(__file__).parents[1]
 _CODE = (
+    "ledger/fold_errors.py",
     "ledger/fold_files.py",
     "report/cache.py",
     "report/dataclass_tables.py",
@@ -141,17 +142,24 @@ class FoldCache:
         self._scores.write(trial, keys, {n: fold.scores for n, fold in folds.items()})
 
 
-def fold_key(manifest: FoldManifest, config: TrialConfig, left_out: LeftOut) -> str:
+def fold_key(
+    manifest: FoldManifest,
+    config: TrialConfig,
+    left_out: LeftOut,
+    all_folds: Sequence[FoldManifest] = (),
+) -> str:
     """Return the sha256 (hex) of all that decides a fold's scores.
 
     Args:
         manifest: holds the sha256 of the fold's errors.
         config: the model, which has certain components, and how compositions are fitted.
         left_out: what details are taken without.
+        all_folds: the folds whose errors play a part beside its own, as of `ScoreTask`.
     """
     settings = [config.model.model_dump(mode="json"), config.scores.model_dump(mode="json")]
-    settings.append({"components": components_of(config.model)})
-    return canonical_hash([scoring(), asdict(manifest), settings, asdict(left_out)])
+    settings.append({"components": available_components(config.model, config.dataset)})
+    folds = [asdict(each) for each in (manifest, *all_folds)]
+    return canonical_hash([scoring(), folds, settings, asdict(left_out)])
 
 
 @cache

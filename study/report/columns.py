@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from study.data.leakage import Leakage
 from study.report import protocols
 from study.report.comparisons import COMPARED_METRICS, PairedTest
+from study.report.false_alarms import PatientAlarms
 from study.report.patients import PATIENT_METRICS
 from study.report.search_history import RungRow, TrialRow
 from study.report.summary import STATISTICS, SUMMARY_KEYS
@@ -162,6 +163,7 @@ def documented_columns() -> dict[str, dict[str, str]]:
             "<metric>_inter_patient": "under `inter_patient`",
             "<metric>_difference": "the first minus the second",
         },
+        "false_alarms": trial | _keys("fold") | composition | attributes(PatientAlarms),
     }
 
 

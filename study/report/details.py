@@ -14,6 +14,7 @@ from study.randomness import stream_seed
 from study.report.choices import choices_table
 from study.report.comparisons import comparisons_table
 from study.report.epochs import KEYS, FoldHistory, epochs_table, measures_table
+from study.report.false_alarms import false_alarms_table
 from study.report.patients import patient_intervals
 from study.report.protocols import protocol_differences
 from study.report.strata import FoldDetails
@@ -31,6 +32,7 @@ DETAIL_TABLES = frozenset(
         "comparisons",
         "patients",
         "protocols",
+        "false_alarms",
     )
 )
 _TRIAL_KEYS = tuple(name for name in KEYS if name != "fold")
@@ -87,6 +89,7 @@ def detail_tables(
         "comparisons": comparisons_table(chosen),
         "patients": patient_intervals(inter_patient, seed),
         "protocols": protocol_differences(summary.filter(pc.is_in(summary["trial"], trials))),
+        "false_alarms": false_alarms_table(by_stratum, study.scores),
     }
     return {name: table for name, table in tables.items() if table.num_rows}
 

@@ -9,11 +9,13 @@ import pyarrow as pa
 from models import components_of
 from study.config.trial_config import TrialConfig
 from study.ledger import fold_files
+from study.ledger.fold_errors import read_fold_errors
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
 from study.report.strata import FoldDecisions, FoldDetails, LeftOut, fold_details
 from study.scores.components import FoldErrors, SplitErrors
 from study.scores.evaluation import CompositionResult, ScoreRow, evaluate_compositions
+from study.scores.prevalence import stated_prevalences
 
 READ_FILES = (fold_files.COMPONENTS, fold_files.TRAINING_COMPONENTS, MODEL)
 """Files of a committed fold that its scores are made from."""
@@ -43,6 +45,7 @@ class ScoreTask:
         config: the trial's configuration.
         left_out: what further metrics are taken without.
         detailed: whether decisions are counted by stratum and prevalence as well.
+        all_folds: commits of all folds of the trial, if `needs_all_folds`; else none.
     """
 
     ledger: Ledger
@@ -50,6 +53,7 @@ class ScoreTask:
     config: TrialConfig
     left_out: LeftOut
     detailed: bool
+    all_folds: tuple[FoldManifest, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,7 @@ def score_fold(task: ScoreTask) -> FoldScores:
     ledger, manifest = task.ledger, task.manifest
     facts = fold_files.read_json(ledger, manifest, MODEL)
     model, shape = task.config.model, facts["shape"]
-    components, latent_size = components_of(model), facts["latent_size"]
-    errors = fold_files.read_errors(ledger, manifest, components, latent_size)
+    errors = read_fold_errors(ledger, manifest, task.config, task.all_folds)
     beta = getattr(getattr(model, "encoder", model), "beta", None)
     unscaled = None if beta is None else beta * shape["length"] * shape["channels"]
     rows: list[tuple[object, ...]] = []
@@ -87,7 +90,7 @@ def score_fold(task: ScoreTask) -> FoldScores:
         results[rule] = (
             results[same] if same else evaluate_compositions(errors[rule], task.config.scores)
         )
-        normals = errors[rule].validation.normals().component(components[0])
+        normals = errors[rule].validation.normals().component(components_of(model)[0])
         error = float(normals.mean()) if len(normals) else float("nan")
         end = (len(errors[rule].training), unscaled, error)
         rows += [(manifest.fold, rule, *field_values(result.row), *end) for result in results[rule]]
@@ -105,7 +108,8 @@ def _details(task: ScoreTask, results: Mapping[str, Sequence[CompositionResult]]
         }
         for rule, rule_results in results.items()
     }
-    return fold_details(decisions, samples, task.manifest.fold, task.left_out)
+    prevalences = stated_prevalences(task.config.scores.prevalence)
+    return fold_details(decisions, samples, task.manifest.fold, task.left_out, prevalences)
 
 
 def _equal(one: FoldErrors, other: FoldErrors) -> bool:

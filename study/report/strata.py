@@ -1,6 +1,6 @@
 """A fold's decisions by class, symbol and patient, by AAMI EC57, and at other prevalences."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from study.ledger.fold_files import TestSamples
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
 from study.scores.clinical import Beats, ClinicalRow, clinical_rows
 from study.scores.decisions import Decisions
-from study.scores.prevalence import PrevalenceRow, prevalence_rows
+from study.scores.prevalence import PREVALENCES, PrevalenceRow, prevalence_rows
 from study.scores.settings import LatentForm
 from study.scores.strata import StratumRow, divide, strata_rows
 
@@ -71,6 +71,7 @@ def fold_details(
     samples: TestSamples,
     fold: int,
     left_out: LeftOut = LeftOut(),
+    prevalences: Sequence[float | None] = PREVALENCES,
 ) -> FoldDetails:
     """Count and weigh the decisions of every composition of a fold.
 
@@ -79,6 +80,7 @@ def fold_details(
         samples: these samples.
         fold: its number.
         left_out: what metrics are taken without, beside the rows with all samples.
+        prevalences: shares of abnormal samples that metrics are stated at.
 
     Returns:
         Rows in the order of `decisions`.
@@ -102,7 +104,7 @@ def fold_details(
             )
         strata += [(fold, *key, *field_values(row)) for row in strata_rows(decided, divisions)]
         for without in (None, *left_out.kinds):
-            rows = prevalence_rows(decided, samples.kind, without)
+            rows = prevalence_rows(decided, samples.kind, without, prevalences)
             prevalence += [(fold, *key, *field_values(row)) for row in rows]
         if beats is not None:
             counted = clinical_rows(decided, beats, left_out.records or ())

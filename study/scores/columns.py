@@ -3,8 +3,9 @@
 Section III.B: the latent error L(x); section IV.B: min-max normalisation of each.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import numpy as np
 
@@ -20,6 +21,11 @@ from study.scores.components import (
 from study.scores.settings import LatentForm, ScoreSettings
 
 MODE_BINS = 50
+SIGNED = frozenset(("prematurity", "pause", "outlier_score"))
+"""Components that may be negative, whose logarithm is not taken."""
+
+FLOOR_OF_MEDIAN = 1e-3
+LARGEST_LOGGED = 1e300
 
 
 def fullest_bin_middle(values: Float, bins: int = MODE_BINS) -> float:
@@ -62,6 +68,43 @@ def latent_centre(form: LatentForm | Literal[""], errors: FitErrors) -> float:
 
 
 @dataclass(frozen=True)
+class Logarithm:
+    """log(1 + x / floor): the logarithm of an error far above the floor, and 0 at 0.
+
+    Attributes:
+        floor: above 0; a thousandth of the median, so that errors next to 0 are no outliers.
+    """
+
+    floor: float
+
+    @classmethod
+    def fit(cls, name: str, values: Float) -> Self:
+        """Return the logarithm for component `name` with these `values`, `(n,)`, n >= 1.
+
+        Raises:
+            CompositionError: there are no values, or one is negative.
+        """
+        if not len(values):
+            raise CompositionError("limits need at least one sample, found none")
+        cls._require_not_negative(name, values)
+        floor = FLOOR_OF_MEDIAN * float(np.median(values))
+        return cls(floor if floor > 0 else 1.0)
+
+    def apply(self, name: str, values: Float) -> Float:
+        """Return `(n,)` logarithms of `values`; errors as `fit`."""
+        self._require_not_negative(name, values)
+        with np.errstate(over="ignore"):
+            return np.asarray(np.log1p(np.minimum(values / self.floor, LARGEST_LOGGED)))
+
+    @staticmethod
+    def _require_not_negative(name: str, values: Float) -> None:
+        if (values < 0).any():
+            raise CompositionError(
+                f"scale log needs errors of 0 or more, found {values.min():g} in {name}"
+            )
+
+
+@dataclass(frozen=True)
 class FittedComponent:
     """One column of a composition: a component, as a distance if latent, and scaled.
 
@@ -70,12 +113,14 @@ class FittedComponent:
         centre: what latent norms are measured from; 0 for other components.
         absolute: whether the distance from the centre has no sign.
         limits: scaling from validation; None leaves the values as they are.
+        logarithm: taken before the scaling; None for none.
     """
 
     name: str
     centre: float
     absolute: bool
     limits: Limits | None
+    logarithm: Logarithm | None = None
 
     def read(self, split: SplitErrors) -> Float:
         """Return the column of `split`, `(n,)` float64, finite.
@@ -86,6 +131,8 @@ class FittedComponent:
         values = split.component(self.name) - self.centre
         if self.absolute:
             values = np.abs(values)
+        if self.logarithm is not None:
+            values = self.logarithm.apply(self.name, values)
         return values if self.limits is None else self.limits.apply(values)
 
 
@@ -98,6 +145,8 @@ def fit_component(
     scaled: bool = True,
 ) -> FittedComponent:
     """Fit the column of component `name`; limits come from validation.
+
+    With scale `log` they are those of logarithms, but for components in `SIGNED`.
 
     Args:
         name: the component; `latent_norm` becomes L(x) in the form of `form`. What follows
@@ -120,4 +169,27 @@ def fit_component(
     column = FittedComponent(name, centre, absolute, limits=None)
     if not scaled:
         return column
-    return FittedComponent(name, centre, absolute, Limits.fit(column.read(errors.validation)))
+    return scale_component(column, errors.validation, settings)
+
+
+def scale_component(
+    column: FittedComponent,
+    split: SplitErrors,
+    settings: ScoreSettings,
+    limits: Callable[[Float], Limits] = Limits.fit,
+) -> FittedComponent:
+    """Return an unscaled column with its scaling fitted to `split`.
+
+    Args:
+        column: without limits.
+        split: at least one sample.
+        settings: hold the scale.
+        limits: what becomes 0 and 1, of values `(n,)`.
+
+    Raises:
+        CompositionError: a value is not finite, or there is none.
+    """
+    if settings.scale == "log" and column.name not in SIGNED:
+        logarithm = Logarithm.fit(column.name, column.read(split))
+        column = replace(column, logarithm=logarithm)
+    return replace(column, limits=limits(column.read(split)))

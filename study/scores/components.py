@@ -29,6 +29,7 @@ class SplitErrors:
     Attributes:
         label: `(n,)` integer; 0 normal, 1 abnormal.
         values: component name to `(n,)` float, e.g. `reconstruction_error`.
+        patient: `(n,)` str, whom each sample is of; None if that is not known.
 
     Raises:
         ValueError: a label that is neither 0 nor 1, or a component of another shape.
@@ -36,6 +37,7 @@ class SplitErrors:
 
     label: Label
     values: Mapping[str, npt.NDArray[np.floating]]
+    patient: npt.NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         if self.label.ndim != 1 or not np.isin(self.label, (0, 1)).all():
@@ -72,7 +74,9 @@ class SplitErrors:
         """Return the errors of the normal samples alone."""
         normal = self.label == 0
         return SplitErrors(
-            self.label[normal], {name: values[normal] for name, values in self.values.items()}
+            self.label[normal],
+            {name: values[normal] for name, values in self.values.items()},
+            None if self.patient is None else self.patient[normal],
         )
 
 

@@ -6,15 +6,13 @@ write its entry into `COMPOSITIONS`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from study.errors import RequestError
 from study.scores.columns import FittedComponent, fit_component
 from study.scores.components import (
     LATENT_NORM,
@@ -23,9 +21,10 @@ from study.scores.components import (
     Label,
     SplitErrors,
 )
+from study.scores.normals import chosen_normals, quantile_of_normals
 from study.scores.settings import LatentForm, ScoreSettings, Supervision
 from study.scores.support_vectors import Kernel, SupportVectors, fit_support_vectors
-from study.scores.thresholds import best_threshold
+from study.scores.thresholds import Threshold, best_threshold, normal_weight
 from study.scores.weights import best_weights, lambda_weights, simplex_weights, weighted_sum
 
 R = "reconstruction_error"
@@ -94,13 +93,13 @@ class Composition(ABC):
     Attributes:
         supervision: what it is fitted on: `none` (training normals), `threshold`
             (validation labels choose weights and threshold) or `svm`.
-        needs_training: whether its fit reads training errors; the latent form
-            `empirical_mode` reads them in every composition.
+        fitted_to_normals: whether its threshold is a quantile of normals, see
+            `study.scores.normals`.
         components: names of the error components that it needs.
     """
 
     supervision: ClassVar[Supervision]
-    needs_training: ClassVar[bool] = False
+    fitted_to_normals: ClassVar[bool] = False
     components: tuple[str, ...]
 
     @property
@@ -115,6 +114,11 @@ class Composition(ABC):
     def uses_latent(self) -> bool:
         """Whether it comes in the three latent forms."""
         return LATENT_NORM in self.components
+
+    def needs_training(self, settings: ScoreSettings, form: LatentForm | Literal[""]) -> bool:
+        """Return whether a fit reads errors of training samples."""
+        of_training = self.fitted_to_normals and settings.quantile_of == "training"
+        return of_training or form == "empirical_mode"
 
     def fit(
         self, errors: FitErrors, settings: ScoreSettings, form: LatentForm | Literal[""] = ""
@@ -156,28 +160,27 @@ class Single(Composition):
         self, columns: tuple[FittedComponent, ...], errors: FitErrors, settings: ScoreSettings
     ) -> FittedSum:
         score = columns[0].read(errors.validation)
-        tau = best_threshold(score, errors.validation.label).tau
+        tau = fit_threshold(score, errors, settings).tau
         return FittedSum(columns, self.supervision, self.lambda_, self.gamma, tau, (1.0,))
 
 
 @dataclass(frozen=True)
 class SingleQuantile(Composition):
-    """One component, its threshold a quantile of the training normals.
+    """One component, its threshold a quantile of normals.
 
-    Validation is not read at all: the values stay unscaled, which changes no label.
+    The values stay unscaled, which changes no label.
     """
 
     supervision = "none"
-    needs_training = True
+    fitted_to_normals = True
     lambda_: float = float("nan")
     gamma: float = float("nan")
 
     def _fit_columns(
         self, columns: tuple[FittedComponent, ...], errors: FitErrors, settings: ScoreSettings
     ) -> FittedSum:
-        normals = columns[0].read(errors.training_normals())
-        # A value that occurs: at most the share 1 - quantile of the normals is above it.
-        tau = float(np.quantile(normals, settings.quantile, method="inverted_cdf"))
+        normals = chosen_normals(errors, settings)
+        tau = quantile_of_normals(columns[0].read(normals), normals, settings)
         return FittedSum(columns, self.supervision, self.lambda_, self.gamma, tau, (1.0,))
 
 
@@ -191,7 +194,9 @@ class WeightGrid(Composition):
         self, columns: tuple[FittedComponent, ...], errors: FitErrors, settings: ScoreSettings
     ) -> FittedSum:
         values = [column.read(errors.validation) for column in columns]
-        best = best_weights(values, errors.validation.label, self._grid(settings))
+        label = errors.validation.label
+        counted = normal_weight(label, settings.prevalence)
+        best = best_weights(values, label, self._grid(settings), counted)
         lambda_, gamma = (*best.weights[1:], 0.0)[:2]
         return FittedSum(
             columns, self.supervision, lambda_, gamma, best.threshold.tau, best.weights
@@ -252,34 +257,15 @@ COMPOSITIONS: Mapping[str, Composition] = MappingProxyType(
     }
 )
 
-# Type checkers know that a name is a text; pydantic, which ones a study file may use.
-if TYPE_CHECKING:
-    CompositionName = str
-else:
-    CompositionName = Literal[tuple(COMPOSITIONS)]
 
-
-def find_composition(name: str) -> Composition:
-    """Return the table's entry of `name`.
+def fit_threshold(score: Float, errors: FitErrors, settings: ScoreSettings) -> Threshold:
+    """Return the threshold of validation scores, `(n,)`, that is best by validation labels.
 
     Raises:
-        RequestError: there is no such composition.
+        CompositionError: one class only, or scores that are not finite.
     """
-    if name in COMPOSITIONS:
-        return COMPOSITIONS[name]
-    near = get_close_matches(name, COMPOSITIONS, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise RequestError(
-        f"unknown composition {name!r}; {hint}valid names: {', '.join(COMPOSITIONS)}"
-    )
-
-
-def applicable(component_names: Iterable[str]) -> tuple[CompositionName, ...]:
-    """Return, in table order, the compositions that need no other components than these."""
-    available = set(component_names)
-    return tuple(
-        name for name, entry in COMPOSITIONS.items() if available.issuperset(entry.components)
-    )
+    label = errors.validation.label
+    return best_threshold(score, label, normal_weight(label, settings.prevalence))
 
 
 def _matrix(columns: tuple[FittedComponent, ...], split: SplitErrors) -> Float:

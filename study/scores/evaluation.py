@@ -11,14 +11,10 @@ from study.scores.components import (
     FoldErrors,
     SplitErrors,
 )
-from study.scores.compositions import (
-    Composition,
-    FittedComposition,
-    applicable,
-    find_composition,
-)
+from study.scores.compositions import Composition, FittedComposition
 from study.scores.decisions import Decisions
 from study.scores.metrics import Metrics, compute_metrics, predicted_f1
+from study.scores.rules import applicable, find_composition
 from study.scores.settings import (
     LATENT_FORMS,
     LatentForm,
@@ -40,8 +36,9 @@ class FitResult:
             "" for nothing.
         svm_solver: what fitted the support vector machine, `exact` or `nystroem`; ""
             for compositions without one.
-        lambda_: weight of D in equation 7; nan where there is none.
-        gamma: weight of L in equation 7; nan where there is none.
+        lambda_: weight of D in equation 7, or of the second component of a composition of the
+            study's own; nan where there is none.
+        gamma: weight of L in equation 7, or of the third component; nan where there is none.
         tau: threshold; may be infinite.
         validation_f1_weighted: weighted F1 on validation.
     """
@@ -106,8 +103,9 @@ def evaluate_compositions(
     Raises:
         RequestError: an unknown composition.
     """
-    names = applicable(errors.validation.values) if compositions is None else compositions
-    entries = [(name, find_composition(name)) for name in names]
+    if compositions is None:
+        compositions = applicable(errors.validation.values, settings)
+    entries = [(name, find_composition(name, settings)) for name in compositions]
     return [
         _evaluate(name, entry, form, errors, settings)
         for name, entry in entries
@@ -115,10 +113,10 @@ def evaluate_compositions(
     ]
 
 
-def needs_training(composition: str, latent_form: LatentForm) -> bool:
+def needs_training(composition: str, settings: ScoreSettings, latent_form: LatentForm) -> bool:
     """Return whether a composition's fit reads errors of the training samples."""
-    entry = find_composition(composition)
-    return entry.needs_training or (entry.uses_latent and latent_form == "empirical_mode")
+    entry = find_composition(composition, settings)
+    return entry.needs_training(settings, latent_form if entry.uses_latent else "")
 
 
 @dataclass(frozen=True)
@@ -154,9 +152,9 @@ def fit_on_validation(
     Raises:
         RequestError: an unknown name, or an input that the composition needs is absent.
     """
-    entry = find_composition(composition)
+    entry = find_composition(composition, settings)
     form: LatentForm | Literal[""] = latent_form if entry.uses_latent else ""
-    _require_inputs(composition, entry, form, errors)
+    _require_inputs(composition, entry, form, errors, settings)
     undefined = ValidationFit(Metrics.undefined(errors.validation.label))
     if not errors.validation.has_both_classes:
         return undefined
@@ -171,6 +169,9 @@ def fit_on_validation(
 
 def _while_training(settings: ScoreSettings, samples: int) -> list[ScoreSettings]:
     """Return the settings by which compositions are fitted at a validation, in turn."""
+    if settings.quantile_of == "held_out_patients":
+        # One fold's validation has too few patients for most quantiles.
+        settings = settings.model_copy(update={"quantile_of": "held_out"})
     few = settings.svm_nystroem_from is None or samples < settings.svm_nystroem_from
     if few or settings.svm_solver == "nystroem":
         return [settings]
@@ -238,21 +239,28 @@ def _score_row(result: FitResult, metrics: Metrics, note: str) -> ScoreRow:
 
 
 def _missing_inputs(
-    entry: Composition, form: LatentForm | Literal[""], errors: FitErrors
+    entry: Composition,
+    form: LatentForm | Literal[""],
+    errors: FitErrors,
+    settings: ScoreSettings,
 ) -> Iterator[str]:
     yield from (name for name in entry.components if name not in errors.validation.values)
-    if errors.training is None and (entry.needs_training or form == "empirical_mode"):
+    if errors.training is None and entry.needs_training(settings, form):
         yield "training errors"
     if errors.latent_size is None and form == "chi_mode":
         yield "the latent size"
 
 
 def _require_inputs(
-    composition: str, entry: Composition, form: LatentForm | Literal[""], errors: FitErrors
+    composition: str,
+    entry: Composition,
+    form: LatentForm | Literal[""],
+    errors: FitErrors,
+    settings: ScoreSettings,
 ) -> None:
-    missing = ", ".join(_missing_inputs(entry, form, errors))
+    missing = ", ".join(_missing_inputs(entry, form, errors, settings))
     if missing:
-        possible = ", ".join(applicable(errors.validation.values)) or "none"
+        possible = ", ".join(applicable(errors.validation.values, settings)) or "none"
         raise RequestError(
             f"composition {composition!r} needs {missing}; available components allow: {possible}"
         )

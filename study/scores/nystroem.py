@@ -11,8 +11,11 @@ Nothing is drawn at random: the same samples in the same order give the same mac
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from study.scores.components import CompositionError, Float, Label
 from study.scores.kernels import rbf, rbf_chunks
@@ -35,15 +38,45 @@ _ROUGH = 3e-3
 _FINE = 1e-4
 
 
+@dataclass(frozen=True)
+class HingeLoss:
+    """How much the hinge loss counts beside the squared weights.
+
+    Attributes:
+        penalty: C.
+        weights: `(n,)` what each sample's loss is multiplied by; None for 1.
+    """
+
+    penalty: float
+    weights: Float | None = None
+
+    def thinned(self, step: int) -> Self:
+        """Return the loss of every `step`-th sample, which counts as much in all."""
+        if self.weights is None:
+            return self
+        weights = self.weights[::step]
+        return type(self)(self.penalty, weights * (self.weights.mean() / weights.mean()))
+
+    def weighted(self, pull: Float) -> Float:
+        """Return `(n,)` values of samples times their weights."""
+        return pull if self.weights is None else pull * self.weights
+
+    def curvature(self, curved: Float, inside: npt.NDArray[np.int64]) -> Float:
+        """Return the sum of products of the rows `inside`, `curved`, times their weights."""
+        if self.weights is None:
+            return np.asarray(curved.T @ curved)
+        return np.asarray((curved.T * self.weights[inside]) @ curved)
+
+
 def fit_landmarks(
-    columns: Float, label: Label, penalty: float, kernel_gamma: float
+    columns: Float, label: Label, loss: HingeLoss, kernel_gamma: float
 ) -> tuple[Float, Float, float]:
     """Fit the RBF machine on landmarks.
 
     Args:
         columns: `(n, m)` scaled components.
         label: `(n,)` 0 or 1, both present.
-        penalty: C of the hinge loss.
+        loss: C, and what each sample counts.
         kernel_gamma: gamma of exp(-gamma ||x - v||^2).
 
     Returns:
@@ -62,11 +95,11 @@ def fit_landmarks(
         features = np.ones((len(columns), len(landmarks) + 1))
         for rows, kernel in rbf_chunks(columns, landmarks, kernel_gamma):
             features[rows, :-1] = kernel @ whitening
-        solution = _fit_hinge(features, label, penalty)
+        solution = _fit_hinge(features, label, loss)
         return landmarks, np.asarray(whitening @ solution[:-1]), float(solution[-1])
 
 
-def fit_linear(columns: Float, label: Label, penalty: float) -> tuple[Float, float]:
+def fit_linear(columns: Float, label: Label, loss: HingeLoss) -> tuple[Float, float]:
     """Fit the linear machine; arguments and errors as `fit_landmarks`.
 
     Returns:
@@ -74,7 +107,7 @@ def fit_linear(columns: Float, label: Label, penalty: float) -> tuple[Float, flo
     """
     with _one_thread():
         features = np.concatenate([columns, np.ones((len(columns), 1))], axis=1)
-        solution = _fit_hinge(features, label, penalty)
+        solution = _fit_hinge(features, label, loss)
         return solution[:-1], float(solution[-1])
 
 
@@ -112,56 +145,58 @@ def _choose_landmarks(columns: Float, kernel_gamma: float) -> Float:
     return candidates[chosen]
 
 
-def _fit_hinge(features: Float, label: Label, penalty: float) -> Float:
+def _fit_hinge(features: Float, label: Label, loss: HingeLoss) -> Float:
     """Minimise ||w||^2 / 2 + C sum hinge(y (w f + b)).
 
     Args:
         features: `(n, s + 1)`, the last a one; overwritten.
         label: `(n,)` 0 or 1, both present.
-        penalty: C.
+        loss: C, and what each sample counts.
 
     Returns:
         `(s + 1,)` w and b.
     """
     features *= np.where(label == 1, 1.0, -1.0)[:, None]
     signed, solution = features, np.zeros(features.shape[1])
-    few = signed[:: -(-len(signed) // _FIRST_SAMPLES)]
+    step = -(-len(signed) // _FIRST_SAMPLES)
+    few = signed[::step]
+    loss_of_few = replace(loss.thinned(step), penalty=loss.penalty * len(signed) / len(few))
     for corner in _FIRST_CORNERS:
-        penalty_of_few = penalty * len(signed) / len(few)
-        solution = _minimise(few, solution, penalty_of_few, corner, _ROUGH)
+        solution = _minimise(few, solution, loss_of_few, corner, _ROUGH)
     for corner in _CORNERS:
         tolerance = _FINE if corner == _CORNERS[-1] else _ROUGH
-        solution = _minimise(signed, solution, penalty, corner, tolerance)
+        solution = _minimise(signed, solution, loss, corner, tolerance)
     return solution
 
 
 def _minimise(
-    signed: Float, solution: Float, penalty: float, corner: float, tolerance: float
+    signed: Float, solution: Float, loss: HingeLoss, corner: float, tolerance: float
 ) -> Float:
     """Return the minimum for one corner, from the one before, by Newton's method.
 
     Args:
         signed: `(n, s + 1)` features and a one, times +1 or -1, the sample's side.
         solution: `(s + 1,)` weights and intercept to start from.
-        penalty: C.
+        loss: C, and what each sample counts.
         corner: half the width of the loss's quadratic part, around margin 1.
         tolerance: largest gradient that counts as none, in units of C sqrt(n).
 
     Raises:
         CompositionError: the gradient is not small after the allowed steps.
     """
+    penalty = loss.penalty
     kept = np.append(np.ones(len(solution) - 1), 0.0)
     small = tolerance * penalty * np.sqrt(len(signed))
     margin = signed @ solution
     room = np.empty_like(signed)
     for _ in range(_NEWTON_STEPS):
         pull = _pull(margin, corner)
-        gradient = kept * solution - penalty * (pull @ signed)
+        gradient = kept * solution - penalty * (loss.weighted(pull) @ signed)
         if np.abs(gradient).max() <= small:
             return solution
         inside = np.flatnonzero((pull > 0) & (pull < 1))
         curved = np.take(signed, inside, axis=0, out=room[: len(inside)], mode="clip")
-        curvature = (penalty / (2 * corner)) * (curved.T @ curved) + np.diag(kept)
+        curvature = (penalty / (2 * corner)) * loss.curvature(curved, inside) + np.diag(kept)
         # The intercept, which nothing else holds where no sample is in the corner.
         curvature[-1, -1] += 1e-6 * penalty * len(signed)
         try:
@@ -172,7 +207,7 @@ def _minimise(
         length = _line_minimum(
             float((kept * solution) @ direction),
             float((kept * direction) @ direction),
-            (margin, along, penalty, corner),
+            (margin, along, loss, corner),
         )
         solution = solution + length * direction
         margin += length * along
@@ -187,19 +222,21 @@ def _pull(margin: Float, corner: float) -> Float:
     return np.clip((1 + corner - margin) / (2 * corner), 0.0, 1.0)
 
 
-def _line_minimum(slope: float, curvature: float, loss: tuple[Float, Float, float, float]) -> float:
+def _line_minimum(
+    slope: float, curvature: float, along_line: tuple[Float, Float, HingeLoss, float]
+) -> float:
     """Return a step length where the slope along the line is a tenth of that at 0.
 
     Args:
         slope: of the weights' part at 0.
         curvature: of the weights' part.
-        loss: margins and their change along the line, `(n,)` each, C and the corner.
+        along_line: margins and their change, `(n,)` each, the loss and the corner.
     """
-    margin, along, penalty, corner = loss
+    margin, along, loss, corner = along_line
 
     def slope_at(length: float) -> float:
         pull = _pull(margin + length * along, corner)
-        return slope + length * curvature - penalty * float(pull @ along)
+        return slope + length * curvature - loss.penalty * float(loss.weighted(pull) @ along)
 
     small = 0.1 * abs(slope_at(0.0))
     low, high, length = 0.0, np.inf, 1.0

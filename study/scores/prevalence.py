@@ -15,6 +15,11 @@ PREVALENCES = (None, 0.01, 0.05, 0.17, 0.5)
 """Shares of abnormal samples that metrics are stated at; None is the test set's own."""
 
 
+def stated_prevalences(fitted: float | None) -> tuple[float | None, ...]:
+    """Return `PREVALENCES`, and with them what compositions were fitted for."""
+    return PREVALENCES if fitted in PREVALENCES else (*PREVALENCES, fitted)
+
+
 @dataclass(frozen=True)
 class PrevalenceRow:
     """Metrics as they would be at a stated share of abnormal samples.

@@ -12,8 +12,9 @@ import numpy as np
 
 from study.scores.components import CompositionError, Float, Label
 from study.scores.kernels import rbf_chunks
-from study.scores.nystroem import fit_landmarks, fit_linear
+from study.scores.nystroem import HingeLoss, fit_landmarks, fit_linear
 from study.scores.settings import ScoreSettings
+from study.scores.thresholds import normal_weight
 
 Kernel = Literal["rbf", "linear"]
 
@@ -58,7 +59,7 @@ def fit_support_vectors(
         columns: `(n, m)` scaled components.
         label: `(n,)` 0 or 1, both present.
         kernel: `rbf` (the paper's) or `linear`.
-        settings: solver, C and the kernel's gamma.
+        settings: solver, C, the kernel's gamma, and the prevalence that classes count by.
 
     Raises:
         CompositionError: one class only, or a solver that does not converge.
@@ -70,21 +71,30 @@ def fit_support_vectors(
             f"{len(label) - num_abnormal} normal and {num_abnormal} abnormal"
         )
     gamma = _kernel_gamma(columns, settings.svm_gamma)
+    loss = HingeLoss(settings.svm_c, _weights(label, settings.prevalence))
     if settings.svm_solver == "exact":
-        return _fit_exact(columns, label, kernel, settings.svm_c, gamma)
-    return _fit_on_landmarks(columns, label, kernel, settings.svm_c, gamma)
+        return _fit_exact(columns, label, kernel, loss, gamma)
+    return _fit_on_landmarks(columns, label, kernel, loss, gamma)
+
+
+def _weights(label: Label, prevalence: float | None) -> Float | None:
+    """Return `(n,)` weights of the samples, 1 in the mean; None where all are 1."""
+    if prevalence is None:
+        return None
+    weights = np.where(label == 0, normal_weight(label, prevalence), 1.0)
+    return np.asarray(weights / weights.mean())
 
 
 def _fit_exact(
-    columns: Float, label: Label, kernel: Kernel, penalty: float, gamma: float
+    columns: Float, label: Label, kernel: Kernel, loss: HingeLoss, gamma: float
 ) -> SupportVectors:
     from sklearn import config_context
     from sklearn.svm import SVC
 
-    machine = SVC(C=penalty, kernel=kernel, gamma=gamma, cache_size=_FIT_CACHE_MB)
+    machine = SVC(C=loss.penalty, kernel=kernel, gamma=gamma, cache_size=_FIT_CACHE_MB)
     # Checked already; for a thousand samples the checks cost as much as the scoring.
     with config_context(assume_finite=True, skip_parameter_validation=True):
-        machine.fit(columns, label)
+        machine.fit(columns, label, loss.weights)
     if machine.fit_status_ != 0:
         raise CompositionError(
             f"the support vector machine did not converge in {int(machine.n_iter_[0])} steps"
@@ -99,14 +109,14 @@ def _fit_exact(
 
 
 def _fit_on_landmarks(
-    columns: Float, label: Label, kernel: Kernel, penalty: float, gamma: float
+    columns: Float, label: Label, kernel: Kernel, loss: HingeLoss, gamma: float
 ) -> SupportVectors:
     if kernel == "linear":
-        weights, intercept = fit_linear(columns, label, penalty)
+        weights, intercept = fit_linear(columns, label, loss)
         # The unit vectors: w . x is sum_j w_j (x . e_j).
         axes = np.eye(columns.shape[1])
         return SupportVectors(axes, weights, intercept, kernel, float("nan"))
-    landmarks, coefficients, intercept = fit_landmarks(columns, label, penalty, gamma)
+    landmarks, coefficients, intercept = fit_landmarks(columns, label, loss, gamma)
     return SupportVectors(landmarks, coefficients, intercept, kernel, gamma)
 
 

@@ -43,13 +43,14 @@ class _Cuts:
 def weighted_f1(
     true_positives: npt.ArrayLike,
     true_negatives: npt.ArrayLike,
-    num_abnormal: int,
-    num_normal: int,
+    num_abnormal: float,
+    num_normal: float,
 ) -> Float:
     """Return the F1 of both classes, weighted by their numbers of samples.
 
     Args:
-        true_positives: abnormal samples predicted abnormal, any shape.
+        true_positives: abnormal samples predicted abnormal, any shape; they count in whole
+            numbers, or each class in a weight of its own.
         true_negatives: normal samples predicted normal, same shape.
         num_abnormal: abnormal samples in all.
         num_normal: normal samples in all; one of both numbers must be positive.
@@ -63,9 +64,26 @@ def weighted_f1(
     # where it is 0 so is tp, and the class has no samples and no weight.
     predicted_abnormal = tp + (num_normal - tn)
     predicted_normal = tn + (num_abnormal - tp)
-    abnormal = 2 * tp / np.maximum(predicted_abnormal + num_abnormal, 1)
-    normal = 2 * tn / np.maximum(predicted_normal + num_normal, 1)
+    abnormal = 2 * tp / _or_one(predicted_abnormal + num_abnormal)
+    normal = 2 * tn / _or_one(predicted_normal + num_normal)
     return np.asarray((num_abnormal * abnormal + num_normal * normal) / (num_abnormal + num_normal))
+
+
+def _or_one(counts: Float) -> Float:
+    return np.where(counts > 0, counts, 1.0)
+
+
+def normal_weight(label: Label, prevalence: float | None) -> float:
+    """Return what a normal sample counts, an abnormal one 1, for a share of abnormal samples.
+
+    Args:
+        label: `(n,)` 0 or 1, both present.
+        prevalence: the share, in (0, 1); None for the samples' own, in which all count 1.
+    """
+    if prevalence is None:
+        return 1.0
+    abnormal = int(np.count_nonzero(label))
+    return (1 - prevalence) / prevalence * abnormal / max(len(label) - abnormal, 1)
 
 
 def constant_f1(label: Label) -> float:
@@ -76,7 +94,7 @@ def constant_f1(label: Label) -> float:
     return float(answers.max())
 
 
-def best_threshold(score: Float, label: Label) -> Threshold:
+def best_threshold(score: Float, label: Label, normal_weight: float = 1.0) -> Threshold:
     """Return the best of all thresholds, by weighted F1.
 
     Of equally good thresholds, one between two scores comes before the infinite
@@ -86,17 +104,18 @@ def best_threshold(score: Float, label: Label) -> Threshold:
     Args:
         score: `(n,)` finite, higher is more abnormal.
         label: `(n,)` 0 or 1, both present.
+        normal_weight: what a normal sample counts, an abnormal one 1.
 
     Raises:
         CompositionError: one class only, or scores that are not finite.
     """
     require_searchable([score], label)
-    cuts = _cuts(score, label)
+    cuts = _cuts(score, label, normal_weight)
     best = cuts.below[cuts.f1_weighted == cuts.f1_weighted.max()]
     return Threshold(_widest_middle(cuts.ordered, best), float(cuts.f1_weighted.max()))
 
 
-def best_f1(normal: Float, abnormal: Float) -> float:
+def best_f1(normal: Float, abnormal: Float, normal_weight: float = 1.0) -> float:
     """Return the F1 that `best_threshold` reaches, to the last bit, without the threshold.
 
     F1 rises with the true positives and with the true negatives, so that the best cut
@@ -105,10 +124,11 @@ def best_f1(normal: Float, abnormal: Float) -> float:
     Args:
         normal: `(n0,)` finite scores of the normal samples, n0 >= 1.
         abnormal: `(n1,)` finite scores of the abnormal samples, n1 >= 1.
+        normal_weight: what a normal sample counts, an abnormal one 1.
     """
-    num_normal, num_abnormal = len(normal), len(abnormal)
+    num_normal, num_abnormal = len(normal) * normal_weight, len(abnormal)
     rising = np.sort(abnormal)
-    true_negatives = np.searchsorted(np.sort(normal), rising, side="left")
+    true_negatives = np.searchsorted(np.sort(normal), rising, side="left") * normal_weight
     # Of equal abnormal scores the first counts them all; the others cannot exceed it.
     true_positives = np.arange(num_abnormal, 0, -1)
     f1 = weighted_f1(true_positives, true_negatives, num_abnormal, num_normal)
@@ -136,7 +156,7 @@ def require_searchable(columns: list[Float], label: Label) -> None:
         raise CompositionError("finite scores are needed for a threshold")
 
 
-def _cuts(score: Float, label: Label) -> _Cuts:
+def _cuts(score: Float, label: Label, normal_weight: float) -> _Cuts:
     order = np.argsort(score)
     ordered = score[order]
     # Equal scores move together: a cut lies only where the score changes.
@@ -146,9 +166,9 @@ def _cuts(score: Float, label: Label) -> _Cuts:
     num_abnormal = int(abnormal_below[-1])
     f1 = weighted_f1(
         num_abnormal - abnormal_below,
-        below - abnormal_below,
+        (below - abnormal_below) * normal_weight,
         num_abnormal,
-        len(label) - num_abnormal,
+        (len(label) - num_abnormal) * normal_weight,
     )
     return _Cuts(ordered, below, f1)
 

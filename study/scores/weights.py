@@ -73,7 +73,9 @@ def simplex_weights(steps: int) -> Float:
     return np.stack([rest, lambda_, gamma], axis=-1)[rest >= 0] / (steps - 1)
 
 
-def best_weights(columns: list[Float], label: Label, weights: Float) -> WeightedThreshold:
+def best_weights(
+    columns: list[Float], label: Label, weights: Float, normal_weight: float = 1.0
+) -> WeightedThreshold:
     """Return the best row of `weights` with its best threshold, by weighted F1.
 
     Of equally good rows the first is taken, so order rows by preference.
@@ -82,19 +84,22 @@ def best_weights(columns: list[Float], label: Label, weights: Float) -> Weighted
         columns: m components, each `(n,)` and finite.
         label: `(n,)` 0 or 1, both present.
         weights: `(w, m)` rows to try, in [0, 1], each summing to 1.
+        normal_weight: what a normal sample counts, an abnormal one 1.
 
     Raises:
         CompositionError: one class only, or values that are not finite.
     """
     require_searchable(columns, label)
-    search = _Search(columns, label, weights)
-    bounds = _Bounds.around(columns, label)
+    search = _Search(columns, label, weights, normal_weight)
+    # Bounds count samples one by one: with weights every row is evaluated.
+    bounds = _Bounds.around(columns, label) if normal_weight == 1 else None
     if bounds is None:
         search.evaluate(np.arange(len(weights)), np.full(len(weights), np.inf))
     else:
         _search_by_tiles(search, bounds, weights)
     chosen = tuple(float(weight) for weight in weights[search.best])
-    return WeightedThreshold(chosen, best_threshold(weighted_sum(chosen, columns), label))
+    score = weighted_sum(chosen, columns)
+    return WeightedThreshold(chosen, best_threshold(score, label, normal_weight))
 
 
 def _search_by_tiles(search: "_Search", bounds: "_Bounds", weights: Float) -> None:
@@ -116,8 +121,11 @@ class _Search:
         best: its index.
     """
 
-    def __init__(self, columns: list[Float], label: Label, weights: Float) -> None:
+    def __init__(
+        self, columns: list[Float], label: Label, weights: Float, normal_weight: float
+    ) -> None:
         self.best_f1, self.best = -1.0, 0
+        self._normal_weight = normal_weight
         self._normal = [column[label == 0] for column in columns]
         self._abnormal = [column[label == 1] for column in columns]
         self._weights = weights
@@ -134,6 +142,7 @@ class _Search:
             f1 = best_f1(
                 weighted_sum(self._weights[row], self._normal),
                 weighted_sum(self._weights[row], self._abnormal),
+                self._normal_weight,
             )
             if f1 > self.best_f1 or (f1 == self.best_f1 and row < self.best):
                 self.best_f1, self.best = f1, row

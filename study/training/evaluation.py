@@ -7,6 +7,7 @@ the samples that are pictured from "pictures", each named by the fold.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ from study.ledger import fold_files
 from study.ledger.fold_files import Evaluation
 from study.randomness import stream_seed
 from study.scores.components import FitErrors, SplitErrors
-from study.scores.compositions import find_composition
 from study.scores.evaluation import fit_on_validation, needs_training
+from study.scores.reference import Located, relative_errors
+from study.scores.rules import applicable, find_composition
 from study.training.measures.latents import measure_latents
 from study.training.measures.mmd import maximum_mean_discrepancy
 from study.training.measures.tstr import DEFINITIONS, Definition, measure_tstr
@@ -98,13 +100,11 @@ class FoldEvaluator:
         fold, metric = self.fold, self.config.metric
         followed = [metric.composition, *self._tracked()]
         validation = self.model.examine(self._values(fold.validation))
-        needed = any(needs_training(name, metric.latent_form) for name in followed)
-        training = self.model.examine(self._values(fold.training)) if needed else None
-        errors = FitErrors(
-            self._split_errors(fold.validation, validation),
-            self._split_errors(fold.training, training) if training else None,
-            self.model.latent_size,
+        needed = self._compares_with_training or any(
+            needs_training(name, self.config.scores, metric.latent_form) for name in followed
         )
+        training = self.model.examine(self._values(fold.training)) if needed else None
+        errors = self._fit_errors(validation, training)
         fits = {
             name: fit_on_validation(errors, name, self.config.scores, metric.latent_form)
             for name in dict.fromkeys(followed)
@@ -120,7 +120,7 @@ class FoldEvaluator:
         row["normal_error"] = float(normals.mean())
         for name in self._tracked():
             row[f"{name}/f1_weighted"] = fits[name].metrics.f1_weighted
-            entry = find_composition(name)
+            entry = find_composition(name, self.config.scores)
             if len(entry.components) > 1 and entry.supervision == "threshold":
                 row[f"{name}/lambda"] = fits[name].lambda_
         latents = training.latents if training else self.model.latents(self._values(fold.training))
@@ -129,9 +129,32 @@ class FoldEvaluator:
 
     def _tracked(self) -> list[str]:
         """Return the compositions followed whose errors the model has."""
-        components = set(self.model.components)
-        names = self.config.measures.tracked
-        return [name for name in names if set(find_composition(name).components) <= components]
+        components = {*self.model.components, *self.samples.components}
+        possible = applicable(components, self.config.scores)
+        return [name for name in self.config.measures.tracked if name in possible]
+
+    @cached_property
+    def _compares_with_training(self) -> bool:
+        """Whether validation errors are relative to records that training samples are of."""
+        record, fold = self.samples.record, self.fold
+        if self.config.scores.reference == "none":
+            return False
+        return bool(np.isin(record[fold.validation], record[fold.training]).any())
+
+    def _fit_errors(self, validation: Examination, training: Examination | None) -> FitErrors:
+        """Return what compositions are fitted on while the fold trains."""
+        scores, fold = self.config.scores, self.fold
+        trained = self._located(fold.training, training) if training else None
+        return FitErrors(
+            relative_errors(self._located(fold.validation, validation), scores, trained),
+            relative_errors(trained, scores, None) if trained else None,
+            self.model.latent_size,
+        )
+
+    def _located(self, members: Index, examined: Examination) -> Located:
+        values = self._components(members, examined.errors)
+        errors = SplitErrors(label=self.samples.label[members], values=values)
+        return Located(errors, fold_files.moments_of(self.samples, members))
 
     def _latent(self, latents: Latents | None) -> dict[str, Any]:
         """Measure z of training; of a posterior, draws are what follows the chi distribution."""
@@ -248,18 +271,17 @@ class FoldEvaluator:
         return self.values[torch.from_numpy(members).to(self.values.device)]
 
     def _errors(self, members: Index) -> Errors:
-        """Return the model's error components of `members`, in their order."""
-        return self._finite(self.model.errors(self._values(members)))
+        """Return the error components of `members`, in their order."""
+        return self._components(members, self.model.errors(self._values(members)))
 
-    def _finite(self, errors: dict[str, Tensor]) -> Errors:
+    def _components(self, members: Index, errors: dict[str, Tensor]) -> Errors:
+        """Return the model's components, and those that come with the samples."""
         arrays = {name: errors[name].cpu().numpy() for name in self.model.components}
+        arrays |= {name: values[members] for name, values in self.samples.components.items()}
         for name, values in arrays.items():
             if not np.isfinite(values).all():
                 raise NonFiniteError(f"{name} is not finite")
         return arrays
-
-    def _split_errors(self, members: Index, examined: Examination) -> SplitErrors:
-        return SplitErrors(label=self.samples.label[members], values=self._finite(examined.errors))
 
     def _seed(self, stream: str, *path: int) -> int:
         return stream_seed(self.config.seed, stream, self.number, *path)

@@ -9,7 +9,7 @@ import torch
 
 from study.ledger import fold_files
 from study.ledger.checkpoint import FoldProgress
-from study.ledger.fold_files import Evaluation
+from study.ledger.fold_files import Evaluation, moments_of
 from study.ledger.ledger import MODEL, FoldManifest
 from study.scores.components import Limits
 from study.search.trial import FoldAddress, State
@@ -42,6 +42,7 @@ class FoldResult:
         evaluations, pictures = self._evaluations()
         samples, fold = self.evaluator.samples, self.evaluator.fold
         model, progress = self.evaluator.model, self.progress
+        timed = self.evaluator.config.scores.reference != "none"
         described = {
             "config": self.evaluator.config.to_dict(),
             "trial": self.address.trial,
@@ -54,8 +55,12 @@ class FoldResult:
             "samples_hash": samples.content_hash,
         }
         files = pictures | {
-            fold_files.COMPONENTS: fold_files.components_file(samples, fold, evaluations),
-            fold_files.TRAINING_COMPONENTS: fold_files.training_components_file(fold, evaluations),
+            fold_files.COMPONENTS: fold_files.components_file(
+                samples, fold, evaluations, timed=timed
+            ),
+            fold_files.TRAINING_COMPONENTS: fold_files.training_components_file(
+                fold, evaluations, moments_of(samples, fold.training) if timed else None
+            ),
             fold_files.HISTORY: fold_files.history_file(progress.history),
             MODEL: fold_files.json_file(described),
             fold_files.WEIGHTS: safetensors.torch.save(progress.best_weights),

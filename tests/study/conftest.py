@@ -207,7 +207,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained_beats(record: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Two folds of beta-VAEGAN, trained on the beats of `record`."""
-    samples = prepare_records([record.name], record.parent, 96)
+    samples = prepare_records([record.name], record.parent, MitbihSettings(length=96))
     study = check_study(
         {
             "name": "beats",

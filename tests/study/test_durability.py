@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from study.config.schema import Study
-from study.data.assembly import ARRAYS, build_samples
+from study.data.assembly import build_samples
 from study.data.cache import read_entry, write_entry
+from study.data.samples import ARRAYS
 from study.ledger.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
 from study.ledger.fold_files import history_file
 from study.ledger.ledger import FoldManifest, Ledger

@@ -16,8 +16,8 @@ from study.data.samples import Samples
 from study.data.splits import make_splits
 from study.ledger import fold_files
 from study.ledger.ledger import MODEL, Ledger
-from study.scores.compositions import applicable
 from study.scores.evaluation import evaluate_fold
+from study.scores.rules import applicable
 from study.storage.folder import LocalFolder
 from study.training.fold import train_fold
 from tests.study.trials import task_of

@@ -1,3 +1,4 @@
+import json
 import sys
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def test_an_onnx_file_gives_the_stored_errors(
     described = {each.key: each.value for each in onnx.load(file).metadata_props}
     assert described["model"] == "beta_vaegan"
     assert described["dataset"] == "mitbih"
+    assert json.loads(described["samples"]) == {"name": "mitbih", "length": 96, "limit": None}
 
 
 def test_a_torch_file_gives_the_stored_errors(

@@ -20,7 +20,7 @@ from study.ledger.ledger import Ledger
 from study.ledger.study_folder import SplitFacts
 from study.report.fold_scores import ScoreTask, score_fold
 from study.report.tables import TrialScores, scores_table
-from study.scores.compositions import applicable
+from study.scores.rules import applicable
 from study.storage.folder import LocalFolder
 from study.training.fold import train_fold
 from study.training.setup import build_model

@@ -24,8 +24,9 @@ from study.data.splits import Fold, make_splits
 from study.ledger import fold_files
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.report.fold_scores import ScoreTask, score_fold
-from study.scores.compositions import COMPOSITIONS, FittedMachine, applicable
+from study.scores.compositions import COMPOSITIONS, FittedMachine
 from study.scores.evaluation import FitResult
+from study.scores.rules import applicable
 from study.scores.settings import LATENT_FORMS
 from study.storage.folder import LocalFolder
 from study.training.fold import train_fold

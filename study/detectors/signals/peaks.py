@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from study.data.beats import IntArray
-from study.data.resampling import FloatArray
+from study.data.resampling import FloatArray, IntArray
 from study.errors import RequestError
 
 DETECTED_SECONDS = 600

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from study.data.beats import BEAT_RATE_HZ
-from study.data.resampling import positions_of
 from study.detectors.detector import Detector
 from study.detectors.signals.records import BeatSource
 from study.errors import RequestError
+from study.scores.components import Label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,11 +59,20 @@ def stretch_of(beats: BeatSource, plot: Path, first: float, last: float | None) 
     return Stretch(first, last)
 
 
-def draw_stretch(path: Path, detector: Detector, beats: BeatSource, stretch: Stretch) -> None:
+def draw_stretch(
+    path: Path, detector: Detector, beats: BeatSource, stretch: Stretch, decision: Label
+) -> None:
     """Draw the signal, ten seconds a row, with abnormal beats shaded and x̂ over each beat.
 
-    A reconstruction is drawn in the beat's own limits, at the positions that its values
-    were taken from.
+    A reconstruction is drawn in the record's unit, at the positions that its values were taken
+    from.
+
+    Args:
+        path: the file.
+        detector: reconstructs the beats.
+        beats: of the record.
+        stretch: what is drawn of it.
+        decision: `(n,)` of all beats of the record; 1 abnormal.
     """
     from matplotlib.figure import Figure
 
@@ -72,7 +80,7 @@ def draw_stretch(path: Path, detector: Detector, beats: BeatSource, stretch: Str
     figure = Figure(figsize=(12, 1.1 + 1.5 * len(edges)), layout="constrained")
     axes = np.atleast_1d(figure.subplots(len(edges), 1, squeeze=False)[:, 0])
     members = beats.between(stretch.first, stretch.last)
-    drawn = _beats(detector, beats, members) if len(members) else []
+    drawn = _beats(detector, beats, members, decision) if len(members) else []
     for axis, first in zip(axes, edges, strict=True):
         last = min(first + ROW_SECONDS, stretch.last)
         _draw_signal(axis, beats, first, last)
@@ -91,9 +99,10 @@ def draw_stretch(path: Path, detector: Detector, beats: BeatSource, stretch: Str
 
 @dataclass(frozen=True)
 class _Beat:
-    """What is drawn of a beat: its ends in seconds, its symbol, and x̂ over time."""
+    """What is drawn of a beat: its ends and R in seconds, its symbol, and x̂ over time."""
 
     first: float
+    peak: float
     last: float
     symbol: str
     is_abnormal: bool
@@ -101,29 +110,25 @@ class _Beat:
     reconstruction: npt.NDArray[np.float64]
 
 
-def _beats(detector: Detector, beats: BeatSource, members: npt.NDArray[np.int64]) -> list[_Beat]:
+def _beats(
+    detector: Detector, beats: BeatSource, members: npt.NDArray[np.int64], decision: Label
+) -> list[_Beat]:
     block = beats.block(members)
-    decision = detector.score(block.values).decision
     reconstructed = detector.reconstruct(block.values)
-    positions = positions_of(beats.windows(members), beats.length)
-    signal, offset = beats.signal(members)
-    scored = []
-    for i, member in enumerate(members):
-        start, extent = int(beats.start[member]), int(beats.extent[member])
-        own = signal[start - offset : start - offset + extent]
-        inside = positions[i] < extent
-        x = np.empty(0) if reconstructed is None else reconstructed[i, 0, inside]
-        scored.append(
-            _Beat(
-                first=start / BEAT_RATE_HZ,
-                last=min(start + extent, int(beats.following[member])) / BEAT_RATE_HZ,
-                symbol=str(block.columns["symbol"][i]),
-                is_abnormal=bool(decision[i]),
-                seconds=(start + positions[i, inside][: len(x)]) / BEAT_RATE_HZ,
-                reconstruction=own.min() + x * (own.max() - own.min()),
-            )
+    nothing = [(np.empty(0), np.empty(0))] * len(members)
+    drawn = nothing if reconstructed is None else beats.in_record(members, reconstructed[:, 0])
+    return [
+        _Beat(
+            first=float(beats.shown.first[member]),
+            peak=float(block.columns["seconds"][i]),
+            last=float(beats.shown.last[member]),
+            symbol=str(block.columns["symbol"][i]),
+            is_abnormal=bool(decision[member]),
+            seconds=drawn[i][0],
+            reconstruction=drawn[i][1],
         )
-    return scored
+        for i, member in enumerate(members)
+    ]
 
 
 def _draw_signal(axis: "Axes", beats: BeatSource, first: float, last: float) -> None:
@@ -141,7 +146,7 @@ def _draw_beat(axis: Any, beat: _Beat) -> None:
     axis.plot(beat.seconds, beat.reconstruction, color=_RECONSTRUCTION, linewidth=0.9)
     axis.annotate(
         beat.symbol,
-        (beat.first, 1.0),
+        (beat.peak, 1.0),
         xycoords=("data", "axes fraction"),
         verticalalignment="bottom",
         horizontalalignment="center",

@@ -7,7 +7,6 @@ length follows from the beats around it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -17,169 +16,111 @@ import numpy.typing as npt
 
 from study.data import dataset as dataset_entry
 from study.data import mitbih
-from study.data.beats import (
-    BEAT_LENGTH,
-    BEAT_RATE_HZ,
-    IntArray,
-    beat_extents,
-    cut_windows,
-    peak_positions,
+from study.data.amplitude import (
+    CENTRE,
+    QRS_SECONDS,
+    UNIT,
+    learning,
+    qrs_heights,
+    typical_height,
 )
-from study.data.resampling import FloatArray, fit_length, resample_span, resampled_length
+from study.data.beat_settings import BeatDatasetSettings, CentredWindow, PublishedWindow
+from study.data.beats import Spans, beat_spans, cut_windows, peak_positions
+from study.data.patient_components import (
+    median_beat,
+    template_distance,
+    template_members,
+    timing_components,
+)
+from study.data.resampling import (
+    FloatArray,
+    IntArray,
+    fit_length,
+    positions_of,
+)
 from study.data.settings import DatasetSettings
 from study.detectors.signals.block import Block
 from study.detectors.signals.peaks import detect_peaks
+from study.detectors.signals.record_file import RecordFile, ResampledRecord, open_record
 from study.errors import RequestError
 
 BLOCK_SECONDS = 600
-_LARGEST_DENOMINATOR = 1000
 
 Peaks = Literal["annotated", "detected"]
 
 
 @dataclass(frozen=True)
-class RecordFile:
-    """The first channel of a WFDB record.
+class Shown:
+    """From which second of the record to which each beat is shown, `(n,)` each."""
 
-    Attributes:
-        path: the record without extension.
-        length: its samples.
-        rate_hz: its sampling rate.
-        unit: physical unit of the signal.
-        channel: the signal's name.
-    """
-
-    path: Path
-    length: int
-    rate_hz: float
-    unit: str
-    channel: str
-
-    @cached_property
-    def ratio(self) -> Fraction:
-        """The rate that beats are cut at over the record's."""
-        return Fraction(BEAT_RATE_HZ) / Fraction(self.rate_hz).limit_denominator(
-            _LARGEST_DENOMINATOR
-        )
-
-    @property
-    def seconds(self) -> float:
-        """How long the record is."""
-        return self.length / self.rate_hz
-
-    def read(self, start: int, stop: int) -> FloatArray:
-        """Return samples `start` up to `stop`.
-
-        Raises:
-            RequestError: a file is damaged, or a value is not finite.
-        """
-        import wfdb
-
-        try:
-            stored = wfdb.rdrecord(str(self.path), sampfrom=start, sampto=stop, channels=[0])
-            signal = np.asarray(stored.p_signal[:, 0], dtype=np.float64)
-        # wfdb has no error class of its own: a damaged file surfaces as almost any.
-        except Exception as error:
-            raise mitbih.damaged_record(self.path, mitbih.error_line(error)) from error
-        if len(signal) != stop - start or not np.isfinite(signal).all():
-            raise mitbih.damaged_record(
-                self.path, f"no finite values in samples {start} to {stop - 1} of the first channel"
-            )
-        return signal
-
-
-def open_record(path: Path) -> RecordFile:
-    """Return the record at `path`, without extension or with that of one of its files.
-
-    Raises:
-        RequestError: there is none, or its header is damaged.
-    """
-    import wfdb
-
-    if path.suffix in (".hea", ".dat", ".atr"):
-        path = path.with_suffix("")
-    if not path.with_name(f"{path.name}.hea").is_file():
-        raise RequestError(
-            f"{path}: expected a WFDB record, or a table that ends in .tsv, .txt, .csv, .npy or "
-            ".parquet, found no such file: correct the path"
-        )
-    try:
-        header = wfdb.rdheader(str(path))
-        length, rate_hz = int(header.sig_len), float(header.fs)
-        unit, channel = str((header.units or [""])[0]), str((header.sig_name or [""])[0])
-    except Exception as error:
-        raise mitbih.damaged_record(path, mitbih.error_line(error)) from error
-    if length < 1 or rate_hz <= 0:
-        raise mitbih.damaged_record(path, "an empty signal")
-    return RecordFile(path, length, rate_hz, unit, channel)
+    first: FloatArray
+    last: FloatArray
 
 
 @dataclass(frozen=True)
 class BeatSource:
     """The beats of a record, all but the last one, which has no following interval.
 
+    What the model's dataset takes of a whole record (the height of its QRS complexes, the
+    patient's median beat) is read first, in one pass each.
+
     Attributes:
         record: the record.
         position: `(m,)` R peaks, in samples of the record.
         symbol: `(m,)` their annotation symbols; "" for detected ones.
-        length: of a sample, in samples along time.
+        settings: how the model's dataset cuts beats.
     """
 
     record: RecordFile
     position: IntArray
     symbol: npt.NDArray[np.str_]
-    length: int
+    settings: BeatDatasetSettings
 
     @cached_property
-    def start(self) -> IntArray:
-        """`(m - 1,)` R peaks in samples of 125 Hz."""
-        return self._peaks[:-1]
+    def spans(self) -> Spans:
+        """Where the windows of the beats lie, in samples of the window's rate."""
+        return beat_spans(self.settings.window, self._peaks, self._signal.length)
 
     @cached_property
-    def following(self) -> IntArray:
-        """`(m - 1,)` the R peak after each, in samples of 125 Hz."""
-        return self._peaks[1:]
+    def rate_hz(self) -> int:
+        """The window's rate."""
+        return self.settings.window.rate_hz
 
     @cached_property
-    def extent(self) -> IntArray:
-        """`(m - 1,)` samples of each beat at 125 Hz before its padding."""
-        return beat_extents(self._peaks, self._resampled_length)
-
-    @cached_property
-    def _peaks(self) -> IntArray:
-        return peak_positions(self.position, self.record.rate_hz)
-
-    @cached_property
-    def _resampled_length(self) -> int:
-        return resampled_length(self.record.length, self.record.ratio)
+    def shown(self) -> Shown:
+        """The part of each beat's window that a picture shows, none of it another beat's."""
+        peaks, stop = self._peaks, self.spans.start + self.spans.extent
+        if isinstance(self.settings.window, PublishedWindow):
+            first, last = peaks[:-1].astype(np.float64), np.minimum(stop, peaks[1:])
+        else:
+            middle = (peaks[1:] + peaks[:-1]) / 2
+            first = np.maximum(self.spans.start, np.concatenate([[0], middle[:-1]]))
+            last = np.minimum(stop, middle)
+        return Shown(first / self.rate_hz, last / self.rate_hz)
 
     def blocks(self) -> Iterator[Block]:
         """Yield the beats in their order, those of ten minutes at a time."""
-        which = self.start // (BLOCK_SECONDS * BEAT_RATE_HZ)
-        for members in np.split(np.arange(len(which)), np.flatnonzero(np.diff(which)) + 1):
-            if len(members):
-                yield self.block(members)
+        for members in self._parts(np.arange(len(self.position) - 1)):
+            yield self.block(members)
 
     def between(self, first_second: float, last_second: float) -> IntArray:
         """Return the indices of the beats whose R peak is in a stretch of the record."""
         seconds = self.position[:-1] / self.record.rate_hz
         return np.flatnonzero((seconds >= first_second) & (seconds < last_second))
 
-    def signal(self, members: IntArray) -> tuple[FloatArray, int]:
-        """Return the signal at 125 Hz under neighbouring beats, and where it starts."""
-        first = int(self.start[members[0]])
-        last = min(int(self.start[members[-1]]) + BEAT_LENGTH, self._resampled_length)
-        record = self.record
-        return resample_span(record.read, record.length, record.ratio, first, last), first
-
     def windows(self, members: IntArray) -> FloatArray:
-        """Return neighbouring beats at 125 Hz, `(n, 187)` in [0, 1]."""
-        signal, first = self.signal(members)
-        return cut_windows(signal, self.start[members] - first, self.extent[members])
+        """Return neighbouring beats, `(n, width)` in [0, 1]."""
+        settings, spans = self.settings, self.spans.take(members)
+        first, stop = self._limits(spans)
+        if settings.amplitude == "beat":
+            signal = self._signal.raw(first, stop)
+        else:
+            signal = self._signal.level(first, stop, settings.amplitude) / self._height
+        return cut_windows(signal, spans, settings.window, settings.amplitude, first)
 
     def block(self, members: IntArray) -> Block:
-        """Return neighbouring beats as samples, with their columns."""
-        values = fit_length(self.windows(members), self.length)
+        """Return neighbouring beats as samples, with their columns and components."""
+        values = fit_length(self.windows(members), self.settings.length)
         position = self.position[members]
         return Block(
             values.astype(np.float32)[:, np.newaxis, :],
@@ -189,7 +130,104 @@ class BeatSource:
                 "seconds": position / self.record.rate_hz,
                 "symbol": self.symbol[members],
             },
+            self._components(members, values),
         )
+
+    def in_record(
+        self, members: IntArray, values: npt.NDArray[np.float32]
+    ) -> list[tuple[FloatArray, FloatArray]]:
+        """Return seconds in the record, and values in its unit, of samples in [0, 1].
+
+        Args:
+            members: neighbouring beats.
+            values: `(n, length)` what a model makes of them.
+        """
+        settings, spans = self.settings, self.spans.take(members)
+        first, stop = self._limits(spans)
+        raw = self._signal.raw(first, stop)
+        level = None
+        if settings.amplitude != "beat":
+            level = self._signal.level(first, stop, settings.amplitude)
+        offsets = positions_of(self.windows(members), settings.length)
+        drawn = []
+        for i, offset in enumerate(offsets):
+            position = spans.begin[i] + offset
+            start, end = int(spans.start[i]), int(spans.start[i] + spans.extent[i])
+            inside = (position >= start) & (position < end)
+            if isinstance(settings.window, CentredWindow):
+                # Windows overlap on both sides: only what is the beat's own can be told apart.
+                seconds = position / self.rate_hz
+                first_shown, last_shown = self.shown.first[members[i]], self.shown.last[members[i]]
+                inside &= (seconds >= first_shown) & (seconds <= last_shown)
+            at, scaled = position[inside], values[i, inside].astype(np.float64)
+            if level is None:
+                own = raw[start - first : end - first]
+                unit = own.min() + scaled * np.ptp(own)
+            else:
+                baseline = np.interp(at - first, np.arange(len(raw)), raw - level)
+                unit = baseline + (scaled - CENTRE) / UNIT * self._height
+            drawn.append((at / self.rate_hz, unit))
+        return drawn
+
+    @cached_property
+    def _peaks(self) -> IntArray:
+        return peak_positions(self.position, self.record.rate_hz, self.rate_hz)
+
+    @cached_property
+    def _signal(self) -> ResampledRecord:
+        return ResampledRecord(self.record, self.rate_hz)
+
+    @cached_property
+    def _height(self) -> float:
+        """The height that values are relative to, of the record or of its first minutes."""
+        amplitude, peaks = self.settings.amplitude, self._peaks
+        assert amplitude != "beat"
+        heights, reach = [], round(QRS_SECONDS * self.rate_hz)
+        for members in self._parts(np.flatnonzero(learning(peaks, self.rate_hz, amplitude))):
+            first = max(int(peaks[members[0]]) - reach, 0)
+            stop = min(int(peaks[members[-1]]) + reach + 1, self._signal.length)
+            level = self._signal.level(first, stop, amplitude)
+            heights.append(qrs_heights(level, peaks[members], self.rate_hz, first))
+        return typical_height(np.concatenate(heights))
+
+    @cached_property
+    def _template(self) -> FloatArray:
+        """The patient's median beat."""
+        assert self.settings.components != "none"
+        chosen = template_members(self.position, self.record.rate_hz, self.settings.components)
+        parts = [
+            fit_length(self.windows(members), self.settings.length)
+            for members in self._parts(chosen)
+        ]
+        return median_beat(np.concatenate(parts))
+
+    @cached_property
+    def _timing(self) -> dict[str, FloatArray]:
+        """Components that follow from the R peaks alone, of all beats."""
+        reference = self.settings.components
+        assert reference != "none"
+        return timing_components(self.position, self.record.rate_hz, reference)
+
+    def _components(
+        self, members: IntArray, values: FloatArray
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        if self.settings.components == "none":
+            return {}
+        components = {name: each[members] for name, each in self._timing.items()}
+        components["template_distance"] = template_distance(values, self._template)
+        return {name: each.astype(np.float32) for name, each in components.items()}
+
+    def _parts(self, members: IntArray) -> Iterator[IntArray]:
+        """Yield those of `members` whose R peaks are within the same ten minutes."""
+        which = self._peaks[members] // (BLOCK_SECONDS * self.rate_hz)
+        for part in np.split(members, np.flatnonzero(np.diff(which)) + 1):
+            if len(part):
+                yield part
+
+    @staticmethod
+    def _limits(spans: Spans) -> tuple[int, int]:
+        """Return the first position under some windows, and that after the last."""
+        return int(spans.start.min()), int((spans.start + spans.extent).max())
 
 
 def read_beats(path: Path, dataset: DatasetSettings, peaks: Peaks, *, resample: bool) -> BeatSource:
@@ -207,7 +245,7 @@ def read_beats(path: Path, dataset: DatasetSettings, peaks: Peaks, *, resample: 
     """
     record = open_record(path)
     rate_hz = dataset_entry(dataset.name).record_rate_hz
-    if rate_hz is None:
+    if rate_hz is None or not isinstance(dataset, BeatDatasetSettings):
         raise RequestError(
             f"{path}: expected a table of samples, for the model was trained on {dataset.name} and "
             "knows no heartbeats, found a WFDB record: choose a model of mitbih"
@@ -231,4 +269,4 @@ def read_beats(path: Path, dataset: DatasetSettings, peaks: Peaks, *, resample: 
             f"{record.path}: expected two beats at least, found {len(position)}: the last one of a "
             "record is not scored"
         )
-    return BeatSource(record, position, symbol, dataset.length)
+    return BeatSource(record, position, symbol, dataset)

@@ -57,7 +57,7 @@ def _prepared(
 ) -> FloatArray:
     """Return `(n, length)` rows as the dataset prepares its own."""
     entry = dataset_entry(dataset.name)
-    width, own = rows.shape[1], entry.row_width
+    width, own = rows.shape[1], dataset.row_width
     if width not in (dataset.length, own) and not resample:
         also = f" or {own}" if own and own != dataset.length else ""
         raise RequestError(

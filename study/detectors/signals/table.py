@@ -1,7 +1,7 @@
 """The table of scores of new signals, written a block at a time."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from study.detectors.detector import Detector, Scored
 from study.detectors.signals.block import Block
+from study.scores.components import Label
 from study.storage.durable import replacing
 
 
@@ -26,7 +27,8 @@ def write_scores(path: Path, detector: Detector, blocks: Iterable[Block]) -> Cou
     """Write a row per sample; the file appears when it is complete.
 
     Columns: `sample` (from 0), the columns of its source (`record`, `position`,
-    `seconds`, `symbol`, or `label`), the error components, `score`, `decision` (1
+    `seconds`, `symbol`, or `label`), the error components, also those that come with the
+    samples, `score`, `decision` (1
     abnormal), `votes` (folds that decide so by themselves), and what the decision rests on:
     `composition`, `latent_form`, `supervision`, `tau`.
     """
@@ -34,8 +36,7 @@ def write_scores(path: Path, detector: Detector, blocks: Iterable[Block]) -> Cou
     writer: pq.ParquetWriter | None = None
     with replacing([path]) as (draft,):
         try:
-            for block in blocks:
-                scored = detector.score(block.values)
+            for block, scored in scored_blocks(detector, blocks):
                 table = _table(samples, block, scored, detector)
                 writer = writer or pq.ParquetWriter(draft, table.schema, compression="zstd")
                 writer.write_table(table)
@@ -45,6 +46,48 @@ def write_scores(path: Path, detector: Detector, blocks: Iterable[Block]) -> Cou
             if writer is not None:
                 writer.close()
     return Counts(samples, abnormal)
+
+
+def read_decisions(path: Path) -> Label:
+    """Return `(n,)` decisions of a table that `write_scores` has written."""
+    return np.asarray(pq.read_table(path, columns=["decision"])["decision"].to_numpy())
+
+
+def scored_blocks(detector: Detector, blocks: Iterable[Block]) -> Iterator[tuple[Block, Scored]]:
+    """Yield consecutive blocks of one source with their scores.
+
+    A block is scored as it comes, with what is known of its record by then. Where errors are
+    compared with those of the whole record, all blocks are read first and their errors kept;
+    the blocks that are yielded then hold no values.
+    """
+    references = detector.references()
+    if not detector.waits_for_the_record:
+        for block in blocks:
+            errors = detector.errors_by_fold(block.values)
+            seconds = block.columns.get("seconds")
+            yield block, detector.decide(errors, block.components, seconds, references)
+        return
+    kept = [(_emptied(block), detector.errors_by_fold(block.values)) for block in blocks]
+    whole = detector.decide(
+        [
+            {name: np.concatenate([errors[k][name] for _, errors in kept]) for name in fold_errors}
+            for k, fold_errors in enumerate(kept[0][1] if kept else ())
+        ],
+        {
+            name: np.concatenate([block.components[name] for block, _ in kept])
+            for name in detector.sample_components
+        },
+        np.concatenate([block.columns["seconds"] for block, _ in kept]),
+        references,
+    )
+    start = 0
+    for block, _ in kept:
+        yield block, whole.part(start, start + len(block))
+        start += len(block)
+
+
+def _emptied(block: Block) -> Block:
+    return replace(block, values=block.values[:, :, :0].copy())
 
 
 def _table(first: int, block: Block, scored: Scored, detector: Detector) -> pa.Table:
@@ -59,6 +102,7 @@ def _table(first: int, block: Block, scored: Scored, detector: Detector) -> pa.T
         "sample": np.arange(first, first + count),
         **{name: _plain(values) for name, values in block.columns.items()},
         **scored.errors,
+        **block.components,
         "score": scored.score,
         "decision": scored.decision,
         "votes": scored.votes,

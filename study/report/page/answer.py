@@ -45,6 +45,10 @@ def answer_section(inputs: PageInputs) -> Section:
         notes.append(f"The paper has no numbers of {dataset_label(inputs.study.dataset.name)}.")
     elif inputs.protocols != ["paper"]:
         notes.append("The paper's numbers are of protocol paper, whatever stands beside them.")
+    if inputs.study.dataset.unlike_published:
+        notes.append(
+            f"Samples here are cut {inputs.study.dataset.unlike_published}; the paper’s are not."
+        )
     if not any(entry.fitted_once for entry in inputs.entries):
         notes.append(
             f"The study holds no simple model ({', '.join(SIMPLE_MODELS)}); the better of "

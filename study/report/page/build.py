@@ -14,6 +14,7 @@ from study.report.page.bookkeeping import bookkeeping_sections
 from study.report.page.charts import page_style
 from study.report.page.comparisons import comparison_sections
 from study.report.page.errors import error_sections
+from study.report.page.false_alarms import false_alarm_sections
 from study.report.page.inputs import PageInputs
 from study.report.page.labels import label_sections
 from study.report.page.paper import paper_section
@@ -60,6 +61,7 @@ def page_sections(inputs: PageInputs) -> list[Section]:
         *sample_sections(inputs),
         *label_sections(inputs),
         *comparison_sections(inputs),
+        *false_alarm_sections(inputs),
         *paper_section(inputs),
         *bookkeeping_sections(inputs),
     ]
@@ -70,6 +72,7 @@ def _render(inputs: PageInputs, sections: list[Section]) -> str:
     subject = study.model.name if inputs.is_search else "systems"
     facts = [
         f"{subject} on {dataset_label(study.dataset.name)}",
+        *filter(None, [study.dataset.unlike_published]),
         f"protocol {' and '.join(study.split.protocols)}",
         with_noun(study.split.folds, "fold"),
         with_noun(len(inputs.records), "trial"),

@@ -7,7 +7,8 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from study.ledger.fold_files import TRAINING_COMPONENTS, read_errors
+from study.ledger.fold_errors import needs_all_folds, read_fold_errors
+from study.ledger.fold_files import TRAINING_COMPONENTS
 from study.report.drawn_fold import DRAWN_FOLD
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
@@ -17,7 +18,8 @@ from study.report.paper.basis import BEST
 from study.report.paper.figures_of_norms import fit_chi, near_norms
 from study.report.paper.names import CLASSES, composition_label
 from study.scores.components import CompositionError, FoldErrors, SplitErrors
-from study.scores.compositions import D, FittedComposition, L, R, find_composition
+from study.scores.compositions import D, FittedComposition, L, R
+from study.scores.rules import find_composition
 from study.scores.settings import LatentForm
 from study.search.trial import FoldAddress
 
@@ -87,24 +89,23 @@ def error_sections(inputs: PageInputs) -> list[Section]:
 
 
 def _fit(inputs: PageInputs, entry: Entry) -> FittedEntry:
-    from models import MODELS
-
+    scores = entry.config.scores
+    addresses = entry.record.trial.folds if needs_all_folds(scores) else ()
+    all_folds = [fold for address in addresses if (fold := inputs.ledger.fold(address))]
     manifest = inputs.ledger.fold(FoldAddress(entry.name, DRAWN_FOLD))
     assert manifest is not None
-    components = MODELS[entry.config.model.name].components
-    size = getattr(entry.config.model, "latent_size", None)
-    errors = read_errors(inputs.ledger, manifest, components, size)[BEST]
+    errors = read_fold_errors(inputs.ledger, manifest, entry.config, all_folds)[BEST]
     own = (entry.composition, entry.latent_form)
     keys = [(name, "") for name in CURVES if (name, "") != own]
     if entry.composition:
         keys.append(own)
     compositions = {}
     for name, form in keys:
-        composition = find_composition(name)
-        if set(composition.components) <= set(components):
+        composition = find_composition(name, scores)
+        if set(composition.components) <= set(errors.validation.values):
             try:
                 compositions[name, form] = composition.fit(
-                    errors.for_fitting(), entry.config.scores, cast(LatentForm | Literal[""], form)
+                    errors.for_fitting(), scores, cast(LatentForm | Literal[""], form)
                 )
             except CompositionError:
                 continue  # these errors allow no fit; the table's `note` is the reason

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -15,7 +16,8 @@ BEST, LAST = EPOCH_RULES
 WEIGHTS = {BEST: "weights of the best validation epoch", LAST: "weights of the last epoch"}
 
 _LIMIT = "param.dataset.limit"
-_COLUMNS = ("dataset", "protocol", "system", "model", "fold", "epoch_rule", "epoch", _LIMIT)
+_WINDOW, _AMPLITUDE = "param.dataset.window.name", "param.dataset.amplitude"
+_COLUMNS = ("dataset", "protocol", "system", "model", "fold", "epoch_rule", "epoch")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Basis:
         folds: numbers of the folds that are shown.
         num_folds: of the study, shown or not.
         limit: samples of the dataset that the study kept; None for all.
+        window: name of the window that beats were cut in; None for the paper's.
+        amplitude: what their values are relative to; None for the beat itself, as in the paper.
     """
 
     dataset: str
@@ -38,6 +42,8 @@ class Basis:
     folds: tuple[int, ...]
     num_folds: int
     limit: int | None = None
+    window: str | None = None
+    amplitude: str | None = None
 
 
 def basis_of(
@@ -51,7 +57,8 @@ def basis_of(
         systems: those of the rows that are shown.
         folds: those that are shown; None for all.
     """
-    columns = [name for name in _COLUMNS if name in scores.column_names]
+    wanted = (*_COLUMNS, _LIMIT, _WINDOW, _AMPLITUDE)
+    columns = [name for name in wanted if name in scores.column_names]
     frame = scores.select(columns).to_pandas()
     frame = frame[(frame["protocol"] == protocol) & frame["system"].isin(list(systems))]
     existing = sorted({int(fold) for fold in frame["fold"]})
@@ -65,7 +72,9 @@ def basis_of(
         epochs=None if epochs.empty else (int(epochs.min()), int(epochs.max())),
         folds=tuple(shown),
         num_folds=len(existing),
-        limit=_limit(frame),
+        limit=int(limit) if (limit := _setting(frame, _LIMIT)) is not None else None,
+        window=_setting(frame, _WINDOW),
+        amplitude=_setting(frame, _AMPLITUDE),
     )
 
 
@@ -74,6 +83,10 @@ def footer(basis: Basis, *notes: str) -> str:
     parts = [dataset_label(basis.dataset)]
     if basis.limit is not None:
         parts.append(f"a random subset of {basis.limit:,} samples")
+    if basis.window is not None:
+        parts.append(f"{basis.window} windows")
+    if basis.amplitude is not None:
+        parts.append(f"values relative to the {basis.amplitude.replace('_', ' ')}")
     parts += [f"protocol {basis.protocol}", _folds_text(basis)]
     if basis.epochs is not None:
         parts.append(_epochs_text(*basis.epochs))
@@ -81,8 +94,11 @@ def footer(basis: Basis, *notes: str) -> str:
 
 
 def protocol_note(basis: Basis) -> str:
-    """Return a warning beside numbers of the paper where the study's protocol is another."""
-    return "" if basis.protocol == "paper" else "the paper's numbers are of protocol paper"
+    """Return a warning beside numbers of the paper where the study's samples are others."""
+    others = ["protocol paper"] if basis.protocol != "paper" else []
+    if basis.window is not None or basis.amplitude is not None:
+        others.append("windows from R on, scaled beat by beat")
+    return f"the paper's numbers are of {' and of '.join(others)}" if others else ""
 
 
 def _epochs_text(fewest: int, most: int) -> str:
@@ -105,9 +121,7 @@ def _fitted_once(model: str) -> bool:
     return model in MODELS and MODELS[model].fitted_once
 
 
-def _limit(frame: pd.DataFrame) -> int | None:
-    """Return `dataset.limit`, which is one for all rows of a study."""
-    if _LIMIT not in frame:
-        return None
-    limits = frame[_LIMIT].dropna()
-    return None if limits.empty else int(limits.iloc[0])
+def _setting(frame: pd.DataFrame, column: str) -> Any:
+    """Return a setting of the dataset, which is one for all rows of a study; None if not set."""
+    values = frame[column].dropna().tolist() if column in frame else []
+    return values[0] if values else None

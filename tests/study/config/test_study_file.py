@@ -17,7 +17,7 @@ from study.config.study_file import (
     to_yaml,
 )
 from study.errors import RequestError
-from study.scores.compositions import applicable
+from study.scores.rules import applicable
 
 LEAST = {"name": "a", "dataset": {"name": "synthetic"}, "model": {"name": "beta_vaegan"}}
 FEW = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -10,7 +10,7 @@ from study.config.dotted_keys import flatten
 from study.config.schema import Study
 from study.config.study_file import check_study, dump_study, load_study, shipped_studies
 from study.config.trial_config import TrialConfig
-from study.scores.compositions import applicable
+from study.scores.rules import applicable
 
 SHARED = ("dataset", "model", "training", "scores", "measures", "seed")
 

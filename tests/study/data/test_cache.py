@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 
 import study
-from study.data.assembly import ARRAYS, build_samples
+from study.data.assembly import build_samples
 from study.data.cache import entry_key, read_entry, write_entry
-from study.data.samples import Samples
+from study.data.mitbih import MitbihSettings
+from study.data.samples import ARRAYS, Samples
 
 KEY = "k" * 64
 
@@ -36,6 +38,19 @@ def test_what_was_written_is_read(tmp_path, samples):
     assert found.content_hash == samples.content_hash
     assert found.sampling_rate_hz == 125.0
     assert not found.values.flags.writeable
+
+
+def test_components_are_kept_with_their_names_and_verified(tmp_path, samples):
+    components = {"pause": np.arange(9, dtype=np.float32), "early": np.ones(9, np.float32)}
+    write_entry(tmp_path, KEY, replace(samples, components=components))
+    found = read_entry(tmp_path, KEY)
+    assert found is not None
+    assert list(found.components) == ["pause", "early"]
+    for name, expected in components.items():
+        np.testing.assert_array_equal(found.components[name], expected)
+    path = tmp_path / KEY / "components.pause.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    assert read_entry(tmp_path, KEY) is None
 
 
 def test_nothing_but_the_entry_is_left_behind(tmp_path, samples):
@@ -133,6 +148,22 @@ def test_the_key_knows_settings_sources_and_seed_but_not_the_limit():
         entry_key(settings, sources, 1),
     ]
     assert len({key, *others}) == 6
+
+
+def test_the_key_tells_windows_amplitudes_and_components_apart_but_not_who_trains():
+    def key(**changes):
+        return entry_key(MitbihSettings.model_validate(changes).model_dump(mode="json"), [], None)
+
+    assert key(clean=True) == key()
+    changes = (
+        {"window": "centred"},
+        {"window": {"name": "centred", "rate": 200}},
+        {"window": {"name": "centred", "before": 0.8, "after": 0.8}},
+        {"window": "centred", "amplitude": "record"},
+        {"window": "centred", "amplitude": "first_minutes"},
+        {"window": "centred", "components": "record"},
+    )
+    assert len({key(), *(key(**each) for each in changes)}) == 1 + len(changes)
 
 
 def test_samples_of_other_code_are_not_found(tmp_path):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from study.data import DATASETS, load
-from study.data.assembly import ARRAYS, content_hash
+from study.data.assembly import content_hash
 from study.data.cache import entry_key, read_entry
 from study.data.mitbih import MitbihSettings
-from study.data.samples import Samples
+from study.data.samples import ARRAYS, Samples
 from study.data.settings import DatasetSettings
 from study.data.synthetic import SyntheticSettings
 from study.data.ucr import UcrSettings

@@ -88,11 +88,11 @@ def test_counts_are_those_of_comparing_every_test_with_every_training_sample(
     assert count_leakage(samples, fold) == by_comparing_all(samples, fold)
 
 
-def same_window(samples: Samples, fold: Fold) -> set[tuple[str, int]]:
-    """Records and starts that two parts have in common."""
+def same_window(samples: Samples, fold: Fold) -> set[tuple[str, int, int]]:
+    """Records, starts and extents that two parts have in common."""
     seen = [
         {
-            (str(samples.record[i]), int(samples.start[i]))
+            (str(samples.record[i]), int(samples.start[i]), int(samples.extent[i]))
             for i in getattr(fold, part)
             if samples.record[i] != "" and samples.start[i] >= 0
         }
@@ -111,7 +111,7 @@ def test_folds_are_counted_if_no_window_is_in_two_parts_and_else_refused(
         assert refuse_leakage(samples, one_fold(fold)) == (count_leakage(samples, fold),)
         return
     said = refusal(samples, one_fold(fold))
-    assert any(f"record {record!r}, from {start}," in said for record, start in twice)
+    assert any(f"record {record!r}, from {start}," in said for record, start, _ in twice)
 
 
 @pytest.fixture

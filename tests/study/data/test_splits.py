@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.config.schema import SplitSettings
+from study.data import load
 from study.data.assembly import build_samples
+from study.data.leakage import count_abnormal_neighbours
 from study.data.samples import Samples
 from study.data.splits import PARTS, Fold, Splits, make_splits, splits_table
+from study.data.synthetic import SyntheticSettings
 from study.errors import RequestError
 
 KINDS = ("S", "V", "F")
@@ -237,3 +241,25 @@ def test_patients_with_one_sample_each_are_divided_or_refused() -> None:
     )
     with pytest.raises(RequestError, match="split"):
         make_splits(samples, SplitSettings(protocol="inter_patient", folds=5), 0)
+
+
+@pytest.mark.parametrize("protocol", ["paper", "kfold", "inter_patient"])
+def test_clean_leaves_neighbours_out_of_training_and_of_nothing_else(
+    protocol: str, tmp_path: Path
+) -> None:
+    settings = SyntheticSettings(length=32, beats_per_patient=40)
+    samples = load(settings, tmp_path, 0, tmp_path)
+    cleaned = load(settings.model_copy(update={"clean": True}), tmp_path, 0, tmp_path)
+    assert cleaned.content_hash == samples.content_hash
+    division = SplitSettings.model_validate({"protocol": protocol, "folds": 2})
+    every, clean = (make_splits(each, division, 0) for each in (samples, cleaned))
+    assert every.split_hash != clean.split_hash
+    counts = count_abnormal_neighbours(samples, every)
+    for fold, less, count in zip(every.folds, clean.folds, counts, strict=True):
+        np.testing.assert_array_equal(fold.validation, less.validation)
+        np.testing.assert_array_equal(fold.test, less.test)
+        left_out = set(fold.training.tolist()) - set(less.training.tolist())
+        assert len(less.training) == len(fold.training) - len(left_out)
+        assert left_out == {i for i in fold.training.tolist() if samples.abnormal_neighbour[i]}
+        assert count == len(left_out) > 0
+    assert count_abnormal_neighbours(cleaned, clean) == (0, 0)

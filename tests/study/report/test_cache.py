@@ -122,7 +122,7 @@ def test_other_components_of_a_model_are_another_key(
 ) -> None:
     config = TrialConfig.of(tiny_study())
     before = fold_key(MANIFEST, config, LeftOut())
-    monkeypatch.setattr(cache, "components_of", lambda model: ("outlier_score",))
+    monkeypatch.setattr(cache, "available_components", lambda model, dataset: ("outlier_score",))
     assert fold_key(MANIFEST, config, LeftOut()) != before
 
 

@@ -4,6 +4,7 @@ import scipy.stats
 
 from study.scores.columns import fit_component, fullest_bin_middle, latent_centre
 from study.scores.components import CompositionError, FitErrors, SplitErrors
+from study.scores.evaluation import evaluate_fold
 from study.scores.settings import LATENT_FORMS, ScoreSettings
 
 
@@ -129,3 +130,45 @@ def test_other_forms_and_models_without_a_posterior_have_one_norm(form):
         assert (
             fit_component("latent_norm", FitErrors(both, both, 6), settings[0], form) == columns[0]
         )
+
+
+LOG = ScoreSettings(scale="log")
+
+
+def test_logarithms_are_scaled_with_limits_of_validation(fold):
+    name = "reconstruction_error"
+    column = fit_component(name, fold.for_fitting(), LOG)
+    values, test = (split.values[name].astype(np.float64) for split in (fold.validation, fold.test))
+    floor = np.sort(values)[89:91].mean() / 1000
+    low, high = np.log(values.min() + floor), np.log(values.max() + floor)
+    expected = (np.log(test + floor) - low) / (high - low)
+    np.testing.assert_allclose(column.read(fold.test), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_logarithms_keep_the_order_of_errors_and_their_decades_apart():
+    decades = np.array([0.0, 1e-6, 1e-4, 1e-2, 1e-1, 1.0, 10.0])
+    errors = FitErrors(SplitErrors(np.zeros(7, np.int8), {"reconstruction_error": decades}))
+    scaled = fit_component("reconstruction_error", errors, LOG).read(errors.validation)
+    assert (np.diff(scaled) > 0).all()
+    np.testing.assert_allclose(np.diff(scaled[3:]), np.diff(scaled[3:])[-1], rtol=2e-3)
+
+
+def test_what_may_be_negative_is_never_a_logarithm(fold):
+    for split in ("prematurity", "pause", "outlier_score"):
+        errors = FitErrors(SplitErrors(np.zeros(3, np.int8), {split: np.array([-1.0, 0.0, 3.0])}))
+        scaled = fit_component(split, errors, LOG).read(errors.validation)
+        np.testing.assert_array_equal(scaled, [0.0, 0.25, 1.0])
+    negative = FitErrors(SplitErrors(np.zeros(2, np.int8), {"own": np.array([-0.5, 1.0])}))
+    with pytest.raises(CompositionError, match=r"0 or more, found -0.5 in own"):
+        fit_component("own", negative, LOG)
+
+
+def test_logarithms_move_no_threshold_of_a_single_error(fold):
+    """They keep the order, so that a best threshold divides the samples as before."""
+    rows = evaluate_fold(fold, LOG, ["reconstruction", "latent", "reconstruction_quantile"])
+    plain = evaluate_fold(
+        fold, ScoreSettings(), ["reconstruction", "latent", "reconstruction_quantile"]
+    )
+    for one, other in zip(rows, plain, strict=True):
+        assert one.auroc == pytest.approx(other.auroc, rel=1e-12)
+        assert one.validation_f1_weighted == other.validation_f1_weighted

@@ -201,7 +201,7 @@ def test_metrics_that_cannot_be_asked_for_are_a_wrong_request(name, form, reason
 @pytest.mark.parametrize(("name", "form"), EXPECTED)
 def test_what_needs_training_cannot_be_fitted_without_it(name, form, fold):
     errors = dataclasses.replace(fold.for_fitting(), training=None)
-    if needs_training(name, form or "implicit"):
+    if needs_training(name, SETTINGS, form or "implicit"):
         with pytest.raises(RequestError, match="needs training errors"):
             fit_on_validation(errors, name, SETTINGS, form or "implicit")
     else:

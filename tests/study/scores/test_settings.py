@@ -1,12 +1,10 @@
 import subprocess
 import sys
 from dataclasses import fields
-from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from study.scores.compositions import COMPOSITIONS, CompositionName
 from study.scores.metrics import Metrics
 from study.scores.settings import METRIC_NAMES, ScoreSettings
 
@@ -36,10 +34,6 @@ def test_the_defaults_are_the_papers():
 def test_values_out_of_range_and_unknown_keys_are_refused(wrong):
     with pytest.raises(ValidationError):
         ScoreSettings(**wrong)
-
-
-def test_the_names_of_a_study_file_are_those_of_the_table():
-    assert tuple(COMPOSITIONS) == get_args(CompositionName)
 
 
 def test_the_metrics_of_a_study_file_are_those_computed():

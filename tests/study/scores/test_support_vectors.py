@@ -62,3 +62,25 @@ def test_an_exact_machine_that_does_not_converge_has_a_reason(monkeypatch):
 def test_one_class_has_a_reason(label):
     with pytest.raises(CompositionError, match="both classes are needed for a support vector"):
         fit_support_vectors(np.eye(2), np.array(label, np.int8), "rbf", ScoreSettings())
+
+
+@pytest.mark.parametrize("solver", ["exact", "nystroem"])
+@pytest.mark.parametrize("kernel", ["rbf", "linear"])
+def test_a_machine_for_a_prevalence_is_that_of_repeated_samples(kernel, solver):
+    """At twice the odds of being abnormal, each abnormal sample counts as two normal ones."""
+    values, label = two_moons(300, 2)
+    abnormal = int(label.sum())
+    prevalence = 2 * abnormal / (len(label) + abnormal)
+    settings = ScoreSettings(svm_solver=solver, svm_gamma=2.0, prevalence=prevalence)
+    weighted = fit_support_vectors(values, label, kernel, settings)
+    again = np.concatenate([values, values[label == 1]])
+    # Weights are 1 in the mean of the samples that there are.
+    penalty = len(label) / (len(label) + abnormal)
+    repeated = SVC(C=penalty, kernel=kernel, gamma=2.0, tol=1e-6)
+    repeated.fit(again, np.concatenate([label, label[label == 1]]))
+    expected = repeated.decision_function(values)
+    np.testing.assert_allclose(weighted.decision(values), expected, atol=0.06)
+    decided = weighted.decision(values) > 0
+    assert (decided == (expected > 0)).mean() > 0.98
+    plain = fit_support_vectors(values, label, kernel, ScoreSettings(svm_gamma=2.0))
+    assert decided.sum() > (plain.decision(values) > 0).sum()

@@ -2,9 +2,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score
 
 from study.scores.components import CompositionError
-from study.scores.thresholds import best_f1, best_threshold, constant_f1, weighted_f1
+from study.scores.thresholds import (
+    best_f1,
+    best_threshold,
+    constant_f1,
+    normal_weight,
+    weighted_f1,
+)
 
 from .labelled import labelled, sklearn_f1
 
@@ -93,3 +100,28 @@ def test_weighted_f1_is_scikit_learns(pairs):
         np.sum(hits & (label == 1)), np.sum(hits & (label == 0)), np.sum(label), np.sum(1 - label)
     )
     assert float(found) == pytest.approx(sklearn_f1(label, prediction), abs=1e-12)
+
+
+@given(labelled(), st.sampled_from([0.05, 0.5, 0.9]))
+def test_a_threshold_for_a_prevalence_is_the_best_by_weighted_samples(case, prevalence):
+    (score,), label = case
+    weight = normal_weight(label, prevalence)
+    counted = np.where(label == 1, 1.0, weight)
+    assert counted[label == 1].sum() / counted.sum() == pytest.approx(prevalence)
+    found = best_threshold(score, label, weight)
+
+    def f1(prediction):
+        return f1_score(
+            label, prediction, average="weighted", zero_division=0, sample_weight=counted
+        )
+
+    taus = [-np.inf, *score]
+    best = max(f1((score > tau).astype(int)) for tau in taus)
+    assert f1((score > found.tau).astype(int)) == pytest.approx(best, abs=1e-12)
+    assert found.f1_weighted == pytest.approx(best, abs=1e-12)
+    normal, abnormal = score[label == 0], score[label == 1]
+    assert best_f1(normal, abnormal, weight) == found.f1_weighted
+
+
+def test_without_a_prevalence_samples_count_one():
+    assert normal_weight(np.array([0, 1, 1], np.int8), None) == 1.0

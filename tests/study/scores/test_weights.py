@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.scores.components import CompositionError
-from study.scores.thresholds import best_threshold
+from study.scores.thresholds import best_threshold, normal_weight
 from study.scores.weights import (
     _Bounds,
     _Tiles,
@@ -158,3 +158,15 @@ def test_rows_in_any_order_are_searched(order):
     rows = simplex_weights(9)
     rows = rows[::-1] if order == "turned" else np.random.default_rng(0).permutation(rows)
     assert_first_best(columns, label, rows)
+
+
+@given(labelled(columns=2), st.sampled_from([0.05, 0.9]))
+def test_for_a_prevalence_too_the_weights_are_the_first_best_of_all(case, prevalence):
+    columns, label = case
+    rows, weight = lambda_weights(4), normal_weight(label, prevalence)
+    found = best_weights(columns, label, rows, weight)
+    reached = [
+        best_threshold(weighted_sum(row, columns), label, weight).f1_weighted for row in rows
+    ]
+    assert found.weights == tuple(rows[int(np.argmax(reached))])
+    assert found.threshold.f1_weighted == max(reached)

@@ -343,7 +343,7 @@ def test_the_reported_value_is_recomputed_from_the_stored_errors(
     from sklearn.metrics import f1_score
 
     from study.scores.components import FitErrors
-    from study.scores.compositions import find_composition
+    from study.scores.rules import find_composition
 
     metric = {"composition": composition, "latent_form": form, "score": "f1_weighted"}
     run = bench(search={"metric": metric}, training={"epochs": 2})

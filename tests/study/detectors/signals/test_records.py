@@ -6,11 +6,13 @@ import pytest
 import wfdb
 
 from study import load_detector
+from study.data import amplitude
 from study.data.mitbih import MitbihSettings, prepare_records, read_record
 from study.data.wafer import WaferSettings
 from study.detectors.signals import records
 from study.detectors.signals.block import Block
 from study.detectors.signals.records import BeatSource, read_beats
+from study.detectors.signals.table import write_scores
 from study.errors import RequestError
 from tests.study.conftest import Trained, train_trial, write_heartbeats
 
@@ -31,19 +33,82 @@ def test_beats_in_blocks_are_those_that_are_trained_on(
     source = read_beats(record, BEATS, "annotated", resample=False)
     assert (len(list(source.blocks())) > 1) == (seconds < 600)
     found = joined(source)
-    expected = prepare_records([record.name], record.parent, 96)
+    expected = prepare_records([record.name], record.parent, BEATS)
     np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(source.start, expected.start)
-    np.testing.assert_array_equal(source.extent, expected.extent)
+    np.testing.assert_array_equal(source.spans.start, expected.start)
+    np.testing.assert_array_equal(source.spans.extent, expected.extent)
     stored = read_record(record)
     np.testing.assert_array_equal(found.columns["position"], stored.position[:-1])
     np.testing.assert_array_equal(found.columns["symbol"], stored.symbol[:-1])
     assert set(found.columns["record"]) == {"b1"}
 
 
+def joined_components(source: BeatSource) -> dict[str, np.ndarray]:
+    blocks = list(source.blocks())
+    return {
+        name: np.concatenate([block.components[name] for block in blocks])
+        for name in blocks[0].components
+    }
+
+
+@pytest.mark.parametrize("reference", ["record", "first_minutes"])
+@pytest.mark.parametrize("window", ["centred", "published"])
+def test_a_record_in_blocks_is_what_is_trained_on_in_every_window_and_amplitude(
+    record: Path, monkeypatch: pytest.MonkeyPatch, window: str, reference: str
+) -> None:
+    monkeypatch.setattr(records, "BLOCK_SECONDS", 50)
+    # The record is shorter than the five minutes that are learned from.
+    monkeypatch.setattr(amplitude, "LEARNING_SECONDS", 60)
+    settings = MitbihSettings.model_validate(
+        {"window": window, "amplitude": reference, "components": reference}
+    )
+    source = read_beats(record, settings, "annotated", resample=False)
+    assert len(list(source.blocks())) == 4
+    expected = prepare_records([record.name], record.parent, settings)
+    found = joined(source)
+    np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(source.spans.start, expected.start)
+    components = joined_components(source)
+    assert list(components) == list(expected.components) == list(settings.component_names)
+    for name, values in components.items():
+        assert values.dtype == np.float32
+        np.testing.assert_allclose(values, expected.components[name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("relative_to", ["beat", "record", "first_minutes"])
+@pytest.mark.parametrize("window", ["centred", "published"])
+def test_samples_are_drawn_where_they_are_in_the_record(
+    record: Path, window: str, relative_to: str
+) -> None:
+    settings = MitbihSettings.model_validate({"window": window, "amplitude": relative_to})
+    source = read_beats(record, settings, "annotated", resample=False)
+    members = np.arange(40, 60)
+    signal = read_record(record).signal
+    drawn = source.in_record(members, source.block(members).values[:, 0])
+    for member, (seconds, unit) in zip(members, drawn, strict=True):
+        peak = source.position[member] / 360
+        assert seconds.min() <= peak + 0.01 < seconds.max()
+        # Resampling, and limits of [0, 1], take a little of the steepest stretches.
+        there = np.interp(seconds, np.arange(len(signal)) / 360, signal)
+        assert np.quantile(np.abs(unit - there), 0.8) < 0.05
+    first, last = source.shown.first, source.shown.last
+    assert (first[1:] >= last[:-1]).all()
+
+
+def test_components_of_a_record_are_columns_of_its_scores(
+    record: Path, trained_beats: Trained, tmp_path: Path
+) -> None:
+    settings = BEATS.model_copy(update={"components": "record"})
+    source = read_beats(record, settings, "annotated", resample=False)
+    write_scores(tmp_path / "s.parquet", load_detector(str(trained_beats.fold())), source.blocks())
+    found = pd.read_parquet(tmp_path / "s.parquet")
+    for name, values in joined_components(source).items():
+        np.testing.assert_array_equal(found[name], values)
+
+
 def test_a_whole_real_record_is_cut_as_for_training(real_mitdb: Path) -> None:
     source = read_beats(real_mitdb / "208", BEATS, "annotated", resample=False)
-    expected = prepare_records(["208"], real_mitdb, 96)
+    expected = prepare_records(["208"], real_mitdb, BEATS)
     found = joined(source)
     assert len(found) == len(expected) > 2900
     np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=1e-6)
@@ -64,7 +129,7 @@ def test_errors_of_a_scored_record_are_those_of_the_ledger(
 def test_errors_of_a_real_record_are_those_of_the_ledger(
     real_mitdb: Path, trained_beats: Trained, tmp_path: Path
 ) -> None:
-    samples = prepare_records(["208", "222"], real_mitdb, 96)
+    samples = prepare_records(["208", "222"], real_mitdb, BEATS)
     members = np.flatnonzero(samples.kind != "Q")[::8]
     samples = samples.take(members)
     trained = train_trial(trained_beats.study, samples, tmp_path)
@@ -74,7 +139,7 @@ def test_errors_of_a_real_record_are_those_of_the_ledger(
         source = read_beats(real_mitdb / name, BEATS, "annotated", resample=False)
         found = detector.errors(joined(source).values)
         own = np.flatnonzero(samples.record == name)
-        place = pd.Index(source.start).get_indexer(samples.start[own])
+        place = pd.Index(source.spans.start).get_indexer(samples.start[own])
         for component, values in found.items():
             expected = stored[component].to_numpy()[own]
             np.testing.assert_allclose(values[place], expected, rtol=1e-3, atol=1e-7)
@@ -122,7 +187,7 @@ def test_a_record_of_another_rate_needs_consent(record: Path, tmp_path: Path) ->
     with pytest.raises(RequestError, match=r"expected 360 Hz, .* found 500 Hz: .*--resample"):
         read_beats(tmp_path / "r500", BEATS, "annotated", resample=False)
     source = read_beats(tmp_path / "r500", BEATS, "annotated", resample=True)
-    assert source.start.tolist() == [50, 150]
+    assert source.spans.start.tolist() == [50, 150]
     np.testing.assert_allclose(joined(source).columns["seconds"], [0.4, 1.2])
 
 

@@ -31,6 +31,11 @@ WHOLE = Basis("mitbih", "paper", (500, 500), (0, 1, 2, 3, 4), 5)
             "MIT-BIH; a random subset of 2,000 samples; protocol paper; folds 0 and 1 of folds"
             " 0 to 4; 600 epochs (the paper: 500).",
         ),
+        (
+            {"window": "centred", "amplitude": "first_minutes"},
+            "MIT-BIH; centred windows; values relative to the first minutes; protocol paper;"
+            " 5 folds; 500 epochs (the paper: 500).",
+        ),
     ],
 )
 def test_a_footer_says_what_is_behind_a_picture(change: dict[str, object], said: str) -> None:
@@ -41,6 +46,9 @@ def test_notes_come_last_and_empty_ones_not() -> None:
     assert footer(WHOLE, "", "one", "two").endswith("(the paper: 500); one; two.")
     assert protocol_note(WHOLE) == ""
     assert "protocol paper" in protocol_note(replace(WHOLE, protocol="kfold"))
+    assert protocol_note(replace(WHOLE, protocol="kfold", window="centred")) == (
+        "the paper's numbers are of protocol paper and of windows from R on, scaled beat by beat"
+    )
 
 
 def test_the_basis_is_read_from_scores(made: Callable[..., MadeStudy]) -> None:
@@ -51,6 +59,12 @@ def test_the_basis_is_read_from_scores(made: Callable[..., MadeStudy]) -> None:
     )
     of_one = basis_of(scores.append_column("param.dataset.limit", limit), "paper", ["ae"], [0])
     assert (of_one.folds, of_one.num_folds, of_one.limit) == ((0,), 3, 2000)
+    assert (of_one.window, of_one.amplitude) == (None, None)
+    window = pa.array(["centred"] * scores.num_rows)
+    of_windows = basis_of(
+        scores.append_column("param.dataset.window.name", window), "paper", ["ae"]
+    )
+    assert of_windows.window == "centred"
 
 
 def test_what_is_fitted_once_has_no_epochs(made: Callable[..., MadeStudy]) -> None:

@@ -1,0 +1,79 @@
+"""What a composition needs beside samples: components of their own, and when they are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from study.detectors.trained import Errors
+from study.scores.components import Float
+from study.scores.reference import Reference
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What there is beside `n` samples.
+
+    Attributes:
+        components: `(n,)` float32 by name, those that come with the samples.
+        seconds: `(n,)` since the record's start, rising; None where they do not matter.
+    """
+
+    components: Errors
+    seconds: Float | None
+
+    @classmethod
+    def check(
+        cls,
+        count: int,
+        names: Sequence[str],
+        components: Mapping[str, npt.ArrayLike] | None,
+        seconds: npt.ArrayLike | None,
+        *,
+        timed: bool,
+    ) -> Self:
+        """Return what is needed of what is given.
+
+        Args:
+            count: n.
+            names: components that are needed.
+            components: given, by name.
+            seconds: given.
+            timed: whether seconds are needed.
+
+        Raises:
+            ValueError: something is missing, not finite, of another length or in no order.
+        """
+        given = components or {}
+        missing = [name for name in names if name not in given]
+        if missing:
+            raise ValueError(f"components of the samples are needed: {', '.join(missing)}")
+        needed = {name: _column(name, given[name], count).astype(np.float32) for name in names}
+        if not timed:
+            return cls(needed, None)
+        if seconds is None:
+            raise ValueError(
+                "errors are compared with those of the record: seconds of the samples are needed"
+            )
+        times = _column("seconds", seconds, count)
+        if (np.diff(times) < 0).any():
+            raise ValueError("seconds must rise: samples are in the order of time")
+        return cls(needed, times)
+
+    def references(self, errors: Errors, learned: Mapping[str, Reference]) -> dict[str, Float]:
+        """Return what a fold's errors are compared with, `(n,)` by name; it learns from them."""
+        if self.seconds is None:
+            return {}
+        return {
+            name: reference(errors[name].astype(np.float64), self.seconds)
+            for name, reference in learned.items()
+        }
+
+
+def _column(name: str, values: npt.ArrayLike, count: int) -> Float:
+    column: Float = np.asarray(values, dtype=np.float64)
+    if column.shape != (count,) or not np.isfinite(column).all():
+        raise ValueError(f"{name} must be {count} finite values, found shape {column.shape}")
+    return column

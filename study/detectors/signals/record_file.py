@@ -1,0 +1,123 @@
+"""The first channel of a WFDB record of any length, read as it is needed."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from study.data import mitbih
+from study.data.amplitude import SETTLED_SECONDS, without_baseline
+from study.data.beat_settings import Amplitude
+from study.data.resampling import FloatArray, resample_span, resampled_length
+from study.errors import RequestError
+
+_LARGEST_DENOMINATOR = 1000
+
+
+@dataclass(frozen=True)
+class RecordFile:
+    """The first channel of a WFDB record.
+
+    Attributes:
+        path: the record without extension.
+        length: its samples.
+        rate_hz: its sampling rate.
+        unit: physical unit of the signal.
+        channel: the signal's name.
+    """
+
+    path: Path
+    length: int
+    rate_hz: float
+    unit: str
+    channel: str
+
+    @property
+    def seconds(self) -> float:
+        """How long the record is."""
+        return self.length / self.rate_hz
+
+    def read(self, start: int, stop: int) -> FloatArray:
+        """Return samples `start` up to `stop`.
+
+        Raises:
+            RequestError: a file is damaged, or a value is not finite.
+        """
+        import wfdb
+
+        try:
+            stored = wfdb.rdrecord(str(self.path), sampfrom=start, sampto=stop, channels=[0])
+            signal = np.asarray(stored.p_signal[:, 0], dtype=np.float64)
+        # wfdb has no error class of its own: a damaged file surfaces as almost any.
+        except Exception as error:
+            raise mitbih.damaged_record(self.path, mitbih.error_line(error)) from error
+        if len(signal) != stop - start or not np.isfinite(signal).all():
+            raise mitbih.damaged_record(
+                self.path, f"no finite values in samples {start} to {stop - 1} of the first channel"
+            )
+        return signal
+
+
+def open_record(path: Path) -> RecordFile:
+    """Return the record at `path`, without extension or with that of one of its files.
+
+    Raises:
+        RequestError: there is none, or its header is damaged.
+    """
+    import wfdb
+
+    if path.suffix in (".hea", ".dat", ".atr"):
+        path = path.with_suffix("")
+    if not path.with_name(f"{path.name}.hea").is_file():
+        raise RequestError(
+            f"{path}: expected a WFDB record, or a table that ends in .tsv, .txt, .csv, .npy or "
+            ".parquet, found no such file: correct the path"
+        )
+    try:
+        header = wfdb.rdheader(str(path))
+        length, rate_hz = int(header.sig_len), float(header.fs)
+        unit, channel = str((header.units or [""])[0]), str((header.sig_name or [""])[0])
+    except Exception as error:
+        raise mitbih.damaged_record(path, mitbih.error_line(error)) from error
+    if length < 1 or rate_hz <= 0:
+        raise mitbih.damaged_record(path, "an empty signal")
+    return RecordFile(path, length, rate_hz, unit, channel)
+
+
+@dataclass(frozen=True)
+class ResampledRecord:
+    """A record at the rate of a window, read as it is needed.
+
+    Attributes:
+        record: the record.
+        rate_hz: the new sampling rate.
+    """
+
+    record: RecordFile
+    rate_hz: int
+
+    @cached_property
+    def length(self) -> int:
+        """Samples at the new rate."""
+        return resampled_length(self.record.length, self._ratio)
+
+    def raw(self, start: int, stop: int) -> FloatArray:
+        """Return samples `start` up to `stop`, in the record's unit."""
+        record = self.record
+        return resample_span(record.read, record.length, self._ratio, start, stop)
+
+    def level(self, start: int, stop: int, amplitude: Amplitude) -> FloatArray:
+        """Return the same as `without_baseline` has it of the whole record."""
+        margin = SETTLED_SECONDS * self.rate_hz
+        first = max(start - margin, 0)
+        last = stop if amplitude == "first_minutes" else min(stop + margin, self.length)
+        level = without_baseline(self.raw(first, last), self.rate_hz, amplitude)
+        return level[start - first : stop - first]
+
+    @cached_property
+    def _ratio(self) -> Fraction:
+        return Fraction(self.rate_hz) / Fraction(self.record.rate_hz).limit_denominator(
+            _LARGEST_DENOMINATOR
+        )
