@@ -61,7 +61,9 @@ def test_the_basis_is_read_from_scores(made: Callable[..., MadeStudy]) -> None:
     assert (of_one.folds, of_one.num_folds, of_one.limit) == ((0,), 3, 2000)
     assert (of_one.window, of_one.amplitude) == (None, None)
     window = pa.array(["centred"] * scores.num_rows)
-    of_windows = basis_of(scores.append_column("param.dataset.window.name", window), "paper", ["ae"])
+    of_windows = basis_of(
+        scores.append_column("param.dataset.window.name", window), "paper", ["ae"]
+    )
     assert of_windows.window == "centred"
 
 
