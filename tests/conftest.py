@@ -9,10 +9,7 @@ from tests.s3_server import ACCESS_KEY, S3Server
 
 STORE_SECRET = "planted-c07a1e"
 """Stands in the environment of whatever reaches the store."""
-ON_CLUSTER = (
-    *("tests/chaos/", "tests/cluster/", "tests/golden/", "tests/study/cluster/"),
-    "tests/test_docs.py",
-)
+ON_CLUSTER = ("tests/chaos/", "tests/cluster/", "tests/golden/", "tests/study/cluster/")
 """Where tests are that start Ray: they run one after the other."""
 REAL_DATA = {"real_mitdb", "real_wafer", "mitbih"}
 """Fixtures whose data take long to read."""

@@ -7,9 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 DOCS = Path(__file__).parents[1] / "docs"
 ROOT = DOCS.parent
@@ -42,22 +40,6 @@ def test_what_a_page_adds_works_and_everything_runs_with_it(page: str, tmp_path:
     assert python(tmp_path, "-c", example).stdout
     shutil.copy(ROOT / "tests" / "added.py", tmp_path)
     python(tmp_path, "added.py", page)
-
-
-@pytest.mark.cluster
-def test_the_notebook_runs_from_data_to_pictures(tmp_path: Path) -> None:
-    notebook = nbformat.read(DOCS / "first_study.ipynb", as_version=4)
-    assert not any(cell.get("outputs") for cell in notebook.cells)  # committed without
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": tmp_path}}).execute()
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    shown = [output.get("data", {}) for output in outputs]
-    assert sum("image/png" in data for data in shown) == 3
-    assert sum("text/html" in data for data in shown) == 4
-    printed = "".join(output.get("text", "") for output in outputs)
-    assert "trial-00002: epoch 12 of 12" in printed or "trial-00002 pruned" in printed
-    # Lines, as in a log file; importing Ray on a terminal resets its colours.
-    assert "\x1b" not in printed.replace("\x1b[0m", "")
-    assert (tmp_path / "results/quickstart/report/index.html").is_file()
 
 
 def followed(page: str, folder: Path) -> str:

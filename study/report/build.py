@@ -22,6 +22,7 @@ from study.report.epochs import FoldHistory
 from study.report.fold_scores import READ_FILES, FoldScores, ScoreTask, score_fold
 from study.report.model_card import write_model_cards
 from study.report.parallel import Backend, Executor, choose_backend, in_order
+from study.report.search_history import SEARCH_TABLES, search_tables
 from study.report.strata import FoldDetails
 from study.report.summary import summary_table
 from study.report.tables import TrialScores, scores_table, timing, timings_table
@@ -108,7 +109,8 @@ def build_report(
     """
     ledger, cache = Ledger(results.folder("ledger")), FoldCache(results)
     with damage_advice():
-        ended = [record for record in ledger.trials() if record.state != "failed"]
+        records = ledger.trials()
+        ended = [record for record in records if record.state != "failed"]
         if not ended:
             return None
         with ThreadPoolExecutor() as readers:
@@ -119,15 +121,16 @@ def build_report(
         backend = backend or choose_backend(len(tasks), _work(tasks), executor)
         fitted = in_order(score_fold, tasks, backend)
         scored = list(_scored(ledger, cache, trials, fitted, details))
+        history = search_tables(ledger, records, study.search.stopping)
     scores = scores_table(splits, scored)
     timings = timings_table([row for trial in trials for row in trial.timings])
     del scored, trials, tasks
     summary = summary_table(scores)
-    tables = {"scores": scores, "summary": summary, "timings": timings}
+    tables = {"scores": scores, "summary": summary, "timings": timings, **history}
     tables |= detail_tables(study, details.histories, scores, summary, **details.tables())
     # All are on the disk before the first of the old ones is replaced.
     results.write_all({f"{n}.parquet": fold_files.to_parquet(t) for n, t in tables.items()})
-    for name in DETAIL_TABLES - tables.keys():
+    for name in (DETAIL_TABLES | SEARCH_TABLES) - tables.keys():
         results.remove(f"{name}.parquet")
     files = [f"{name}.parquet" for name in tables]
     if any(record.trial.system for record in ended):

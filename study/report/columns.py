@@ -13,6 +13,7 @@ from study.data.leakage import Leakage
 from study.report import protocols
 from study.report.comparisons import COMPARED_METRICS, PairedTest
 from study.report.patients import PATIENT_METRICS
+from study.report.search_history import RungRow, TrialRow
 from study.report.summary import STATISTICS, SUMMARY_KEYS
 from study.scores.evaluation import ScoreRow
 from study.scores.prevalence import PrevalenceRow
@@ -81,6 +82,7 @@ COMPARED = {
     "first_<key>, second_<key>": "trial, system, composition and latent form of the two",
     "p_holm": "p corrected after Holm over all pairs of a kind, epoch rule and metric",
 }
+SEARCHED = {"param.<key>": "every setting that differs between trials by the search, by its key"}
 PARAMETERS = {"param.<key>": "every setting of the study file, fixed or searched, by its key"}
 
 
@@ -100,6 +102,8 @@ def documented_columns() -> dict[str, dict[str, str]]:
         "scores": scores,
         "summary": summary | statistics | PARAMETERS,
         "timings": _keys("trial", "fold", "state") | TIMINGS,
+        "trials": attributes(TrialRow) | SEARCHED,
+        "rungs": attributes(RungRow),
         "epochs": trial | _keys("fold") | {"epoch": "the epoch, from 1"} | EPOCHS,
         "measures": trial
         | _keys("fold", "epoch_rule", "epoch")

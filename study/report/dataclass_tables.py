@@ -7,7 +7,12 @@ from typing import Any, get_type_hints
 
 import pyarrow as pa
 
-_TYPES = {bool: pa.bool_(), float: pa.float64(), int: pa.int64()}
+_TYPES = {
+    bool: pa.bool_(),
+    float: pa.float64(),
+    int: pa.int64(),
+    int | None: pa.int64(),
+}
 
 
 def schema_fields(row_class: type) -> list[tuple[str, pa.DataType]]:

@@ -12,7 +12,8 @@ Tables = Mapping[str, bytes]
 """Parquet files by their path in the results folder."""
 
 REPEATABLE_TIMINGS = ("trial", "fold", "state", "epochs")
-"""Columns of `timings.parquet` that are the same in every run."""
+"""Columns of `timings.parquet` that are the same in every run. Of `trials.parquet` only the order
+in which trials ended is not, where they run side by side."""
 
 NOT_SHOWN = frozenset(
     ("study", "dataset", "split_hash", "config_hash", "model", "seed", "parameters", "values")
@@ -29,7 +30,9 @@ def read_results(results: Path) -> Tables:
     tables = {path.relative_to(results).as_posix(): path.read_bytes() for path in paths}
     timings = _table(tables["timings.parquet"]).select(REPEATABLE_TIMINGS)
     tables["timings.parquet"] = _parquet(timings)
-    tables["trials.parquet"] = _parquet(_trials(results))
+    trials = _table(tables["trials.parquet"])
+    tables["trials.parquet"] = _parquet(trials.drop_columns(["completion_order"]))
+    tables["ended.parquet"] = _parquet(_ended(results))
     return dict(sorted(tables.items()))
 
 
@@ -121,7 +124,7 @@ def _row(table: pa.Table, row: int) -> str:
     return f"row {row} ({', '.join(keys)})"
 
 
-def _trials(results: Path) -> pa.Table:
+def _ended(results: Path) -> pa.Table:
     """Return a row per trial: its settings, its validation values, and how it ended."""
     rows = [
         {

@@ -53,7 +53,7 @@ def test_a_search_that_is_killed_and_continued_gives_its_golden_tables(tmp_path:
 
 def test_the_goldens_hold_what_a_change_could_break() -> None:
     """Trials that were stopped early, rows without numbers, measures, a second protocol."""
-    trials = pq.read_table(FOLDER / "search/trials.parquet")["state"].to_pylist()
+    trials = pq.read_table(FOLDER / "search/ended.parquet")["state"].to_pylist()
     assert {"completed", "pruned"} == set(trials)
     scores = pq.read_table(FOLDER / "systems/scores.parquet").to_pandas()
     assert set(scores["protocol"]) == {"paper", "inter_patient"}

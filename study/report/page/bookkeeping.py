@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from study.config.study_file import dump_study, to_yaml
 from study.ledger.study_folder import read_study
-from study.report.page.inputs import PageInputs
+from study.report.page.inputs import PageInputs, metric_label
 from study.report.page.parts import Cell, Section, Table, count, number, with_noun
 from study.search.sources import trial_source
 from study.search.trial import TrialRecord
@@ -82,13 +82,17 @@ def _endings(inputs: PageInputs) -> Section:
                           ("failed", "failed"))
                          if states[state])  # fmt: skip
     left = trial_source(inputs.study).size - len(inputs.records)
-    tables = [t for t in (_stopped(inputs.records), _failed(inputs.records)) if t]
+    made = (_stopped(inputs.records), _cutoffs(inputs), _failed(inputs.records))
+    notes = [f"Trials: {outcomes}{f'; {left:,} not run yet' if left > 0 else ''}."]
+    if inputs.is_search:
+        notes.append("trials.parquet says from what each trial was proposed, rungs.parquet how "
+                     "each decision on it was made.")  # fmt: skip
     return Section(
         "endings", "What was stopped or failed",
         "Early stopping (successive halving) ends a trial at an epoch where too many others were "
         "better. A failed trial has no scores; its reason is the first that was reported.",
-        tables=tables,
-        notes=[f"Trials: {outcomes}{f'; {left:,} not run yet' if left > 0 else ''}."],
+        tables=[table for table in made if table],
+        notes=notes,
     )  # fmt: skip
 
 
@@ -100,6 +104,29 @@ def _stopped(records: Sequence[TrialRecord]) -> Table | None:
         rows.append([count(epoch), count(len(reached)), count(stopped)])
     head = ["epoch", "trials that came so far", "stopped there"]
     return Table(head, rows, "stopped early: not among the best in") if rows else None
+
+
+def _cutoffs(inputs: PageInputs) -> Table | None:
+    """Return what each stopped trial had, and what it would have needed; the latest first."""
+    rungs = inputs.tables["rungs"].to_pylist() if "rungs" in inputs.tables else []
+    stopped = [row for row in reversed(rungs) if not row["goes_on"]]
+    if not stopped:
+        return None
+    rows = [
+        [
+            Cell(row["trial"]),
+            count(row["epoch"]),
+            number(row["value"]),
+            number(row["cutoff"]),
+            count(row["earlier"]),
+        ]
+        for row in stopped[:MOST_ROWS]
+    ]
+    head = ["trial", "epoch", "it had", "it needed", "of trials before it"]
+    which = f"the latest {MOST_ROWS} of {len(stopped):,}" if len(stopped) > MOST_ROWS else "each"
+    return Table(
+        head, rows, f"why it was stopped: {which}, in {metric_label(inputs.study.search.metric)}"
+    )
 
 
 def _failed(records: Sequence[TrialRecord]) -> Table | None:

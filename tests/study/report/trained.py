@@ -20,7 +20,7 @@ from study.ledger.trial_outcome import finalize
 from study.report.build import Report, build_report
 from study.report.page.build import write_page
 from study.search.sources import SystemList
-from study.search.trial import Trial
+from study.search.trial import Proposal, RungDecision, Trial
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
 from tests.study.trials import record_of, trial_of
@@ -96,7 +96,12 @@ def finished(study: Study, results: LocalFolder) -> Reported:
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     """Two trials of a search, one of them stopped early, and one that failed."""
     space = {"model.beta": {"loguniform": [1e-6, 0.1]}, "model.latent_size": {"int": [2, 4]}}
-    search = {"trials": 3, "space": space, "metric": {"composition": "lambda_grid"}}
+    search = {
+        "trials": 3,
+        "space": space,
+        "metric": {"composition": "lambda_grid"},
+        "stopping": {"grace_epochs": 2, "reduction": 2},
+    }
     content = {"name": "searched", "model": {"name": "beta_vaegan"}, "search": search, **PARTS}
     study = check_study(content, "searched.yaml")
     drawn = [{"model.beta": 1e-4, "model.latent_size": 3}, {"model.beta": 0.01,
@@ -106,7 +111,13 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     ledger = Ledger(results.folder("ledger"))
     stopped = ledger.trial(trials[1].name)
     assert stopped is not None
-    ledger.record_trial(replace(stopped, state="pruned"))
+    ledger.record_trial(replace(stopped, state="pruned", values=stopped.values[:1]))
+    for order, trial in enumerate(trials):
+        ledger.record_proposal(Proposal(trial, order, (), 7 + order))
+        record = ledger.trial(trial.name)
+        assert record is not None
+        decision = RungDecision(trial.name, *record.values[0], goes_on=not order, order=order)
+        ledger.record_decision(decision)
     failed = trial_of(study, 2, drawn[0])
     ledger.record_trial(record_of(failed, "failed", (), 2, reason=FAILURE))
     return finished(study, results)

@@ -119,7 +119,12 @@ def test_what_was_stopped_or_failed_is_said_with_its_reason(searched: Reported) 
     text = said(searched.text)
     assert "Trials: 1 completed; 1 stopped early; 1 failed." in text
     assert [FAILURE, "1", "trial-00002"] in rows_of(searched.text, "failed")
-    assert ["4", "2", "1"] in rows_of(searched.text, "stopped early")
+    assert ["2", "2", "1"] in rows_of(searched.text, "stopped early")
+    values = [
+        dict(record.values)[2] for record in Ledger(searched.results.folder("ledger")).trials()[:2]
+    ]
+    needed, had = (f"{value:.3f}" for value in values)
+    assert ["trial-00001", "2", had, needed, "1"] in rows_of(searched.text, "why it was stopped")
 
 
 def test_the_study_file_on_the_page_is_the_study(made: Reported) -> None:

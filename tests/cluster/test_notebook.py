@@ -1,0 +1,23 @@
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+pytestmark = pytest.mark.cluster
+NOTEBOOK = Path(__file__).parents[2] / "docs" / "first_study.ipynb"
+
+
+def test_the_notebook_runs_from_data_to_pictures(tmp_path: Path) -> None:
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells)  # committed without
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": tmp_path}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    shown = [output.get("data", {}) for output in outputs]
+    assert sum("image/png" in data for data in shown) == 3
+    assert sum("text/html" in data for data in shown) == 4
+    printed = "".join(output.get("text", "") for output in outputs)
+    assert "trial-00002: epoch 12 of 12" in printed or "trial-00002 pruned" in printed
+    # Lines, as in a log file; importing Ray on a terminal resets its colours.
+    assert "\x1b" not in printed.replace("\x1b[0m", "")
+    assert (tmp_path / "results/quickstart/report/index.html").is_file()

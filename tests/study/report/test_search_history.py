@@ -1,0 +1,84 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ray.tune.schedulers.async_hyperband import _Bracket
+
+from study.config.schema import StoppingSettings
+from study.report.search_history import rungs_table, trials_table
+from study.search.trial import Proposal, RungDecision, State, trial_name
+from tests.study.report.trained import FAILURE, Reported
+from tests.study.search.searches import ended, searching
+from tests.study.trials import record_of, trial_of
+
+STATES: tuple[State, ...] = ("completed", "completed", "pruned", "failed")
+
+
+@given(st.lists(st.sampled_from([0.1, 0.2, 0.5, 0.9]), max_size=30), st.integers(2, 5))
+def test_cutoffs_are_those_by_which_ray_stops(values: list[float], reduction: int) -> None:
+    bracket = _Bracket(min_t=4, max_t=8, reduction_factor=reduction, s=0)
+    decisions, cutoffs = [], []
+    for order, value in enumerate(values):
+        recorded = bracket._rungs[-1][1]
+        cutoffs.append(bracket.cutoff(recorded))
+        goes_on = cutoffs[-1] is None or value >= cutoffs[-1]
+        recorded[trial_name(order)] = value
+        decisions.append(RungDecision(trial_name(order), 4, value, goes_on, order))
+    made = rungs_table(decisions, StoppingSettings(grace_epochs=4, reduction=reduction)).to_pylist()
+    assert [row["earlier"] for row in made] == list(range(len(values)))
+    for row, cutoff in zip(made, cutoffs, strict=True):
+        assert row["cutoff"] == pytest.approx(math.nan if cutoff is None else cutoff, nan_ok=True)
+        assert row["goes_on"] == (not row["value"] < row["cutoff"])
+
+
+def test_rungs_ask_for_what_came_to_them_and_not_to_others() -> None:
+    decisions = [
+        RungDecision("trial-00000", 2, 0.5, True, 0),
+        RungDecision("trial-00001", 2, 0.7, True, 1),
+        RungDecision("trial-00000", 4, 0.9, True, 2),
+        RungDecision("trial-00001", 4, 0.8, False, 3),
+    ]
+    made = rungs_table(decisions, StoppingSettings(grace_epochs=2, reduction=2)).to_pandas()
+    np.testing.assert_array_equal(made["cutoff"], [math.nan, 0.5, math.nan, 0.9])
+
+
+@given(st.permutations(range(8)), st.integers(0, 7))
+def test_the_best_that_a_proposal_knew_is_of_trials_that_had_completed(
+    orders: list[int], known: int
+) -> None:
+    study = searching()
+    records = [
+        record_of(trial_of(study, n, each.trial.parameters), STATES[n % 4], each.values, orders[n])
+        for n, each in enumerate(ended(study, 8))
+    ]
+    proposals = [Proposal(record.trial, known, ("trial-00009",), 3) for record in records]
+    made = trials_table(records, proposals).to_pandas()
+    of_known = [r for r in records if r.completion_order < known and r.state == "completed"]
+    best = max((record.best_value for record in of_known), default=math.nan)
+    np.testing.assert_array_equal(made["proposed_best"], [best] * 8)
+    assert made["completion_order"].tolist() == list(orders)
+    assert set(made["proposed_beside"]) == {"trial-00009"}
+
+
+def test_a_study_says_of_each_trial_why_it_exists_and_how_it_ended(searched: Reported) -> None:
+    trials = searched.report.tables["trials"].to_pandas().set_index("trial")
+    assert trials["state"].tolist() == ["completed", "pruned", "failed"]
+    assert trials["reason"].tolist() == ["", "", FAILURE]
+    assert trials["sampler_seed"].tolist()[:2] == [7, 8]
+    assert pd.isna(trials["sampler_seed"]["trial-00002"])  # it was not proposed
+    assert trials["param.model.latent_size"].tolist() == [3, 2, 3]
+    best = trials["best_value"]["trial-00000"]
+    np.testing.assert_array_equal(trials["proposed_best"], [math.nan, best, math.nan])
+    rungs = searched.report.tables["rungs"].to_pandas()
+    assert rungs["goes_on"].tolist() == [True, False]
+
+
+def test_systems_were_not_proposed() -> None:
+    study = searching({})
+    made = trials_table([record_of(trial_of(study, 0), values=[(1, 0.5), (2, 0.7)])], [])
+    (row,) = made.to_pylist()
+    assert row["proposed_after"] is None
+    assert (row["epochs"], row["best_epoch"], row["best_value"]) == (2, 2, 0.7)
