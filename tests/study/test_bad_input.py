@@ -214,6 +214,11 @@ BY_HAND: list[tuple[Any, list[str], list[str]]] = [
     ({**LEAST, "search": {"space": {"model.beta": {"uniform": [2, 1]}}}}, [], ["not exceed"]),
     ({**LEAST, "search": {"space": {"model.beta": {"choice": []}}}}, [], ["choice"]),
     ({**LEAST, "search": {"space": {"seed": {"int": [0, 9]}}}}, [], ["cannot be searched"]),
+    (
+        {**LEAST, "search": {"space": {"dataset.window.rate": {"int": [50, 200]}}}},
+        [],
+        ["dataset.window.rate cannot be searched", "run a study for each value"],
+    ),
     ({**LEAST, "search": {"space": {"model.latent_size": {"uniform": [2, 8]}}}}, [], ["whole"]),
     ({**LEAST, "search": {"metric": {"composition": "outlier_score"}}}, [], ["allows"]),
     ({**LEAST, "resources": {"per_fold": {"gpu": 1.5}}}, [], ["gpu", "whole number"]),

@@ -89,6 +89,15 @@ def test_components_are_known_before_any_sample_is() -> None:
     )
 
 
+def test_what_differs_from_publications_is_named() -> None:
+    assert MitbihSettings(length=96, clean=True, components="record").unlike_published == ""
+    settings = MitbihSettings(window=CentredWindow(), amplitude="first_minutes")
+    assert settings.unlike_published == (
+        "from 0.9 s before R to 0.7 s after it, relative to the QRS height of the record's first"
+        " minutes"
+    )
+
+
 def test_every_setting_is_described() -> None:
     for part in (MitbihSettings, CentredWindow):
         for name, field in part.model_fields.items():
