@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from models import MODELS, components_of
+from study.config.comparisons import ComparisonSettings
 from study.config.dotted_keys import assign, flatten, inner
 from study.config.error_messages import first_problem, nearest, shown
 from study.config.schema import Study
@@ -186,6 +187,8 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
     if study.systems:
         yield from _contradictions_in_systems(study)
         return
+    if study.comparisons.named:
+        yield "comparisons.named: pairs are of systems, and a search has none; remove it"
     name, entry = study.model.name, MODELS[study.model.name]
     metric = study.search.metric.composition
     components = components_of(study.model)
@@ -221,10 +224,18 @@ def _contradictions_in_systems(study: Study) -> Iterator[str]:
     for part in ("space", "stopping"):
         if getattr(study.search, part):
             yield f"search.{part}: a study of systems searches nothing; remove it"
+    for name, pairs in study.comparisons.named.items():
+        for system in dict.fromkeys(itertools.chain.from_iterable(pairs)):
+            if system not in study.systems:
+                yield (
+                    f"comparisons.named.{name}: {system} is no system of this study"
+                    f"{nearest(system, study.systems)}; it has {', '.join(study.systems)}"
+                )
     for name, system in study.systems.items():
         of_system = study.model_copy(
             update={
                 "systems": {},
+                "comparisons": ComparisonSettings(),
                 "model": system.model,
                 "training": system.training,
                 "search": study.search.model_copy(update={"metric": system.metric}),

@@ -21,7 +21,12 @@ from models import components_of
 from study.config.trial_config import TrialConfig
 from study.ledger.ledger import FoldManifest
 from study.report.fold_scores import SCHEMA, FoldScores
-from study.report.strata import PREVALENCE_SCHEMA, STRATA_SCHEMA, FoldDetails
+from study.report.strata import (
+    DECISIONS_SCHEMA,
+    PREVALENCE_SCHEMA,
+    STRATA_SCHEMA,
+    FoldDetails,
+)
 from study.storage.folder import Folder
 from study.storage.hashes import canonical_hash, code_sha256, sha256
 
@@ -36,6 +41,11 @@ _CODE = (
     "report/strata.py",
     "scores/*.py",
 )
+_DETAILS = {
+    "strata": STRATA_SCHEMA,
+    "prevalence": PREVALENCE_SCHEMA,
+    "decisions": DECISIONS_SCHEMA,
+}
 _KEYS = b"keys"
 _SEAL_LENGTH = 64
 _ONE_THREAD = pa.ipc.IpcReadOptions(use_threads=False)  # trials are read side by side
@@ -99,8 +109,9 @@ class FoldCache:
 
     def __init__(self, results: Folder) -> None:
         self._scores = ScoreCache(results, "scores", SCHEMA)
-        self._strata = ScoreCache(results, "strata", STRATA_SCHEMA)
-        self._prevalence = ScoreCache(results, "prevalence", PREVALENCE_SCHEMA)
+        self._details = {
+            name: ScoreCache(results, name, schema) for name, schema in _DETAILS.items()
+        }
 
     def read(self, trial: str, keys: Mapping[int, str], *, detailed: bool) -> dict[int, FoldScores]:
         """Return the cached scores of a trial's folds, by fold.
@@ -113,18 +124,19 @@ class FoldCache:
         scores = self._scores.read(trial, keys)
         if not detailed:
             return {fold: FoldScores(table, None) for fold, table in scores.items()}
-        strata, prevalence = self._strata.read(trial, keys), self._prevalence.read(trial, keys)
+        details = {name: tables.read(trial, keys) for name, tables in self._details.items()}
         return {
-            fold: FoldScores(scores[fold], FoldDetails(strata[fold], prevalence[fold]))
-            for fold in scores.keys() & strata.keys() & prevalence.keys()
+            fold: FoldScores(
+                scores[fold], FoldDetails(**{name: each[fold] for name, each in details.items()})
+            )
+            for fold in scores.keys() & set.intersection(*map(set, details.values()))
         }
 
     def write(self, trial: str, keys: Mapping[int, str], folds: Mapping[int, FoldScores]) -> None:
         """Write the scores of a trial's folds, durably; they replace the trial's former ones."""
         details = {number: fold.details for number, fold in folds.items() if fold.details}
-        if details:
-            self._strata.write(trial, keys, {n: fold.strata for n, fold in details.items()})
-            self._prevalence.write(trial, keys, {n: fold.prevalence for n, fold in details.items()})
+        for name, tables in self._details.items() if details else ():
+            tables.write(trial, keys, {n: getattr(fold, name) for n, fold in details.items()})
         self._scores.write(trial, keys, {n: fold.scores for n, fold in folds.items()})
 
 

@@ -31,6 +31,11 @@ PREVALENCE_SCHEMA = pa.schema([*_KEYS, *schema_fields(PrevalenceRow)])
 """Columns of `FoldDetails.prevalence`: the same keys, then all of `PrevalenceRow`."""
 
 
+DECISIONS_SCHEMA = pa.schema([*_KEYS, ("predicted", pa.binary())])
+"""Columns of `FoldDetails.decisions`: the same keys, then predictions of all test samples, eight
+to a byte (`numpy.packbits`)."""
+
+
 @dataclass(frozen=True)
 class TestSamples:
     """Properties of a fold's test samples, in the order of `components.parquet`.
@@ -57,10 +62,12 @@ class FoldDetails:
     Attributes:
         strata: a table of `STRATA_SCHEMA`.
         prevalence: a table of `PREVALENCE_SCHEMA`.
+        decisions: a table of `DECISIONS_SCHEMA`; without rows where patients are known.
     """
 
     strata: pa.Table
     prevalence: pa.Table
+    decisions: pa.Table
 
 
 def fold_details(
@@ -87,6 +94,7 @@ def fold_details(
     divisions = divide(samples.strata())
     strata: list[tuple[Any, ...]] = []
     prevalence: list[tuple[Any, ...]] = []
+    packed: list[tuple[Any, ...]] = []
     for key, decided in _by_key(decisions):
         if len(decided.label) != len(samples.kind):
             raise ValueError(
@@ -97,8 +105,12 @@ def fold_details(
         for without in (None, *left_out):
             rows = prevalence_rows(decided, samples.kind, without)
             prevalence += [(fold, *key, *field_values(row)) for row in rows]
+        if "patient" not in divisions:
+            packed.append((fold, *key, np.packbits(decided.prediction == 1).tobytes()))
     return FoldDetails(
-        table_from_rows(STRATA_SCHEMA, strata), table_from_rows(PREVALENCE_SCHEMA, prevalence)
+        table_from_rows(STRATA_SCHEMA, strata),
+        table_from_rows(PREVALENCE_SCHEMA, prevalence),
+        table_from_rows(DECISIONS_SCHEMA, packed),
     )
 
 
