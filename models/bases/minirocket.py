@@ -78,7 +78,8 @@ class MiniRocket:
                     above = response > self.biases[feature]  # (length, n)
                     features[feature] = above.view(np.uint8).sum(axis=0, dtype=np.uint16)
                 features[where] /= np.float32(len(response))
-        return features.T
+        transformed: Float32 = features.T
+        return transformed
 
     def _of_dilation(self, step: int) -> list[tuple[int, slice]]:
         """Return the kernels, with where the features of each are, at the dilation `step`."""
@@ -111,10 +112,10 @@ class _Responses:
         a, b, c = KERNELS[kernel]
         if len(channels) == 1:
             ones, threes = self._ones[0], self._threes[:, 0]
-            return ones + threes[a] + threes[b] + threes[c]
-        ones, threes = self._ones[channels], self._threes[:, channels]
-        response: Float32 = (ones + threes[a] + threes[b] + threes[c]).sum(axis=0)
-        return response
+        else:
+            ones, threes = self._ones[channels], self._threes[:, channels]
+        response: Float32 = ones + threes[a] + threes[b] + threes[c]
+        return np.asarray(response if len(channels) == 1 else response.sum(axis=0))
 
 
 def dilations_and_counts(length: int, features: int) -> tuple[Index, Index]:

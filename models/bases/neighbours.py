@@ -5,42 +5,117 @@ something nearer than they have are looked at again. What is near by it is measu
 a row for which rounding could have hidden a nearer point is searched in float64 as well.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Float = npt.NDArray[np.float64]
-Points = npt.NDArray[np.float32]
+from models.bases.classical import ClassicalModel, Fitted, Float
 
 POINTS_AT_ONCE = 1024
-SPARE = 4
+SPARE = 2
 """Candidates beyond those that are asked for: what rounding may have put in a wrong order."""
 VALUES_AT_ONCE = 2**22
 
+Points = npt.NDArray[np.float32]
+Index = npt.NDArray[np.int64]
 
-def nearest_distances(points: Points, x: Float, count: int) -> Float:
-    """Return the distances of samples to their nearest points, `(n, count)`, rising.
+
+class NearestPoints:
+    """Finds the points that are nearest to samples.
 
     Args:
-        points: `(m, features)`, at least `count`.
-        x: `(n, features)`.
-        count: how many are wanted, at least 1.
+        points: `(m, features)`, at least one.
     """
-    kept = min(count + SPARE, len(points))
-    rows = max(1, VALUES_AT_ONCE // (kept * points.shape[1]))
-    centre = points.mean(axis=0, dtype=np.float64)  # what is far from 0 cancels
-    centred = (points - centre).astype(np.float32)
-    parts = (x[start : start + rows] for start in range(0, len(x), rows))
-    found = [_nearest(points, centred, part, part - centre, count, kept) for part in parts]
-    return np.concatenate([np.empty((0, count)), *found])
+
+    def __init__(self, points: Points) -> None:
+        self.points = points
+        self._centre = points.mean(axis=0, dtype=np.float64).astype(np.float32)
+        self._centred = torch.from_numpy(points - self._centre)  # what is far from 0 cancels
+        self._squares = _squares(self._centred)
+
+    def distances(self, x: Float, count: int) -> Float:
+        """Return the distances of samples `(n, features)` to `count` points, rising, `(n, count)`.
+
+        `count` is at least 1 and at most the number of points.
+        """
+        kept = min(count + SPARE, len(self.points))
+        rows = max(1, VALUES_AT_ONCE // (kept * x.shape[1]))
+        parts = (x[start : start + rows] for start in range(0, len(x), rows))
+        return np.concatenate(
+            [np.empty((0, count)), *(self._distances(part, count, kept) for part in parts)]
+        )
+
+    def _distances(self, x: Float, count: int, kept: int) -> Float:
+        centred = x - self._centre
+        farthest, index = self._candidates(torch.from_numpy(centred.astype(np.float32)), kept)
+        distances = self._measured(x, index)[:, :count]
+        if kept == len(self.points):
+            return distances
+        # A point nearer than the last of these is no farther from the centre than sample and
+        # distance together; so much its square may be off, and a candidate is below.
+        norm, last = np.linalg.norm(centred, axis=1), distances[:, -1]
+        rounding = (x.shape[1] + 8) * np.finfo(np.float32).eps * (2 * norm + last) ** 2
+        unsure = np.flatnonzero(farthest + norm**2 <= last**2 + rounding)
+        if len(unsure):
+            _, index = self._candidates(torch.from_numpy(centred[unsure]), kept)
+            distances[unsure] = self._measured(x[unsure], index)[:, :count]
+        return distances
+
+    def _measured(self, x: Float, index: Index) -> Float:
+        """Return `(n, kept)` distances to the points at `index`, rising, 0 to what is equal."""
+        differences = x[:, None] - self.points[index]  # (n, features) -> (n, kept, features)
+        return np.sort(np.linalg.norm(differences, axis=2), axis=1)
+
+    def _candidates(self, x: Tensor, kept: int) -> tuple[Float, Index]:
+        """Return the points that are nearest in the arithmetic of `x`, which is centred.
+
+        Returns:
+            `(n,)` squared distance of the farthest of them, less the sample's squared norm; and
+            `(n, kept)` their indices.
+        """
+        nearest = x.new_full((len(x), kept), torch.inf)
+        index = torch.zeros((len(x), kept), dtype=torch.int64)
+        for start in range(0, len(self.points), POINTS_AT_ONCE):
+            block = self._centred[start : start + POINTS_AT_ONCE].to(x.dtype)
+            single = x.dtype == torch.float32
+            norms = self._squares[start : start + POINTS_AT_ONCE] if single else _squares(block)
+            squares = torch.addmm(norms, x, block.T, alpha=-2)  # (n, block)
+            rows = (squares.amin(dim=1) < nearest.amax(dim=1)).nonzero()[:, 0]
+            numbers = torch.arange(start, start + len(block)).expand(len(rows), -1)
+            both = torch.cat([nearest[rows], squares[rows]], dim=1)
+            nearest[rows], place = both.topk(kept, largest=False)
+            index[rows] = torch.cat([index[rows], numbers], dim=1).gather(1, place)
+        return nearest.amax(dim=1).double().numpy(), index.numpy()
+
+
+class NeighbourModel(ClassicalModel):
+    """A model that stores normals as `points`, and scores a sample by those that are nearest.
+
+    A stored sample is not its own neighbour: training normals are scored as if they had been
+    left out, or a threshold from their scores would be too low for new normals.
+    """
+
+    same = 0.0
+    """Distance up to which a sample and a point are one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._nearest: NearestPoints | None = None
+
+    def distance_to_points(self, fitted: Fitted, x: Float) -> Float:
+        """Return the mean distance of samples `(n, features)` to their neighbours, `(n,)`."""
+        points = fitted["points"]
+        if self._nearest is None or self._nearest.points is not points:
+            self._nearest = NearestPoints(points)
+        count = min(self.settings.neighbours + 1, len(points))
+        return distance_to_others(self._nearest.distances(x, count), self.same)
 
 
 def distance_to_others(distances: Float, same: float = 0.0) -> Float:
-    """Return the mean of each row's distances but one, `(n,)`: a stored sample is no neighbour.
-
-    Training normals are scored as if they had been left out, or a threshold from their scores
-    would be too low for new normals.
+    """Return the mean of each row's distances but one, `(n,)`.
 
     Args:
         distances: `(n, count)` rising. The nearest is left out if it is the sample itself,
@@ -54,48 +129,5 @@ def distance_to_others(distances: Float, same: float = 0.0) -> Float:
     return mean
 
 
-def _nearest(
-    points: Points, centred: Points, x: Float, x_centred: Float, count: int, kept: int
-) -> Float:
-    """Return `(n, count)` distances of some samples, as `nearest_distances` does."""
-    single = x_centred.astype(np.float32)
-    farthest, index = _candidates(torch.from_numpy(centred), torch.from_numpy(single), kept)
-    distances = _measured(points, x, index)[:, :count]
-    if kept == len(points):
-        return distances
-    # A point nearer than the last of these is no farther from the centre than sample and
-    # distance together; so much its square may be off, and a candidate is below.
-    norm, last = np.linalg.norm(x_centred, axis=1), distances[:, -1]
-    rounding = (points.shape[1] + 8) * np.finfo(np.float32).eps * (2 * norm + last) ** 2
-    unsure = np.flatnonzero(farthest + norm**2 <= last**2 + rounding)
-    if len(unsure):
-        double = torch.from_numpy(x_centred[unsure])
-        _, index = _candidates(torch.from_numpy(centred), double, kept)
-        distances[unsure] = _measured(points, x[unsure], index)[:, :count]
-    return distances
-
-
-def _measured(points: Points, x: Float, index: npt.NDArray[np.int64]) -> Float:
-    """Return `(n, kept)` distances to the points at `index`, rising, 0 to what is equal."""
-    differences = x[:, None] - points[index]  # (n, features) -> (n, kept, features)
-    return np.sort(np.linalg.norm(differences, axis=2), axis=1)
-
-
-def _candidates(points: Tensor, x: Tensor, kept: int) -> tuple[Float, npt.NDArray[np.int64]]:
-    """Return the nearest points in the arithmetic of `x`.
-
-    Returns:
-        `(n,)` squared distance of the farthest of them, less the sample's squared norm; and
-        `(n, kept)` their indices.
-    """
-    nearest = x.new_full((len(x), kept), torch.inf)
-    index = torch.zeros((len(x), kept), dtype=torch.int64)
-    for start in range(0, len(points), POINTS_AT_ONCE):
-        block = points[start : start + POINTS_AT_ONCE].to(x.dtype)
-        squares = torch.addmm(block.square().sum(dim=1), x, block.T, alpha=-2)  # (n, block)
-        rows = (squares.amin(dim=1) < nearest.amax(dim=1)).nonzero()[:, 0]
-        numbers = torch.arange(start, start + len(block)).expand(len(rows), -1)
-        both = torch.cat([nearest[rows], squares[rows]], dim=1)
-        nearest[rows], place = both.topk(kept, largest=False)
-        index[rows] = torch.cat([index[rows], numbers], dim=1).gather(1, place)
-    return nearest.amax(dim=1).double().numpy(), index.numpy()
+def _squares(points: Tensor) -> Tensor:
+    return points.square().sum(dim=1)

@@ -4,13 +4,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.bases.classical import ClassicalModel, Fitted, Float
-from models.bases.neighbours import distance_to_others, nearest_distances
+from models.bases.classical import Fitted, Float
+from models.bases.neighbours import NeighbourModel
 from models.entry import OUTLIER_SCORE
 from models.knn.settings import KNNSettings
 
 
-class NearestNeighbours(ClassicalModel):
+class NearestNeighbours(NeighbourModel):
     """Mean Euclidean distance to the nearest training normals (Ramaswamy et al. 2000)."""
 
     components: tuple[str, ...] = (OUTLIER_SCORE,)
@@ -23,6 +23,4 @@ class NearestNeighbours(ClassicalModel):
 
     def score(self, fitted: Fitted, x: Float) -> Float:
         """See `ClassicalModel.score`."""
-        points = fitted["points"]
-        count = min(self.settings.neighbours + 1, len(points))
-        return distance_to_others(nearest_distances(points, x, count))
+        return self.distance_to_points(fitted, x)

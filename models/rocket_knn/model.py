@@ -5,22 +5,20 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.bases.classical import ClassicalModel, Fitted, Float
+from models.bases.classical import Fitted, Float
 from models.bases.minirocket import Float32, MiniRocket
-from models.bases.neighbours import distance_to_others, nearest_distances
+from models.bases.neighbours import NeighbourModel
 from models.entry import OUTLIER_SCORE
 from models.pca.model import fit_principal_components
 from models.rocket_knn.settings import RocketKNNSettings
 
-SAME = 1e-4
-"""Distance below which two are one sample: above rounding, below a step of a feature."""
 NORMALS_OF_COMPONENTS = 8192
 """Normals that principal components are fitted on, evenly spaced if there are more."""
 
 _ROCKET = tuple(field.name for field in fields(MiniRocket))
 
 
-class RocketNeighbours(ClassicalModel):
+class RocketNeighbours(NeighbourModel):
     """Mean distance to the nearest training normals in principal components of MiniRocket.
 
     Features as in Dempster et al. (2021). Nearest neighbours in them find anomalies without
@@ -30,6 +28,7 @@ class RocketNeighbours(ClassicalModel):
     components: tuple[str, ...] = (OUTLIER_SCORE,)
     parameters: ClassVar[tuple[str, ...]] = (*_ROCKET, "mean", "components", "points")
     settings: RocketKNNSettings
+    same = 1e-4  # above rounding, below a step of a feature
 
     def fit(self, x: Float) -> Fitted:
         """See `ClassicalModel.fit`; samples are drawn from the stream of weights."""
@@ -45,9 +44,7 @@ class RocketNeighbours(ClassicalModel):
         """See `ClassicalModel.score`."""
         rocket = MiniRocket(**{name: fitted[name] for name in _ROCKET})
         projected = _projected(fitted, rocket.transform(self._shaped(x)))
-        count = min(self.settings.neighbours + 1, len(fitted["points"]))
-        distances = nearest_distances(fitted["points"], projected.astype(np.float64), count)
-        return distance_to_others(distances, SAME)
+        return self.distance_to_points(fitted, projected.astype(np.float64))
 
     def _shaped(self, x: Float) -> Float32:
         """Return samples `(n, features)` as `(n, channels, length)`."""

@@ -225,11 +225,11 @@ def _contradictions_in_systems(study: Study) -> Iterator[str]:
         if getattr(study.search, part):
             yield f"search.{part}: a study of systems searches nothing; remove it"
     for name, pairs in study.comparisons.named.items():
-        for system in dict.fromkeys(itertools.chain.from_iterable(pairs)):
-            if system not in study.systems:
+        for compared in itertools.chain.from_iterable(pairs):
+            if compared not in study.systems:
                 yield (
-                    f"comparisons.named.{name}: {system} is no system of this study"
-                    f"{nearest(system, study.systems)}; it has {', '.join(study.systems)}"
+                    f"comparisons.named.{name}: {shown(compared)} is no system of this study"
+                    f"{nearest(compared, study.systems)}; it has {', '.join(study.systems)}"
                 )
     for name, system in study.systems.items():
         of_system = study.model_copy(

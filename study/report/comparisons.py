@@ -125,7 +125,8 @@ def _family(
     """Yield the rows of each metric of contrasts that are corrected together."""
     first = np.array([each.first for each in together])
     second = np.array([each.second for each in together])
-    names = _names(entries, first, second) | {"family": [together[0].family] * len(first)}
+    names: dict[str, Any] = _names(entries, first, second)
+    names["family"] = [together[0].family] * len(first)
     protocol = str(entries["protocol"].loc[first[0]])
     own = drawn.get(protocol)
     ratio = (values["ratio"][first] + values["ratio"][second]) / 2
@@ -139,13 +140,16 @@ def _family(
             error = np.full(len(first), np.nan)
         over_folds = PairedTest.of(difference, error, freedom)
         over_units = PairedTest.of(*_unit_errors(entries, own, metric, together, difference))
-        numbers = {"folds": (~np.isnan(differences)).sum(axis=1), "std": std}
-        numbers |= {"difference": difference}
-        numbers |= {f"fold_{name}": value for name, value in vars(over_folds).items()}
-        numbers |= {f"unit_{name}": value for name, value in vars(over_units).items()}
-        kept = {"metric": [metric] * len(first), "unit": [own.unit if own else ""] * len(first)}
-        kept["units"] = [own.size if own else 0] * len(first)  # type: ignore[list-item]
-        columns = names | kept | numbers
+        columns = names | {
+            "metric": [metric] * len(first),
+            "folds": (~np.isnan(differences)).sum(axis=1),
+            "difference": difference,
+            "std": std,
+            **{f"fold_{name}": value for name, value in vars(over_folds).items()},
+            "unit": [own.unit if own else ""] * len(first),
+            "units": [own.size if own else 0] * len(first),
+            **{f"unit_{name}": value for name, value in vars(over_units).items()},
+        }
         yield pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
 
 
@@ -172,7 +176,8 @@ def _key(entries: pd.DataFrame, number: int) -> Key:
 
 
 def _names(entries: pd.DataFrame, first: Index, second: Index) -> dict[str, Any]:
-    names = {n: entries[n].loc[first].to_numpy(dtype=object) for n in ("protocol", "epoch_rule")}
+    columns = {name: entries[name].to_numpy(dtype=object) for name in (*_ENTRY, "system")}
+    names = {name: columns[name][first] for name in ("protocol", "epoch_rule")}
     for side, index in (("first", first), ("second", second)):
-        names |= {f"{side}_{n}": entries[n].loc[index].to_numpy(dtype=object) for n in _NAMES}
+        names |= {f"{side}_{name}": columns[name][index] for name in _NAMES}
     return names

@@ -23,12 +23,12 @@ class PairedTest:
     """Two-sided t-tests of `m` differences, corrected together; nan where there is no test.
 
     Attributes:
-        low: `(m,)` lower end of a 95 % interval for the difference alone.
-        high: `(m,)` its upper end.
-        p: `(m,)` of the difference alone, in [0, 1].
-        low_holm: `(m,)` lower end of the interval that belongs to `p_holm`.
-        high_holm: `(m,)` its upper end.
-        p_holm: `(m,)` p corrected after Holm (1979) over all `m`.
+        low: lower end of a 95 % interval for the difference alone.
+        high: its upper end.
+        p: of the difference alone, in [0, 1].
+        low_holm: lower end of the interval that belongs to `p_holm`.
+        high_holm: its upper end.
+        p_holm: p corrected after Holm (1979) over all `m`.
     """
 
     low: Float
@@ -43,10 +43,10 @@ class PairedTest:
         """Test differences.
 
         Args:
-            difference: `(m,)` estimates.
-            error: `(m,)` their standard errors; nan where there is no test. Where it is 0, p is
+            difference: estimates.
+            error: their standard errors; nan where there is no test. Where it is 0, p is
                 0, or 1 if the difference is 0 too.
-            freedom: `(m,)` degrees of freedom.
+            freedom: degrees of freedom.
         """
         from scipy.special import stdtr, stdtrit
 
@@ -85,7 +85,7 @@ def fold_errors(first: Float, second: Float, ratio: Float) -> tuple[Float, Float
 
 
 def holm(p: Float) -> Float:
-    """Return `(m,)` p-values corrected after Holm (1979); nan are no tests and stay nan."""
+    """Return p-values corrected after Holm (1979); nan are no tests and stay nan."""
     corrected = np.full(len(p), np.nan)
     tested = np.flatnonzero(~np.isnan(p))
     rising = tested[np.argsort(p[tested], kind="stable")]

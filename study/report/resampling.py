@@ -42,7 +42,7 @@ class Units:
     @property
     def size(self) -> int:
         """How many units there are."""
-        return next(iter(self.counts.values())).shape[1]
+        return int(next(iter(self.counts.values())).shape[1])
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,14 @@ def units_of_samples(decisions: pd.DataFrame, tested: Mapping[int, TestedSamples
     position = {fold: np.searchsorted(names, each.sample) for fold, each in tested.items()}
     order = {fold: number for number, fold in enumerate(sorted(tested))}
     counts: dict[Key, Counts] = {}
-    for row in decisions.itertuples():
-        each, at = tested[row.fold], position[row.fold]
-        called = np.unpackbits(np.frombuffer(row.predicted, np.uint8), count=len(at))
+    for row in decisions.to_dict("records"):
+        each, at, fold = tested[row["fold"]], position[row["fold"]], order[row["fold"]]
+        packed = np.frombuffer(row["predicted"], np.uint8)
+        called = np.unpackbits(packed, count=len(at)).astype(np.bool_)
         shape = (len(_COUNTS), len(names), len(tested))
-        table = counts.setdefault(_key(tuple(getattr(row, n) for n in KEYS)), np.zeros(shape))
+        table = counts.setdefault(_key([row[name] for name in KEYS]), np.zeros(shape))
         abnormal = each.label == 1
-        table[:, at, order[row.fold]] = ~abnormal, abnormal, ~abnormal & called, abnormal & called
+        table[:, at, fold] = ~abnormal, abnormal, ~abnormal & called, abnormal & called
     return Units("sample", counts)
 
 
@@ -156,6 +157,6 @@ def _weights(units: int, seed: int, draws: int) -> Iterator[Float]:
         yield random.multinomial(units, np.full(units, 1 / units), size=some).astype(np.float64)
 
 
-def _key(values: object) -> Key:
-    trial, rule, composition, form = (str(value) for value in values)  # type: ignore[attr-defined]
+def _key(values: Iterable[object]) -> Key:
+    trial, rule, composition, form = map(str, values)
     return trial, rule, composition, form
