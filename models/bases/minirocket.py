@@ -115,7 +115,8 @@ class _Responses:
         else:
             ones, threes = self._ones[channels], self._threes[:, channels]
         response: Float32 = ones + threes[a] + threes[b] + threes[c]
-        return np.asarray(response if len(channels) == 1 else response.sum(axis=0))
+        summed: Float32 = response if len(channels) == 1 else response.sum(axis=0)
+        return summed
 
 
 def dilations_and_counts(length: int, features: int) -> tuple[Index, Index]:
@@ -135,7 +136,8 @@ def dilations_and_counts(length: int, features: int) -> tuple[Index, Index]:
 def _quantiles(features: int) -> Float32:
     """Return the multiples of the golden ratio modulo 1: a sequence of low discrepancy."""
     golden = (np.sqrt(5) + 1) / 2
-    return (np.arange(1, features + 1) * golden % 1).astype(np.float32)
+    quantiles: Float32 = (np.arange(1, features + 1) * golden % 1).astype(np.float32)
+    return quantiles
 
 
 def _draw_channels(

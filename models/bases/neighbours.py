@@ -79,9 +79,7 @@ class NearestPoints:
         nearest = x.new_full((len(x), kept), torch.inf)
         index = torch.zeros((len(x), kept), dtype=torch.int64)
         for start in range(0, len(self.points), POINTS_AT_ONCE):
-            block = self._centred[start : start + POINTS_AT_ONCE].to(x.dtype)
-            single = x.dtype == torch.float32
-            norms = self._squares[start : start + POINTS_AT_ONCE] if single else _squares(block)
+            block, norms = self._block(slice(start, start + POINTS_AT_ONCE), x.dtype)
             squares = torch.addmm(norms, x, block.T, alpha=-2)  # (n, block)
             rows = (squares.amin(dim=1) < nearest.amax(dim=1)).nonzero()[:, 0]
             numbers = torch.arange(start, start + len(block)).expand(len(rows), -1)
@@ -89,6 +87,13 @@ class NearestPoints:
             nearest[rows], place = both.topk(kept, largest=False)
             index[rows] = torch.cat([index[rows], numbers], dim=1).gather(1, place)
         return nearest.amax(dim=1).double().numpy(), index.numpy()
+
+    def _block(self, block: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return centred points `(k, features)` and their squared norms, `(k,)`."""
+        if dtype == torch.float32:
+            return self._centred[block], self._squares[block]
+        points = torch.from_numpy(self.points[block].astype(np.float64) - self._centre)
+        return points, _squares(points)
 
 
 class NeighbourModel(ClassicalModel):

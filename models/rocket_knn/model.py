@@ -56,7 +56,9 @@ class RocketNeighbours(NeighbourModel):
         if wanted is None:
             return np.zeros(size), np.empty((0, size))
         some = features[:: -(-len(features) // NORMALS_OF_COMPONENTS)]
-        return fit_principal_components(some.astype(np.float64), wanted)
+        # Of m samples only m - 1 directions are known; any other would be chance.
+        most = max(1, min(wanted, len(some) - 1))
+        return fit_principal_components(some.astype(np.float64), most)
 
 
 def _projected(fitted: Fitted, features: Float32) -> Float32:

@@ -19,8 +19,8 @@ class RocketKNNSettings(NamedSettings):
     )
     components: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         128,
-        description="principal components of the features that are kept; at most what samples "
-        "allow; null for the features themselves",
+        description="principal components of the features that are kept; fewer than "
+        "samples; null for the features themselves",
     )
     neighbours: int = Field(
         1, ge=1, le=10**9, description="nearest normals whose mean distance counts"

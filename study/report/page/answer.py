@@ -136,8 +136,8 @@ def _beside_the_simple(inputs: PageInputs, network: Entry) -> Iterator[str]:
         if p <= 1 - INTERVAL:
             verb = "is ahead of" if value > 0 else "loses against"
         yield (
-            f"{_capitalised(network.label)} {verb} the best simple system, {simple} (difference {difference(value).text}, "
-            f"p {decimal(p)})."
+            f"{_capitalised(network.label)} {verb} the best simple system, {simple}"
+            f" (difference {difference(value).text}, p {decimal(p)})."
         )
 
 
