@@ -19,7 +19,7 @@ from study.report.epochs import KEYS, FoldHistory, epochs_table, measures_table
 from study.report.groups import groups_table
 from study.report.patients import patient_intervals
 from study.report.protocols import protocol_differences
-from study.report.resampling import TestedSamples, Units, units_of_patients, units_of_samples
+from study.report.resampling import FoldSamples, Units, units_of_patients, units_of_samples
 from study.report.strata import FoldDetails
 from study.search.trial import TrialRecord
 
@@ -51,7 +51,7 @@ class DetailedFolds:
 
     histories: list[FoldHistory] = field(default_factory=list)
     details: list[FoldDetails] = field(default_factory=list)
-    tested: dict[str, dict[int, TestedSamples]] = field(default_factory=dict)
+    tested: dict[str, dict[int, FoldSamples]] = field(default_factory=dict)
 
     def add(self, history: FoldHistory, details: FoldDetails, ledger: Ledger) -> None:
         """Add a fold; `ledger` holds it."""
@@ -60,7 +60,7 @@ class DetailedFolds:
         tested = self.tested.setdefault(history.keys["protocol"], {})
         fold = history.manifest.fold
         if details.decisions.num_rows and fold not in tested:  # all trials have the same
-            tested[fold] = TestedSamples(*fold_files.read_tested(ledger, history.manifest))
+            tested[fold] = FoldSamples(*fold_files.read_tested(ledger, history.manifest))
 
     def table(self, name: str) -> pa.Table:
         """Return one of the tables of `FoldDetails` of all folds, the trial's keys first."""

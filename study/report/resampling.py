@@ -46,7 +46,7 @@ class Units:
 
 
 @dataclass(frozen=True)
-class TestedSamples:
+class FoldSamples:
     """Test samples of one fold.
 
     Attributes:
@@ -99,7 +99,7 @@ def units_of_patients(strata: pd.DataFrame) -> Units | None:
     return Units("patient", counts)
 
 
-def units_of_samples(decisions: pd.DataFrame, tested: Mapping[int, TestedSamples]) -> Units | None:
+def units_of_samples(decisions: pd.DataFrame, tested: Mapping[int, FoldSamples]) -> Units | None:
     """Return the samples that any fold tests; None if no decisions are known.
 
     Args:
