@@ -21,7 +21,8 @@ _COUNTS = ("normal", "abnormal", "false_alarms", "hits")
 _VALUES_AT_ONCE = 2**22
 
 Float = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.float64]
+Float32 = npt.NDArray[np.float32]
+Counts = Float32
 """`(4, units, folds)` normal, abnormal, false alarms and hits of each unit."""
 Key = tuple[str, str, str, str]
 """Trial, epoch rule, composition and latent form."""
@@ -92,7 +93,7 @@ def units_of_patients(strata: pd.DataFrame) -> Units | None:
     frame = frame.assign(patient=patient, position=fold)
     counts = {}
     for key, rows in frame.groupby(list(KEYS), sort=False):
-        table = np.zeros((len(_COUNTS), len(names), len(folds)))
+        table = np.zeros((len(_COUNTS), len(names), len(folds)), np.float32)
         at = rows["patient"].to_numpy(), rows["position"].to_numpy()
         table[:, *at] = rows[list(_COUNTS)].to_numpy().T
         counts[_key(key)] = table
@@ -106,21 +107,36 @@ def units_of_samples(decisions: pd.DataFrame, tested: Mapping[int, FoldSamples])
         decisions: `FoldDetails.decisions` of one protocol, with a column `trial`.
         tested: by fold.
     """
-    if decisions.empty:
-        return None
-    names = np.unique(np.concatenate([each.sample for each in tested.values()]))
-    position = {fold: np.searchsorted(names, each.sample) for fold, each in tested.items()}
-    order = {fold: number for number, fold in enumerate(sorted(tested))}
-    counts: dict[Key, Counts] = {}
-    for row in decisions.to_dict("records"):
-        each, at, fold = tested[row["fold"]], position[row["fold"]], order[row["fold"]]
-        packed = np.frombuffer(row["predicted"], np.uint8)
-        called = np.unpackbits(packed, count=len(at)).astype(np.bool_)
-        shape = (len(_COUNTS), len(names), len(tested))
-        table = counts.setdefault(_key([row[name] for name in KEYS]), np.zeros(shape))
-        abnormal = each.label == 1
-        table[:, at, fold] = ~abnormal, abnormal, ~abnormal & called, abnormal & called
-    return Units("sample", counts)
+    return None if decisions.empty else Units("sample", _SampleCounts(decisions, tested))
+
+
+class _SampleCounts(Mapping[Key, Counts]):
+    """Counts of single samples, made when they are asked for: all would fill the memory."""
+
+    def __init__(self, decisions: pd.DataFrame, tested: Mapping[int, FoldSamples]) -> None:
+        self._tested = [tested[fold] for fold in sorted(tested)]
+        self._fold = {fold: number for number, fold in enumerate(sorted(tested))}
+        self._names = np.unique(np.concatenate([each.sample for each in self._tested]))
+        self._predicted: dict[Key, dict[int, bytes]] = {}
+        for row in decisions[[*KEYS, "fold", "predicted"]].to_dict("records"):
+            key = _key([row[name] for name in KEYS])
+            self._predicted.setdefault(key, {})[self._fold[row["fold"]]] = row["predicted"]
+
+    def __getitem__(self, key: Key) -> Counts:
+        counts = np.zeros((len(_COUNTS), len(self._names), len(self._tested)), np.float32)
+        for fold, packed in self._predicted[key].items():
+            tested = self._tested[fold]
+            bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=len(tested.sample))
+            called, abnormal = bits.astype(np.bool_), tested.label == 1
+            at = np.searchsorted(self._names, tested.sample)
+            counts[:, at, fold] = ~abnormal, abnormal, ~abnormal & called, abnormal & called
+        return counts
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._predicted)
+
+    def __len__(self) -> int:
+        return len(self._predicted)
 
 
 def resampled(units: Units, keys: Iterable[Key], seed: int, draws: int = DRAWS) -> Resampled:
@@ -138,7 +154,7 @@ def resampled(units: Units, keys: Iterable[Key], seed: int, draws: int = DRAWS) 
     }
     for weights in _weights(units.size, seed, draws):
         for key in known:
-            confusion = Confusion(*(weights @ units.counts[key]))  # each (draws, folds)
+            confusion = _drawn(weights, units.counts[key])
             for metric, drawn in found.items():
                 drawn[key].append(getattr(confusion, metric).mean(axis=1))
     means = {
@@ -148,13 +164,21 @@ def resampled(units: Units, keys: Iterable[Key], seed: int, draws: int = DRAWS) 
     return Resampled(units.unit, units.size, means)
 
 
-def _weights(units: int, seed: int, draws: int) -> Iterator[Float]:
+def _drawn(weights: Float32, counts: Counts) -> Confusion:
+    """Return the confusion matrices of draws, `(draws, folds)`."""
+    cells, units, folds = counts.shape
+    flat = counts.transpose(1, 0, 2).reshape(units, cells * folds)  # (4, u, f) -> (u, 4 * f)
+    sums = (weights @ flat).astype(np.float64).reshape(len(weights), cells, folds)
+    return Confusion(*sums.transpose(1, 0, 2))
+
+
+def _weights(units: int, seed: int, draws: int) -> Iterator[Float32]:
     """Yield `(k, units)`, how often each is in each of some draws, `draws` in all."""
     random = np.random.default_rng(seed)
     at_once = max(1, min(draws, _VALUES_AT_ONCE // units))
     for start in range(0, draws, at_once):
         some = min(at_once, draws - start)
-        yield random.multinomial(units, np.full(units, 1 / units), size=some).astype(np.float64)
+        yield random.multinomial(units, np.full(units, 1 / units), size=some).astype(np.float32)
 
 
 def _key(values: Iterable[object]) -> Key:

@@ -78,7 +78,9 @@ def units_of(keys: list[str], patients: int = 12) -> Units:
         abnormal = np.full(shape, 4.0)
         hits = rng.binomial(4, 0.4 + 0.2 * number, size=shape)
         alarms = rng.binomial(6, 0.1, size=shape)
-        counts[(key, "last", "r", "")] = np.array([np.full(shape, 6.0), abnormal, alarms, hits])
+        counts[(key, "last", "r", "")] = np.array(
+            [np.full(shape, 6.0), abnormal, alarms, hits], np.float32
+        )
     return Units("patient", counts)
 
 

@@ -26,7 +26,7 @@ def decided(label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """`(4, n, 1)` counts of single samples."""
     sides = label == 0, label == 1
     counts = [*sides, *(side & (prediction == 1) for side in sides)]
-    return np.array(counts, dtype=float)[:, :, None]
+    return np.array(counts, dtype=np.float32)[:, :, None]
 
 
 def predictions(rng: np.random.Generator, label: np.ndarray, error: Any) -> np.ndarray:
@@ -103,7 +103,7 @@ def simulated(seed: int, worse_by: float) -> float:
         wrong = rng.random(label.shape) < rate
         called = np.where(wrong, 1 - label, label)
         each = [label == 0, label == 1, (label == 0) & (called == 1), (label == 1) & (called == 1)]
-        counts[key] = np.array([cell.sum(axis=1) for cell in each], dtype=float)[:, :, None]
+        counts[key] = np.array([cell.sum(axis=1) for cell in each], dtype=np.float32)[:, :, None]
         means.append(sklearn.metrics.f1_score(label.ravel(), called.ravel(), average="weighted"))
     found = resampled(Units("patient", counts), [A, B], seed, draws=200)
     return p_value(found, means[0] - means[1], A, B)
