@@ -57,6 +57,8 @@ MODELS: dict[str, ModelEntry] = {
     "knn": _entry("models.knn"),
     "ocsvm": _entry("models.ocsvm"),
     "isolation_forest": _entry("models.isolation_forest"),
+    "rocket_knn": _entry("models.rocket_knn"),
+    "median_beat": _entry("models.median_beat"),
 }
 
 

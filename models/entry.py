@@ -27,6 +27,8 @@ class ModelEntry:
         training_defaults: training settings that differ from the common defaults.
         description: one line for listings.
         fitted_once: whether it is fitted in one epoch, and no training setting moves it.
+        generator: of an adversarial model, the one that is its generator trained alone; "" if
+            there is none.
     """
 
     settings: type[NamedSettings]
@@ -35,3 +37,4 @@ class ModelEntry:
     description: str
     training_defaults: Mapping[str, Any] = field(default_factory=dict)
     fitted_once: bool = False
+    generator: str = ""

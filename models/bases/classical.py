@@ -17,6 +17,9 @@ from models.bases.settings import TrainingSettings
 from models.interface import Model, Seeds, Shape
 
 SCORED_AT_ONCE = 1024
+NORMALS_OF_THE_LOSS = 4096
+"""Training normals whose mean is logged, evenly spaced if there are more: scoring all again
+would take as long as the fold's evaluation."""
 
 Float = npt.NDArray[np.float64]
 Fitted = dict[str, npt.NDArray[Any]]
@@ -58,17 +61,18 @@ class ClassicalModel(Model):
         """Fit, always from the start: another epoch gives the same; see `Model.train_epoch`.
 
         Returns:
-            The component's mean over the samples that were fitted, as `mean_<component>`.
+            The component's mean over samples that were fitted, as `mean_<component>`.
         """
         x = features(samples[self._drawn(members)])
         self._fitted = {name: np.ascontiguousarray(values) for name, values in self.fit(x).items()}
         assert tuple(self._fitted) == self.parameters
-        return {f"mean_{self.components[0]}": float(self._in_parts(x).mean())}
+        logged = x[:: -(-len(x) // NORMALS_OF_THE_LOSS)]
+        return {f"mean_{self.components[0]}": float(self._in_parts(logged).mean())}
 
     def _drawn(self, members: Tensor) -> Tensor:
         """Return the members that are fitted: all, or as many as the settings allow."""
-        most = getattr(self.settings, "max_training_samples", len(members))
-        if len(members) <= most:
+        most = getattr(self.settings, "max_training_samples", None)
+        if most is None or len(members) <= most:
             return members
         generator = np.random.default_rng(self.seeds.batches)
         drawn = np.sort(generator.choice(len(members), most, replace=False))

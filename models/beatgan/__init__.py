@@ -18,4 +18,5 @@ ENTRY = ModelEntry(
             "epsilon": 1e-8,
         },
     },
+    generator="ae",
 )

@@ -8,4 +8,5 @@ ENTRY = ModelEntry(
     location="models.beatgan_plus.model:BeatGANPlus",
     components=ENCODER_ERRORS,
     description="BeatGAN with a sigmoid output and a spectrally normalised discriminator",
+    generator="ae",
 )

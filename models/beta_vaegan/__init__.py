@@ -8,4 +8,5 @@ ENTRY = ModelEntry(
     location="models.beta_vaegan.model:BetaVAEGAN",
     components=ENCODER_ERRORS,
     description="beta-VAE generator with a spectrally normalised discriminator (the paper's)",
+    generator="vae",
 )

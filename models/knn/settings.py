@@ -1,6 +1,6 @@
 """Settings of nearest neighbours."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,6 @@ class KNNSettings(NamedSettings):
     neighbours: int = Field(
         5, ge=1, le=10**9, description="nearest normals whose mean distance counts"
     )
-    max_training_samples: int = Field(
-        10_000, ge=2, le=10**9, description="normals that are kept, drawn if there are more"
+    max_training_samples: Annotated[int, Field(ge=2, le=10**9)] | None = Field(
+        None, description="normals that are kept, drawn if there are more; null for all"
     )

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from models.settings import ModelSettings, TrainingSettings
+from study.config.comparisons import ComparisonSettings
 from study.config.samplers import SamplerName
 from study.config.search_space import Distribution, SpaceKey
 from study.data.settings import DatasetSettings, SplitSettings
@@ -130,6 +131,7 @@ class Study(Settings):
         description="configurations by name, a trial of each and no search; what one does "
         "not set of its training and metric is as in the study",
     )
+    comparisons: ComparisonSettings = ComparisonSettings()
     resources: ResourceSettings = ResourceSettings()
     seed: int = Field(0, ge=0, lt=2**63, description="decides everything that is random")
     provenance: dict[str, Any] | None = Field(

@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from models import MODELS
+from study.config.comparisons import ComparisonSettings
 from study.config.components import metric_problems, score_problems
 from study.config.dotted_keys import assign, flatten, inner
 from study.config.error_messages import first_problem, nearest, shown
@@ -186,6 +187,8 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
     if study.systems:
         yield from _contradictions_in_systems(study)
         return
+    if study.comparisons.named:
+        yield "comparisons.named: pairs are of systems, and a search has none; remove it"
     name, entry = study.model.name, MODELS[study.model.name]
     yield from metric_problems(study.search.metric, study.model, study.dataset, study.scores)
     if entry.fitted_once and study.training.epochs != 1:
@@ -214,10 +217,18 @@ def _contradictions_in_systems(study: Study) -> Iterator[str]:
     for part in ("space", "stopping"):
         if getattr(study.search, part):
             yield f"search.{part}: a study of systems searches nothing; remove it"
+    for name, pairs in study.comparisons.named.items():
+        for compared in itertools.chain.from_iterable(pairs):
+            if compared not in study.systems:
+                yield (
+                    f"comparisons.named.{name}: {shown(compared)} is no system of this study"
+                    f"{nearest(compared, study.systems)}; it has {', '.join(study.systems)}"
+                )
     for name, system in study.systems.items():
         of_system = study.model_copy(
             update={
                 "systems": {},
+                "comparisons": ComparisonSettings(),
                 "model": system.model,
                 "training": system.training,
                 "search": study.search.model_copy(update={"metric": system.metric}),

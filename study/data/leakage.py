@@ -1,4 +1,4 @@
-"""What test samples share with training samples: a gate between splits and training.
+"""What test samples share with those that train and validate: a gate before training.
 
 Samples of one recording are not independent: beats are cut in windows longer than the
 time to the next beat, and a person's beats are alike. Only `inter_patient` keeps people
@@ -21,7 +21,7 @@ _UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Leakage:
-    """What a fold's test samples share with its training samples, which are normal.
+    """What a fold's test samples share with those that train, which are normal, or validate.
 
     Attributes:
         records_in_training: test samples of a record that training samples are of, too;
@@ -30,20 +30,24 @@ class Leakage:
             with the window of a training sample of their record.
         duplicates_of_training: test samples whose values are those of a training sample,
             byte for byte.
+        windows_overlapping_validation: test samples whose window has a position in common
+            with the window of a validation sample of their record, by which thresholds,
+            weights and epochs are chosen; null if it was not counted.
     """
 
     records_in_training: int
     windows_overlapping_training: int
     duplicates_of_training: int
+    windows_overlapping_validation: int | None = None
 
 
 def count_leakage(samples: Samples, fold: Fold) -> Leakage:
-    """Count what the test samples of `fold` share with its training samples."""
+    """Count what the test samples of `fold` share with its other samples."""
     return _count(_Keys.of(samples), fold)
 
 
 def refuse_leakage(samples: Samples, splits: Splits) -> tuple[Leakage, ...]:
-    """Count what test shares with training in every fold, if no fold shares what it must not.
+    """Count what test shares with the rest in every fold, if no fold shares what it must not.
 
     No two parts of a fold share a sample, or two samples of the same window; under
     `inter_patient` they share no record and no patient. What is unknown of two samples is
@@ -128,18 +132,17 @@ def _count(keys: _Keys, fold: Fold) -> Leakage:
     copied = np.isin(keys.values[fold.test], keys.values[fold.training])
     return Leakage(
         records_in_training=int((shared & keys.recorded[fold.test]).sum()),
-        windows_overlapping_training=_count_overlapping(keys, fold),
+        windows_overlapping_training=_count_overlapping(keys, fold.test, fold.training),
         duplicates_of_training=int(copied.sum()),
+        windows_overlapping_validation=_count_overlapping(keys, fold.test, fold.validation),
     )
 
 
-def _count_overlapping(keys: _Keys, fold: Fold) -> int:
-    test, training = (
-        _without_unknown(keys.begin, members) for members in (fold.test, fold.training)
-    )
+def _count_overlapping(keys: _Keys, tested: Index, others: Index) -> int:
+    test, other = (_without_unknown(keys.begin, members) for members in (tested, others))
     # Windows that begin before another's end, less those that end before its beginning.
-    begun = np.searchsorted(np.sort(keys.begin[training]), keys.end[test], side="left")
-    over = np.searchsorted(np.sort(keys.end[training]), keys.begin[test], side="right")
+    begun = np.searchsorted(np.sort(keys.begin[other]), keys.end[test], side="left")
+    over = np.searchsorted(np.sort(keys.end[other]), keys.begin[test], side="right")
     return int((begun > over).sum())
 
 

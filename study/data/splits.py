@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 TRAINING_SHARE = 0.85
 LONE_FOLD_GROUPS = 5
 PARTS = ("training", "validation", "test")
+ONE_TEST_SET = frozenset({"kfold", "inter_patient"})
+"""Protocols whose folds all have the same test samples."""
 
 Index = npt.NDArray[np.int64]
 

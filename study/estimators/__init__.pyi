@@ -238,7 +238,7 @@ class KNNDetector(ModelDetector):
         self,
         *,
         neighbours: int = 5,
-        max_training_samples: int = 10000,
+        max_training_samples: int | None = None,
         component: str | None = None,
         scaling: Literal["training", "sample", "none"] = "training",
         contamination: float = 0.05,
@@ -269,6 +269,34 @@ class IsolationForestDetector(ModelDetector):
         *,
         trees: int = 100,
         samples_per_tree: int = 256,
+        component: str | None = None,
+        scaling: Literal["training", "sample", "none"] = "training",
+        contamination: float = 0.05,
+        random_state: int | RandomState | None = None,
+    ) -> None: ...
+
+class RocketKNNDetector(ModelDetector):
+    """distance to the nearest training normals in MiniRocket's features."""
+
+    def __init__(
+        self,
+        *,
+        kernels: int = 1000,
+        components: int | None = 128,
+        neighbours: int = 1,
+        max_training_samples: int | None = None,
+        component: str | None = None,
+        scaling: Literal["training", "sample", "none"] = "training",
+        contamination: float = 0.05,
+        random_state: int | RandomState | None = None,
+    ) -> None: ...
+
+class MedianBeatDetector(ModelDetector):
+    """distance from the median training normal."""
+
+    def __init__(
+        self,
+        *,
         component: str | None = None,
         scaling: Literal["training", "sample", "none"] = "training",
         contamination: float = 0.05,

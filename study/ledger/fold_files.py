@@ -263,6 +263,16 @@ def read_moments(ledger: Ledger, manifest: FoldManifest) -> dict[str, Moments]:
     }
 
 
+def read_tested(
+    ledger: Ledger, manifest: FoldManifest
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
+    """Return index in the dataset and label of a fold's test samples, in the same order."""
+    table = _read_columns(ledger, manifest, COMPONENTS, ("sample", "label", "split"))
+    rule, split = (table[name].to_numpy(zero_copy_only=False) for name in ("epoch_rule", "split"))
+    chosen = (rule == EPOCH_RULES[0]) & (split == "test")
+    return table["sample"].to_numpy()[chosen], table["label"].to_numpy()[chosen]
+
+
 def read_json(ledger: Ledger, manifest: FoldManifest, name: str) -> dict[str, Any]:
     """Return a JSON file of a committed fold."""
     content: dict[str, Any] = json.loads(ledger.read(manifest, name))

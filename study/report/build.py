@@ -18,13 +18,18 @@ from study.ledger.fold_errors import needs_all_folds
 from study.ledger.ledger import DamagedError, FoldManifest, Ledger
 from study.ledger.study_folder import SplitFacts
 from study.report.cache import FoldCache, fold_key
-from study.report.details import DETAIL_TABLES, detail_tables, detailed_trials
+from study.report.details import (
+    DETAIL_TABLES,
+    DetailedFolds,
+    detail_tables,
+    detailed_trials,
+)
 from study.report.epochs import FoldHistory
 from study.report.fold_scores import READ_FILES, FoldScores, ScoreTask, score_fold
 from study.report.model_card import write_model_cards
 from study.report.parallel import Backend, Executor, choose_backend, in_order
 from study.report.search_history import SEARCH_TABLES, search_tables
-from study.report.strata import FoldDetails, LeftOut
+from study.report.strata import LeftOut
 from study.report.summary import summary_table
 from study.report.tables import TrialScores, scores_table, timing, timings_table
 from study.search.trial import TrialRecord
@@ -118,7 +123,7 @@ def build_report(
         with ThreadPoolExecutor() as readers:
             read = partial(_read_trial, ledger, cache, detailed_trials(ended))
             trials = list(readers.map(read, ended))
-        details = _Details([], [])
+        details = DetailedFolds()
         tasks = [task for trial in trials for task in trial.tasks(ledger)]
         backend = backend or choose_backend(len(tasks), _work(tasks), executor)
         fitted = in_order(score_fold, tasks, backend)
@@ -129,7 +134,7 @@ def build_report(
     del scored, trials, tasks
     summary = summary_table(scores)
     tables = {"scores": scores, "summary": summary, "timings": timings, **history}
-    tables |= detail_tables(study, ended, details.histories, details.folds, scores, summary)
+    tables |= detail_tables(study, ended, scores, summary, details)
     # All are on the disk before the first of the old ones is replaced.
     results.write_all({f"{n}.parquet": fold_files.to_parquet(t) for n, t in tables.items()})
     for name in (DETAIL_TABLES | SEARCH_TABLES) - tables.keys():
@@ -157,18 +162,6 @@ def damage_advice() -> Iterator[None]:
         raise StudyFailedError(
             f"{error}; run the study again: what is damaged is put aside and made again"
         ) from None
-
-
-@dataclass(frozen=True)
-class _Details:
-    """Histories and detail tables of the folds of detailed trials, in their order."""
-
-    histories: list[FoldHistory]
-    folds: list[FoldDetails]
-
-    def add(self, history: FoldHistory, details: FoldDetails) -> None:
-        self.histories.append(history)
-        self.folds.append(details)
 
 
 def _read_trial(
@@ -201,7 +194,7 @@ def _scored(
     cache: FoldCache,
     trials: Sequence[_Trial],
     fitted: Iterator[FoldScores],
-    details: _Details,
+    details: DetailedFolds,
 ) -> Iterator[TrialScores]:
     """Yield the scores of each trial, cached as soon as it is fitted; add to `details`.
 
@@ -222,7 +215,8 @@ def _scored(
         for m in trial.manifests if trial.is_detailed else ():
             fold_details = folds[m.fold].details
             assert fold_details is not None
-            details.add(FoldHistory.read(trial.record.trial, ledger, m), fold_details)
+            history = FoldHistory.read(trial.record.trial, ledger, m)
+            details.add(history, fold_details, ledger)
         scores = pa.concat_tables([folds[m.fold].scores for m in trial.manifests]).combine_chunks()
         yield TrialScores(trial.record, trial.manifests, scores)
     next(fitted, None)  # ends the generator, which releases what computed

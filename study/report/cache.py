@@ -10,7 +10,7 @@ The folder can be deleted at any time.
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ from study.ledger.ledger import FoldManifest
 from study.report.fold_scores import SCHEMA, FoldScores
 from study.report.strata import (
     CLINICAL_SCHEMA,
+    DECISIONS_SCHEMA,
     PREVALENCE_SCHEMA,
     STRATA_SCHEMA,
     FoldDetails,
@@ -43,6 +44,12 @@ _CODE = (
     "report/strata.py",
     "scores/*.py",
 )
+_DETAILS = {
+    "strata": STRATA_SCHEMA,
+    "prevalence": PREVALENCE_SCHEMA,
+    "clinical": CLINICAL_SCHEMA,
+    "decisions": DECISIONS_SCHEMA,
+}
 _KEYS = b"keys"
 _SEAL_LENGTH = 64
 _ONE_THREAD = pa.ipc.IpcReadOptions(use_threads=False)  # trials are read side by side
@@ -106,10 +113,8 @@ class FoldCache:
 
     def __init__(self, results: Folder) -> None:
         self._scores = ScoreCache(results, "scores", SCHEMA)
-        schemas = (STRATA_SCHEMA, PREVALENCE_SCHEMA, CLINICAL_SCHEMA)
         self._details = {
-            field.name: ScoreCache(results, field.name, schema)
-            for field, schema in zip(fields(FoldDetails), schemas, strict=True)
+            name: ScoreCache(results, name, schema) for name, schema in _DETAILS.items()
         }
 
     def read(self, trial: str, keys: Mapping[int, str], *, detailed: bool) -> dict[int, FoldScores]:
@@ -123,22 +128,19 @@ class FoldCache:
         scores = self._scores.read(trial, keys)
         if not detailed:
             return {fold: FoldScores(table, None) for fold, table in scores.items()}
-        details = {name: stored.read(trial, keys) for name, stored in self._details.items()}
-        complete = scores.keys() & set.intersection(*(set(each) for each in details.values()))
+        details = {name: tables.read(trial, keys) for name, tables in self._details.items()}
         return {
             fold: FoldScores(
-                scores[fold],
-                FoldDetails(**{name: tables[fold] for name, tables in details.items()}),
+                scores[fold], FoldDetails(**{name: each[fold] for name, each in details.items()})
             )
-            for fold in complete
+            for fold in scores.keys() & set.intersection(*map(set, details.values()))
         }
 
     def write(self, trial: str, keys: Mapping[int, str], folds: Mapping[int, FoldScores]) -> None:
         """Write the scores of a trial's folds, durably; they replace the trial's former ones."""
         details = {number: fold.details for number, fold in folds.items() if fold.details}
-        for name, stored in self._details.items() if details else ():
-            tables = {number: getattr(fold, name) for number, fold in details.items()}
-            stored.write(trial, keys, tables)
+        for name, tables in self._details.items() if details else ():
+            tables.write(trial, keys, {n: getattr(fold, name) for n, fold in details.items()})
         self._scores.write(trial, keys, {n: fold.scores for n, fold in folds.items()})
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 
 from study.data.leakage import Leakage
 from study.report import protocols
-from study.report.comparisons import COMPARED_METRICS, PairedTest
+from study.report.comparisons import COMPARED_METRICS
 from study.report.false_alarms import PatientAlarms
+from study.report.paired_tests import PairedTest
 from study.report.patients import PATIENT_METRICS
 from study.report.search_history import RungRow, TrialRow
 from study.report.summary import STATISTICS, SUMMARY_KEYS
@@ -109,10 +110,20 @@ CHOICES = {
     "test_regret": "that of the choice by labels less this one; may be negative",
 }
 COMPARED = {
-    "compared": "`models`: two trials with one composition; `compositions`: two of one trial",
+    "family": "the question: one of the study's `comparisons`",
     "metric": f"one of {', '.join(COMPARED_METRICS)}",
     "first_<key>, second_<key>": "trial, system, composition and latent form of the two",
-    "p_holm": "p corrected after Holm over all pairs of a kind, epoch rule and metric",
+    "folds": "folds that have both",
+    "difference": "mean over these folds of first minus second",
+    "std": "deviation (n - 1) of the folds' differences",
+    "unit": "what the bootstrap draws: `patient`, or `sample` where no patient is known",
+    "units": "how many there are",
+}
+GROUPED = {
+    "metric": COMPARED["metric"],
+    "mean": "of the metric over folds, on test, with the system's best composition on validation",
+    "groups": "letters; two systems that share one cannot be told apart (5 %, corrected after Holm "
+    "over all pairs)",
 }
 SEARCHED = {"param.<key>": "every setting that differs between trials by the search, by its key"}
 PARAMETERS = {"param.<key>": "every setting of the study file, fixed or searched, by its key"}
@@ -145,7 +156,11 @@ def documented_columns() -> dict[str, dict[str, str]]:
         "strata": trial | _keys("fold") | composition | attributes(StratumRow),
         "prevalence": trial | _keys("fold") | composition | attributes(PrevalenceRow),
         "clinical": trial | _keys("fold") | composition | attributes(ClinicalRow),
-        "comparisons": COMPARED | _keys("protocol", "epoch_rule") | attributes(PairedTest),
+        "comparisons": COMPARED
+        | _keys("protocol", "epoch_rule")
+        | {f"fold_{name}": f"over folds: {m}" for name, m in attributes(PairedTest).items()}
+        | {f"unit_{name}": f"over units: {m}" for name, m in attributes(PairedTest).items()},
+        "groups": _keys("protocol", "epoch_rule", "trial", "system") | NAMES | GROUPED,
         "patients": _keys("trial")
         | composition
         | {

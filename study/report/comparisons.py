@@ -1,12 +1,11 @@
-"""Paired comparisons over folds: of models, and of the compositions of one model.
+"""Comparisons of systems and compositions: the families of contrasts that a study names.
 
-Folds share training samples, so that their differences are not independent: the
-resampled t-test is corrected after Nadeau and Bengio (2003), as the summary's intervals
-are.
+Two tests answer two questions. The one over folds holds for another training and another draw
+of the samples, and needs folds with test sets of their own. The one over patients, or samples,
+holds for other patients, with the models as they are.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,31 +13,32 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from study.report.summary import INTERVAL, mean_and_deviation
+from study.config.comparisons import ComparisonSettings
+from study.data.splits import ONE_TEST_SET
+from study.report.contrasts import Contrast, contrasts
+from study.report.paired_tests import ROUNDING, PairedTest, fold_errors
+from study.report.resampling import KEYS, Key, Resampled, Units, resampled
+from study.report.summary import mean_and_deviation
 
 COMPARED_METRICS = ("f1_weighted", "phi", "auroc")
-ROUNDING = 1e-12
-"""Differences of metrics, and their deviations, below this are of rounding, and 0."""
 
-_SPLIT = ("dataset", "protocol", "split_hash")
-_TRIAL = ("study", *_SPLIT, "trial")
+_TRIAL = ("study", "dataset", "protocol", "split_hash", "trial")
 _COMPOSITION = ("composition", "latent_form")
-_IN_COMMON = {
-    "models": (*_SPLIT, "epoch_rule", *_COMPOSITION),
-    "compositions": (*_TRIAL, "epoch_rule"),
-}
-"""What two entries must have in common to be compared."""
-
+_ENTRY = (*_TRIAL, "epoch_rule", *_COMPOSITION)
 _NAMES = ("trial", "system", *_COMPOSITION)
-_TEXT = ("compared", "protocol", "epoch_rule", "metric")
-_NUMBERS = ("difference", "std", "low", "high", "t", "p", "p_holm")
+_TEST = tuple(PairedTest.__dataclass_fields__)
 
 SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in _TEXT),
+        *((name, pa.string()) for name in ("family", "protocol", "epoch_rule", "metric")),
         *((f"{side}_{name}", pa.string()) for side in ("first", "second") for name in _NAMES),
         ("folds", pa.int64()),
-        *((name, pa.float64()) for name in _NUMBERS),
+        ("difference", pa.float64()),
+        ("std", pa.float64()),
+        *((f"fold_{name}", pa.float64()) for name in _TEST),
+        ("unit", pa.string()),
+        ("units", pa.int64()),
+        *((f"unit_{name}", pa.float64()) for name in _TEST),
     ]
 )
 """Columns of the comparisons."""
@@ -47,95 +47,65 @@ Float = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class PairedTest:
-    """Corrected resampled t-tests of `m` pairs; nan where a single fold has both.
-
-    Attributes:
-        folds: `(m,)` folds that have both.
-        difference: `(m,)` mean over these folds of first minus second.
-        std: `(m,)` deviation (n - 1) of the folds' differences.
-        low: `(m,)` lower end of a 95 % interval for the difference.
-        high: `(m,)` its upper end.
-        t: `(m,)` Student's t; infinite where all folds differ by the same.
-        p: `(m,)` two-sided, in [0, 1].
-    """
-
-    folds: Index
-    difference: Float
-    std: Float
-    low: Float
-    high: Float
-    t: Float
-    p: Float
-
-
-def comparisons_table(scores: pa.Table) -> pa.Table:
-    """Compare trials, and the compositions of each trial, fold by fold.
+def comparisons_table(
+    scores: pa.Table, units: Mapping[str, Units], settings: ComparisonSettings, seed: int
+) -> pa.Table:
+    """Test the contrasts of a study, fold by fold and over patients or samples.
 
     Args:
-        scores: rows of `scores.parquet`, with a column `system`.
+        scores: rows of `scores.parquet`.
+        units: what is drawn, by protocol.
+        settings: the study's families.
+        seed: of the draws.
 
     Returns:
-        A table of `SCHEMA`, a row per epoch rule, metric and pair. `models`: trials of
-        the same folds (data, protocol and `split_hash`) with one composition and latent
-        form. `compositions`: those of one trial. First comes what comes first in
-        `scores`. `p_holm` is corrected over all pairs of a kind, epoch rule and metric.
+        A table of `SCHEMA`, a row per contrast and metric, family by family.
 
     Raises:
         ValueError: two rows of one trial, epoch rule, composition, latent form and fold.
     """
     if not scores.num_rows:
         return SCHEMA.empty_table()
-    keys = (*_TRIAL, "system", "epoch_rule", *_COMPOSITION)
-    frame = scores.select([*keys, "fold", *COMPARED_METRICS]).to_pandas()
+    frame, entries = _entries(scores)
+    found = contrasts(entries, settings)
+    if not found:
+        return SCHEMA.empty_table()
+    numbers = sorted({n for each in found for n in (each.first, each.second)})
+    drawn = {
+        protocol: resampled(own, [_key(entries, n) for n in numbers], seed)
+        for protocol, own in units.items()
+    }
+    values = {name: _by_fold(frame, name) for name in (*COMPARED_METRICS, "ratio")}
+    corrected: dict[str, list[Contrast]] = {}
+    for each in found:
+        corrected.setdefault(f"{each.family} {each.corrected}", []).append(each)
+    tables = [_family(entries, values, drawn, together) for together in corrected.values()]
+    return pa.concat_tables([table for family in tables for table in family]).combine_chunks()
+
+
+def mean_scores(scores: pa.Table) -> pd.DataFrame:
+    """Return each entry's mean over folds of `COMPARED_METRICS`, with its names."""
+    frame, entries = _entries(scores)
+    means = {name: mean_and_deviation(_by_fold(frame, name))[0] for name in COMPARED_METRICS}
+    return entries[["trial", "epoch_rule", *_COMPOSITION]].assign(**means)
+
+
+def _entries(scores: pa.Table) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return rows with the number of their entry, and a row per entry, for `contrasts`."""
+    parameters = [name for name in scores.column_names if name.startswith("param.model.")]
+    keys = [*_ENTRY, "system", "model", *parameters]
+    numbers = ["fold", "validation_f1_weighted", *COMPARED_METRICS]
+    frame = scores.select([*keys, *numbers]).to_pandas()
     frame["system"] = frame["system"].fillna("")
     with np.errstate(divide="ignore", invalid="ignore"):
         frame["ratio"] = scores["num_samples"].to_numpy() / scores["num_training"].to_numpy()
-    same = [*_TRIAL, "epoch_rule", *_COMPOSITION]
-    frame["entry"] = frame.groupby(same, sort=False, dropna=False).ngroup()
+    frame["entry"] = frame.groupby(list(_ENTRY), sort=False, dropna=False).ngroup()
     if frame.duplicated(["entry", "fold"]).any():
         raise ValueError("every trial must have one row per fold and composition, found two")
-    entries = frame.drop_duplicates("entry")
-    values = {name: _by_fold(frame, name) for name in (*COMPARED_METRICS, "ratio")}
-    return pa.concat_tables([SCHEMA.empty_table(), *_families(entries, values)]).combine_chunks()
-
-
-def paired_test(first: Float, second: Float, ratio: Float) -> PairedTest:
-    """Test whether the means of pairs differ (Nadeau and Bengio 2003).
-
-    The variance of the mean is the folds' times 1 / n + test / training samples. Where all
-    folds differ by the same, p is 0; where they do not differ, p is 1.
-
-    Args:
-        first: `(m, folds)` a metric; nan where a fold does not have it.
-        second: `(m, folds)` the metric that is subtracted.
-        ratio: `(m, folds)` test to training samples.
-    """
-    from scipy.special import stdtr, stdtrit
-
-    differences = first - second
-    differences[np.abs(differences) < ROUNDING] = 0.0
-    defined = ~np.isnan(differences)
-    folds = defined.sum(axis=1)
-    mean, std = mean_and_deviation(differences)
-    std[std < ROUNDING] = 0.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = std * np.sqrt((1 + np.where(defined, ratio, 0.0).sum(axis=1)) / folds)
-        t = np.where((error == 0) & (mean == 0), 0.0, mean / error)
-    half_width = stdtrit(folds - 1, (1 + INTERVAL) / 2) * error
-    p = 2 * stdtr(folds - 1, -np.abs(t))
-    return PairedTest(folds, mean, std, mean - half_width, mean + half_width, t, p)
-
-
-def holm(p: Float) -> Float:
-    """Return `(m,)` p-values corrected after Holm (1979); nan are no tests and stay nan."""
-    corrected = np.full(len(p), np.nan)
-    tested = np.flatnonzero(~np.isnan(p))
-    rising = tested[np.argsort(p[tested], kind="stable")]
-    factors = np.arange(len(rising), 0, -1)
-    corrected[rising] = np.minimum(np.maximum.accumulate(factors * p[rising]), 1.0)
-    return corrected
+    validation = frame.groupby("entry")["validation_f1_weighted"]
+    means = validation.agg(lambda values: values.mean(skipna=False))
+    entries = frame.drop_duplicates("entry").set_index("entry")
+    return frame, entries.assign(validation=means)
 
 
 def _by_fold(frame: pd.DataFrame, name: str) -> Float:
@@ -146,34 +116,68 @@ def _by_fold(frame: pd.DataFrame, name: str) -> Float:
     return values
 
 
-def _families(entries: pd.DataFrame, values: dict[str, Float]) -> Iterator[pa.Table]:
-    """Yield the rows that are corrected together."""
-    for compared, common in _IN_COMMON.items():
-        for rule, members in entries.groupby("epoch_rule", sort=False):
-            first, second = _pairs(members, common)
-            if not len(first):
-                continue
-            ratio = (values["ratio"][first] + values["ratio"][second]) / 2
-            pair = {"compared": [compared] * len(first), "epoch_rule": [rule] * len(first)}
-            pair |= _names(entries, first, second)
-            for metric in COMPARED_METRICS:
-                test = paired_test(values[metric][first], values[metric][second], ratio)
-                numbers = vars(test) | {"p_holm": holm(test.p)}
-                metrics = {"metric": [metric] * len(first)}
-                yield pa.table(pair | metrics | numbers, schema=SCHEMA)
+def _family(
+    entries: pd.DataFrame,
+    values: Mapping[str, Float],
+    drawn: Mapping[str, Resampled],
+    together: list[Contrast],
+) -> Iterator[pa.Table]:
+    """Yield the rows of each metric of contrasts that are corrected together."""
+    first = np.array([each.first for each in together])
+    second = np.array([each.second for each in together])
+    names: dict[str, Any] = _names(entries, first, second)
+    names["family"] = [together[0].family] * len(first)
+    protocol = str(entries["protocol"].loc[first[0]])
+    own = drawn.get(protocol)
+    ratio = (values["ratio"][first] + values["ratio"][second]) / 2
+    for metric in COMPARED_METRICS:
+        one, other = values[metric][first], values[metric][second]
+        differences = one - other
+        difference, std = mean_and_deviation(differences)
+        difference[np.abs(difference) < ROUNDING] = 0.0
+        error, freedom = fold_errors(one, other, ratio)
+        if protocol in ONE_TEST_SET:
+            error = np.full(len(first), np.nan)
+        over_folds = PairedTest.of(difference, error, freedom)
+        over_units = PairedTest.of(*_unit_errors(entries, own, metric, together, difference))
+        columns = names | {
+            "metric": [metric] * len(first),
+            "folds": (~np.isnan(differences)).sum(axis=1),
+            "difference": difference,
+            "std": std,
+            **{f"fold_{name}": value for name, value in vars(over_folds).items()},
+            "unit": [own.unit if own else ""] * len(first),
+            "units": [own.size if own else 0] * len(first),
+            **{f"unit_{name}": value for name, value in vars(over_units).items()},
+        }
+        yield pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
 
 
-def _pairs(members: pd.DataFrame, common: Sequence[str]) -> tuple[Index, Index]:
-    """Return `(m,)` first and second entries of all pairs that have `common` in common."""
-    pairs = [np.empty((2, 0), dtype=np.int64)]
-    for _, group in members.groupby(list(common), sort=False, dropna=False)["entry"]:
-        pairs.append(group.to_numpy()[np.stack(np.triu_indices(len(group), 1))])
-    first, second = np.concatenate(pairs, axis=1)
-    return first, second
+def _unit_errors(
+    entries: pd.DataFrame,
+    own: Resampled | None,
+    metric: str,
+    together: list[Contrast],
+    difference: Float,
+) -> tuple[Float, Float, Float]:
+    """Return differences, their standard errors over units, and degrees of freedom."""
+    if own is None:
+        nan = np.full(len(difference), np.nan)
+        return difference, nan, nan
+    pairs = [(_key(entries, each.first), _key(entries, each.second)) for each in together]
+    error = np.array([own.error(metric, *pair) for pair in pairs])
+    error[error < ROUNDING] = 0.0
+    return difference, error, np.full(len(difference), own.size - 1.0)
+
+
+def _key(entries: pd.DataFrame, number: int) -> Key:
+    trial, rule, composition, form = (str(entries.loc[number, name]) for name in KEYS)
+    return trial, rule, composition, form
 
 
 def _names(entries: pd.DataFrame, first: Index, second: Index) -> dict[str, Any]:
-    names = {"protocol": entries["protocol"].to_numpy(dtype=object)[first]}
+    columns = {name: entries[name].to_numpy(dtype=object) for name in (*_ENTRY, "system")}
+    names = {name: columns[name][first] for name in ("protocol", "epoch_rule")}
     for side, index in (("first", first), ("second", second)):
-        names |= {f"{side}_{n}": entries[n].to_numpy(dtype=object)[index] for n in _NAMES}
+        names |= {f"{side}_{name}": columns[name][index] for name in _NAMES}
     return names

@@ -5,18 +5,23 @@ thousands of trials in pairs, or by patient, would show little and take long.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from study.config.schema import Study
+from study.ledger import fold_files
+from study.ledger.ledger import Ledger
 from study.randomness import stream_seed
 from study.report.choices import choices_table
-from study.report.comparisons import comparisons_table
+from study.report.comparisons import comparisons_table, mean_scores
 from study.report.epochs import KEYS, FoldHistory, epochs_table, measures_table
 from study.report.false_alarms import false_alarms_table
+from study.report.groups import groups_table
 from study.report.patients import patient_intervals
 from study.report.protocols import protocol_differences
+from study.report.resampling import FoldSamples, Units, units_of_patients, units_of_samples
 from study.report.strata import FoldDetails
 from study.search.trial import TrialRecord
 
@@ -30,12 +35,61 @@ DETAIL_TABLES = frozenset(
         "prevalence",
         "clinical",
         "comparisons",
+        "groups",
         "patients",
         "protocols",
         "false_alarms",
     )
 )
 _TRIAL_KEYS = tuple(name for name in KEYS if name != "fold")
+
+
+@dataclass(frozen=True)
+class DetailedFolds:
+    """What detail tables are made of: folds of detailed trials, in their order.
+
+    Attributes:
+        histories: of each fold.
+        details: of each fold.
+        tested: test samples by protocol and fold, where no patient is known.
+    """
+
+    histories: list[FoldHistory] = field(default_factory=list)
+    details: list[FoldDetails] = field(default_factory=list)
+    tested: dict[str, dict[int, FoldSamples]] = field(default_factory=dict)
+
+    def add(self, history: FoldHistory, details: FoldDetails, ledger: Ledger) -> None:
+        """Add a fold; `ledger` holds it."""
+        self.histories.append(history)
+        self.details.append(details)
+        tested = self.tested.setdefault(history.keys["protocol"], {})
+        fold = history.manifest.fold
+        if details.decisions.num_rows and fold not in tested:  # all trials have the same
+            tested[fold] = FoldSamples(*fold_files.read_tested(ledger, history.manifest))
+
+    def table(self, name: str) -> pa.Table:
+        """Return one of the tables of `FoldDetails` of all folds, the trial's keys first."""
+        parts = []
+        for fold, details in zip(self.histories, self.details, strict=True):
+            table: pa.Table = getattr(details, name)
+            keys = {
+                key: pa.array([fold.keys[key]] * table.num_rows, pa.string()) for key in _TRIAL_KEYS
+            }
+            parts.append(pa.table(keys | {n: table[n] for n in table.column_names}))
+        return pa.concat_tables(parts).combine_chunks()
+
+    def units(self) -> dict[str, Units]:
+        """Return what a bootstrap draws, by protocol: patients, or samples if none is known."""
+        strata, decisions = (self.table(name).to_pandas() for name in ("strata", "decisions"))
+        found = {}
+        for protocol, tested in self.tested.items():
+            own = strata[strata["protocol"] == protocol]
+            units = units_of_patients(own) or units_of_samples(
+                decisions[decisions["protocol"] == protocol], tested
+            )
+            if units:
+                found[protocol] = units
+        return found
 
 
 def detailed_trials(records: Iterable[TrialRecord]) -> set[str]:
@@ -57,49 +111,39 @@ def detailed_trials(records: Iterable[TrialRecord]) -> set[str]:
 def detail_tables(
     study: Study,
     records: Sequence[TrialRecord],
-    folds: Sequence[FoldHistory],
-    details: Sequence[FoldDetails],
     scores: pa.Table,
     summary: pa.Table,
+    folds: DetailedFolds,
 ) -> dict[str, pa.Table]:
     """Return the tables by name, of trials in detail; one without rows is left out.
 
     Args:
         study: the study.
         records: all trials that did not fail.
-        folds: histories of the folds of these trials, in order.
-        details: of each of `folds`.
         scores: `scores.parquet`.
         summary: `summary.parquet`.
+        folds: those of the trials in detail.
     """
-    if not folds:
+    if not folds.histories:
         return {}
-    trials = pa.array({fold.manifest.trial for fold in folds}, pa.string())
+    trials = pa.array({fold.manifest.trial for fold in folds.histories}, pa.string())
     chosen = scores.filter(pc.is_in(scores["trial"], trials))
-    by_stratum = _with_keys(folds, [each.strata for each in details])
-    inter_patient = by_stratum.filter(pc.equal(by_stratum["protocol"], "inter_patient"))
-    seed = stream_seed(study.seed, "patients")
+    strata = folds.table("strata")
+    inter_patient = strata.filter(pc.equal(strata["protocol"], "inter_patient"))
+    comparisons = comparisons_table(
+        chosen, folds.units(), study.comparisons, stream_seed(study.seed, "comparisons")
+    )
     tables = {
-        "epochs": epochs_table(folds),
-        "measures": measures_table(folds),
-        "choices": choices_table(records, folds, scores, study.search),
-        "strata": by_stratum,
-        "prevalence": _with_keys(folds, [each.prevalence for each in details]),
-        "clinical": _with_keys(folds, [each.clinical for each in details]),
-        "comparisons": comparisons_table(chosen),
-        "patients": patient_intervals(inter_patient, seed),
+        "epochs": epochs_table(folds.histories),
+        "measures": measures_table(folds.histories),
+        "choices": choices_table(records, folds.histories, scores, study.search),
+        "strata": strata,
+        "prevalence": folds.table("prevalence"),
+        "clinical": folds.table("clinical"),
+        "comparisons": comparisons,
+        "groups": groups_table(comparisons, mean_scores(chosen)),
+        "patients": patient_intervals(inter_patient, stream_seed(study.seed, "patients")),
         "protocols": protocol_differences(summary.filter(pc.is_in(summary["trial"], trials))),
-        "false_alarms": false_alarms_table(by_stratum, study.scores),
+        "false_alarms": false_alarms_table(strata, study.scores),
     }
     return {name: table for name, table in tables.items() if table.num_rows}
-
-
-def _with_keys(folds: Sequence[FoldHistory], tables: Sequence[pa.Table]) -> pa.Table:
-    """Return the tables of folds as one, each row with its trial's keys first."""
-    parts = []
-    for fold, table in zip(folds, tables, strict=True):
-        keys = {
-            name: pa.array([fold.keys[name]] * table.num_rows, pa.string()) for name in _TRIAL_KEYS
-        }
-        parts.append(pa.table(keys | {name: table[name] for name in table.column_names}))
-    return pa.concat_tables(parts).combine_chunks()

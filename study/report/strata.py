@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from study.ledger.fold_files import TestSamples
@@ -37,6 +38,11 @@ STRATA = ("kind", "symbol", "patient")
 """Properties of test samples that decisions are counted by."""
 
 
+DECISIONS_SCHEMA = pa.schema([*_KEYS, ("predicted", pa.binary())])
+"""Columns of `FoldDetails.decisions`: the same keys, then predictions of all test samples, eight
+to a byte (`numpy.packbits`)."""
+
+
 @dataclass(frozen=True)
 class LeftOut:
     """What metrics are taken without as well, by what the dataset's entry says of it.
@@ -59,11 +65,13 @@ class FoldDetails:
         strata: a table of `STRATA_SCHEMA`.
         prevalence: a table of `PREVALENCE_SCHEMA`.
         clinical: a table of `CLINICAL_SCHEMA`, without rows for other data than heartbeats.
+        decisions: a table of `DECISIONS_SCHEMA`; without rows where patients are known.
     """
 
     strata: pa.Table
     prevalence: pa.Table
     clinical: pa.Table
+    decisions: pa.Table
 
 
 def fold_details(
@@ -96,6 +104,7 @@ def fold_details(
     beats = None
     if left_out.records is not None:
         beats = Beats.of(samples.record, samples.kind, samples.seconds)
+    packed: list[tuple[Any, ...]] = []
     for key, decided in _by_key(decisions):
         if len(decided.label) != len(samples.kind):
             raise ValueError(
@@ -109,10 +118,13 @@ def fold_details(
         if beats is not None:
             counted = clinical_rows(decided, beats, left_out.records or ())
             clinical += [(fold, *key, *field_values(row)) for row in counted]
+        if "patient" not in divisions:
+            packed.append((fold, *key, np.packbits(decided.prediction == 1).tobytes()))
     return FoldDetails(
         table_from_rows(STRATA_SCHEMA, strata),
         table_from_rows(PREVALENCE_SCHEMA, prevalence),
         table_from_rows(CLINICAL_SCHEMA, clinical),
+        table_from_rows(DECISIONS_SCHEMA, packed),
     )
 
 

@@ -152,8 +152,8 @@ def _fold_columns(
     ]
     columns = {"epoch": pa.array(np.where(is_last, last, best))}
     for name in (field.name for field in fields(Leakage)):
-        counts = np.array([getattr(fold, name) for fold in leakage], dtype=np.int64)
-        columns[f"test_{name}"] = pa.array(counts[fold_of_row])
+        counts = pa.array([getattr(fold, name) for fold in leakage], pa.int64())
+        columns[f"test_{name}"] = counts.take(pa.array(fold_of_row))
     return columns
 
 

@@ -22,6 +22,7 @@ from study.report.page.parts import (
     with_interval,
     with_note,
 )
+from study.report.paper.basis import BEST
 from study.report.paper.names import composition_label, dataset_label, system_label
 from study.report.paper.published import (
     Published,
@@ -29,6 +30,7 @@ from study.report.paper.published import (
     published_number,
     published_numbers,
 )
+from study.report.summary import INTERVAL
 
 PUBLISHED_METRICS = ("f1_weighted", "phi", "auroc_labels")
 """Metrics of the paper's table III."""
@@ -105,9 +107,11 @@ def _lede(inputs: PageInputs) -> str:
             mean = decimal(other["f1_weighted_mean"])
             sentences.append(f"Under protocol {entry.protocol} it scores {mean}.")
     network = _row(inputs, trained)
-    if trained != best and not trained.fitted_once and network is not None:
+    if not trained.fitted_once and network is not None:
         mean = decimal(network["f1_weighted_mean"])
-        sentences.append(f"The best network is {trained.label} with {mean}.")
+        if trained != best:
+            sentences.append(f"The best network is {trained.label} with {mean}.")
+        sentences += _beside_the_simple(inputs, trained)
     constant = inputs.scores[inputs.scores["trial"] == best.name]["f1_weighted_constant"].mean()
     sentences.append(f"The better constant answer scores {decimal(float(constant))}.")
     published_f1 = {
@@ -120,6 +124,25 @@ def _lede(inputs: PageInputs) -> str:
         mean = f"{published_f1[system]:.3f}"
         sentences.append(f"The paper’s best is {system_label(system)} with {mean}.")
     return "On test, chosen on validation. " + " ".join(sentences)
+
+
+def _beside_the_simple(inputs: PageInputs, network: Entry) -> Iterator[str]:
+    """Yield whether the best network wins against the best simple system, if there is one."""
+    frame = inputs.table("comparisons")
+    if frame.empty:
+        return
+    same = {f"first_{name}": value for name, value in network.key.items()}
+    rows = select(frame, family="best_simple", epoch_rule=BEST, metric="f1_weighted", **same)
+    for row in rows.to_dict("records"):
+        simple, value = system_label(row["second_system"]), row["difference"]
+        p = row["unit_p_holm"] if not math.isnan(row["unit_p_holm"]) else row["fold_p_holm"]
+        verb = "is not told apart from"
+        if p <= 1 - INTERVAL:
+            verb = "is ahead of" if value > 0 else "loses against"
+        yield (
+            f"{_capitalised(network.label)} {verb} the best simple system, {simple}"
+            f" (difference {difference(value).text}, p {decimal(p)})."
+        )
 
 
 def _search_tables(inputs: PageInputs) -> Iterator[Table]:

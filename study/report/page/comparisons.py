@@ -1,9 +1,12 @@
 """Sections for a reviewer: differences, prevalence, patients, protocols, generation."""
 
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from study.report.page.inputs import Entry, PageInputs, select
+from study.report.page.inputs import PageInputs, select
 from study.report.page.parts import (
     NONE,
     Cell,
@@ -32,46 +35,71 @@ def comparison_sections(inputs: PageInputs) -> list[Section]:
 
 def _differences(inputs: PageInputs) -> Section:
     frame = inputs.table("comparisons")
-    best = inputs.drawn[0]
     tables = []
     if not frame.empty:
         frame = select(frame, epoch_rule=BEST, metric="f1_weighted")
-        kind = "models" if not inputs.is_search else "compositions"
-        tables = [t for t in [_differences_from(best, frame[frame["compared"] == kind], kind)] if t]
+        shown = {inputs.drawn[0].name}
+        for (family, protocol), rows in frame.groupby(["family", "protocol"], sort=False):
+            if family == "reconstruction":
+                rows = rows[rows["first_trial"].isin(shown)]
+            if family != "all_systems" and len(rows):
+                tables.append(_family(str(family), str(protocol), rows))
+        tables += list(_groups(inputs))
     return Section(
         "differences", "Which differences are real",
-        "Weighted F₁ less that of what is best on validation, fold by fold, with 95 % "
-        "intervals and p of the resampled t-test (Nadeau and Bengio 2003), corrected for their "
-        "number (Holm). An interval that holds 0 means that these folds do not separate "
-        "the two.",
+        "Differences of weighted F₁ on test that the study named beforehand, with p and interval "
+        "corrected for all rows of their table (Holm): an interval that holds 0 means that the "
+        "two are not told apart. Over patients, or samples where no patient is known, is "
+        "for other patients, with the models as they are (paired bootstrap); over folds is for "
+        "another training (Nadeau and Bengio 2003), where folds have test sets of their own.",
         tables=tables,
     )  # fmt: skip
 
 
-def _differences_from(best: Entry, frame: pd.DataFrame, kind: str) -> Table | None:
-    """Return the rows that compare with `best`, each as other minus best."""
+_QUESTIONS = {
+    "best_simple": "each system less the simple one that is best on validation",
+    "generator_alone": "each adversarial system less its generator, trained alone",
+    "reconstruction": "each composition less R alone",
+}
+
+
+def _family(family: str, protocol: str, frame: pd.DataFrame) -> Table:
+    """Return a family's rows, the largest difference first."""
+    frame = frame.sort_values("difference", ascending=False, kind="stable")
+    unit = str(frame["unit"].iloc[0]) or "patient"
     rows = []
-    for side, other, sign in (("first", "second", -1), ("second", "first", 1)):
-        own = {f"{side}_{name}": value for name, value in best.key.items()}
-        for _, row in select(frame, **own).iterrows():
-            label = (
-                system_label(row[f"{other}_system"])
-                if kind == "models"
-                else composition_label(row[f"{other}_composition"], row[f"{other}_latent_form"])
-            )
-            # The difference is first minus second.
-            value = sign * row["difference"]
-            ends = sorted(sign * row[end] for end in ("low", "high"))
-            interval = NONE if np.isnan(ends[0]) else f"{decimal(ends[0])} to {decimal(ends[1])}"
-            rows.append((value, [Cell(label), difference(value), Cell(interval, "number"),
-                                 number(row["p_holm"]), count(int(row["folds"]))]))  # fmt: skip
-    rows.sort(key=lambda row: -row[0] if row[0] == row[0] else np.inf)
-    head = [{"models": "system"}.get(kind, "composition"), "difference", "interval", "p", "folds"]
-    composition = composition_label(best.composition, best.latent_form)
-    caption = f"against {best.label}" + (
-        f", all with {composition}" if kind == "models" else f", {composition}"
-    )
-    return Table(head, [cells for _, cells in rows[:MOST_ROWS]], caption) if rows else None
+    for row in frame.head(MOST_ROWS).to_dict("records"):
+        cells = [Cell(_compared_label(family, row)), difference(row["difference"])]
+        for test in ("unit", "fold"):
+            low, high = row[f"{test}_low_holm"], row[f"{test}_high_holm"]
+            ends = NONE if np.isnan(low) else f"{decimal(low)} to {decimal(high)}"
+            cells += [Cell(ends, "number"), number(row[f"{test}_p_holm"])]
+        rows.append(cells)
+    head = ["", "difference", f"over {unit}s", "p", "over folds", "p"]
+    question = _QUESTIONS.get(family, family)
+    return Table(head, rows, f"protocol {protocol}: {question}")
+
+
+def _compared_label(family: str, row: Mapping[Hashable, Any]) -> str:
+    if family == "reconstruction":
+        composition = composition_label(row["first_composition"], row["first_latent_form"])
+        return f"{system_label(row['first_system'] or row['first_trial'])}: {composition}"
+    return f"{system_label(row['first_system'])} less {system_label(row['second_system'])}"
+
+
+def _groups(inputs: PageInputs) -> Iterator[Table]:
+    """Yield a protocol's systems with the letters of their groups."""
+    frame = inputs.table("groups")
+    frame = frame if frame.empty else select(frame, epoch_rule=BEST, metric="f1_weighted")
+    for protocol, own in frame.groupby("protocol", sort=False) if len(frame) else ():
+        rows = [
+            [Cell(system_label(row["system"])), number(row["mean"]), Cell(row["groups"] or NONE)]
+            for row in own.to_dict("records")
+        ]
+        caption = (
+            f"protocol {protocol}: systems that share a letter are not told apart, all pairs tested"
+        )
+        yield Table(["system", "weighted F₁", "groups"], rows, caption)
 
 
 def _prevalence(inputs: PageInputs) -> Section:

@@ -45,11 +45,12 @@ def pair(samples: Samples, test: int, trained: int) -> tuple[bool, bool, bool]:
 
 
 def by_comparing_all(samples: Samples, fold: Fold) -> Leakage:
-    counts = [0, 0, 0]
+    counts = [0, 0, 0, 0]
     for test in fold.test.tolist():
         pairs = [pair(samples, test, trained) for trained in fold.training.tolist()]
         for number, found in enumerate(zip(*pairs, strict=True)):
             counts[number] += any(found)
+        counts[3] += any(pair(samples, test, other)[1] for other in fold.validation.tolist())
     return Leakage(*counts)
 
 
@@ -147,7 +148,7 @@ TWO_PARTS = [
 def test_nothing_shared_is_nothing_counted(apart: tuple[Samples, Fold]) -> None:
     samples, fold = apart
     for protocol in ("paper", "kfold", "inter_patient"):
-        assert refuse_leakage(samples, one_fold(fold, protocol)) == (Leakage(0, 0, 0),)
+        assert refuse_leakage(samples, one_fold(fold, protocol)) == (Leakage(0, 0, 0, 0),)
 
 
 @pytest.mark.parametrize(("first", "second", "parts"), TWO_PARTS)
@@ -192,7 +193,7 @@ def test_a_record_or_a_patient_in_two_parts_is_refused_under_inter_patient_alone
     )
     counted = int(what == "record" and parts == "training and in test")
     for protocol in ("paper", "kfold"):
-        assert refuse_leakage(same, one_fold(fold, protocol)) == (Leakage(counted, 0, 0),)
+        assert refuse_leakage(same, one_fold(fold, protocol)) == (Leakage(counted, 0, 0, 0),)
 
 
 @pytest.mark.parametrize("what", ["record", "patient"])
@@ -202,7 +203,7 @@ def test_patients_and_records_that_are_unknown_are_not_known_to_be_apart(
     samples, fold = apart
     unknown = replace(samples, **{what: np.full(9, "")})
     assert f"{what} '' is in" in refusal(unknown, one_fold(fold, "inter_patient"))
-    assert refuse_leakage(unknown, one_fold(fold)) == (Leakage(0, 0, 0),)
+    assert refuse_leakage(unknown, one_fold(fold)) == (Leakage(0, 0, 0, 0),)
 
 
 def test_windows_that_touch_do_not_overlap(apart: tuple[Samples, Fold]) -> None:
@@ -213,7 +214,7 @@ def test_windows_that_touch_do_not_overlap(apart: tuple[Samples, Fold]) -> None:
         start[fold.training] = [10, 100]
         start[fold.test] = [10 + distance, 100 - distance]
         found = count_leakage(replace(one, start=start), fold)
-        assert found == Leakage(2, expected, 0), distance
+        assert found == Leakage(2, expected, 0, 0), distance
 
 
 def test_a_long_window_overlaps_though_later_ones_have_ended(apart: tuple[Samples, Fold]) -> None:
@@ -225,7 +226,17 @@ def test_a_long_window_overlaps_though_later_ones_have_ended(apart: tuple[Sample
         extent=np.array([90, 5, 5, 5, 5, 1, 1, 1, 1]),
     )
     fold = Fold(np.array([0, 1, 2]), np.array([5]), np.array([3, 4]))
-    assert count_leakage(one, fold) == Leakage(2, 1, 0)
+    assert count_leakage(one, fold) == Leakage(2, 1, 0, 0)
+
+
+def test_windows_that_overlap_those_of_validation_are_counted_apart(
+    apart: tuple[Samples, Fold],
+) -> None:
+    samples, fold = apart
+    start = np.array([500 + 100 * i for i in range(9)])
+    start[fold.test[0]] = start[fold.validation[0]] + 4
+    one = replace(samples, record=np.full(9, "r"), start=start)
+    assert count_leakage(one, fold) == Leakage(2, 0, 0, 1)
 
 
 @pytest.mark.parametrize("protocol", ["paper", "kfold", "inter_patient"])
@@ -248,20 +259,22 @@ def test_heartbeats_of_people_kept_apart_share_nothing_and_others_most(
     for fold, leakage in zip(splits.folds, refuse_leakage(mitbih, splits), strict=True):
         recorded = np.isin(mitbih.record[fold.test], mitbih.record[fold.training])
         assert leakage.records_in_training == recorded.sum()
-        assert leakage.windows_overlapping_training == marked_overlaps(mitbih, fold)
+        for part in ("training", "validation"):
+            counted = getattr(leakage, f"windows_overlapping_{part}")
+            assert counted == marked_overlaps(mitbih, fold, part)
         assert leakage.duplicates_of_training == 0
         if protocol == "inter_patient":
-            assert leakage == Leakage(0, 0, 0)
+            assert leakage == Leakage(0, 0, 0, 0)
         else:
             assert leakage.windows_overlapping_training > 0.5 * len(fold.test)
 
 
-def marked_overlaps(samples: Samples, fold: Fold) -> int:
-    """Test windows over positions of the records that training windows have marked."""
+def marked_overlaps(samples: Samples, fold: Fold, part: str) -> int:
+    """Test windows over positions of the records that windows of a part have marked."""
     longest = int((samples.start + samples.extent).max())
     marked = {str(name): np.zeros(longest, dtype=bool) for name in np.unique(samples.record)}
     windows = list(zip(samples.record, samples.start, samples.start + samples.extent, strict=True))
-    for record, start, stop in (windows[i] for i in fold.training):
+    for record, start, stop in (windows[i] for i in getattr(fold, part)):
         marked[str(record)][start:stop] = True
     tested = (windows[i] for i in fold.test)
     return sum(bool(marked[str(record)][start:stop].any()) for record, start, stop in tested)
@@ -271,4 +284,4 @@ def test_no_wafer_is_there_twice(real_wafer: Path, tmp_path: Path) -> None:
     samples = load(WaferSettings(), real_wafer, 0, tmp_path)
     assert len(np.unique(samples.values[:, 0], axis=0)) == len(samples)
     splits = make_splits(samples, SplitSettings(protocol="paper", folds=5), 0)
-    assert refuse_leakage(samples, splits) == (Leakage(0, 0, 0),) * 5
+    assert refuse_leakage(samples, splits) == (Leakage(0, 0, 0, 0),) * 5

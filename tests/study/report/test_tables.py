@@ -46,7 +46,7 @@ SETTINGS = {
     "param.split.folds": 2,
     "param.dataset.length": 32,
 }
-LEAKAGE = (Leakage(1, 2, 3), Leakage(4, 5, 6))
+LEAKAGE = (Leakage(1, 2, 3, 7), Leakage(4, 5, 6, 8))
 
 
 class Scored:
@@ -194,3 +194,12 @@ def test_timings_are_by_trial_and_fold_with_where_they_ran(scored: Scored) -> No
     assert (frame["train_seconds"] > 0).all()
     assert frame["device"].str.startswith("cpu").all()
     assert (frame["threads"] == 1).all()
+
+
+def test_counts_that_older_results_lack_are_null(scored: Scored) -> None:
+    older = tuple(Leakage(*list(vars(each).values())[:3]) for each in LEAKAGE)
+    facts = {"paper": SplitFacts(scored.splits.split_hash, older)}
+    table = scores_table(facts, [scored.trial()])
+    column = table["test_windows_overlapping_validation"]
+    assert (column.type, column.null_count) == (pa.int64(), table.num_rows)
+    assert table["test_duplicates_of_training"].null_count == 0

@@ -115,6 +115,49 @@ def test_systems_are_ranked_by_validation_and_a_simple_one_says_so(of_systems: R
     assert shown[-1][0] == "a constant answer"
 
 
+@pytest.mark.slow
+def test_the_page_compares_what_the_study_named(of_systems: Reported) -> None:
+    """With p and interval of one test; no patient is known, so that samples are drawn."""
+    frame = of_systems.report.tables["comparisons"].to_pandas()
+    rows = frame[(frame["epoch_rule"] == "best_validation") & (frame["metric"] == "f1_weighted")]
+    assert set(rows["unit"]) == {"sample"}
+    assert set(rows["family"]) == {"best_simple", "reconstruction", "all_systems"}
+    rows = rows[rows["family"] == "best_simple"]
+    shown = rows_of(of_systems.text, "protocol paper: each system less the simple one")
+    assert len(shown) == len(rows) == 2
+    numbers = sorted(
+        [f"{row[name]:.3f}".replace("-", "−") for name in ("unit_p_holm", "fold_p_holm")]
+        for row in rows.to_dict("records")
+    )
+    assert sorted([row[3], row[5]] for row in shown) == numbers
+    for row in shown:
+        low, high = (float(end.replace("−", "-")) for end in row[2].split(" to "))
+        assert (low > 0 or high < 0) == (float(row[3]) < 0.05)
+    letters = rows_of(of_systems.text, "protocol paper: systems that share a letter")
+    assert {row[0] for row in letters} == {"β-VAEGAN₂", "AE", "nearest neighbours"}
+
+
+@pytest.mark.slow
+def test_the_answer_says_whether_the_best_network_beats_the_best_simple_model(
+    of_systems: Reported,
+) -> None:
+    text = said(of_systems.text)
+    network = PageInputs(
+        of_systems.study,
+        Ledger(of_systems.results.folder("ledger")).trials(),
+        of_systems.report.tables,
+        of_systems.results,
+    ).drawn[0]
+    frame = of_systems.report.tables["comparisons"].to_pandas()
+    chosen = (frame["family"] == "best_simple") & (frame["first_trial"] == network.name)
+    chosen &= (frame["epoch_rule"] == "best_validation") & (frame["metric"] == "f1_weighted")
+    (row,) = frame[chosen].to_dict("records")
+    verb = "is not told apart from"
+    if row["unit_p_holm"] <= 0.05:
+        verb = "is ahead of" if row["difference"] > 0 else "loses against"
+    assert f"{network.label} {verb} the best simple system, nearest neighbours (" in text
+
+
 def test_what_was_stopped_or_failed_is_said_with_its_reason(searched: Reported) -> None:
     text = said(searched.text)
     assert "Trials: 1 completed; 1 stopped early; 1 failed." in text

@@ -1,0 +1,105 @@
+"""Tests of paired differences, over folds and over what is drawn, and Holm's correction.
+
+p and interval of a test are of one t distribution, and so are the corrected ones: an interval
+holds 0 where its p is above 1 - `INTERVAL`, and only there.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from study.report.summary import INTERVAL, mean_and_deviation
+
+ROUNDING = 1e-12
+"""Differences of metrics, and their deviations, below this are of rounding, and 0."""
+
+Float = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Two-sided t-tests of `m` differences, corrected together; nan where there is no test.
+
+    Attributes:
+        low: lower end of a 95 % interval for the difference alone.
+        high: its upper end.
+        p: of the difference alone, in [0, 1].
+        low_holm: lower end of the interval that belongs to `p_holm`.
+        high_holm: its upper end.
+        p_holm: p corrected after Holm (1979) over all `m`.
+    """
+
+    low: Float
+    high: Float
+    p: Float
+    low_holm: Float
+    high_holm: Float
+    p_holm: Float
+
+    @classmethod
+    def of(cls, difference: Float, error: Float, freedom: Float) -> "PairedTest":
+        """Test differences.
+
+        Args:
+            difference: estimates.
+            error: their standard errors; nan where there is no test. Where it is 0, p is
+                0, or 1 if the difference is 0 too.
+            freedom: degrees of freedom.
+        """
+        from scipy.special import stdtr, stdtrit
+
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.where((error == 0) & (difference == 0), 0.0, difference / error)
+        p = 2 * stdtr(freedom, -np.abs(t))
+        p_holm = holm(p)
+        # The level at which Holm's procedure tests the difference.
+        level = (1 - INTERVAL) * _share(p, p_holm, _first_share(p))
+        ends = []
+        for own in (np.full(len(p), 1 - INTERVAL), level):
+            half = np.where(error == 0, 0.0, stdtrit(freedom, 1 - own / 2) * error)
+            ends += [difference - half, difference + half]
+        return cls(ends[0], ends[1], p, ends[2], ends[3], p_holm)
+
+
+def fold_errors(first: Float, second: Float, ratio: Float) -> tuple[Float, Float]:
+    """Return standard errors of mean differences over folds, and their degrees of freedom.
+
+    The variance of the mean is the folds' times 1 / n + test / training samples, since folds
+    share training samples (Nadeau and Bengio 2003).
+
+    Args:
+        first: `(m, folds)` a metric; nan where a fold does not have it.
+        second: `(m, folds)` the metric that is subtracted.
+        ratio: `(m, folds)` test to training samples.
+    """
+    differences = first - second
+    defined = ~np.isnan(differences)
+    folds = defined.sum(axis=1)
+    _, std = mean_and_deviation(differences)
+    std[std < ROUNDING] = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = std * np.sqrt((1 + np.where(defined, ratio, 0.0).sum(axis=1)) / folds)
+    return error, (folds - 1).astype(np.float64)
+
+
+def holm(p: Float) -> Float:
+    """Return p-values corrected after Holm (1979); nan are no tests and stay nan."""
+    corrected = np.full(len(p), np.nan)
+    tested = np.flatnonzero(~np.isnan(p))
+    rising = tested[np.argsort(p[tested], kind="stable")]
+    factors = np.arange(len(rising), 0, -1)
+    corrected[rising] = np.minimum(np.maximum.accumulate(factors * p[rising]), 1.0)
+    return corrected
+
+
+def _share(part: Float, whole: Float, otherwise: float) -> Float:
+    """Return `part / whole`, `otherwise` where both are 0; nan stays nan."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(whole == 0, otherwise, part / whole)
+
+
+def _first_share(p: Float) -> float:
+    """Return the share of the level that the smallest p is tested at."""
+    return 1 / max(1, int((~np.isnan(p)).sum()))
