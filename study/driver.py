@@ -138,7 +138,8 @@ def run_study(
         request: the study.
         data: the data folder; None for the user's.
         address: the cluster's; None for a private one on this machine.
-        on_lost: called from another thread, with the reason, if the cluster ends before that.
+        on_lost: called from another thread, with the reason, if the cluster ends before that, or
+            another driver takes the study over.
 
     Raises:
         RequestError: something is wrong with the request; nothing was written or started.
@@ -151,7 +152,7 @@ def run_study(
     if not address:
         make_plan(request.study, this_machine())  # refuses what cannot fit
     prepared = _prepare(request, data)
-    with _begun(request, prepared) as run:
+    with _begun(request, prepared, on_lost) as run:
         unfinished: list[str] = []
         if request.missing():
             with connected(address, on_lost):
@@ -201,20 +202,18 @@ def _prepare(request: Request, data: str | None) -> Prepared:
 
 
 @contextlib.contextmanager
-def _begun(request: Request, prepared: Prepared) -> Iterator[str]:
+def _begun(request: Request, prepared: Prepared, on_lost: Callable[[str], object]) -> Iterator[str]:
     """Hold the study's folder, in order and with nothing damaged; return the run's name."""
     from study.ledger.recovery import recover
     from study.ledger.replay import copy_decisions
     from study.ledger.study_folder import put_aside, write_study
-    from study.storage.locks import begin_run, sole_driver, unguarded
+    from study.storage.locks import begin_run, sole_driver
 
     def show(line: str) -> None:
         request.console.print(line, soft_wrap=True, highlight=False)
 
     study, outputs, results = request.study, request.outputs, request.results
-    with sole_driver(outputs, study.name):
-        if warning := unguarded(outputs):
-            show(warning)
+    with sole_driver(outputs, study.name, on_lost):
         run = uuid.uuid4().hex
         begin_run(outputs, study.name, run)
         if request.fresh and (aside := put_aside(outputs, study.name)):
