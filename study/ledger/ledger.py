@@ -11,6 +11,7 @@ written before it starts, and `rung-<epoch>.json` before it goes on or stops the
 import json
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -80,7 +81,7 @@ class Ledger:
         """Write a fold's files, then its manifest; `manifest.files` is filled in.
 
         Raises:
-            ValueError: the fold is committed already.
+            ValueError: the fold is committed already, or by somebody else at the same time.
         """
         path = manifest.address.path
         if self.folder.exists(f"{path}/{MANIFEST}"):
@@ -88,7 +89,8 @@ class Ledger:
         self.folder.write_all({f"{path}/{name}": content for name, content in files.items()})
         digests = {name: sha256(content) for name, content in sorted(files.items())}
         manifest = replace(manifest, files=digests)
-        self.folder.write(f"{path}/{MANIFEST}", _sealed(asdict(manifest)))
+        if not self.folder.create(f"{path}/{MANIFEST}", _sealed(asdict(manifest))):
+            raise ValueError(f"{path} is committed already")
         return manifest
 
     def fold(self, address: FoldAddress) -> FoldManifest | None:
@@ -221,7 +223,8 @@ class Ledger:
 
     def trials(self) -> list[TrialRecord]:
         """Return how every ended trial ended, in the order of their names."""
-        records = [self.trial(name) for name in self.names()]
+        with ThreadPoolExecutor() as readers:
+            records = list(readers.map(self.trial, self.names()))
         return [record for record in records if record is not None]
 
     def names(self) -> list[str]:
@@ -237,6 +240,11 @@ class Ledger:
 
     def committed(self, trial: str) -> list[FoldAddress]:
         """Return the committed folds of a trial, in order."""
+        listed = self.folder.versions(trial)
+        if listed is not None:
+            paths = (path.removesuffix(f"/{MANIFEST}") for path in listed)
+            matches = [match for match in map(FOLD_NAME.fullmatch, paths) if match]
+            return [FoldAddress(trial, fold) for fold in sorted(int(m[1]) for m in matches)]
         return [
             address
             for address in self.folds(trial)
@@ -272,12 +280,6 @@ class Ledger:
         except FileNotFoundError:
             return None
         return _unsealed(content, self.folder.locate(path))
-
-
-def promote(stage: Ledger, ledger: Ledger, manifest: FoldManifest) -> FoldManifest:
-    """Commit to `ledger` what `stage` holds of a fold, under `manifest`'s state and reason."""
-    files = {name: stage.read(manifest, name) for name in manifest.files}
-    return ledger.commit_fold(manifest, files)
 
 
 def _sealed(content: dict[str, Any]) -> bytes:

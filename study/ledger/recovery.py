@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from study.ledger.ledger import PROPOSAL, TRIAL, DamagedError, Ledger
-from study.ledger.trial_outcome import STAGE_PREFIX, split_by_completeness
+from study.ledger.trial_outcome import split_by_completeness
 from study.search.trial import FoldAddress
 from study.storage.folder import Folder
 
@@ -72,16 +72,10 @@ def _damaged_folds(results: Folder, ledger: Ledger) -> Iterator[str]:
 
 
 def _damaged_checkpoints(results: Folder) -> Iterator[str]:
-    """A damaged checkpoint goes alone; a damaged stage takes all of the fold along."""
     checkpoints = results.folder("checkpoints")
     for trial in checkpoints.names():
         for fold in checkpoints.names(trial):
             path = f"{trial}/{fold}"
-            problem = _staging_problem(checkpoints.folder(path))
-            if problem:
-                aside = _put_aside(results, "checkpoints", path)
-                yield f"{problem}; the fold's checkpoints are put aside as {aside}"
-                continue
             for name in _damaged_checkpoint_names(checkpoints.folder(path)):
                 where = checkpoints.locate(f"{path}/{name}")
                 aside = _put_aside(results, "checkpoints", f"{path}/{name}")
@@ -94,17 +88,6 @@ def _damaged_checkpoint_names(folder: Folder) -> list[str]:
     from study.ledger.checkpoint import damaged_checkpoints  # imports PyTorch
 
     return damaged_checkpoints(folder)
-
-
-def _staging_problem(folder: Folder) -> str:
-    for name in folder.names():
-        if name.startswith(STAGE_PREFIX):
-            stage = Ledger(folder.folder(name))
-            for trial in stage.folder.names():
-                address = next(iter(stage.folds(trial)), None)
-                if address is not None and (problem := _problem(stage, address)):
-                    return problem
-    return ""
 
 
 def _problem(ledger: Ledger, address: FoldAddress) -> str:

@@ -135,7 +135,7 @@ class Chaos:
                 task = FoldTask(trial.config, address)
                 checkpoints = results.folder(f"checkpoints/{address.path}")
                 train_fold(task, samples, fold, ledger, checkpoints)
-            record = finalize(ledger, results.folder("checkpoints"), trial, None, len(ended))
+            record = finalize(ledger, results.folder("checkpoints"), trial, len(ended))
             assert record is not None
             ended[trial.name] = record
         facts = {
