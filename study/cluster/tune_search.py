@@ -62,19 +62,13 @@ class SourceSearcher(Searcher):
             assert isinstance(trial, Trial)
             if trial.name in state.incomplete:
                 trial = state.incomplete[trial.name].trial
-            elif self._finish_stop(trial):
-                continue
+            elif trial.name in state.begun:
+                epoch = interrupted_stop(state.ledger, trial)
+                if epoch is not None:
+                    state.interrupted[trial.name] = epoch
             state.running[trial_id] = trial
             return {"trial": trial}
         return str(Searcher.FINISHED)
-
-    def _finish_stop(self, trial: Trial) -> bool:
-        """Commit a stop that was being committed when the driver died; return whether it was."""
-        epoch = interrupted_stop(self._state.ledger, trial)
-        if epoch is not None:
-            self._state.stopped[trial.name] = epoch
-            self._state.finalize(trial)
-        return epoch is not None
 
     def set_search_properties(self, *_: Any, **__: Any) -> bool:
         """Metric and mode are this class's own."""
@@ -111,7 +105,10 @@ class TrialFinalizer(tune.Callback):
             return
         if result["state"] == "failed":
             state.failed[ours.name] = result["reason"]
-        state.observer.on_result(ours, result)
+        else:
+            state.take(ours, result)
+        if result["state"] != "pruned":  # what it repeats of its last epoch was shown
+            state.observer.on_result(ours, result)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         """See `tune.Callback.on_trial_complete`."""
@@ -148,6 +145,7 @@ def run_search(
     outputs: Folder,
     run: str,
     observer: Observer,
+    ledger: Ledger | None = None,
 ) -> list[str]:
     """Run all trials of a study that have not ended, on the connected cluster.
 
@@ -159,21 +157,27 @@ def run_search(
         outputs: the folder of all results.
         run: names this run; see `study.storage.locks`.
         observer: follows it.
+        ledger: the study's, if the caller has opened it.
 
     Returns:
         Names of the trials that could not be finished.
     """
     results = outputs.folder(study.name)
-    ledger = Ledger(results.folder("ledger"))
+    ledger = ledger or Ledger(results.folder("ledger"))
     complete, incomplete = (
         {record.name: record for record in records} for records in split_by_completeness(ledger)
     )
     source = trial_source(
         study, known_proposals(ledger, incomplete.values()), ledger.record_proposal
     )
+    begun = frozenset(ledger.names())
     state = SearchState(source, results, complete, incomplete, observer)
+    state.known_ledger, state.begun = ledger, begun
     context = _shared_context(study, plan, samples, splits, outputs, run, state.source.longest)
-    _tuner(state, study, context).fit()
+    try:
+        _tuner(state, study, context).fit()
+    finally:
+        ledger.save()
     if state.errors:
         raise state.errors[0]
     missing = state.source.missing(state.ended)
@@ -205,6 +209,7 @@ def _shared_context(
         samples=ray.put(samples),
         folds=ray.put({protocol: divided.folds for protocol, divided in splits.items()}),
         coordinator=coordinator,
+        checkpoint_seconds=60 * study.resources.checkpoint_minutes,
     )
 
 

@@ -100,8 +100,9 @@ class Ledger:
             DamagedError: the manifest is not what was written.
         """
         path = f"{address.path}/{MANIFEST}"
-        content = self._sealed_file(path)
-        if content is None:
+        try:
+            content = _unsealed(self.folder.read(path), self.folder.locate(path))
+        except FileNotFoundError:
             return None
         try:
             manifest = FoldManifest(**content)
@@ -138,7 +139,7 @@ class Ledger:
     def record_trial(self, record: TrialRecord) -> None:
         """Write how a trial ended."""
         outcome = {name: value for name, value in vars(record).items() if name != "trial"}
-        self.folder.write(f"{record.name}/{TRIAL}", _sealed(record.trial.to_dict() | outcome))
+        self._write_small(f"{record.name}/{TRIAL}", _sealed(record.trial.to_dict() | outcome))
 
     def trial(self, name: str) -> TrialRecord | None:
         """Return how a trial ended, or None if it has not.
@@ -164,7 +165,7 @@ class Ledger:
 
     def record_proposal(self, proposal: Proposal) -> None:
         """Write what a trial is, and what it was proposed from."""
-        self.folder.write(f"{proposal.trial.name}/{PROPOSAL}", _sealed(proposal.to_dict()))
+        self._write_small(f"{proposal.trial.name}/{PROPOSAL}", _sealed(proposal.to_dict()))
 
     def proposal(self, name: str) -> Proposal | None:
         """Return how a trial was proposed; None for one of no search, or from before.
@@ -192,7 +193,7 @@ class Ledger:
     def record_decision(self, decision: RungDecision) -> None:
         """Write whether a trial goes on at a rung."""
         name = f"rung-{decision.epoch:06d}.json"
-        self.folder.write(f"{decision.trial}/{name}", _sealed(asdict(decision)))
+        self._write_small(f"{decision.trial}/{name}", _sealed(asdict(decision)))
 
     def decision_names(self, trial: str) -> list[str]:
         """Return the names of a trial's files of decisions, rung by rung."""
@@ -251,6 +252,23 @@ class Ledger:
             if self.folder.exists(f"{address.path}/{MANIFEST}")
         ]
 
+    def is_known(self, name: str) -> bool:
+        """Return whether an ended trial is known to be sound without reading it.
+
+        On a disk none is; see `study.ledger.index` for a store.
+        """
+        return False
+
+    def remember(self, name: str) -> None:
+        """Know from now on that a trial has ended and is sound."""
+
+    def save(self) -> None:
+        """Write down what is known of ended trials, for the next process."""
+
+    def size(self, name: str) -> int:
+        """Return the bytes of all files of a trial."""
+        return self.folder.size(name)
+
     def _complete_older(self, name: str, content: dict[str, Any]) -> bool:
         """Complete a record from before records had configurations; return whether it can be.
 
@@ -276,10 +294,16 @@ class Ledger:
 
     def _sealed_file(self, path: str) -> dict[str, Any] | None:
         try:
-            content = self.folder.read(path)
+            content = self._read_small(path)
         except FileNotFoundError:
             return None
         return _unsealed(content, self.folder.locate(path))
+
+    def _read_small(self, path: str) -> bytes:
+        return self.folder.read(path)
+
+    def _write_small(self, path: str, content: bytes) -> None:
+        self.folder.write(path, content)
 
 
 def _sealed(content: dict[str, Any]) -> bytes:
