@@ -164,15 +164,7 @@ def run_search(
     """
     results = outputs.folder(study.name)
     ledger = ledger or Ledger(results.folder("ledger"))
-    complete, incomplete = (
-        {record.name: record for record in records} for records in split_by_completeness(ledger)
-    )
-    source = trial_source(
-        study, known_proposals(ledger, incomplete.values()), ledger.record_proposal
-    )
-    begun = frozenset(ledger.names())
-    state = SearchState(source, results, complete, incomplete, observer)
-    state.known_ledger, state.begun = ledger, begun
+    state = search_state(study, results, ledger, observer)
     context = _shared_context(study, plan, samples, splits, outputs, run, state.source.longest)
     try:
         _tuner(state, study, context).fit()
@@ -184,6 +176,18 @@ def run_search(
     if not missing:
         results.remove("checkpoints")
     return missing
+
+
+def search_state(study: Study, results: Folder, ledger: Ledger, observer: Observer) -> SearchState:
+    """Return what a driver knows of a study's trials when it comes."""
+    complete, incomplete = (
+        {record.name: record for record in records} for records in split_by_completeness(ledger)
+    )
+    known = known_proposals(ledger, incomplete.values())
+    source = trial_source(study, known, ledger.record_proposal)
+    state = SearchState(source, results, complete, incomplete, observer)
+    state.known_ledger, state.begun = ledger, frozenset(ledger.names())
+    return state
 
 
 def _shared_context(

@@ -79,7 +79,7 @@ class FoldWriter:
         self._folder = folder
         self._events = EventFolder(folder)
         self._opened: SummaryWriter | None = None
-        self._files, self._published_at = 0, time.monotonic()
+        self._published_at = time.monotonic()
 
     def resume(self, trained_epochs: int) -> None:
         """Hide what an earlier attempt wrote of epochs that are trained again."""
@@ -88,14 +88,13 @@ class FoldWriter:
     def _open(self, **options: Any) -> "SummaryWriter":
         from tensorboardX import SummaryWriter
 
-        self._files += 1
-        suffix = f".{self._files:06d}"  # several may begin in one second
+        suffix = f".{time.time_ns():020d}"  # several may begin in one second
         return SummaryWriter(self._events.path, flush_secs=10, filename_suffix=suffix, **options)
 
     @property
     def _writer(self) -> "SummaryWriter":
         if self._opened is None:
-            self._opened = self._open() if self._files else self._open(purge_step=1)
+            self._opened = self._open()
         return self._opened
 
     def publish(self) -> None:

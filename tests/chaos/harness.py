@@ -55,6 +55,7 @@ search:
   space:
     model.beta: {loguniform: [1.0e-6, 1.0]}
     training.optimizer.learning_rate: {loguniform: [1.0e-5, 1.0e-2]}
+resources: {checkpoint_minutes: 0}
 seed: 4
 """
 

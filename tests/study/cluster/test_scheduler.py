@@ -57,7 +57,7 @@ class Run:
         result = {"epoch": epoch, "value": value, "state": state}
         tune_trial = SimpleNamespace(trial_id=trial.name)
         decision = self.scheduler.on_trial_result(None, tune_trial, result)
-        is_stopped = self.messages.sent[-1:] == [("stop_trial", trial.name, epoch)]
+        is_stopped = self.state.stopped.get(trial.name) == epoch
         return STOP if is_stopped and decision == CONTINUE else decision
 
     def trial(self, number: int, **kept: Any) -> Trial:
