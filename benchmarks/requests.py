@@ -9,6 +9,7 @@ on average, with `seconds_per_end`. Ray, and what workers write, are not counted
 """
 
 import argparse
+import functools
 import io
 import json
 import multiprocessing
@@ -23,6 +24,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from study import driver
@@ -30,6 +32,7 @@ from study.cluster.scheduler import RungScheduler
 from study.cluster.search_state import SearchState
 from study.cluster.tune_search import SourceSearcher, TrialFinalizer, search_state
 from study.config.study_file import check_study
+from study.config.trial_config import TrialConfig
 from study.driver import Prepared, Request
 from study.ledger.fold_files import (
     COMPONENTS,
@@ -43,7 +46,6 @@ from study.ledger.fold_files import (
 from study.ledger.index import open_ledger
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.search.plan import NodeCapacity, make_plan
-from study.search.sources import trial_source
 from study.search.trial import Proposal, RungDecision, Trial, TrialRecord, fold_name
 from study.storage.folder import Folder, open_folder
 from study.terminal.progress import Display
@@ -67,6 +69,7 @@ class Measured:
         delay_seconds: of each answer.
         requests: of its start.
         seconds: of its start.
+        cpu_seconds: of its process during its start.
         requests_per_end: the most that ends of trials took, averaged over ten in a row.
         seconds_per_end: mean.
     """
@@ -76,6 +79,7 @@ class Measured:
     delay_seconds: float
     requests: int
     seconds: float
+    cpu_seconds: float
     requests_per_end: float
     seconds_per_end: float
 
@@ -125,21 +129,28 @@ def study_of(trials: int, folds: int) -> Any:
 
 def commit(ledger: Ledger, trial: Trial) -> None:
     """Commit folds that hold next to nothing, in as many files as folds have."""
-    history = history_file([{"epoch": epoch, "value": 0.5} for epoch in range(1, EPOCHS + 1)])
     files = {name: f"{trial.name} {name}".encode() for name in OTHERS}
-    files |= {HISTORY: history, TIMINGS: json_file({"train_seconds": 60.0})}
+    files |= {HISTORY: _history(), TIMINGS: json_file({"train_seconds": 60.0})}
     for address in trial.folds:
         manifest = FoldManifest(trial.name, address.fold, "completed", "", EPOCHS, EPOCHS, {})
         ledger.commit_fold(manifest, files)
 
 
+@functools.cache
+def _history() -> bytes:
+    return history_file([{"epoch": epoch, "value": 0.5} for epoch in range(1, EPOCHS + 1)])
+
+
 def fill(objects: Objects, trials: int, folds: int) -> None:
     """Write trials that have ended."""
     ledger: Ledger = Ledger(_Filled(objects))  # type: ignore[arg-type]
-    source = trial_source(study_of(trials, folds))
+    config, random = TrialConfig.of(study_of(trials, folds)), np.random.default_rng(0)
     for number in range(trials):
-        trial = source.next_trial({}, set())
-        assert isinstance(trial, Trial)
+        parameters = {
+            "model.beta": float(random.uniform(1e-6, 0.1)),
+            "model.latent_size": int(random.integers(2, 65)),
+        }
+        trial = Trial(number, config.with_parameters(parameters), parameters)
         commit(ledger, trial)
         ledger.record_proposal(Proposal(trial, number, (), 0))
         for epoch in RUNGS:
@@ -212,11 +223,12 @@ def measure(trials: int, folds: int, delay_seconds: float) -> Measured:
         for name in ledger.names():
             ledger.remember(name)
         ledger.save()
-        before, began = count(delay_seconds), time.perf_counter()
+        before, began, cpu_began = count(delay_seconds), time.perf_counter(), time.process_time()
         with started(outputs, trials, folds) as state:
             searcher, finalizer = SourceSearcher(state), TrialFinalizer(state)
             searcher.suggest("0")
-            seconds, requests = time.perf_counter() - began, count(delay_seconds) - before
+            seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
+            requests = count(delay_seconds) - before
             ends = [_end(state, searcher, finalizer, str(n), count, delay_seconds)
                     for n in range(ENDS)]  # fmt: skip
     rows = [ends[at : at + IN_A_ROW] for at in range(ENDS - IN_A_ROW + 1)]
@@ -226,6 +238,7 @@ def measure(trials: int, folds: int, delay_seconds: float) -> Measured:
         delay_seconds=delay_seconds,
         requests=requests,
         seconds=seconds,
+        cpu_seconds=cpu_seconds,
         requests_per_end=max(sum(each for each, _ in row) / IN_A_ROW for row in rows),
         seconds_per_end=sum(taken for _, taken in ends) / ENDS,
     )

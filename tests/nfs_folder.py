@@ -51,7 +51,6 @@ class NfsFolder:
 
     def _removing(self, call: Any) -> Any:
         def remove(target: Any, *, dir_fd: int | None = None) -> None:
-            path = _path(target, dir_fd)
             self.left()
             try:
                 call(target, dir_fd=dir_fd)
