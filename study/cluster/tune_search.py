@@ -5,7 +5,9 @@ trials, knows the same rungs, and runs those that have not ended. Tune's own fil
 of no use to it.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from study.search.plan import Plan
 from study.search.rungs import rungs
 from study.search.sources import NoTrial, trial_source
 from study.search.trial import Trial
-from study.storage.folder import Folder
+from study.storage.folder import Folder, LocalFolder
 
 TRIAL_RESTARTS = 3
 MOST_WAITING_CALLS = 1_000_000
@@ -167,7 +169,8 @@ def run_search(
     state = search_state(study, results, ledger, observer)
     context = _shared_context(study, plan, samples, splits, outputs, run, state.source.longest)
     try:
-        _tuner(state, study, context).fit()
+        with _tunes_folder(results) as storage:
+            _tuner(state, study, context, storage).fit()
     finally:
         ledger.save()
     if state.errors:
@@ -225,7 +228,17 @@ def start_coordinator(folds: int, rungs: Sequence[int]) -> Any:
     return on_the_head(Coordinator).remote(folds, rungs)
 
 
-def _tuner(state: SearchState, study: Study, context: WorkerContext) -> tune.Tuner:
+@contextlib.contextmanager
+def _tunes_folder(results: Folder) -> Iterator[str]:
+    """Yield where Tune keeps its state, which nobody reads: a store is not asked for that."""
+    if isinstance(results, LocalFolder):
+        yield results.locate()
+    else:
+        with tempfile.TemporaryDirectory(prefix="study-tune-") as folder:
+            yield folder
+
+
+def _tuner(state: SearchState, study: Study, context: WorkerContext, storage: str) -> tune.Tuner:
     # The trial itself only waits for its folds: it takes no CPU from them, and stays
     # with the driver on the head node.
     trainable = tune.with_resources(
@@ -248,7 +261,7 @@ def _tuner(state: SearchState, study: Study, context: WorkerContext) -> tune.Tun
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=state.results.locate(),
+            storage_path=storage,
             verbose=0,
             stop=StopOnError(state),
             callbacks=[TrialFinalizer(state)],
