@@ -125,18 +125,24 @@ class LocalFolder:
             try:
                 os.link(draft, target)
             except FileExistsError:
-                return self.read(path) == content
+                return self._holds(path, content)
             except OSError as error:
                 if error.errno not in NO_LINKS:
                     raise
                 if target.exists():
-                    return self.read(path) == content
+                    return self._holds(path, content)
                 draft.rename(target)
             sync(target.parent)
             return True
         finally:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
+
+    def _holds(self, path: str, content: bytes) -> bool:
+        try:
+            return self.read(path) == content
+        except FileNotFoundError:  # deleted again by now
+            return False
 
     def versions(self, path: str = "", after: str = "", until: str = "") -> None:
         """See `Folder.versions`: a disk has none."""

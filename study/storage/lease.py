@@ -75,7 +75,7 @@ class _Lease:
         self._number = newest
         # A holder that was only slow may have written more than one by now; and a store that
         # knows no conditions says yes to everybody: what is there then decides.
-        if not self._write_next() or self._folder.read(self._file()) != self._content:
+        if not self._write_next() or self._read(self._number) != self._content:
             self._refuse()
         self._folder.remove(self._file(newest))
 
@@ -109,10 +109,17 @@ class _Lease:
     def _file(self, number: int | None = None) -> str:
         return f"{self._number if number is None else number:012d}.json"
 
+    def _read(self, number: int) -> bytes:
+        """Return what a file holds; nothing if it is gone."""
+        try:
+            return self._folder.read(self._file(number))
+        except FileNotFoundError:
+            return b""
+
     def _is_of_this_machine(self, number: int) -> bool:
         try:
-            held = json.loads(self._folder.read(self._file(number)))["lock"]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            held = json.loads(self._read(number))["lock"]
+        except (ValueError, KeyError, TypeError):
             return False
         return bool(self._machine) and held == self._machine
 

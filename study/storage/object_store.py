@@ -72,8 +72,10 @@ class StoreFolder:
             with _told():
                 self._store.put(self._key(path), content, mode="create")
         except AlreadyExistsError:
-            # Where the answer to the first try was lost, the second finds what that wrote.
-            return self.read(path) == content
+            with contextlib.suppress(FileNotFoundError):  # deleted again by now
+                # Where the answer to the first try was lost, the second finds what that wrote.
+                return self.read(path) == content
+            return False
         return True
 
     def versions(self, path: str = "", after: str = "", until: str = "") -> dict[str, str]:

@@ -40,7 +40,7 @@ def held(output: Folder, lost: list[str] | None = None) -> Iterator[None]:
 
 
 def test_of_drivers_that_start_at_the_same_moment_one_is_let_in(output: Folder) -> None:
-    ready, done = threading.Barrier(4), threading.Barrier(4)
+    ready, done = threading.Barrier(4), threading.Barrier(4, timeout=60)
 
     def drive(_: int) -> bool:
         ready.wait()
