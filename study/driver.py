@@ -5,6 +5,7 @@ import math
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from study.errors import RequestError, StudyFailedError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from study.config.schema import Study
     from study.data.samples import Samples
     from study.data.splits import Splits
+    from study.ledger.ledger import Ledger
     from study.ledger.study_folder import SplitFacts
     from study.report.parallel import Executor
     from study.search.plan import Plan
@@ -52,12 +54,18 @@ class Request:
 
         return trial_source(self.study)
 
+    @cached_property
+    def ledger(self) -> "Ledger":
+        """The study's ledger; nobody else adds ended trials to it."""
+        from study.ledger.index import open_ledger
+
+        return open_ledger(self.results)
+
     def ended(self) -> "list[TrialRecord]":
         """Return the records of ended trials whose folds are all committed."""
-        from study.ledger.ledger import Ledger
         from study.ledger.trial_outcome import split_by_completeness
 
-        return split_by_completeness(Ledger(self.results.folder("ledger")))[0]
+        return split_by_completeness(self.ledger)[0]
 
     def missing(self) -> list[str]:
         """Return the names of the trials that are still to run."""
@@ -69,7 +77,8 @@ class Request:
 
         # What is started anew has no trials yet.
         ended = [] if self.fresh else self.ended()
-        trial_bytes = self.results.size("ledger") / len(ended) if ended else 0.0
+        sizes = [self.ledger.size(record.name) for record in ended]
+        trial_bytes = sum(sizes) / len(ended) if ended else 0.0
         source = self.source()
         show_plan(self.console, self.study, source, plan, ended, trial_bytes, of_cluster)
 
@@ -93,7 +102,6 @@ def plan_for_file(request: Request, file: str, price: float | None) -> None:
     """Show what would run, and at what cost, on a cluster that is not there."""
     if price is not None and not 0 <= price < math.inf:
         raise RequestError(f"--price must be a number from 0, found {price:g}")
-    from study.ledger.ledger import Ledger
     from study.ledger.trial_outcome import measured_costs
     from study.search.plan import make_plan
     from study.search.ray_up_file import described, read_cluster
@@ -102,7 +110,7 @@ def plan_for_file(request: Request, file: str, price: float | None) -> None:
     plan = make_plan(study, [cluster.head], cluster.growth)
     ended = [] if request.fresh else request.ended()
     left = len(request.source().missing({record.name: record for record in ended}))
-    costs = measured_costs(Ledger(request.results.folder("ledger")), ended)
+    costs = measured_costs(request.ledger, ended)
     request.show_plan(plan, described(study, plan, cluster, left, price, costs))
 
 
@@ -138,7 +146,8 @@ def run_study(
         request: the study.
         data: the data folder; None for the user's.
         address: the cluster's; None for a private one on this machine.
-        on_lost: called from another thread, with the reason, if the cluster ends before that.
+        on_lost: called from another thread, with the reason, if the cluster ends before that, or
+            another driver takes the study over.
 
     Raises:
         RequestError: something is wrong with the request; nothing was written or started.
@@ -151,7 +160,7 @@ def run_study(
     if not address:
         make_plan(request.study, this_machine())  # refuses what cannot fit
     prepared = _prepare(request, data)
-    with _begun(request, prepared) as run:
+    with _begun(request, prepared, on_lost) as run:
         unfinished: list[str] = []
         if request.missing():
             with connected(address, on_lost):
@@ -205,25 +214,23 @@ def _prepare(request: Request, data: str | None) -> Prepared:
 
 
 @contextlib.contextmanager
-def _begun(request: Request, prepared: Prepared) -> Iterator[str]:
+def _begun(request: Request, prepared: Prepared, on_lost: Callable[[str], object]) -> Iterator[str]:
     """Hold the study's folder, in order and with nothing damaged; return the run's name."""
     from study.ledger.recovery import recover
     from study.ledger.replay import copy_decisions
     from study.ledger.study_folder import put_aside, write_study
-    from study.storage.locks import begin_run, sole_driver, unguarded
+    from study.storage.locks import begin_run, sole_driver
 
     def show(line: str) -> None:
         request.console.print(line, soft_wrap=True, highlight=False)
 
     study, outputs, results = request.study, request.outputs, request.results
-    with sole_driver(outputs, study.name):
-        if warning := unguarded(outputs):
-            show(warning)
+    with sole_driver(outputs, study.name, on_lost):
         run = uuid.uuid4().hex
         begin_run(outputs, study.name, run)
         if request.fresh and (aside := put_aside(outputs, study.name)):
             show(f"the results until now are in {aside}")
-        for line in recover(results):
+        for line in recover(results, request.ledger):
             show(line)
         write_study(results, study, prepared.samples, prepared.splits, prepared.facts)
         if request.replayed:
@@ -251,7 +258,14 @@ def _search(request: Request, prepared: Prepared, run: str, plan: "Plan") -> lis
     observer.start(request.ended())
     try:
         return run_search(
-            study, plan, prepared.samples, prepared.splits, request.outputs, run, observer
+            study,
+            plan,
+            prepared.samples,
+            prepared.splits,
+            request.outputs,
+            run,
+            observer,
+            request.ledger,
         )
     finally:
         observer.stop()

@@ -100,7 +100,7 @@ def train(file: Path, data: Path) -> LocalFolder:
         for address, fold in zip(trial.folds, splits.folds, strict=True):
             folder = checkpoints.folder(address.path)
             train_fold(FoldTask(trial.config, address), samples, fold, ledger, folder)
-        assert finalize(ledger, checkpoints, trial, None, trial.number) is not None
+        assert finalize(ledger, checkpoints, trial, trial.number) is not None
 
 
 def main(page: str) -> None:

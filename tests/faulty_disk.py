@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 MODES = ("error", "full", "kill", "power")
-CALLS = ("replace", "rename", "unlink", "remove", "rmdir", "mkdir", "fsync")
+CALLS = ("link", "replace", "rename", "unlink", "remove", "rmdir", "mkdir", "fsync")
 
 
 class Killed(BaseException):

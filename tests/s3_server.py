@@ -1,14 +1,16 @@
 """An S3 server on this machine's loopback: buckets in memory, over HTTP, for tests.
 
 It knows what S3's clients ask of a store of whole objects: listings, ranges, copies,
-deletions and uploads in parts. It holds an access key's name against its own, and does not
-check signatures.
+deletions, uploads in parts, and writes on condition that there is no such object. It holds an
+access key's name against its own, and does not check signatures.
 """
 
 import io
 import re
 import threading
+import time
 import uuid
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from email.utils import formatdate
 from hashlib import md5
@@ -23,12 +25,38 @@ MOST_KEYS = 1000
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
-class S3Server:
-    """A server with one bucket; `buckets` holds objects by bucket and key."""
+class Objects(dict[str, bytes]):
+    """Objects by key, whose keys are kept in order."""
 
-    def __init__(self, bucket: str) -> None:
-        self.bucket = bucket
-        self.buckets: dict[str, dict[str, bytes]] = {bucket: {}}
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys_in_order: list[str] = []
+
+    def __setitem__(self, key: str, content: bytes) -> None:
+        if key not in self:
+            insort(self.keys_in_order, key)
+        super().__setitem__(key, content)
+
+    def __delitem__(self, key: str) -> None:
+        super().__delitem__(key)
+        del self.keys_in_order[bisect_left(self.keys_in_order, key)]
+
+
+class S3Server:
+    """A server with one bucket.
+
+    Attributes:
+        bucket: its name.
+        buckets: objects by bucket and key.
+        requests: method, path and client of every request.
+        delay_seconds: how long each answer takes.
+    """
+
+    def __init__(self, bucket: str, delay_seconds: float = 0.0) -> None:
+        self.bucket, self.delay_seconds = bucket, delay_seconds
+        self.buckets: dict[str, Objects] = {bucket: Objects()}
+        self.requests: list[tuple[str, str, str]] = []
+        self.writing = threading.Lock()
         self.uploads: dict[str, dict[int, bytes]] = defaultdict(dict)
         handler = type("Handler", (_Handler,), {"store": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -49,7 +77,7 @@ class S3Server:
         return f"s3://{bucket or self.bucket}/{key}{query}"
 
     @property
-    def objects(self) -> dict[str, bytes]:
+    def objects(self) -> Objects:
         return self.buckets[self.bucket]
 
     def below(self, prefix: str) -> dict[str, bytes]:
@@ -81,6 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
         bucket, _, key = unquote(address.path.lstrip("/")).partition("/")
         query = dict(parse_qsl(address.query, keep_blank_values=True))
         body = self._body()
+        self.store.requests.append((self.command, self.path, self.headers.get("User-Agent", "")))
+        time.sleep(self.store.delay_seconds)
         if f"Credential={ACCESS_KEY}/" not in self.headers.get("Authorization", ""):
             return self._fail(403, "AccessDenied")
         if bucket not in self.store.buckets:
@@ -103,28 +133,30 @@ class _Handler(BaseHTTPRequestHandler):
     def _head_bucket(self, *_: Any) -> None:
         self._answer(200)
 
-    def _get_bucket(
-        self, objects: dict[str, bytes], _: str, query: dict[str, str], __: bytes
-    ) -> None:
+    def _get_bucket(self, objects: Objects, _: str, query: dict[str, str], __: bytes) -> None:
         if "location" in query:
             return self._xml("LocationConstraint", "")
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
         after = query.get("continuation-token") or query.get("marker") or query.get("start-after")
-        names: dict[str, bool] = {}
-        for key in sorted(objects):
-            if key.startswith(prefix):
-                head, cut, _tail = key[len(prefix) :].partition(delimiter or "\0")
-                names[prefix + head + cut] = bool(cut)
-        listed = [name for name in names if name > (after or "")]
         most = int(query.get("max-keys", MOST_KEYS))
-        shown, rest = listed[:most], listed[most:]
+        names: dict[str, bool] = {}
+        keys, at = objects.keys_in_order, bisect_right(objects.keys_in_order, after or "")
+        at = max(at, bisect_left(keys, prefix))
+        while at < len(keys) and keys[at].startswith(prefix) and len(names) <= most:
+            head, cut, _tail = keys[at][len(prefix) :].partition(delimiter or "\0")
+            name, at = prefix + head + cut, at + 1
+            if name > (after or ""):
+                names[name] = bool(cut)
+            if cut:  # what lies below is named once
+                at = bisect_left(keys, prefix + head + chr(ord(cut) + 1), at)
+        shown, rest = list(names)[:most], list(names)[most:]
         last = escape(shown[-1]) if shown else ""
         token = f"<NextContinuationToken>{last}</NextContinuationToken>"
         entries = [
             f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>"
             if names[name]
             else f"<Contents><Key>{escape(name)}</Key><Size>{len(objects[name])}</Size>"
-            f"<LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>x</ETag></Contents>"
+            f"<LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>{_tag(objects[name])}</ETag></Contents>"
             for name in shown
         ]
         more = f"<IsTruncated>{str(bool(rest)).lower()}</IsTruncated>{token if rest else ''}"
@@ -132,22 +164,22 @@ class _Handler(BaseHTTPRequestHandler):
             "ListBucketResult", f"{more}<KeyCount>{len(shown)}</KeyCount>{''.join(entries)}"
         )
 
-    def _post_bucket(
-        self, objects: dict[str, bytes], _: str, query: dict[str, str], body: bytes
-    ) -> None:
+    def _post_bucket(self, objects: Objects, _: str, query: dict[str, str], body: bytes) -> None:
         assert "delete" in query
-        for entry in ElementTree.fromstring(body).iter():
-            if entry.tag.endswith("Key") and entry.text:
-                objects.pop(entry.text, None)
-        self._xml("DeleteResult", "")
+        deleted = [e.text for e in ElementTree.fromstring(body).iter() if e.tag.endswith("Key")]
+        for key in deleted:
+            if key in objects:
+                del objects[key]
+        shown = (f"<Deleted><Key>{escape(key or '')}</Key></Deleted>" for key in deleted)
+        self._xml("DeleteResult", "".join(shown))
 
-    def _head_object(self, objects: dict[str, bytes], key: str, *_: Any) -> None:
+    def _head_object(self, objects: Objects, key: str, *_: Any) -> None:
         content = objects.get(key)
         if content is None:
             return self._fail(404, "NoSuchKey")
         return self._answer(200, content, hidden=True)
 
-    def _get_object(self, objects: dict[str, bytes], key: str, *_: Any) -> None:
+    def _get_object(self, objects: Objects, key: str, *_: Any) -> None:
         content = objects.get(key)
         if content is None:
             return self._fail(404, "NoSuchKey")
@@ -160,9 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         shown = {"Content-Range": f"bytes {first}-{last}/{len(content)}"}
         return self._answer(206, content[first : last + 1], shown)
 
-    def _put_object(
-        self, objects: dict[str, bytes], key: str, query: dict[str, str], body: bytes
-    ) -> None:
+    def _put_object(self, objects: Objects, key: str, query: dict[str, str], body: bytes) -> None:
         if "uploadId" in query:
             self.store.uploads[query["uploadId"]][int(query["partNumber"])] = body
         elif source := self.headers.get("x-amz-copy-source"):
@@ -170,28 +200,30 @@ class _Handler(BaseHTTPRequestHandler):
             if old not in self.store.buckets.get(bucket, {}):
                 return self._fail(404, "NoSuchKey")
             objects[key] = self.store.buckets[bucket][old]
-            return self._xml("CopyObjectResult", "<ETag>x</ETag>")
+            return self._xml("CopyObjectResult", f"<ETag>{_tag(objects[key])}</ETag>")
         else:
-            objects[key] = body
-        return self._answer(200, b"", {"ETag": f'"{md5(body).hexdigest()}"'})
+            with self.store.writing:
+                if self.headers.get("If-None-Match") == "*" and key in objects:
+                    return self._fail(412, "PreconditionFailed")
+                objects[key] = body
+        return self._answer(200, b"", {"ETag": _tag(body)})
 
-    def _post_object(
-        self, objects: dict[str, bytes], key: str, query: dict[str, str], _: bytes
-    ) -> None:
+    def _post_object(self, objects: Objects, key: str, query: dict[str, str], _: bytes) -> None:
         if "uploads" in query:
             upload = uuid.uuid4().hex
             self._xml("InitiateMultipartUploadResult", f"<UploadId>{upload}</UploadId>")
         else:
             parts = self.store.uploads.pop(query["uploadId"])
             objects[key] = b"".join(parts[number] for number in sorted(parts))
-            self._xml("CompleteMultipartUploadResult", f"<Key>{escape(key)}</Key><ETag>x</ETag>")
+            self._xml(
+                "CompleteMultipartUploadResult",
+                f"<Key>{escape(key)}</Key><ETag>{_tag(objects[key])}</ETag>",
+            )
 
-    def _delete_object(
-        self, objects: dict[str, bytes], key: str, query: dict[str, str], _: bytes
-    ) -> None:
+    def _delete_object(self, objects: Objects, key: str, query: dict[str, str], _: bytes) -> None:
         self.store.uploads.pop(query.get("uploadId", ""), None)
-        if "uploadId" not in query:
-            objects.pop(key, None)
+        if "uploadId" not in query and key in objects:
+            del objects[key]
         self._answer(204)
 
     def _fail(self, code: int, name: str) -> None:
@@ -213,12 +245,18 @@ class _Handler(BaseHTTPRequestHandler):
         if code != 204:
             self.send_header("Content-Length", str(len(content)))
         self.send_header("Last-Modified", formatdate(0, usegmt=True))
+        if self.command in ("GET", "HEAD"):
+            self.send_header("ETag", _tag(content))
         self.send_header("x-amz-bucket-region", "us-east-1")
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.end_headers()
         if not hidden:
             self.wfile.write(content)
+
+
+def _tag(content: bytes) -> str:
+    return f'"{md5(content).hexdigest()}"'
 
 
 def _without_chunks(stream: BinaryIO) -> bytes:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from study.errors import StudyFailedError
-from study.storage.folder import LocalFolder
 from study.storage.locks import locked
 
 LOOPBACK = "127.0.0.1"
@@ -95,12 +94,12 @@ def _temporary_folder() -> Iterator[str]:
     base = Path(tempfile.gettempdir())
     for left in base.glob(f"{FOLDER_PREFIX}*"):
         if (left / DRIVER_LOCK).is_file() and not left.is_symlink() and _is_mine(left):
-            with contextlib.suppress(TimeoutError), locked(LocalFolder(left), DRIVER_LOCK):
+            with contextlib.suppress(TimeoutError), locked(left / DRIVER_LOCK):
                 if not _in_use(left):
                     shutil.rmtree(left, ignore_errors=True)
     folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
     try:
-        with locked(LocalFolder(Path(folder)), DRIVER_LOCK):
+        with locked(Path(folder) / DRIVER_LOCK):
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,7 @@ of one attempt at a trial reaches another.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 from study.cluster.placement_groups import remove_orphans
@@ -37,6 +38,17 @@ class LostTrialError(RuntimeError):
     """The workers of a trial died more often than is worth another start."""
 
 
+class Verdict(IntEnum):
+    """What a fold does after a report."""
+
+    LEAVE = 0
+    """It asks for the next assignment."""
+    GO_ON = 1
+    """It trains on."""
+    STOP = 2
+    """It commits what there is: the search stops the trial here."""
+
+
 @dataclass
 class _Attempt:
     """Where the folds of one assignment stand.
@@ -49,7 +61,10 @@ class _Attempt:
         reports: by epoch and fold, of epochs that not all folds have reported yet.
         epoch: the last that all have reported.
         failed: whether a fold had failed by then.
-        stopped: whether the search has stopped the trial.
+        stopped: whether the trial has been stopped, and its folds are committed or of no use.
+        stops_at: epoch at which the search stops the trial, and its folds commit what they
+            have; None if it does not.
+        ends: what folds report once that is committed, by fold.
         results: what all folds have reported, in order.
     """
 
@@ -61,6 +76,8 @@ class _Attempt:
     epoch: int = 0
     failed: bool = False
     stopped: bool = False
+    stops_at: int | None = None
+    ends: dict[int, ValidationReport] = field(default_factory=dict)
     results: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -156,24 +173,34 @@ class Coordinator:
             current.failures[fold] = reason
             current.blocked = blocked
 
-    async def report(self, group: str, attempt: int, fold: int, report: ValidationReport) -> bool:
-        """Take a fold's report of a validation epoch; return whether it shall train on.
+    async def report(
+        self, group: str, attempt: int, fold: int, report: ValidationReport
+    ) -> Verdict:
+        """Take a fold's report of a validation epoch; return what it does next.
 
         Folds do not wait for each other, but at a rung: there the answer comes when all
-        have reported that epoch and the search has decided.
+        have reported that epoch and the search has decided. Where it stops the trial, the
+        trial's last result comes when all folds have committed that.
         """
         async with self._changed:
             current = self._groups[group]
             if current.assignment.attempt != attempt:
-                return False
-            if report.epoch > current.epoch:
+                return Verdict.LEAVE
+            if report.epoch == current.stops_at and report.state != "running":
+                current.ends[fold] = report
+                if len(current.ends) == self._folds:
+                    self._end_stop(current)
+            elif report.epoch > current.epoch:
                 reports = current.reports.setdefault(report.epoch, {})
                 reports[fold] = report
                 if len(reports) == self._folds:
                     self._merge(current, report.epoch)
             await self._changed.wait_for(lambda: self._is_decided(group, attempt, report))
             current = self._groups[group]
-            return current.assignment.attempt == attempt and not current.is_over
+            if current.assignment.attempt != attempt or current.is_over:
+                return Verdict.LEAVE
+            is_stop = report.epoch == current.stops_at and report.state == "running"
+            return Verdict.STOP if is_stop else Verdict.GO_ON
 
     def _merge(self, attempt: _Attempt, epoch: int) -> None:
         """Make one result of an epoch that all folds have reported; each reports in order."""
@@ -186,11 +213,19 @@ class Coordinator:
         attempt.failures.clear()
         self._changed.notify_all()
 
+    def _end_stop(self, attempt: _Attempt) -> None:
+        """End a trial that was stopped, now that all its folds have committed that."""
+        attempt.stopped = True
+        attempt.results.append(merge_reports([attempt.ends[f] for f in range(self._folds)]))
+        self._changed.notify_all()
+
     def _is_decided(self, group: str, attempt: int, report: ValidationReport) -> bool:
         current = self._groups[group]
         if current.assignment.attempt != attempt or current.is_over:
             return True
         if report.epoch not in self._rungs or report.state != "running":
+            return True
+        if current.stops_at is not None and report.epoch >= current.stops_at:
             return True
         return self._promoted.get(current.trial_name, 0) >= report.epoch
 
@@ -200,11 +235,19 @@ class Coordinator:
             self._promoted[trial] = max(epoch, self._promoted.get(trial, 0))
             self._changed.notify_all()
 
-    async def stop_trial(self, trial: str) -> None:
-        """End a trial for its folds, which wait for the next; the group keeps its workers."""
+    async def stop_trial(self, trial: str, epoch: int | None = None) -> None:
+        """End a trial for its folds, which wait for the next; the group keeps its workers.
+
+        Args:
+            trial: its name.
+            epoch: a rung, which its folds have reported: they commit what they have, and report
+                it. None: they drop the trial at once.
+        """
         async with self._changed:
             for attempt in self._groups.values():
-                attempt.stopped |= attempt.trial_name == trial
+                if attempt.trial_name == trial:
+                    attempt.stops_at = epoch
+                    attempt.stopped |= epoch is None
             self._changed.notify_all()
 
     async def result(self, group: str, attempt: int, index: int) -> dict[str, Any]:

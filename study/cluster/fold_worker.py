@@ -47,6 +47,7 @@ class WorkerContext:
         samples: the dataset, one copy on each node.
         folds: the folds' sample indices, by protocol.
         coordinator: assigns trials and takes reports; see `study.cluster.coordinator`.
+        checkpoint_seconds: from one checkpoint of a fold to the next.
     """
 
     study: str
@@ -58,6 +59,7 @@ class WorkerContext:
     samples: "ray.ObjectRef"
     folds: "ray.ObjectRef"
     coordinator: "ray.actor.ActorHandle"
+    checkpoint_seconds: float = 0.0
 
     @property
     def results(self) -> Folder:
@@ -66,7 +68,7 @@ class WorkerContext:
 
 
 class _StoppedError(Exception):
-    """The trial was stopped, or assigned to other workers."""
+    """The trial has ended, or was assigned to other workers."""
 
 
 def run_folds(config: dict[str, Any]) -> None:
@@ -76,6 +78,9 @@ def run_folds(config: dict[str, Any]) -> None:
     """
     import torch
     from ray import train
+
+    from study.cluster.coordinator import Verdict
+    from study.training.validation_report import StoppedEarly
 
     context: WorkerContext = config["context"]
     group, fold = config["group"], train.get_context().get_world_rank()
@@ -92,7 +97,10 @@ def run_folds(config: dict[str, Any]) -> None:
         outputs = open_folder(context.outputs)
 
         def watch(report: "ValidationReport", attempt: int = attempt) -> None:
-            if not ray.get(context.coordinator.report.remote(group, attempt, fold, report)):
+            verdict = ray.get(context.coordinator.report.remote(group, attempt, fold, report))
+            if verdict == Verdict.STOP:
+                raise StoppedEarly
+            if verdict == Verdict.LEAVE:
                 raise _StoppedError
 
         try:
@@ -138,6 +146,7 @@ def _train(
     Raises:
         _StoppedError: it was stopped on the way.
     """
+    from study.cluster.ray_internals import is_node_leaving
     from study.training.events import FoldWriter
     from study.training.fold import FoldTask, train_fold
 
@@ -146,13 +155,14 @@ def _train(
     writer = FoldWriter(results.folder(f"tensorboard/{address.path}"))
     try:
         train_fold(
-            FoldTask(trial.config, address, context.rungs, device),
+            FoldTask(trial.config, address, context.rungs, device, context.checkpoint_seconds),
             samples,
             fold,
             Ledger(results.folder("ledger")),
             results.folder(f"checkpoints/{address.path}"),
             watch,
             writer,
+            is_node_leaving,
         )
     finally:
         writer.close()

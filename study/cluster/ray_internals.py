@@ -44,6 +44,18 @@ def fold_group(train_loop: Callable[[dict[str, Any]], None], **options: Any) -> 
     return FoldGroup(train_loop, **options)
 
 
+def is_node_leaving() -> bool:
+    """Return whether a node of this fold worker's group is about to be taken away.
+
+    Ray Train watches for nodes that are drained, as on notice of preemption, and tells its
+    workers. Its public `get_preemption_info` waits until all workers of the group ask, and
+    folds do not keep step.
+    """
+    from ray.train.v2._internal.execution.context import get_train_context
+
+    return get_train_context().preemption_context.preemption_info is not None
+
+
 def orphaned_placement_groups() -> Iterator[PlacementGroup]:
     """Return the placement groups that were made by actors of this job which have died.
 

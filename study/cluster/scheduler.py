@@ -66,7 +66,11 @@ class RungScheduler(AsyncHyperBandScheduler):
         ours = self._state.running[trial.trial_id]
         decision = self._decide(ours, tune_controller, trial, result)
         if decision == TrialScheduler.STOP:
-            self._coordinator.stop_trial.remote(ours.name)
+            is_sound = math.isfinite(result.get("value", math.nan))
+            stops_at = self._state.stopped.get(ours.name) if is_sound else None
+            self._coordinator.stop_trial.remote(ours.name, stops_at)
+            if stops_at is not None:  # its folds commit that, and report it as their last
+                return str(TrialScheduler.CONTINUE)
         elif decision == TrialScheduler.CONTINUE and result["epoch"] in self._rungs:
             self._coordinator.promote.remote(ours.name, result["epoch"])
         return decision
@@ -78,7 +82,10 @@ class RungScheduler(AsyncHyperBandScheduler):
             return str(TrialScheduler.STOP)
         if ours.is_repetition:  # its values are of other samples: it is compared with nothing
             return str(TrialScheduler.CONTINUE)
-        if ours.name in self._state.incomplete:
+        if ours.name in self._state.interrupted:
+            is_end = epoch >= self._state.interrupted[ours.name]
+            decision = str(TrialScheduler.STOP if is_end else TrialScheduler.CONTINUE)
+        elif ours.name in self._state.incomplete:
             decision = self._as_before(self._state.incomplete[ours.name], epoch)
         elif epoch not in self._rungs:
             decision = str(TrialScheduler.CONTINUE)

@@ -1,10 +1,11 @@
 """What the parts of one driver's search share; the ledger is what outlives it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from study.ledger.ledger import Ledger
-from study.ledger.trial_outcome import finalize
+from study.ledger.trial_outcome import ReportedEnd, finalize
 from study.search.sources import TrialSource
 from study.search.trial import Trial, TrialRecord
 from study.storage.folder import Folder
@@ -39,6 +40,12 @@ class SearchState:
         observer: follows the search.
         running: trials by Tune's own trial id.
         stopped: epoch of an early stop by the trial's name.
+        known_ledger: the ledger, if another than that of `results` was opened for the whole run.
+        begun: names of trials that the ledger knew when this driver came.
+        interrupted: epoch, by the trial's name, of an early stop that not all folds had
+            committed when the driver before this one ended.
+        values: the metric's mean over folds by the trial's name, as its folds report it.
+        reported: what trials reported of their end, by name.
         failed: why a trial was given up, by name.
         lost: names of trials that this run could not finish.
         errors: what keeps the study from going on.
@@ -51,6 +58,11 @@ class SearchState:
     observer: Observer
     running: dict[str, Trial] = field(default_factory=dict)
     stopped: dict[str, int] = field(default_factory=dict)
+    known_ledger: Ledger | None = None
+    begun: frozenset[str] = frozenset()
+    interrupted: dict[str, int] = field(default_factory=dict)
+    values: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    reported: dict[str, ReportedEnd] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     errors: list[Exception] = field(default_factory=list)
@@ -62,7 +74,16 @@ class SearchState:
     @property
     def ledger(self) -> Ledger:
         """The study's ledger."""
-        return Ledger(self.results.folder("ledger"))
+        return self.known_ledger or Ledger(self.results.folder("ledger"))
+
+    def take(self, trial: Trial, result: Mapping[str, Any]) -> None:
+        """Remember what all folds of a trial report of an epoch; resumed ones repeat some."""
+        epoch, state = int(result["epoch"]), result["state"]
+        values = self.values.setdefault(trial.name, [])
+        values[:] = [(before, value) for before, value in values if before < epoch]
+        values.append((epoch, float(result["value"])))
+        if state in ("completed", "pruned"):
+            self.reported[trial.name] = ReportedEnd(state, self.values.pop(trial.name))
 
     def finalize(self, trial: Trial) -> None:
         """Write down how a trial ended, or that this run could not finish it.
@@ -75,10 +96,12 @@ class SearchState:
                 self.ledger,
                 self.results.folder("checkpoints"),
                 trial,
-                self.stopped.get(trial.name),
                 len(self.ended.keys() | self.incomplete.keys()),
                 self.failed.get(trial.name, ""),
+                self.reported.pop(trial.name, None),
             )
+            if record:
+                self.ledger.remember(trial.name)
         except Exception as error:
             self.errors.append(error)
         if record is None:

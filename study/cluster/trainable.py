@@ -65,7 +65,7 @@ class TrialRunner(tune.Trainable):
                 raise RuntimeError(f"the group of fold workers is gone: {self._error}")
         result: dict[str, Any] = ray.get(awaited)
         self._num_results += 1
-        return {**result, "done": result["state"] == "completed"}
+        return {**result, "done": result["state"] in ("completed", "pruned")}
 
     def cleanup(self) -> None:
         """End the workers."""

@@ -5,7 +5,9 @@ trials, knows the same rungs, and runs those that have not ended. Tune's own fil
 of no use to it.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from study.search.plan import Plan
 from study.search.rungs import rungs
 from study.search.sources import NoTrial, trial_source
 from study.search.trial import Trial
-from study.storage.folder import Folder
+from study.storage.folder import Folder, LocalFolder
 
 TRIAL_RESTARTS = 3
 MOST_WAITING_CALLS = 1_000_000
@@ -62,19 +64,13 @@ class SourceSearcher(Searcher):
             assert isinstance(trial, Trial)
             if trial.name in state.incomplete:
                 trial = state.incomplete[trial.name].trial
-            elif self._finish_stop(trial):
-                continue
+            elif trial.name in state.begun:
+                epoch = interrupted_stop(state.ledger, trial)
+                if epoch is not None:
+                    state.interrupted[trial.name] = epoch
             state.running[trial_id] = trial
             return {"trial": trial}
         return str(Searcher.FINISHED)
-
-    def _finish_stop(self, trial: Trial) -> bool:
-        """Commit a stop that was being committed when the driver died; return whether it was."""
-        epoch = interrupted_stop(self._state.ledger, trial)
-        if epoch is not None:
-            self._state.stopped[trial.name] = epoch
-            self._state.finalize(trial)
-        return epoch is not None
 
     def set_search_properties(self, *_: Any, **__: Any) -> bool:
         """Metric and mode are this class's own."""
@@ -111,7 +107,10 @@ class TrialFinalizer(tune.Callback):
             return
         if result["state"] == "failed":
             state.failed[ours.name] = result["reason"]
-        state.observer.on_result(ours, result)
+        else:
+            state.take(ours, result)
+        if result["state"] != "pruned":  # what it repeats of its last epoch was shown
+            state.observer.on_result(ours, result)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         """See `tune.Callback.on_trial_complete`."""
@@ -148,6 +147,7 @@ def run_search(
     outputs: Folder,
     run: str,
     observer: Observer,
+    ledger: Ledger | None = None,
 ) -> list[str]:
     """Run all trials of a study that have not ended, on the connected cluster.
 
@@ -159,27 +159,38 @@ def run_search(
         outputs: the folder of all results.
         run: names this run; see `study.storage.locks`.
         observer: follows it.
+        ledger: the study's, if the caller has opened it.
 
     Returns:
         Names of the trials that could not be finished.
     """
     results = outputs.folder(study.name)
-    ledger = Ledger(results.folder("ledger"))
-    complete, incomplete = (
-        {record.name: record for record in records} for records in split_by_completeness(ledger)
-    )
-    source = trial_source(
-        study, known_proposals(ledger, incomplete.values()), ledger.record_proposal
-    )
-    state = SearchState(source, results, complete, incomplete, observer)
+    ledger = ledger or Ledger(results.folder("ledger"))
+    state = search_state(study, results, ledger, observer)
     context = _shared_context(study, plan, samples, splits, outputs, run, state.source.longest)
-    _tuner(state, study, context).fit()
+    try:
+        with _tunes_folder(results) as storage:
+            _tuner(state, study, context, storage).fit()
+    finally:
+        ledger.save()
     if state.errors:
         raise state.errors[0]
     missing = state.source.missing(state.ended)
     if not missing:
         results.remove("checkpoints")
     return missing
+
+
+def search_state(study: Study, results: Folder, ledger: Ledger, observer: Observer) -> SearchState:
+    """Return what a driver knows of a study's trials when it comes."""
+    complete, incomplete = (
+        {record.name: record for record in records} for records in split_by_completeness(ledger)
+    )
+    known = known_proposals(ledger, incomplete.values())
+    source = trial_source(study, known, ledger.record_proposal)
+    state = SearchState(source, results, complete, incomplete, observer)
+    state.known_ledger, state.begun = ledger, frozenset(ledger.names())
+    return state
 
 
 def _shared_context(
@@ -205,6 +216,7 @@ def _shared_context(
         samples=ray.put(samples),
         folds=ray.put({protocol: divided.folds for protocol, divided in splits.items()}),
         coordinator=coordinator,
+        checkpoint_seconds=60 * study.resources.checkpoint_minutes,
     )
 
 
@@ -216,7 +228,17 @@ def start_coordinator(folds: int, rungs: Sequence[int]) -> Any:
     return on_the_head(Coordinator).remote(folds, rungs)
 
 
-def _tuner(state: SearchState, study: Study, context: WorkerContext) -> tune.Tuner:
+@contextlib.contextmanager
+def _tunes_folder(results: Folder) -> Iterator[str]:
+    """Yield where Tune keeps its state, which nobody reads: a store is not asked for that."""
+    if isinstance(results, LocalFolder):
+        yield results.locate()
+    else:
+        with tempfile.TemporaryDirectory(prefix="study-tune-") as folder:
+            yield folder
+
+
+def _tuner(state: SearchState, study: Study, context: WorkerContext, storage: str) -> tune.Tuner:
     # The trial itself only waits for its folds: it takes no CPU from them, and stays
     # with the driver on the head node.
     trainable = tune.with_resources(
@@ -239,7 +261,7 @@ def _tuner(state: SearchState, study: Study, context: WorkerContext) -> tune.Tun
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=state.results.locate(),
+            storage_path=storage,
             verbose=0,
             stop=StopOnError(state),
             callbacks=[TrialFinalizer(state)],

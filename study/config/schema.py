@@ -113,6 +113,13 @@ class ResourceSettings(Settings):
     max_concurrent_trials: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = Field(
         "auto", description="trials at a time; auto takes what fits the cluster"
     )
+    checkpoint_minutes: float = Field(
+        10.0,
+        ge=0,
+        le=1440,
+        description="minutes from one checkpoint of a fold to the next, 0 for one after every "
+        "epoch; there are more at rungs, and where a node is to be taken away",
+    )
 
 
 class Study(Settings):

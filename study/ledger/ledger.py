@@ -11,6 +11,7 @@ written before it starts, and `rung-<epoch>.json` before it goes on or stops the
 import json
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -80,7 +81,7 @@ class Ledger:
         """Write a fold's files, then its manifest; `manifest.files` is filled in.
 
         Raises:
-            ValueError: the fold is committed already.
+            ValueError: the fold is committed already, or by somebody else at the same time.
         """
         path = manifest.address.path
         if self.folder.exists(f"{path}/{MANIFEST}"):
@@ -88,7 +89,8 @@ class Ledger:
         self.folder.write_all({f"{path}/{name}": content for name, content in files.items()})
         digests = {name: sha256(content) for name, content in sorted(files.items())}
         manifest = replace(manifest, files=digests)
-        self.folder.write(f"{path}/{MANIFEST}", _sealed(asdict(manifest)))
+        if not self.folder.create(f"{path}/{MANIFEST}", _sealed(asdict(manifest))):
+            raise ValueError(f"{path} is committed already")
         return manifest
 
     def fold(self, address: FoldAddress) -> FoldManifest | None:
@@ -98,8 +100,9 @@ class Ledger:
             DamagedError: the manifest is not what was written.
         """
         path = f"{address.path}/{MANIFEST}"
-        content = self._sealed_file(path)
-        if content is None:
+        try:
+            content = _unsealed(self.folder.read(path), self.folder.locate(path))
+        except FileNotFoundError:
             return None
         try:
             manifest = FoldManifest(**content)
@@ -136,7 +139,7 @@ class Ledger:
     def record_trial(self, record: TrialRecord) -> None:
         """Write how a trial ended."""
         outcome = {name: value for name, value in vars(record).items() if name != "trial"}
-        self.folder.write(f"{record.name}/{TRIAL}", _sealed(record.trial.to_dict() | outcome))
+        self._write_small(f"{record.name}/{TRIAL}", _sealed(record.trial.to_dict() | outcome))
 
     def trial(self, name: str) -> TrialRecord | None:
         """Return how a trial ended, or None if it has not.
@@ -162,7 +165,7 @@ class Ledger:
 
     def record_proposal(self, proposal: Proposal) -> None:
         """Write what a trial is, and what it was proposed from."""
-        self.folder.write(f"{proposal.trial.name}/{PROPOSAL}", _sealed(proposal.to_dict()))
+        self._write_small(f"{proposal.trial.name}/{PROPOSAL}", _sealed(proposal.to_dict()))
 
     def proposal(self, name: str) -> Proposal | None:
         """Return how a trial was proposed; None for one of no search, or from before.
@@ -190,7 +193,7 @@ class Ledger:
     def record_decision(self, decision: RungDecision) -> None:
         """Write whether a trial goes on at a rung."""
         name = f"rung-{decision.epoch:06d}.json"
-        self.folder.write(f"{decision.trial}/{name}", _sealed(asdict(decision)))
+        self._write_small(f"{decision.trial}/{name}", _sealed(asdict(decision)))
 
     def decision_names(self, trial: str) -> list[str]:
         """Return the names of a trial's files of decisions, rung by rung."""
@@ -221,7 +224,8 @@ class Ledger:
 
     def trials(self) -> list[TrialRecord]:
         """Return how every ended trial ended, in the order of their names."""
-        records = [self.trial(name) for name in self.names()]
+        with ThreadPoolExecutor() as readers:
+            records = list(readers.map(self.trial, self.names()))
         return [record for record in records if record is not None]
 
     def names(self) -> list[str]:
@@ -237,11 +241,33 @@ class Ledger:
 
     def committed(self, trial: str) -> list[FoldAddress]:
         """Return the committed folds of a trial, in order."""
+        listed = self.folder.versions(trial)
+        if listed is not None:
+            paths = (path.removesuffix(f"/{MANIFEST}") for path in listed)
+            matches = [match for match in map(FOLD_NAME.fullmatch, paths) if match]
+            return [FoldAddress(trial, fold) for fold in sorted(int(m[1]) for m in matches)]
         return [
             address
             for address in self.folds(trial)
             if self.folder.exists(f"{address.path}/{MANIFEST}")
         ]
+
+    def is_known(self, name: str) -> bool:
+        """Return whether an ended trial is known to be sound without reading it.
+
+        On a disk none is; see `study.ledger.index` for a store.
+        """
+        return False
+
+    def remember(self, name: str) -> None:
+        """Know from now on that a trial has ended and is sound."""
+
+    def save(self) -> None:
+        """Write down what is known of ended trials, for the next process."""
+
+    def size(self, name: str) -> int:
+        """Return the bytes of all files of a trial."""
+        return self.folder.size(name)
 
     def _complete_older(self, name: str, content: dict[str, Any]) -> bool:
         """Complete a record from before records had configurations; return whether it can be.
@@ -268,16 +294,16 @@ class Ledger:
 
     def _sealed_file(self, path: str) -> dict[str, Any] | None:
         try:
-            content = self.folder.read(path)
+            content = self._read_small(path)
         except FileNotFoundError:
             return None
         return _unsealed(content, self.folder.locate(path))
 
+    def _read_small(self, path: str) -> bytes:
+        return self.folder.read(path)
 
-def promote(stage: Ledger, ledger: Ledger, manifest: FoldManifest) -> FoldManifest:
-    """Commit to `ledger` what `stage` holds of a fold, under `manifest`'s state and reason."""
-    files = {name: stage.read(manifest, name) for name in manifest.files}
-    return ledger.commit_fold(manifest, files)
+    def _write_small(self, path: str, content: bytes) -> None:
+        self.folder.write(path, content)
 
 
 def _sealed(content: dict[str, Any]) -> bytes:

@@ -4,35 +4,46 @@ A damaged file is moved to `damaged/`, with all that belongs to it, under the pa
 it had. What the ledger then lacks is trained again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from study.ledger.ledger import PROPOSAL, TRIAL, DamagedError, Ledger
-from study.ledger.trial_outcome import STAGE_PREFIX, split_by_completeness
+from study.ledger.trial_outcome import split_by_completeness
 from study.search.trial import FoldAddress
 from study.storage.folder import Folder
 
 DAMAGED = "damaged"
+AT_A_TIME = 32
+"""Files that are read at the same time: a store takes its time for each."""
 
 
-def recover(results: Folder) -> list[str]:
+def recover(results: Folder, ledger: Ledger | None = None) -> list[str]:
     """Put aside what is damaged in a study's results folder; return a line on each.
 
-    Every file of the ledger and every checkpoint is read. What is of no more use is
-    deleted: Ray's state, halves of files, checkpoints of trials that have ended. Nobody
-    else may use the folder.
+    Every file of the ledger is read, but for trials that the ledger knows to be sound, and
+    every checkpoint. What is of no more use is deleted: Ray's state, halves of files,
+    checkpoints of trials that have ended. Nobody else may use the folder.
+
+    Args:
+        results: the study's results folder.
+        ledger: the one that the driver uses; it is told which ended trials are sound.
     """
     results.sweep()
     results.remove("tune")
-    ledger = Ledger(results.folder("ledger"))
-    lines = [*_damaged_trials(results, ledger), *_damaged_folds(results, ledger)]
-    for record in split_by_completeness(ledger)[0]:
-        results.remove(f"checkpoints/{record.name}")
+    ledger = ledger or Ledger(results.folder("ledger"))
+    names = [name for name in ledger.names() if not ledger.is_known(name)]
+    lines = [*_damaged_trials(results, ledger, names), *_damaged_folds(results, ledger, names)]
+    ended = {record.name for record in split_by_completeness(ledger)[0]}
+    with ThreadPoolExecutor(AT_A_TIME) as workers:
+        left = ended.intersection(results.names("checkpoints"))
+        list(workers.map(lambda name: results.remove(f"checkpoints/{name}"), left))
+        list(workers.map(ledger.remember, [name for name in names if name in ended]))
+    ledger.save()
     return [*lines, *_damaged_checkpoints(results)]
 
 
-def _damaged_trials(results: Folder, ledger: Ledger) -> Iterator[str]:
-    for name in ledger.names():
+def _damaged_trials(results: Folder, ledger: Ledger, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
         try:
             ledger.trial(name)
         except DamagedError as error:
@@ -61,9 +72,10 @@ def _damaged_search(results: Folder, ledger: Ledger, name: str) -> Iterator[str]
             yield f"{error}; it is put aside as {aside} and decided anew"
 
 
-def _damaged_folds(results: Folder, ledger: Ledger) -> Iterator[str]:
-    addresses = [address for name in ledger.names() for address in ledger.folds(name)]
-    with ThreadPoolExecutor() as readers:
+def _damaged_folds(results: Folder, ledger: Ledger, names: Sequence[str]) -> Iterator[str]:
+    with ThreadPoolExecutor(AT_A_TIME) as readers:
+        folds = list(readers.map(ledger.folds, names))
+        addresses = [address for each in folds for address in each]
         problems = list(readers.map(lambda address: _problem(ledger, address), addresses))
     for address, problem in zip(addresses, problems, strict=True):
         if problem:
@@ -72,16 +84,10 @@ def _damaged_folds(results: Folder, ledger: Ledger) -> Iterator[str]:
 
 
 def _damaged_checkpoints(results: Folder) -> Iterator[str]:
-    """A damaged checkpoint goes alone; a damaged stage takes all of the fold along."""
     checkpoints = results.folder("checkpoints")
     for trial in checkpoints.names():
         for fold in checkpoints.names(trial):
             path = f"{trial}/{fold}"
-            problem = _staging_problem(checkpoints.folder(path))
-            if problem:
-                aside = _put_aside(results, "checkpoints", path)
-                yield f"{problem}; the fold's checkpoints are put aside as {aside}"
-                continue
             for name in _damaged_checkpoint_names(checkpoints.folder(path)):
                 where = checkpoints.locate(f"{path}/{name}")
                 aside = _put_aside(results, "checkpoints", f"{path}/{name}")
@@ -94,17 +100,6 @@ def _damaged_checkpoint_names(folder: Folder) -> list[str]:
     from study.ledger.checkpoint import damaged_checkpoints  # imports PyTorch
 
     return damaged_checkpoints(folder)
-
-
-def _staging_problem(folder: Folder) -> str:
-    for name in folder.names():
-        if name.startswith(STAGE_PREFIX):
-            stage = Ledger(folder.folder(name))
-            for trial in stage.folder.names():
-                address = next(iter(stage.folds(trial)), None)
-                if address is not None and (problem := _problem(stage, address)):
-                    return problem
-    return ""
 
 
 def _problem(ledger: Ledger, address: FoldAddress) -> str:

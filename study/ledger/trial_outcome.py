@@ -1,62 +1,69 @@
 """How a trial ended, read off its folds: completed, pruned or failed."""
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from study.ledger.fold_files import TIMINGS, read_history, read_json
-from study.ledger.ledger import FoldManifest, Ledger, promote
+from study.ledger.ledger import FoldManifest, Ledger
 from study.search.ray_up_file import TrialCosts
-from study.search.trial import FoldAddress, State, Trial, TrialRecord, mean_over_folds
+from study.search.trial import State, Trial, TrialRecord, mean_over_folds
 from study.storage.folder import Folder
 
-STAGE_PREFIX = "stage-"
 
+@dataclass(frozen=True)
+class ReportedEnd:
+    """What the folds of a trial reported, the last of it once they were committed.
 
-def stage_name(epoch: int) -> str:
-    """Return the folder, beside a fold's checkpoints, of what would be committed at `epoch`."""
-    return f"{STAGE_PREFIX}{epoch:06d}"
+    Attributes:
+        state: "completed" or "pruned".
+        values: the metric's mean over folds at every epoch that was validated.
+    """
+
+    state: State
+    values: Sequence[tuple[int, float]]
 
 
 def finalize(
     ledger: Ledger,
     checkpoints: Folder,
     trial: Trial,
-    stopped_epoch: int | None,
     completion_order: int,
     failure: str = "",
+    reported: ReportedEnd | None = None,
 ) -> TrialRecord | None:
-    """Write down how a trial ended, if it has.
-
-    Its state follows from the folds that the ledger holds. Of a trial that was
-    stopped early, what its folds staged at `stopped_epoch` is committed first.
+    """Write down how a trial ended, if it has: all its folds are committed, or one failed.
 
     Args:
         ledger: the ledger.
         checkpoints: the folder of all trials' checkpoints.
         trial: the trial.
-        stopped_epoch: epoch at which the search stopped it, None if it did not.
         completion_order: how many trials had ended before it; one that ends again keeps
             what it had.
         failure: why it was given up, with folds missing; "" if it was not.
+        reported: what its folds reported, which spares reading it in what they committed.
 
     Returns:
         The record, or None if folds are missing: the trial is to be run again.
     """
-    manifests = {address: ledger.fold(address) for address in trial.folds}
-    failed = [m for m in manifests.values() if m is not None and m.state == "failed"]
-    reason = "; ".join(f"fold {m.fold}: {m.reason}" for m in failed) or failure
-    missing = [address for address, manifest in manifests.items() if manifest is None]
-    if not reason and missing:
-        if stopped_epoch is None:
+    committed = ledger.committed(trial.name)
+    is_whole = set(committed) >= set(trial.folds)
+    if is_whole and reported and not failure:
+        end, reason = reported, ""
+    else:
+        with ThreadPoolExecutor() as readers:
+            manifests = [each for each in readers.map(ledger.fold, committed) if each]
+        failed = [manifest for manifest in manifests if manifest.state == "failed"]
+        reason = "; ".join(f"fold {m.fold}: {m.reason}" for m in failed) or failure
+        if not reason and not is_whole:
             return None
-        for address in missing:
-            manifests[address] = _commit_stage(ledger, checkpoints, address, stopped_epoch)
-    committed = [manifest for manifest in manifests.values() if manifest is not None]
+        end = ReportedEnd("failed", []) if reason else _end(ledger, manifests)
     before = ledger.trial(trial.name)
     record = TrialRecord(
         trial=trial,
-        state="failed" if reason else _state(committed),
+        state=end.state,
         reason=reason,
-        values=[] if reason else _mean_values(ledger, committed),
+        values=list(end.values),
         completion_order=before.completion_order if before else completion_order,
     )
     ledger.record_trial(record)
@@ -80,7 +87,7 @@ def split_by_completeness(ledger: Ledger) -> tuple[list[TrialRecord], list[Trial
 
 
 def interrupted_stop(ledger: Ledger, trial: Trial) -> int | None:
-    """Return the epoch of a stop that was being committed when the driver died, or None."""
+    """Return the epoch of a stop that some folds have committed, if others have not; or None."""
     for address in trial.folds:
         manifest = ledger.fold(address)
         if manifest is not None and manifest.state == "pruned":
@@ -103,19 +110,11 @@ def measured_costs(ledger: Ledger, ended: Sequence[TrialRecord]) -> TrialCosts |
     )
 
 
-def _commit_stage(
-    ledger: Ledger, checkpoints: Folder, address: FoldAddress, epoch: int
-) -> FoldManifest:
-    folder = checkpoints.folder(f"{address.path}/{stage_name(epoch)}")
-    stage = Ledger(folder)
-    staged = stage.fold(address)
-    if staged is None:
-        raise RuntimeError(f"{folder.locate()} holds no staged fold")
-    return promote(stage, ledger, staged)
-
-
-def _state(manifests: Iterable[FoldManifest]) -> State:
-    return "pruned" if any(m.state == "pruned" for m in manifests) else "completed"
+def _end(ledger: Ledger, manifests: Sequence[FoldManifest]) -> ReportedEnd:
+    """Return what the folds of a trial reported, from what they committed."""
+    is_pruned = any(manifest.state == "pruned" for manifest in manifests)
+    values = _mean_values(ledger, manifests)
+    return ReportedEnd("pruned" if is_pruned else "completed", values)
 
 
 def _mean_values(ledger: Ledger, manifests: Iterable[FoldManifest]) -> list[tuple[int, float]]:

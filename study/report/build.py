@@ -15,6 +15,7 @@ from study.data import DATASETS
 from study.errors import StudyFailedError
 from study.ledger import fold_files
 from study.ledger.fold_errors import needs_all_folds
+from study.ledger.index import drop_index
 from study.ledger.ledger import DamagedError, FoldManifest, Ledger
 from study.ledger.study_folder import SplitFacts
 from study.report.cache import FoldCache, fold_key
@@ -115,7 +116,7 @@ def build_report(
         StudyFailedError: a file of the ledger is not what was committed.
     """
     ledger, cache = Ledger(results.folder("ledger")), FoldCache(results)
-    with damage_advice():
+    with damage_advice(results):
         records = ledger.trials()
         ended = [record for record in records if record.state != "failed"]
         if not ended:
@@ -150,8 +151,11 @@ def build_report(
 
 
 @contextmanager
-def damage_advice() -> Iterator[None]:
+def damage_advice(results: Folder) -> Iterator[None]:
     """Add what to do to the message of a damaged file of the ledger.
+
+    Args:
+        results: the results folder, of whose index nothing is believed then.
 
     Raises:
         StudyFailedError: such a file was read in the block.
@@ -159,6 +163,7 @@ def damage_advice() -> Iterator[None]:
     try:
         yield
     except DamagedError as error:
+        drop_index(results)
         raise StudyFailedError(
             f"{error}; run the study again: what is damaged is put aside and made again"
         ) from None

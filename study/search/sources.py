@@ -88,7 +88,7 @@ class Search:
         self._record = record
         self._proposed: list[str] = []
         self._by_completion: list[TrialRecord] = []
-        self._ended = 0
+        self._ended = self._learned = 0
         self._next = 0
 
     @property
@@ -142,7 +142,10 @@ class Search:
     def _repeat(self, proposal: Proposal, ended: Records) -> Trial:
         """Learn what was known when a trial was proposed, and that it was."""
         known = self._sorted(ended)
-        self._proposals.learn(r for r in known if r.completion_order < proposal.ended)
+        first = self._learned
+        while self._learned < len(known) and known[self._learned].completion_order < proposal.ended:
+            self._learned += 1
+        self._proposals.learn(known[first : self._learned])
         self._proposals.start(proposal.trial)
         self._proposed.append(proposal.trial.name)
         return proposal.trial
@@ -163,7 +166,7 @@ class Search:
         if len(ended) != self._ended:  # a study that is continued asks for every trial of before
             records = (record for record in ended.values() if not record.trial.is_repetition)
             self._by_completion = sorted(records, key=lambda record: record.completion_order)
-            self._ended = len(ended)
+            self._ended, self._learned = len(ended), 0
         return self._by_completion
 
 

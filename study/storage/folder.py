@@ -1,10 +1,13 @@
 """A folder of files, on a disk or in an object store, with durable writes.
 
 A reader sees the old file or the new one: on a disk by way of `study.storage.durable`;
-object stores have a module of their own.
+other places have modules of their own.
 """
 
+import contextlib
+import errno
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +16,14 @@ from urllib.parse import unquote
 
 from study.errors import RequestError
 from study.storage.durable import draft_path, is_draft, replacing, sync
-from study.storage.object_store import open_store
+
+PASSWORD = re.compile(r"[^@]*:[^@]*@")
+"""A name and a password before a host, as in `s3://KEY:SECRET@bucket`."""
+SECRET_QUERY = re.compile(r"key|secret|token|password", re.IGNORECASE)
+STORES = ("gs", "s3")
+STILL_OPEN = (errno.ENOTEMPTY, errno.EBUSY)
+"""What NFS says of a folder with a deleted file that is still open: it is `.nfs...` until then."""
+NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Folder(Protocol):
@@ -29,6 +39,21 @@ class Folder(Protocol):
 
     def write_all(self, files: Mapping[str, bytes]) -> None:
         """Replace files by path; where one cannot be written, none is replaced."""
+        ...
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Write a file unless there is one already; return whether it holds `content` now.
+
+        Of several that ask at the same time with other contents, one is told yes.
+        """
+        ...
+
+    def versions(self, path: str = "", after: str = "", until: str = "") -> dict[str, str] | None:
+        """Return what tells each file below from others that were at its place, by path.
+
+        Paths are those from `after` to `until`, both left out by "". None where nothing but
+        a file's bytes tells: a disk changes them without a word.
+        """
         ...
 
     def names(self, path: str = "") -> list[str]:
@@ -89,6 +114,39 @@ class LocalFolder:
                 _make_folders(draft.parent)
                 _write(draft, content)
 
+    def create(self, path: str, content: bytes) -> bool:
+        """See `Folder.create`: the finished file gets its name where no other has it."""
+        target = self._root / path
+        _make_folders(target.parent)
+        draft = draft_path(target)
+        try:
+            _write(draft, content)
+            sync(draft)
+            try:
+                os.link(draft, target)
+            except FileExistsError:
+                return self._holds(path, content)
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                if target.exists():
+                    return self._holds(path, content)
+                draft.rename(target)
+            sync(target.parent)
+            return True
+        finally:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+    def _holds(self, path: str, content: bytes) -> bool:
+        try:
+            return self.read(path) == content
+        except FileNotFoundError:  # deleted again by now
+            return False
+
+    def versions(self, path: str = "", after: str = "", until: str = "") -> None:
+        """See `Folder.versions`: a disk has none."""
+
     def names(self, path: str = "") -> list[str]:
         """See `Folder.names`; drafts of unfinished writes are not files yet."""
         folder = self._root / path
@@ -101,12 +159,19 @@ class LocalFolder:
         return (self._root / path).exists()
 
     def remove(self, path: str) -> None:
-        """See `Folder.remove`; a folder disappears at once, however far its deletion comes."""
+        """See `Folder.remove`; a folder disappears at once, however far its deletion comes.
+
+        What is left of one that somebody still has a file of open is swept another time.
+        """
         target = self._root / path
         if target.is_dir() and not target.is_symlink():
             draft = draft_path(target)
             target.rename(draft)
-            shutil.rmtree(draft)
+            try:
+                shutil.rmtree(draft)
+            except OSError as error:
+                if error.errno not in STILL_OPEN:
+                    raise
         elif target.is_symlink() or target.exists():
             target.unlink(missing_ok=True)
         else:
@@ -155,7 +220,19 @@ def open_folder(location: str) -> Folder:
         return LocalFolder(Path(location).expanduser().absolute())
     if scheme == "file":
         return LocalFolder(Path(unquote(rest)))
-    return open_store(location)
+    address, _, query = rest.partition("?")
+    if PASSWORD.match(address) or SECRET_QUERY.search(query) or "@" in unquote(query):
+        raise RequestError(
+            f"{scheme}:// URI: must hold no credentials, which logs and process lists show; set"
+            " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
+    if scheme in STORES:
+        from study.storage.object_store import open_store
+
+        return open_store(location)
+    from study.storage.arrow_folder import open_arrow
+
+    return open_arrow(location)
 
 
 def reach_folder(location: str) -> Folder:

@@ -1,56 +1,68 @@
 """Who may write to a study: one driver, the workers of its run, one worker for each fold.
 
-Locks are those of the kernel (flock), on files beside the study's folder: with a killed
-process they are gone. A file system of several hosts has them too (NFS 4). An object
-store has none: its locks are files of this user on this machine, and keep nobody out who
-is on another one.
+Locks are those of the kernel (flock), on files of their own beside the study's folder, which
+nobody deletes but who holds them: with a killed process they are gone. A file system of several
+hosts has them too (NFS 4). Where there are none, in an object store or on a file system without,
+a lease keeps a second driver out; see `study.storage.lease`. A store's locks are files of this
+user on this machine besides, so that a second driver here is refused at once.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from study.errors import RequestError, StudyFailedError
 from study.storage.cache_folder import prepared_folder
 from study.storage.folder import Folder, LocalFolder
 from study.storage.hashes import sha256
+from study.storage.lease import leased
 
 LEAVE_SECONDS = 120.0
 """How long the processes of a killed run may take to be gone."""
 LOOK_SECONDS = 0.1
+DRIVER = "driver.lock"
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class ForeignRunError(RuntimeError):
     """The study was started again since: this run's workers have no business here."""
 
 
-def unguarded(output: Folder) -> str:
-    """Return a line on what locks do not guard in the output folder; empty if they do."""
-    if isinstance(output, LocalFolder):
-        return ""
-    return (
-        f"{output.locate()} has no locks: only on this machine is a second run of the study"
-        " refused; start none on another"
-    )
+class NoLocksError(OSError):
+    """The file system has no locks."""
 
 
 @contextlib.contextmanager
-def sole_driver(output: Folder, name: str) -> Iterator[None]:
+def sole_driver(
+    output: Folder, name: str, on_lost: Callable[[str], object] = lambda reason: None
+) -> Iterator[None]:
     """Hold a study of the output folder.
+
+    Args:
+        output: the folder of all results.
+        name: the study's.
+        on_lost: called from another thread, with the reason, where another driver has taken
+            the study over since; only where there are no locks.
 
     Raises:
         RequestError: another process holds it.
     """
     with contextlib.ExitStack() as held:
+        lock: Path | None = _lock_folder(output, name) / DRIVER
         try:
-            held.enter_context(locked(output, f".{name}.lock"))
+            held.enter_context(locked(_lock_folder(output, name) / DRIVER))
         except TimeoutError:
             raise RequestError(
                 f"{output.locate(name)}: another process runs this study; wait for it or stop it"
             ) from None
+        except NoLocksError:
+            lock = None
+        if lock is None or not isinstance(output, LocalFolder):
+            held.enter_context(leased(output, name, lock, on_lost))
         yield
 
 
@@ -66,9 +78,15 @@ def begin_run(output: Folder, name: str, run: str) -> None:
         StudyFailedError: a worker of an earlier run does not leave.
     """
     output.write(f".{name}.run", run.encode())
+    deadline = time.monotonic() + LEAVE_SECONDS
     try:
-        with locked(output, f".{name}.workers", patience_seconds=LEAVE_SECONDS):
-            pass
+        # Whoever comes to one of these from now on finds that another run has begun.
+        for path in sorted(_lock_folder(output, name).glob("trial-*.lock")):
+            with (
+                contextlib.suppress(NoLocksError),
+                locked(path, deadline - time.monotonic(), is_kept=False),
+            ):
+                pass
     except TimeoutError:
         raise StudyFailedError(
             f"{output.locate(name)}: workers of an earlier run are still there after"
@@ -90,54 +108,76 @@ def fold_of_run(output: Folder, name: str, run: str, fold: str) -> Iterator[None
         ForeignRunError: another run has begun.
         StudyFailedError: another worker holds the fold and does not leave.
     """
+    path = _lock_folder(output, name) / f"{fold.replace('/', '.')}.lock"
     with contextlib.ExitStack() as held:
         try:
-            workers = locked(output, f".{name}.workers", LEAVE_SECONDS, shared=True)
-            held.enter_context(workers)
-            if output.read(f".{name}.run") != run.encode():
-                raise ForeignRunError(f"{output.locate(name)}: another run has begun")
-            lock = f"{name}/checkpoints/{fold}.lock"
-            held.enter_context(locked(output, lock, LEAVE_SECONDS))
+            held.enter_context(locked(path, LEAVE_SECONDS, is_kept=False))
         except TimeoutError:
             raise StudyFailedError(
                 f"{output.locate(name)}: another worker has {fold} and does not leave"
             ) from None
+        except NoLocksError:
+            pass  # what it writes is written once, and the same whoever writes it
+        if output.read(f".{name}.run") != run.encode():
+            raise ForeignRunError(f"{output.locate(name)}: another run has begun")
         yield
 
 
 @contextlib.contextmanager
-def locked(
-    folder: Folder, path: str, patience_seconds: float = 0.0, *, shared: bool = False
-) -> Iterator[None]:
+def locked(path: Path, patience_seconds: float = 0.0, *, is_kept: bool = True) -> Iterator[None]:
     """Hold a lock file, which appears if it is not there.
+
+    Args:
+        path: the file.
+        patience_seconds: how long to wait for others.
+        is_kept: whether the file stays when it is released.
 
     Raises:
         TimeoutError: others held it for all of `patience_seconds`.
+        NoLocksError: there are no locks where it is.
     """
-    path_on_disk = _lock_file(folder.locate(path), is_local=isinstance(folder, LocalFolder))
-    path_on_disk.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path_on_disk, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + patience_seconds
+    while (descriptor := _try_lock(path)) is None:
+        if time.monotonic() >= deadline:
+            raise TimeoutError
+        time.sleep(LOOK_SECONDS)
     try:
-        _wait(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, patience_seconds)
         yield
     finally:
+        if not is_kept:
+            path.unlink(missing_ok=True)  # while it is held: who waits for it looks again
         os.close(descriptor)
 
 
-def _lock_file(location: str, *, is_local: bool) -> Path:
-    if is_local:
+def _try_lock(path: Path) -> int | None:
+    """Return the descriptor of a file that is locked now; None if it is held, or was replaced."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in WITHOUT_LOCKS:
+            path.unlink(missing_ok=True)
+            raise NoLocksError(error.errno, os.strerror(error.errno), str(path)) from None
+        if error.errno != errno.ESTALE:  # it was deleted on another host
+            raise
+        return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _lock_folder(output: Folder, name: str) -> Path:
+    """Return where the locks of a study are: beside its folder, or for a store on this machine."""
+    location = output.locate(f".{name}.locks")
+    if isinstance(output, LocalFolder):
         return Path(location)
     uri, _, _ = location.partition("?")
-    return prepared_folder() / "locks" / f"{sha256(uri.encode())}.lock"
-
-
-def _wait(descriptor: int, kind: int, patience_seconds: float) -> None:
-    deadline = time.monotonic() + patience_seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise TimeoutError from None
-            time.sleep(LOOK_SECONDS)
+    return prepared_folder() / "locks" / sha256(uri.encode())

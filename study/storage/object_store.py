@@ -1,169 +1,291 @@
-"""A folder in an object store: an object is replaced at once; no renaming, no locks.
+"""A folder in an object store that writes conditionally: one request for each operation.
 
-A store replaces a file in one step by itself, and has no folders that could be renamed.
+`obstore` reaches S3 and Google Cloud Storage. pyarrow, which reaches more kinds of places, has no
+conditional write, asks twice before it reads and three times to write, and its listings do not
+tell versions apart.
 """
 
-import re
-from collections.abc import Mapping
+import contextlib
+import functools
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from itertools import groupby
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from study.errors import RequestError
 
-PASSWORD = re.compile(r"[^@]*:[^@]*@")
-"""A name and a password before a host, as in `s3://KEY:SECRET@bucket`."""
-SECRET_QUERY = re.compile(r"key|secret|token|password", re.IGNORECASE)
-WITH_BUCKETS = ("gcs", "s3")
+AT_A_TIME = 32
+"""Requests that are on their way at the same time."""
+PAGE = 1000
+SINGLE_BYTES = 2**26
+"""What is larger is uploaded in parts."""
+RETRY_SECONDS = 900
+"""How long a store that throttles or does not answer is asked again."""
+REQUEST_SECONDS = 120
+OPTIONS = ("endpoint_override", "region", "scheme")
 
 
-class RemoteFolder:
-    """A folder in any store that pyarrow's filesystems reach (`s3://`, `gs://`, ...)."""
+class StoreFolder:
+    """A folder in a bucket.
 
-    def __init__(self, filesystem: Any, root: str, uri: str) -> None:
-        self._filesystem = filesystem
-        self._root = root.rstrip("/")
+    Args:
+        store: obstore's, of the whole bucket.
+        root: the folder's key.
+        uri: what opens it again.
+    """
+
+    def __init__(self, store: Any, root: str, uri: str) -> None:
+        self._store, self._root = store, root.strip("/")
         address, mark, query = uri.partition("?")
         self._uri, self._query = address.rstrip("/"), mark + query
 
-    def _path(self, path: str) -> str:
-        return f"{self._root}/{path}".rstrip("/")
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Credentials and connections are each process's own."""
+        return open_store, (self.locate(),)
 
-    def _make_parent(self, target: str) -> None:
-        if parent := target.rpartition("/")[0]:
-            self._filesystem.create_dir(parent, recursive=True)
+    def _key(self, *parts: str) -> str:
+        return "/".join(part.strip("/") for part in (self._root, *parts) if part.strip("/"))
 
     def read(self, path: str) -> bytes:
         """See `Folder.read`."""
-        with self._filesystem.open_input_file(self._path(path)) as file:
-            content: bytes = file.read()
-        return content
+        with _told():
+            return bytes(self._store.get(self._key(path)).bytes())
 
     def write(self, path: str, content: bytes) -> None:
-        """See `Folder.write`.
-
-        In a thread, which Ctrl-C does not reach: a stream that is left is closed, and
-        what it holds by then would replace the file.
-        """
-        with ThreadPoolExecutor(1) as writer:
-            writer.submit(self._write, self._path(path), content).result()
-
-    def _write(self, target: str, content: bytes) -> None:
-        try:
-            stream = self._filesystem.open_output_stream(target)
-        except FileNotFoundError:  # a store that has real folders
-            self._make_parent(target)
-            stream = self._filesystem.open_output_stream(target)
-        with stream:
-            stream.write(content)
+        """See `Folder.write`."""
+        with _told():
+            self._store.put(self._key(path), content, use_multipart=len(content) > SINGLE_BYTES)
 
     def write_all(self, files: Mapping[str, bytes]) -> None:
         """See `Folder.write_all`; a store has no step that replaces several files."""
-        for path, content in files.items():
-            self.write(path, content)
+        _each(lambda path: self.write(path, files[path]), files)
+
+    def create(self, path: str, content: bytes) -> bool:
+        """See `Folder.create`."""
+        from obstore.exceptions import AlreadyExistsError
+
+        try:
+            with _told():
+                self._store.put(self._key(path), content, mode="create")
+        except AlreadyExistsError:
+            with contextlib.suppress(FileNotFoundError):  # deleted again by now
+                # Where the answer to the first try was lost, the second finds what that wrote.
+                return self.read(path) == content
+            return False
+        return True
+
+    def versions(self, path: str = "", after: str = "", until: str = "") -> dict[str, str]:
+        """See `Folder.versions`."""
+        below = self._key(path)
+        start = len(below) + 1 if below else 0
+        found: dict[str, str] = {}
+        offset = f"{below}/{after}" if after else None
+        with _told():
+            for page in self._store.list(below or None, offset=offset, chunk_size=PAGE):
+                for entry in page:
+                    name = entry["path"][start:]
+                    if until and name > until:
+                        return found
+                    found[name] = f"{entry['size']} {entry['e_tag'] or entry['last_modified']}"
+        return found
+
+    def names(self, path: str = "") -> list[str]:
+        """See `Folder.names`."""
+        with _told():
+            found = self._store.list_with_delimiter(self._key(path) or None)
+        keys = [*found["common_prefixes"], *(entry["path"] for entry in found["objects"])]
+        return sorted(key.rpartition("/")[2] for key in keys)
+
+    def exists(self, path: str) -> bool:
+        """See `Folder.exists`."""
+        try:
+            with _told():
+                self._store.head(self._key(path))
+        except FileNotFoundError:
+            return bool(self._first_page(path))
+        return True
+
+    def remove(self, path: str) -> None:
+        """See `Folder.remove`; the deepest first, as `move` does."""
+        self._delete(self.versions(path) or [""], path)
+
+    def _delete(self, ends: Iterable[str], path: str) -> None:
+        """Delete files below `path`, or with the end "" the file `path`, the deepest first.
+
+        Where that is interrupted, what is nearest to the root, which names what the rest
+        belongs to, is still there.
+        """
+        for _, level in groupby(sorted(ends, key=_depth, reverse=True), key=_depth):
+            with _told():
+                self._store.delete([self._key(path, end) for end in level])
 
     def size(self, path: str = "") -> int:
         """See `Folder.size`."""
-        from pyarrow.fs import FileSelector
-
-        below = FileSelector(self._path(path), allow_not_found=True, recursive=True)
-        return sum(entry.size or 0 for entry in self._filesystem.get_file_info(below))
+        return sum(int(version.partition(" ")[0]) for version in self.versions(path).values())
 
     def sweep(self) -> None:
         """See `Folder.sweep`: a store shows no unfinished file."""
 
-    def names(self, path: str = "") -> list[str]:
-        """See `Folder.names`."""
-        from pyarrow.fs import FileSelector
-
-        selector = FileSelector(self._path(path), allow_not_found=True)
-        return sorted(entry.base_name for entry in self._filesystem.get_file_info(selector))
-
-    def exists(self, path: str) -> bool:
-        """See `Folder.exists`."""
-        from pyarrow.fs import FileType
-
-        return bool(self._filesystem.get_file_info(self._path(path)).type != FileType.NotFound)
-
-    def remove(self, path: str) -> None:
-        """See `Folder.remove`."""
-        from pyarrow.fs import FileType
-
-        kind = self._filesystem.get_file_info(self._path(path)).type
-        if kind == FileType.Directory:
-            self._filesystem.delete_dir(self._path(path))
-        elif kind == FileType.File:
-            self._filesystem.delete_file(self._path(path))
-
     def move(self, source: str, target: str) -> None:
-        """See `Folder.move`: copies all files, then deletes them, the deepest first.
+        """See `Folder.move`: copies all files, then deletes them."""
+        ends = list(self.versions(source)) or [""]
 
-        Where that is interrupted, either the source is complete, or what is nearest to its
-        root, which names what the rest belongs to, is still there.
-        """
-        from pyarrow.fs import FileSelector, FileType
+        def copy(end: str) -> None:
+            with _told():
+                self._store.copy(self._key(source, end), self._key(target, end))
 
-        old, new = self._path(source), self._path(target)
-        if self._filesystem.get_file_info(old).type == FileType.File:
-            ends = [""]
-        else:
-            below = self._filesystem.get_file_info(FileSelector(old, recursive=True))
-            files = [entry.path for entry in below if entry.type == FileType.File]
-            ends = [f"/{path.strip('/')[len(old.strip('/')) + 1 :]}" for path in files]
-        ends.sort(key=_depth, reverse=True)
-        with ThreadPoolExecutor() as workers:
-            list(workers.map(lambda end: self._copy(old + end, new + end), ends))
-            for _, level in groupby(ends, key=_depth):
-                list(workers.map(lambda end: self._filesystem.delete_file(old + end), level))
-        self.remove(source)
+        _each(copy, ends)
+        self._delete(ends, source)
 
-    def _copy(self, source: str, target: str) -> None:
-        try:
-            self._filesystem.copy_file(source, target)
-        except FileNotFoundError:  # a store that has real folders
-            self._make_parent(target)
-            self._filesystem.copy_file(source, target)
-
-    def folder(self, path: str) -> "RemoteFolder":
+    def folder(self, path: str) -> "StoreFolder":
         """See `Folder.folder`."""
-        return RemoteFolder(self._filesystem, self._path(path), self.locate(path))
+        return StoreFolder(self._store, self._key(path), self.locate(path))
 
     def locate(self, path: str = "") -> str:
         """See `Folder.locate`; a query, which names an endpoint, stays at the end."""
         return f"{self._uri}/{path}".rstrip("/") + self._query
 
     def check(self) -> None:
-        """See `Folder.check`."""
-        from pyarrow.fs import FileType
+        """See `Folder.check`; a store that does not answer is not asked again here."""
+        bucket, root = _address(self._uri)
+        once = StoreFolder(_connect(self.locate(), retry_seconds=0), root, self.locate())
+        try:
+            once._first_page("")
+        except OSError as error:
+            if "NoSuchBucket" in str(error):
+                raise FileNotFoundError(f"there is no bucket {bucket}") from None
+            raise
 
-        if self._filesystem.type_name not in WITH_BUCKETS:
-            return
-        bucket = self._root.partition("/")[0]
-        if self._filesystem.get_file_info(bucket).type == FileType.NotFound:
-            raise FileNotFoundError(f"there is no bucket {bucket}")
+    def _first_page(self, path: str) -> list[Any]:
+        """Return what is listed first below a path."""
+        with _told():
+            return list(next(iter(self._store.list(self._key(path) or None, chunk_size=PAGE)), []))
 
 
-def open_store(location: str) -> RemoteFolder:
-    """Return the folder at a store's URI; the store is not asked yet.
+def open_store(location: str) -> StoreFolder:
+    """Return the folder at the URI of an object store; the store is not asked yet.
 
     Raises:
-        RequestError: the URI is none, or holds credentials, which logs would show.
+        RequestError: the URI names no bucket, or an option that there is not.
     """
+    return StoreFolder(_connect(location), _address(location)[1], location)
+
+
+def _address(location: str) -> tuple[str, str]:
+    """Return the bucket and the key of a URI."""
+    bucket, _, key = location.partition("://")[2].partition("?")[0].partition("/")
+    return bucket, unquote(key)
+
+
+def _connect(location: str, retry_seconds: int = RETRY_SECONDS) -> Any:
     scheme, _, rest = location.partition("://")
-    address, _, query = rest.partition("?")
-    if PASSWORD.match(address) or SECRET_QUERY.search(query) or "@" in unquote(query):
-        raise RequestError(
-            f"{scheme}:// URI: must hold no credentials, which logs and process lists show; set"
-            " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        )
-    from pyarrow.fs import FileSystem
+    options = dict(parse_qsl(rest.partition("?")[2], keep_blank_values=True))
+    bucket = _address(location)[0]
+    if not bucket:
+        raise RequestError(f"{location}: names no bucket")
+    for name in options.keys() - set(OPTIONS):
+        raise RequestError(f"{location}: has no option {name}; there are {', '.join(OPTIONS)}")
+    settings: dict[str, Any] = {
+        "client_options": {"timeout": f"{REQUEST_SECONDS}s"},
+        "retry_config": {
+            "max_retries": retry_seconds,  # the seconds are what ends it
+            "retry_timeout": timedelta(seconds=retry_seconds),
+        },
+    }
+    return _s3(bucket, options, settings) if scheme == "s3" else _gcs(bucket, settings)
+
+
+def _s3(bucket: str, options: Mapping[str, str], settings: dict[str, Any]) -> Any:
+    from obstore.store import S3Store
+
+    provider = _profile()
+    named = options.get("region") or os.environ.get("AWS_REGION")
+    region = (
+        named
+        or os.environ.get("AWS_DEFAULT_REGION")
+        or (provider and provider.config.get("region"))
+    )
+    endpoint = options.get("endpoint_override")
+    if endpoint and "://" not in endpoint:
+        endpoint = f"{options.get('scheme', 'https')}://{endpoint}"
+    by_environment = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if (endpoint or by_environment or "").startswith("http://"):
+        settings["client_options"]["allow_http"] = True
+    if endpoint:
+        settings["endpoint"] = endpoint
+    if not region and not (endpoint or by_environment):
+        region = _region(bucket)
+    if region:
+        settings["region"] = region
+    return S3Store(bucket, credential_provider=provider, **settings)
+
+
+def _gcs(bucket: str, settings: dict[str, Any]) -> Any:
+    from obstore.store import GCSStore
+
+    return GCSStore(bucket, **settings)
+
+
+def _profile() -> Any:
+    """Return what reads AWS's own files and profiles; None where the environment or a role will do.
+
+    Raises:
+        RequestError: a profile is named, and boto3, which reads it, is not installed.
+    """
+    if os.environ.get("AWS_ACCESS_KEY_ID"):
+        return None
+    is_named = bool(os.environ.get("AWS_PROFILE"))
+    if not is_named and not (Path.home() / ".aws").is_dir():
+        return None
+    try:
+        from obstore.auth.boto3 import Boto3CredentialProvider
+    except ImportError:
+        if is_named:
+            raise RequestError('AWS_PROFILE: needs boto3; pip install -e ".[aws]"') from None
+        return None
+    try:
+        return Boto3CredentialProvider()
+    except ValueError:  # the files hold no credentials
+        return None
+
+
+@functools.cache
+def _region(bucket: str) -> str | None:
+    """Return the region of a bucket of AWS's, which answers only there; None if nobody says."""
+    from pyarrow.fs import resolve_s3_region
+
+    with contextlib.suppress(OSError):
+        return str(resolve_s3_region(bucket))
+    return None
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Raise what a store refuses as a disk would: OSError, in a line."""
+    from obstore.exceptions import AlreadyExistsError, BaseError
 
     try:
-        filesystem, root = FileSystem.from_uri(location)
-    except ValueError as error:
-        raise RequestError(f"{location}: {error}") from None
-    return RemoteFolder(filesystem, root, location)
+        yield
+    except AlreadyExistsError:
+        raise
+    except FileNotFoundError as error:
+        raise FileNotFoundError(_line(error)) from None
+    except (BaseError, PermissionError) as error:
+        raise OSError(_line(error)) from None
+
+
+def _line(error: Exception) -> str:
+    """Return what a store said, without what is for those who mend its client."""
+    return " ".join(str(error).partition("\n\nDebug source")[0].split())
+
+
+def _each(work: Any, parts: Iterable[str]) -> None:
+    with ThreadPoolExecutor(AT_A_TIME) as workers:
+        list(workers.map(work, parts))
 
 
 def _depth(path: str) -> int:

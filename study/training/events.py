@@ -1,12 +1,14 @@
 """TensorBoard's files of a study: scalars and pictures of folds, HParams of trials.
 
-A file in an object store cannot grow: there events are written to this machine's disk,
-and the whole file is copied after each validation and at the end.
+A file in an object store cannot grow: there events are written to files on this machine's disk,
+each of which is copied once, after a minute, with a checkpoint, or at the end. TensorBoard reads
+all of a folder as one.
 """
 
 import contextlib
 import shlex
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,9 @@ PICTURED = 4
 PROJECTED = 500
 """Validation samples whose z is shown in the projector."""
 
+PUBLISH_SECONDS = 60.0
+"""From one file of events in a store to the next."""
+
 Reconstruct = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32] | None]
 
 
@@ -38,6 +43,7 @@ class EventFolder:
 
     Attributes:
         path: the folder on a disk.
+        is_copied: whether its files go elsewhere.
     """
 
     def __init__(self, folder: Folder) -> None:
@@ -48,15 +54,17 @@ class EventFolder:
         else:
             self._drafts = tempfile.TemporaryDirectory(prefix="study-events-")
             self.path = self._drafts.name
+        self.is_copied = self._drafts is not None
 
     def publish(self) -> None:
-        """Copy what is written by now, if it is not in `folder` itself."""
+        """Copy the files that are written, and delete them here, if they are not in `folder`."""
         if self._drafts is not None:
             for file in sorted(Path(self.path).glob("events.out.*")):
                 self._folder.write(file.name, file.read_bytes())
+                file.unlink()
 
     def close(self) -> None:
-        """Copy the rest, and delete the copies here."""
+        """Copy the rest, and delete the folder here."""
         try:
             self.publish()
         finally:
@@ -71,20 +79,35 @@ class FoldWriter:
         self._folder = folder
         self._events = EventFolder(folder)
         self._opened: SummaryWriter | None = None
+        self._published_at = time.monotonic()
 
     def resume(self, trained_epochs: int) -> None:
         """Hide what an earlier attempt wrote of epochs that are trained again."""
+        self._opened = self._open(purge_step=trained_epochs + 1)
+
+    def _open(self, **options: Any) -> "SummaryWriter":
         from tensorboardX import SummaryWriter
 
-        purged = trained_epochs + 1
-        self._opened = SummaryWriter(self._events.path, purge_step=purged, flush_secs=10)
+        suffix = f".{time.time_ns():020d}"  # several may begin in one second
+        return SummaryWriter(self._events.path, flush_secs=10, filename_suffix=suffix, **options)
 
     @property
     def _writer(self) -> "SummaryWriter":
         if self._opened is None:
-            self.resume(0)
-        assert self._opened is not None
+            self._opened = self._open()
         return self._opened
+
+    def publish(self) -> None:
+        """Make all that is written by now readable; in a store what follows is another file."""
+        if self._opened is None:
+            return
+        if self._events.is_copied:
+            self._opened.close()
+            self._opened = None
+            self._events.publish()
+            self._published_at = time.monotonic()
+        else:
+            self._opened.flush()
 
     def scalars(self, epoch: int, group: str, scalars: Mapping[str, float]) -> None:
         """Write scalars by name, grouped; with no group, a name holds its own."""
@@ -101,8 +124,8 @@ class FoldWriter:
         if reconstructed is not None:
             figure = _reconstruction_figure(samples.take(members), reconstructed)
             self._writer.add_figure("reconstructions", figure, epoch)
-        self._writer.flush()
-        self._events.publish()
+        if not self._events.is_copied or time.monotonic() - self._published_at >= PUBLISH_SECONDS:
+            self.publish()
 
     def projector(
         self, epoch: int, samples: Samples, members: npt.NDArray[np.int64], z: npt.NDArray[Any]

@@ -6,9 +6,10 @@ enters through four streams of the study's seed, named by the fold: "weights",
 their settings alone.
 """
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,15 +21,15 @@ from study.data.samples import Samples
 from study.data.splits import Fold
 from study.ledger import fold_files
 from study.ledger.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
-from study.ledger.ledger import MANIFEST, FoldManifest, Ledger
-from study.ledger.trial_outcome import stage_name
-from study.search.trial import FoldAddress
+from study.ledger.ledger import FoldManifest, Ledger
+from study.search.trial import FoldAddress, State
 from study.storage.folder import Folder
 from study.training.evaluation import REPORTED_SCORES, FoldEvaluator, NonFiniteError
 from study.training.events import PROJECTED, FoldWriter
+from study.training.reports import FoldReports, numbers_of
 from study.training.result import FoldResult
 from study.training.setup import build_model, fit_scaling, scale
-from study.training.validation_report import ValidationReport
+from study.training.validation_report import StoppedEarly, ValidationReport
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,15 @@ class FoldTask:
         address: the fold.
         rungs: epochs after which the trial may be stopped early.
         device: "cpu" or "cuda".
+        checkpoint_seconds: from one checkpoint to the next; 0 for one after every epoch. There
+            is one at each rung besides.
     """
 
     config: TrialConfig
     address: FoldAddress
     rungs: tuple[int, ...] = ()
     device: str = "cpu"
+    checkpoint_seconds: float = 0.0
 
     @cached_property
     def validation_epochs(self) -> list[int]:
@@ -66,70 +70,40 @@ def train_fold(
     checkpoints: Folder,
     watch: Callable[[ValidationReport], None] = lambda report: None,
     writer: FoldWriter | None = None,
+    is_leaving: Callable[[], bool] = lambda: False,
 ) -> FoldManifest:
     """Train a fold, or go on where its checkpoint is, and commit it.
 
     `watch` is called with every validation epoch once and in order, also with those that an
     earlier attempt trained and with those of a fold that is committed already. It is called
-    with the last one when the fold is committed, and training goes on when it returns.
+    with the last one when the fold is committed, and training goes on when it returns. At a
+    rung it may raise `StoppedEarly`: the fold is then committed as it is, as "pruned", and
+    `watch` called with that epoch again.
 
     Args:
         task: what to train.
         samples: the dataset.
         fold: the fold's sample indices.
         ledger: where the fold is committed.
-        checkpoints: the fold's own folder for checkpoints and staged results.
+        checkpoints: the fold's own folder for checkpoints.
         watch: called after each validation epoch.
         writer: TensorBoard's files; None for none.
+        is_leaving: whether this machine is about to be taken away: then there is a checkpoint
+            after every epoch.
 
     Returns:
-        The committed manifest, whose state is "completed" or "failed".
+        The committed manifest.
     """
+    reports = FoldReports(task.config.training.epochs, task.validation_epochs, watch)
     manifest = ledger.fold(task.address)
     if manifest is None:
-        training = _Training(task, samples, fold, checkpoints, watch, writer)
+        training = _Training(task, samples, fold, checkpoints, reports, writer, is_leaving)
         manifest = training.run(ledger)
-        reported = training.reported
     else:
-        reported = _repeat_reports(task, fold_files.read_history(ledger, manifest), watch)
-    for epoch in task.validation_epochs:
-        if epoch > reported:
-            assert manifest.state == "failed"
-            watch(ValidationReport(epoch=epoch, state="failed", reason=manifest.reason))
+        with contextlib.suppress(StoppedEarly):
+            reports.repeat(fold_files.read_history(ledger, manifest))
+    reports.end(manifest)
     return manifest
-
-
-def _repeat_reports(
-    task: FoldTask, history: list[dict[str, Any]], watch: Callable[[ValidationReport], None]
-) -> int:
-    """Report what was validated before; return the last epoch that was reported."""
-    reported = 0
-    for row in history:
-        if "value" in row:
-            reported = int(row["epoch"])
-            watch(_validation_report(row, task.config.training.epochs))
-    return reported
-
-
-def _validation_report(row: dict[str, Any], epochs: int) -> ValidationReport:
-    epoch = int(row["epoch"])
-    return ValidationReport(
-        epoch=epoch,
-        state="completed" if epoch == epochs else "running",
-        value=row["value"],
-        scores=_numbers(row),
-    )
-
-
-def _numbers(row: Mapping[str, Any], *, grouped: bool = False) -> dict[str, float]:
-    """Return the numbers of an epoch's row; of those with a group, `group/name`, only them."""
-    return {
-        name: float(value)
-        for name, value in row.items()
-        if name not in ("epoch", "value")
-        and not isinstance(value, Sequence)
-        and (not grouped or "/" in name)
-    }
 
 
 class _Training:
@@ -141,13 +115,15 @@ class _Training:
         samples: Samples,
         fold: Fold,
         checkpoints: Folder,
-        watch: Callable[[ValidationReport], None],
+        reports: FoldReports,
         writer: FoldWriter | None,
+        is_leaving: Callable[[], bool],
     ) -> None:
         self.task, self.fold = task, fold
         scaling = fit_scaling(task.config, samples, fold)
         self.samples = samples if scaling is None else scale(samples, scaling)
-        self.checkpoints, self.watch, self.writer = checkpoints, watch, writer
+        self.checkpoints, self.reports, self.writer = checkpoints, reports, writer
+        self.is_leaving, self.saved_at = is_leaving, time.monotonic()
         device = torch.device(task.device)
         self.model = build_model(task.config, samples, task.address.fold, device)
         self.evaluator = FoldEvaluator.of(
@@ -156,38 +132,58 @@ class _Training:
         self.members = torch.from_numpy(fold.training).to(device)
         self.progress = load_checkpoint(checkpoints) or FoldProgress()
         self.result = FoldResult(task.address, self.evaluator, scaling, self.progress)
-        self.reported = 0
         if self.progress.epoch:
             self.model.load_state(self.progress.model_state)
         if self.writer:
             self.writer.resume(self.progress.epoch)
 
     def run(self, ledger: Ledger) -> FoldManifest:
-        """Train to the end and commit."""
-        epochs = self.task.config.training.epochs
-        validated = self.task.validation_epochs
+        """Train to the end, or to where the search stops the trial, and commit."""
         try:
-            past = [row for row in self.progress.history if row["epoch"] < epochs]
-            self.reported = _repeat_reports(self.task, past, self.watch)
+            state = self._train()
+            manifest, files = self.result.trained(state)
+            if state == "completed":
+                self._project()
+        except NonFiniteError as error:
+            manifest, files = self.result.failed(str(error), self.reports.epoch)
+        committed = ledger.commit_fold(manifest, files)
+        # Before the last report: the trial's folder is removed after it.
+        self.checkpoints.remove("")
+        if committed.state == "completed":
+            self.reports.add(self.progress.history[-1])
+        return committed
+
+    def _train(self) -> State:
+        """Train on from where the checkpoint is; return how training ended.
+
+        Raises:
+            NonFiniteError: a loss or an error component is not finite.
+        """
+        epochs, validated = self.task.config.training.epochs, self.task.validation_epochs
+        try:
+            self.reports.repeat([row for row in self.progress.history if row["epoch"] < epochs])
             while self.progress.epoch < epochs:
                 started = time.perf_counter()
                 row = self._train_epoch()
-                if self.progress.epoch in validated:
+                is_validated = self.progress.epoch in validated
+                if is_validated:
                     self._validate(row)
                 self.progress.train_seconds += time.perf_counter() - started
-                if self.progress.epoch in validated:
-                    self._save(row)
-            manifest, files = self.result.trained("completed")
-            self._project()
-        except NonFiniteError as error:
-            manifest, files = self.result.failed(str(error), self.reported)
-        committed = ledger.commit_fold(manifest, files)
-        self.checkpoints.remove(
-            ""
-        )  # before the last report: the trial's folder is removed after it
-        if committed.state == "completed":
-            self._report(self.progress.history[-1])
-        return committed
+                if is_validated:
+                    self._show(row)
+                if self.progress.epoch < epochs:
+                    self._save_if_due()
+                    if is_validated:
+                        self.reports.add(row)
+        except StoppedEarly:
+            if self.progress.epoch > self.reports.epoch:
+                self.checkpoints.remove("")
+                raise RuntimeError(
+                    f"trained past epoch {self.reports.epoch}, at which the search stops the trial;"
+                    " it is trained again"
+                ) from None
+            return "pruned"
+        return "completed"
 
     def _train_epoch(self) -> dict[str, Any]:
         losses = self.model.train_epoch(self.evaluator.values, self.members)
@@ -219,34 +215,26 @@ class _Training:
         validated = self.task.validation_epochs
         return (validated.index(epoch) + 1) % interval == 0 or epoch == validated[-1]
 
-    def _save(self, row: dict[str, Any]) -> None:
-        """Write a checkpoint, and at a rung what is committed at a stop; then report."""
-        epoch = self.progress.epoch
+    def _show(self, row: dict[str, Any]) -> None:
+        """Write a validation to TensorBoard's files."""
         if self.writer:
+            epoch = self.progress.epoch
             self.writer.scalars(epoch, "validation", {n: row[n] for n in REPORTED_SCORES})
-            self.writer.scalars(epoch, "", _numbers(row, grouped=True))
+            self.writer.scalars(epoch, "", numbers_of(row, grouped=True))
             self.writer.reconstructions(epoch, self.samples, self.fold, self.evaluator.reconstruct)
-        if epoch == self.task.config.training.epochs:
-            return
-        if epoch in self.task.rungs:
-            self._stage()
-        self.progress.model_state = self.model.state()
-        save_checkpoint(self.checkpoints, self.progress)
-        self._report(row)
+
+    def _save_if_due(self) -> None:
+        """Write a checkpoint at a rung, after some time, and where this machine is leaving."""
+        is_due = time.monotonic() - self.saved_at >= self.task.checkpoint_seconds
+        if is_due or self.progress.epoch in self.task.rungs or self.is_leaving():
+            if self.writer:
+                self.writer.publish()  # nobody writes again what the checkpoint holds
+            self.progress.model_state = self.model.state()
+            save_checkpoint(self.checkpoints, self.progress)
+            self.saved_at = time.monotonic()
 
     def _project(self) -> None:
         """Show z of validation samples, of the last weights, in TensorBoard."""
         projected = self.evaluator.projected(PROJECTED) if self.writer else None
         if self.writer and projected is not None:
             self.writer.projector(self.progress.epoch, self.samples, *projected)
-
-    def _report(self, row: dict[str, Any]) -> None:
-        self.reported = int(row["epoch"])
-        self.watch(_validation_report(row, self.task.config.training.epochs))
-
-    def _stage(self) -> None:
-        """Write what is committed if the trial is stopped at this epoch."""
-        stage = self.checkpoints.folder(stage_name(self.progress.epoch))
-        stage.remove(f"{self.task.address.path}/{MANIFEST}")
-        stage.remove("")
-        Ledger(stage).commit_fold(*self.result.trained("pruned"))

@@ -4,13 +4,17 @@ import math
 from dataclasses import dataclass, field
 
 
+class StoppedEarly(Exception):  # noqa: N818 - an answer, not an error
+    """The search stops the trial at the epoch that was reported."""
+
+
 @dataclass(frozen=True)
 class ValidationReport:
     """What a fold reports after a validation epoch.
 
     Attributes:
         epoch: the epoch.
-        state: "running", "completed" or "failed".
+        state: "running"; or, of a fold that is committed, "completed", "pruned" or "failed".
         reason: why it failed.
         value: the study's metric on validation; nan if the fold failed.
         scores: validation scores and mean losses of the epoch, by name.

@@ -55,6 +55,7 @@ search:
   space:
     model.beta: {loguniform: [1.0e-6, 1.0]}
     training.optimizer.learning_rate: {loguniform: [1.0e-5, 1.0e-2]}
+resources: {checkpoint_minutes: 0}
 seed: 4
 """
 
@@ -135,7 +136,7 @@ class Chaos:
                 task = FoldTask(trial.config, address)
                 checkpoints = results.folder(f"checkpoints/{address.path}")
                 train_fold(task, samples, fold, ledger, checkpoints)
-            record = finalize(ledger, results.folder("checkpoints"), trial, None, len(ended))
+            record = finalize(ledger, results.folder("checkpoints"), trial, len(ended))
             assert record is not None
             ended[trial.name] = record
         facts = {

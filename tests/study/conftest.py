@@ -22,8 +22,8 @@ from study.data.splits import Fold, make_splits
 from study.data.ucr import Table, UcrSettings, samples_of
 from study.ledger.ledger import Ledger
 from study.search.trial import trial_name
+from study.storage.arrow_folder import ArrowFolder
 from study.storage.folder import Folder, LocalFolder, open_folder
-from study.storage.object_store import RemoteFolder
 from study.training.fold import train_fold
 from tests.s3_server import S3Server
 from tests.study.trials import task_of
@@ -137,7 +137,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     root.mkdir()
     if request.param == "local":
         return LocalFolder(root)
-    return RemoteFolder(SubTreeFileSystem(str(root), LocalFileSystem()), "", "store://root")
+    return ArrowFolder(SubTreeFileSystem(str(root), LocalFileSystem()), "", "store://root")
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def test_a_failed_trial_has_no_value_and_the_search_goes_on(
     study = tiny_study(search={"trials": 3, "space": space, "startup_trials": 1})
     ledger, checkpoints = Ledger(LocalFolder(tmp_path / "l")), LocalFolder(tmp_path / "c")
     tried = trial_of(study, 0, {"model.beta": 0.05})
-    record = finalize(ledger, checkpoints, tried, None, 0, "fold 0: ValueError")
+    record = finalize(ledger, checkpoints, tried, 0, "fold 0: ValueError")
     assert record is not None
     assert (record.state, record.reason, record.values) == ("failed", "fold 0: ValueError", [])
     assert ledger.trial(tried.name) == record

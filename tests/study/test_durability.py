@@ -19,7 +19,7 @@ from study.data.samples import ARRAYS
 from study.ledger.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
 from study.ledger.fold_files import history_file
 from study.ledger.ledger import FoldManifest, Ledger
-from study.ledger.trial_outcome import finalize, interrupted_stop, stage_name
+from study.ledger.trial_outcome import finalize
 from study.report.build import build_report
 from study.report.cache import ScoreCache
 from study.report.fold_scores import SCHEMA
@@ -75,19 +75,16 @@ def record(study: Study, value: float) -> TrialRecord:
     return record_of(trial_of(study, 3, {"model.beta": value}), values=[(2, value)])
 
 
-def stage(root: Path) -> None:
-    for fold in range(2):
-        path = f"checkpoints/{FoldAddress(TRIAL, fold).path}/{stage_name(2)}"
-        Ledger(LocalFolder(root / path)).commit_fold(manifest(fold, "pruned"), files(fold))
-
-
 def stop(study: Study) -> Callable[[Path], object]:
     trial = trial_of(study, 3)
 
     def act(root: Path) -> None:
         ledger, checkpoints = Ledger(LocalFolder(root / "l")), LocalFolder(root / "checkpoints")
+        for fold in range(2):
+            if ledger.fold(FoldAddress(TRIAL, fold)) is None:
+                ledger.commit_fold(manifest(fold, "pruned"), files(fold))
         if ledger.trial(TRIAL) is None:
-            finalize(ledger, checkpoints, trial, interrupted_stop(ledger, trial) or 2, 0)
+            finalize(ledger, checkpoints, trial, 0)
 
     return act
 
@@ -164,7 +161,7 @@ def deeds(study: Study) -> dict[str, Deed]:
             lambda root: Ledger(fold(root)).record_trial(record(study, 0.5)),
             lambda root: Ledger(fold(root)).trial(TRIAL),
         ),
-        "early stop": Deed(stage, stop(study), stopped),
+        "early stop": Deed(nothing, stop(study), stopped),
         "first checkpoint": Deed(nothing, checkpoint(2), reached),
         "checkpoint": Deed(
             lambda root: [checkpoint(epoch)(root) for epoch in (2, 4)], checkpoint(6), reached

@@ -92,7 +92,7 @@ def test_a_disk_that_is_full_at_ten_moments_loses_nothing(
             for address, members in zip(trial.folds, splits.folds, strict=True):
                 task = FoldTask(trial.config, address)
                 train_fold(task, samples, members, ledger, checkpoints.folder(address.path))
-            finalize(ledger, checkpoints, trial, None, number)
+            finalize(ledger, checkpoints, trial, number)
         build_report(study, facts, results)
 
     go_on(tmp_path / "undisturbed", 2)

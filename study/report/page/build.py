@@ -45,7 +45,7 @@ def write_page(study: Study, results: Folder, tables: Mapping[str, pa.Table]) ->
     # A repetition's values are of other samples: they cannot be compared with the search's.
     records = [r for r in Ledger(results.folder("ledger")).trials() if not r.trial.is_repetition]
     inputs = PageInputs(study, records, tables, results)
-    with damage_advice(), page_style():
+    with damage_advice(results), page_style():
         sections = page_sections(inputs)
     results.write(PAGE, _render(inputs, sections).encode())
     return PAGE

@@ -14,7 +14,6 @@ from study.cluster.connection import DRIVER_LOCK, FOLDER_PREFIX, _temporary_fold
 from study.config.study_file import load_study
 from study.errors import RequestError, StudyFailedError
 from study.search.plan import NodeCapacity
-from study.storage.folder import LocalFolder
 from study.storage.locks import locked
 
 
@@ -55,7 +54,7 @@ def test_folders_in_use_of_others_and_behind_links_stay(base: Path) -> None:
     assert sleeper.stdout
     sleeper.stdout.readline()  # it has its command line by now
     try:
-        with locked(LocalFolder(held), DRIVER_LOCK), _temporary_folder():
+        with locked(held / DRIVER_LOCK), _temporary_folder():
             pass
     finally:
         sleeper.communicate()

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from study.cluster.connection import connected
-from study.cluster.coordinator import MOST_STARTS, Coordinator, LostTrialError, merge_reports
+from study.cluster.coordinator import (
+    MOST_STARTS,
+    Coordinator,
+    LostTrialError,
+    Verdict,
+    merge_reports,
+)
 from study.config.study_file import load_study
 from study.search.trial import Trial
 from study.training.validation_report import ValidationReport
@@ -135,6 +141,54 @@ def test_a_stop_ends_the_folds_that_wait_at_a_rung() -> None:
         assert await asyncio.gather(*folds) == [False, False]
         assert not await coordinator.report("a", attempt, 0, report(0.5, epoch=4))
         assert await waits(unconcerned)
+
+    asyncio.run(play())
+
+
+def test_a_stop_at_a_rung_is_committed_by_every_fold_before_the_trial_ends() -> None:
+    """Also by one whose worker dies on the way, and repeats what it reported."""
+
+    async def play() -> None:
+        coordinator = Coordinator(2, (2, 4))
+        attempt = await coordinator.assign("a", trial(3))
+        await coordinator.promote(trial(3).name, 2)
+        for epoch in (2, 4):
+            folds = [
+                task(coordinator.report("a", attempt, f, report(0.5, epoch=epoch))) for f in (0, 1)
+            ]
+            if epoch == 4:
+                assert await waits(folds[0])
+                await coordinator.stop_trial(trial(3).name, 4)
+                assert await asyncio.gather(*folds) == [Verdict.STOP, Verdict.STOP]
+        last = task(coordinator.result("a", attempt, 2))
+        await coordinator.report("a", attempt, 0, report(0.5, epoch=4, state="pruned"))
+        assert await waits(last)
+        assert (await coordinator.next_assignment("a", 1, 0)).attempt == attempt
+        verdicts = [
+            await coordinator.report("a", attempt, 1, report(0.5, epoch=epoch)) for epoch in (2, 4)
+        ]
+        assert verdicts == [Verdict.GO_ON, Verdict.STOP]
+        await coordinator.report("a", attempt, 1, report(0.7, epoch=4, state="pruned"))
+        result = await last
+        assert (result["epoch"], result["state"], result["value"]) == (4, "pruned", 0.6)
+        assert await waits(task(coordinator.next_assignment("a", 0, 0)))
+
+    asyncio.run(play())
+
+
+def test_a_fold_that_fails_as_it_is_stopped_fails_the_trial() -> None:
+    async def play() -> None:
+        coordinator = Coordinator(2, (2,))
+        attempt = await coordinator.assign("a", trial(3))
+        folds = [task(coordinator.report("a", attempt, f, report(0.5, epoch=2))) for f in (0, 1)]
+        assert await waits(folds[0])
+        await coordinator.stop_trial(trial(3).name, 2)
+        await asyncio.gather(*folds)
+        await coordinator.report("a", attempt, 0, report(0.5, epoch=2, state="pruned"))
+        ill = report(math.nan, epoch=2, state="failed", reason="not finite")
+        await coordinator.report("a", attempt, 1, ill)
+        result = await coordinator.result("a", attempt, 1)
+        assert (result["state"], result["reason"]) == ("failed", "fold 1: not finite")
 
     asyncio.run(play())
 

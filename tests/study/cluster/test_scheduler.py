@@ -50,10 +50,15 @@ class Run:
         return trial
 
     def report(self, trial: Trial, epoch: int, value: float, state: str = "running") -> str:
-        """Return what becomes of the trial; the id that Tune gives it is here its name."""
+        """Return what becomes of the trial; the id that Tune gives it is here its name.
+
+        For Tune a trial that is stopped goes on, until its folds have committed that.
+        """
         result = {"epoch": epoch, "value": value, "state": state}
         tune_trial = SimpleNamespace(trial_id=trial.name)
-        return self.scheduler.on_trial_result(None, tune_trial, result)
+        decision = self.scheduler.on_trial_result(None, tune_trial, result)
+        is_stopped = self.state.stopped.get(trial.name) == epoch
+        return STOP if is_stopped and decision == CONTINUE else decision
 
     def trial(self, number: int, **kept: Any) -> Trial:
         return trial_of(self.study, number, **kept)
@@ -85,8 +90,25 @@ def test_the_worse_half_is_stopped_at_a_rung_and_the_coordinator_learns_of_it(ru
     good, bad = run.start(run.trial(0)), run.start(run.trial(1))
     assert run.report(good, 2, 0.6) == CONTINUE
     assert run.report(bad, 2, 0.4) == STOP
-    assert run.messages.sent == [("promote", good.name, 2), ("stop_trial", bad.name)]
+    assert run.messages.sent == [("promote", good.name, 2), ("stop_trial", bad.name, 2)]
     assert run.state.stopped == {bad.name: 2}
+
+
+def test_a_fold_that_fails_where_its_trial_is_stopped_ends_the_trial(run: Run) -> None:
+    run.report(run.start(run.trial(0)), 2, 0.6)
+    bad = run.start(run.trial(1))
+    assert run.report(bad, 2, 0.4) == STOP
+    result = {"epoch": 2, "state": "failed", "reason": "fold 0: no"}
+    assert run.scheduler.on_trial_result(None, SimpleNamespace(trial_id=bad.name), result) == STOP
+    assert run.messages.sent[-1] == ("stop_trial", bad.name, None)
+
+
+def test_an_interrupted_stop_is_decided_as_it_was(run: Run) -> None:
+    """Though the rung has room by now, and no decision was written down then."""
+    trial = run.start(run.trial(0))
+    run.state.interrupted[trial.name] = 2
+    assert [run.report(trial, epoch, 0.9) for epoch in (1, 2)] == [CONTINUE, STOP]
+    assert run.messages.sent == [("stop_trial", trial.name, 2)]
 
 
 def test_between_rungs_nobody_is_stopped_or_promoted(run: Run) -> None:
@@ -108,7 +130,7 @@ def test_a_failed_trial_is_stopped_at_no_rung(run: Run) -> None:
     trial = run.start(run.trial(0))
     result = {"epoch": 2, "state": "failed", "reason": "fold 0: no"}
     assert run.scheduler.on_trial_result(None, SimpleNamespace(trial_id=trial.name), result) == STOP
-    assert run.messages.sent == [("stop_trial", trial.name)]
+    assert run.messages.sent == [("stop_trial", trial.name, None)]
     assert not run.state.stopped
     # It has entered no rung: one that follows is compared with nothing.
     assert run.report(run.start(run.trial(1)), 2, 0.1) == CONTINUE

@@ -19,6 +19,7 @@ def test_what_goes_wrong_while_a_trial_is_written_down_is_kept_for_the_end(
 ) -> None:
     state = state_of(tiny_study(), tmp_path)
     state.results.write("ledger", b"a file where the ledger's folder should be")
+    state.failed["trial-00000"] = "fold 0: no"
     state.finalize(trial_of(tiny_study()))
     assert state.lost == {"trial-00000"}
     assert [type(error) for error in state.errors] == [NotADirectoryError]

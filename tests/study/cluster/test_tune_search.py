@@ -9,11 +9,8 @@ from ray.tune.search import Searcher
 from study.cluster.search_state import SearchState
 from study.cluster.tune_search import SourceSearcher, TrialFinalizer
 from study.config.schema import Study
-from study.ledger.fold_files import history_file
 from study.ledger.ledger import FoldManifest
-from study.ledger.trial_outcome import stage_name
 from study.search.trial import Trial, TrialRecord
-from study.storage.folder import LocalFolder
 from tests.study.cluster.searches import Seen, state_of
 from tests.study.trials import record_of, trial_of
 
@@ -79,22 +76,37 @@ def test_no_trial_starts_when_the_study_cannot_go_on(study: Study, tmp_path: Pat
     assert SourceSearcher(state).suggest("a") == Searcher.FINISHED
 
 
-def test_a_stop_that_was_being_committed_is_finished_without_training(
+def test_a_stop_that_was_being_committed_is_remembered_and_the_trial_run_to_its_end(
     study: Study, tmp_path: Path
 ) -> None:
     state = state_of(study, tmp_path)
-    history = history_file([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.5, "value": 0.25}])
     trial = trial_of(study, 0)
+    address = trial.folds[0]
+    manifest = FoldManifest(address.trial, address.fold, "pruned", "", 2, 2, {})
+    state.ledger.commit_fold(manifest, {})
+    state.begun = frozenset({trial.name})
+    search = SourceSearcher(state)
+    assert [suggested(search, name).number for name in ("a", "b")] == [0, 1]
+    assert state.interrupted == {trial.name: 2}
+
+
+def test_a_stopped_trial_ends_as_its_folds_reported(
+    running: SearchState, study: Study, tmp_path: Path
+) -> None:
+    finalizer, trial = TrialFinalizer(running), trial_of(study)
+    for epoch, value in ((2, 0.25), (4, 0.5), (2, 0.25), (4, 0.5)):  # resumed once
+        report = {**result("running"), "epoch": epoch, "value": value}
+        finalizer.on_trial_result(1, [], TUNE_TRIAL, report)
     for address in trial.folds:
-        manifest = FoldManifest(address.trial, address.fold, "pruned", "", 2, 2, {})
-        stage = LocalFolder(tmp_path / "checkpoints" / address.path / stage_name(2))
-        for folder in (stage, state.ledger.folder) if address.fold == 0 else (stage,):
-            type(state.ledger)(folder).commit_fold(manifest, {"history.parquet": history})
-    assert suggested(SourceSearcher(state), "a").number == 1
-    (record,) = state.ledger.trials()
-    assert (record.name, record.state, record.values) == (trial.name, "pruned", [(2, 0.25)])
-    assert isinstance(state.observer, Seen)
-    assert state.observer.ended == [record]
+        manifest = FoldManifest(address.trial, address.fold, "pruned", "", 4, 4, {})
+        running.ledger.commit_fold(manifest, {})
+    ended = {**result("pruned"), "epoch": 4, "value": 0.5}
+    finalizer.on_trial_result(1, [], TUNE_TRIAL, ended)
+    finalizer.on_trial_complete(1, [], TUNE_TRIAL)
+    (record,) = running.ledger.trials()
+    assert (record.state, record.values) == ("pruned", [(2, 0.25), (4, 0.5)])
+    assert isinstance(running.observer, Seen)
+    assert running.observer.results == [("trial-00000", epoch) for epoch in (2, 4, 2, 4)]
 
 
 @pytest.fixture

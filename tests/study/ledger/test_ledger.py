@@ -18,7 +18,6 @@ from study.ledger.ledger import (
     FoldManifest,
     Ledger,
     canonical_hash,
-    promote,
 )
 from study.search.trial import FoldAddress, Proposal, RungDecision, TrialRecord, trial_name
 from study.storage.folder import Folder, LocalFolder
@@ -203,22 +202,22 @@ def test_a_file_that_was_not_committed_is_not_read(tmp_path: Path) -> None:
         ledger.read(committed, "extra")
 
 
-def test_promotion_commits_what_was_staged(tmp_path: Path) -> None:
-    stage, ledger = Ledger(LocalFolder(tmp_path / "s")), Ledger(LocalFolder(tmp_path / "l"))
-    staged = stage.commit_fold(manifest(state="pruned"), FILES)
-    promote(stage, ledger, staged)
-    assert ledger.fold(FOLD) == staged
-    for name, content in FILES.items():
-        assert ledger.read(staged, name) == content
+def test_of_two_that_commit_a_fold_at_the_same_time_one_does(folder: Folder) -> None:
+    """The second finds no manifest when it begins, and one when it would write its own."""
 
+    class Hurried:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(folder, name)
 
-def test_damaged_stages_are_not_promoted(tmp_path: Path) -> None:
-    stage, ledger = Ledger(LocalFolder(tmp_path / "s")), Ledger(LocalFolder(tmp_path / "l"))
-    staged = stage.commit_fold(manifest(state="pruned"), FILES)
-    (tmp_path / "s" / "trial-00000" / "fold-0" / "a.json").write_bytes(b"{ }")
-    with pytest.raises(DamagedError):
-        promote(stage, ledger, staged)
-    assert ledger.fold(FOLD) is None
+        def create(self, path: str, content: bytes) -> bool:
+            Ledger(folder).commit_fold(manifest(state="pruned"), FILES)
+            return folder.create(path, content)
+
+    with pytest.raises(ValueError, match="is committed already"):
+        Ledger(Hurried()).commit_fold(manifest(), FILES)  # type: ignore[arg-type]
+    kept = Ledger(folder).fold(FOLD)
+    assert kept is not None
+    assert kept.state == "pruned"
 
 
 def test_the_canonical_hash_ignores_order_and_nothing_else() -> None:

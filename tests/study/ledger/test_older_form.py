@@ -35,7 +35,7 @@ def train(tmp_path: Path, tiny_samples: Callable[..., Samples]) -> Train:
         for address, fold in zip(trial.folds, folds, strict=True):
             place = checkpoints.folder(address.path)
             train_fold(FoldTask(trial.config, address), samples, fold, ledger, place)
-        assert finalize(ledger, checkpoints, trial, None, trial.number) is not None
+        assert finalize(ledger, checkpoints, trial, trial.number) is not None
         return tmp_path / "ledger" / trial.name
 
     return train
@@ -109,7 +109,7 @@ def test_a_failed_trial_of_the_older_form_has_not_ended(
     assert ledger.trials() == []
     assert recover(LocalFolder(tmp_path)) == []
     # It is run again, and ends as it had.
-    ended = finalize(ledger, LocalFolder(tmp_path / "c"), trial, None, 3, "fold 0: loss is nan")
+    ended = finalize(ledger, LocalFolder(tmp_path / "c"), trial, 3, "fold 0: loss is nan")
     assert ledger.trials() == [ended]
 
 

@@ -16,7 +16,7 @@ from study.ledger.checkpoint import (
 from study.ledger.fold_files import history_file
 from study.ledger.ledger import DamagedError, FoldManifest, Ledger
 from study.ledger.recovery import recover
-from study.ledger.trial_outcome import split_by_completeness, stage_name
+from study.ledger.trial_outcome import split_by_completeness
 from study.search.trial import FoldAddress, Proposal, RungDecision, trial_name
 from study.storage.folder import LocalFolder
 from tests.study.trials import record_of, trial_of
@@ -35,7 +35,6 @@ def results(tmp_path: Path, tiny_study: Callable[..., Study]) -> LocalFolder:
     place = folder.folder("checkpoints/trial-00002/fold-0")
     for epoch in (2, 4):
         save_checkpoint(place, FoldProgress(epoch, best_weights={"w": torch.ones(9)}))
-    Ledger(place.folder(stage_name(4))).commit_fold(*committed("trial-00002", 0))
     return folder
 
 
@@ -106,17 +105,6 @@ def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(
     loaded = load_checkpoint(results.folder("checkpoints/trial-00002/fold-0"))
     assert loaded is not None
     assert loaded.epoch == 2
-
-
-def test_a_damaged_stage_takes_the_checkpoints_along_that_it_belongs_to(
-    results: LocalFolder, tmp_path: Path
-) -> None:
-    place = f"checkpoints/trial-00002/fold-0/{stage_name(4)}/trial-00002/fold-0"
-    flip(tmp_path / place / "components.parquet")
-    (line,) = recover(results)
-    assert stage_name(4) in line
-    assert load_checkpoint(results.folder("checkpoints/trial-00002/fold-0")) is None
-    assert results.exists("damaged/trial-00002/fold-0")
 
 
 def test_checkpoints_of_an_ended_trial_go_and_those_of_one_to_be_repaired_stay(

@@ -6,9 +6,9 @@ import pytest
 
 from study.config.schema import Study
 from study.ledger.fold_files import history_file
-from study.ledger.ledger import DamagedError, FoldManifest, Ledger
-from study.ledger.trial_outcome import finalize, interrupted_stop, stage_name
-from study.search.trial import FoldAddress, State
+from study.ledger.ledger import FoldManifest, Ledger
+from study.ledger.trial_outcome import ReportedEnd, finalize, interrupted_stop
+from study.search.trial import State, mean_over_folds
 from study.storage.folder import LocalFolder
 from tests.study.trials import trial_of
 
@@ -38,12 +38,10 @@ class Outcome:
     def commit(self, fold: int, values: dict[int, float], **kept: Any) -> None:
         self.ledger.commit_fold(*self.fold(fold, values, **kept))
 
-    def stage(self, fold: int, epoch: int, values: dict[int, float]) -> None:
-        stage = self.checkpoints.folder(f"{TRIAL}/fold-{fold}/{stage_name(epoch)}")
-        Ledger(stage).commit_fold(*self.fold(fold, values, "pruned"))
-
-    def finalize(self, stopped: int | None = None, completion_order: int = 0) -> Any:
-        return finalize(self.ledger, self.checkpoints, self.trial, stopped, completion_order)
+    def finalize(self, completion_order: int = 0, reported: ReportedEnd | None = None) -> Any:
+        return finalize(
+            self.ledger, self.checkpoints, self.trial, completion_order, reported=reported
+        )
 
 
 @pytest.fixture
@@ -98,37 +96,30 @@ def test_one_failed_fold_is_a_failed_trial_even_if_others_are_missing(outcome: O
 def test_failed_beats_pruned(outcome: Outcome) -> None:
     outcome.commit(0, {2: 0.5}, state="pruned")
     outcome.commit(1, {}, state="failed", reason="r")
-    outcome.stage(2, 2, {2: 0.5})
-    assert outcome.finalize(stopped=2).state == "failed"
+    assert outcome.finalize().state == "failed"
 
 
-def test_a_stopped_trial_is_committed_from_its_stages(outcome: Outcome) -> None:
+@pytest.mark.parametrize("state", ["completed", "pruned"])
+def test_what_folds_reported_makes_the_record_that_their_files_make(
+    state: State, outcome: Outcome
+) -> None:
     for fold, values in enumerate(VALUES):
-        outcome.stage(fold, 2, {2: values[2]})
-        outcome.stage(fold, 4, values)
-    record = outcome.finalize(stopped=2)
-    assert record.state == "pruned"
-    assert_values(record.values, MEANS[:1])
-    for fold in range(3):
-        manifest = outcome.ledger.fold(FoldAddress(TRIAL, fold))
-        assert manifest is not None
-        assert (manifest.state, manifest.last_epoch) == ("pruned", 2)
-        assert outcome.ledger.read(manifest, "x") == bytes([fold])
-    assert not outcome.checkpoints.exists(TRIAL)
+        outcome.commit(fold, values, state=state)
+    read = outcome.finalize()
+    means = [(epoch, mean_over_folds([values[epoch] for values in VALUES])) for epoch in (2, 4)]
+    assert outcome.finalize(reported=ReportedEnd(state, means)) == read
+    assert read.state == state
+    assert_values(read.values, MEANS)
 
 
-@pytest.mark.parametrize("done", [1, 2, 3])
-def test_an_interrupted_promotion_is_finished(done: int, outcome: Outcome) -> None:
-    for fold, values in enumerate(VALUES):
-        outcome.stage(fold, 4, values)
+@pytest.mark.parametrize("done", [1, 2])
+def test_an_interrupted_stop_is_found_and_is_no_end(done: int, outcome: Outcome) -> None:
     for fold in range(done):
         outcome.commit(fold, VALUES[fold], state="pruned")
-    stopped = interrupted_stop(outcome.ledger, outcome.trial)
-    assert stopped == 4
-    record = outcome.finalize(stopped)
-    assert record.state == "pruned"
-    assert_values(record.values, MEANS)
-    assert all(outcome.ledger.fold(FoldAddress(TRIAL, fold)) is not None for fold in range(3))
+    assert interrupted_stop(outcome.ledger, outcome.trial) == 4
+    assert outcome.finalize() is None
+    assert outcome.finalize(reported=ReportedEnd("pruned", MEANS)) is None
+    assert outcome.ledger.trials() == []
 
 
 def test_without_pruned_folds_there_was_no_stop(outcome: Outcome) -> None:
@@ -136,22 +127,6 @@ def test_without_pruned_folds_there_was_no_stop(outcome: Outcome) -> None:
     outcome.commit(0, VALUES[0])
     outcome.commit(1, {}, state="failed", reason="r")
     assert interrupted_stop(outcome.ledger, outcome.trial) is None
-
-
-def test_a_damaged_stage_is_not_committed(outcome: Outcome, tmp_path: Path) -> None:
-    for fold, values in enumerate(VALUES):
-        outcome.stage(fold, 4, values)
-    stage = outcome.checkpoints.folder(f"{TRIAL}/fold-1/{stage_name(4)}")
-    stage.write(f"{TRIAL}/fold-1/x", b"changed")
-    with pytest.raises(DamagedError):
-        outcome.finalize(stopped=4)
-    assert outcome.ledger.trials() == []
-
-
-def test_a_stop_without_stages_is_an_error_and_writes_no_end(outcome: Outcome) -> None:
-    with pytest.raises(RuntimeError, match="stage-000004"):
-        outcome.finalize(stopped=4)
-    assert outcome.ledger.trials() == []
 
 
 def test_a_trial_that_ends_again_keeps_its_completion_order(outcome: Outcome) -> None:

@@ -78,7 +78,7 @@ def trained(root: Path, study: Study, trials: Iterable[Trial]) -> LocalFolder:
         for address, members in zip(trial.folds, splits.folds, strict=True):
             task = FoldTask(trial.config, address)
             train_fold(task, samples, members, ledger, checkpoints.folder(address.path))
-        assert finalize(ledger, checkpoints, trial, None, trial.number) is not None
+        assert finalize(ledger, checkpoints, trial, trial.number) is not None
     return results
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,38 @@ def test_a_run_waits_for_workers_of_the_one_before_and_lets_no_more_in(
         pass
     with fold_of_run(output, "mine", "new", PLACE):
         pass
+
+
+def test_nothing_that_is_held_open_lies_in_the_study_and_a_lock_goes_with_its_holder(
+    tmp_path: Path,
+) -> None:
+    output = LocalFolder(tmp_path)
+    begin_run(output, "mine", "run")
+    with sole_driver(output, "mine"), fold_of_run(output, "mine", "run", PLACE):
+        assert not output.exists("mine")
+        assert output.names(".mine.locks") == ["driver.lock", "trial-00000.fold-0.lock"]
+    assert output.names(".mine.locks") == ["driver.lock"]
+
+
+def test_workers_that_wait_for_one_fold_have_it_one_after_the_other(tmp_path: Path) -> None:
+    """Though each deletes the lock file that the others have opened."""
+    output = LocalFolder(tmp_path)
+    begin_run(output, "mine", "run")
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(3):
+            with fold_of_run(output, "mine", "run", PLACE):
+                inside.append(number)
+                most.append(len(inside))
+                time.sleep(0.01)
+                inside.remove(number)
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as workers:
+        patch.setattr(locks, "LOOK_SECONDS", 0.001)
+        list(workers.map(work, range(4)))
+    assert most == [1] * 12
 
 
 def test_a_fold_has_one_worker_and_the_next_waits_for_it(

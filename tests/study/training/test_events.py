@@ -9,9 +9,11 @@ from study.config.schema import Study
 from study.data.samples import Samples
 from study.data.splits import make_splits
 from study.ledger.ledger import Ledger
-from study.storage.folder import LocalFolder
+from study.storage.folder import LocalFolder, open_folder
+from study.training import events
 from study.training.events import FoldWriter, write_hparams
 from study.training.fold import train_fold
+from tests.s3_server import S3Server
 from tests.study.trials import task_of
 
 
@@ -68,6 +70,29 @@ def test_the_projector_has_validation_samples_with_label_and_kind(
     z = np.loadtxt(table.with_name("tensors.tsv"), delimiter="\t")
     assert z.shape == (len(members), study.model.latent_size)  # type: ignore[union-attr]
     assert (folder / "projector_config.pbtxt").exists()
+
+
+def test_in_a_store_no_event_is_written_twice_and_all_are_read_as_one(
+    store: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two attempts, of which the second trains the third epoch again."""
+    monkeypatch.setattr(events, "PUBLISH_SECONDS", 0.0)
+    folder = open_folder(store.uri("events/fold"))
+    before = len(store.requests)
+    for resumed, epochs in ((0, (1, 2, 3)), (2, (3, 4))):
+        writer = FoldWriter(folder)
+        writer.resume(resumed)
+        for epoch in epochs:
+            writer.scalars(epoch, "loss", {"x": epoch / 10})
+            writer.publish()
+        writer.publish()  # nothing new
+        writer.close()
+    written = [path for method, path, _ in store.requests[before:] if method == "PUT"]
+    assert len(written) == len(set(written)) == 5
+    for name in folder.names():
+        (tmp_path / name).write_bytes(folder.read(name))
+    found = accumulated(tmp_path).Scalars("loss/x")
+    assert [event.step for event in found] == [1, 2, 3, 4]
 
 
 def test_a_trials_settings_and_scores_are_written_in_place_of_older_ones(tmp_path: Path) -> None:

@@ -12,18 +12,20 @@ import pytest
 import safetensors.torch
 import torch
 
+from models.beta_vaegan.model import BetaVAEGAN
 from study.config.schema import Study
 from study.data.samples import Samples
 from study.data.splits import make_splits
 from study.ledger import fold_files
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
-from study.ledger.trial_outcome import stage_name
 from study.storage.folder import LocalFolder
+from study.training.evaluation import FoldEvaluator
 from study.training.fold import FoldTask, train_fold
-from study.training.validation_report import ValidationReport
+from study.training.validation_report import StoppedEarly, ValidationReport
 from tests.study.trials import task_of
 
 TRIAL = "trial-00000"
+SIX = {"epochs": 6, "batch_size": 16, "discriminator_updates": 1, "validation_interval": 2}
 REPRODUCIBLE = (
     fold_files.COMPONENTS,
     fold_files.TRAINING_COMPONENTS,
@@ -63,13 +65,16 @@ class Bench:
     def checkpoints(self) -> LocalFolder:
         return LocalFolder(self.place / "checkpoints")
 
-    def run(self, stop_at: int | None = None) -> FoldManifest:
+    def run(self, stop_at: int | None = None, ends_at: int | None = None) -> FoldManifest:
+        """Train; die with the report of epoch `stop_at`, or be stopped at the rung `ends_at`."""
         self.reports = []
 
         def watch(report: ValidationReport) -> None:
             self.reports.append(report)
             if report.epoch == stop_at:
                 raise StopHere
+            if report.epoch == ends_at and report.state == "running":
+                raise StoppedEarly
 
         return train_fold(self.task, self.samples, self.fold, self.ledger, self.checkpoints, watch)
 
@@ -194,7 +199,7 @@ def test_the_best_epoch_is_the_first_of_equal_ones(bench: Callable[..., Bench]) 
 def test_a_fold_that_was_interrupted_at_a_report_ends_byte_for_byte_alike(
     stop: int, bench: Callable[..., Bench], whole: Bench
 ) -> None:
-    """Here it has a rung besides, whose staging leaves training as it is."""
+    """Here it has a rung besides."""
     run = bench(rungs=(2,))
     with pytest.raises(StopHere):
         run.run(stop_at=stop)
@@ -247,21 +252,116 @@ def test_a_committed_fold_only_repeats_its_reports(
     assert not run.checkpoints.exists("")
 
 
-def test_a_rung_stages_what_a_shorter_training_commits(bench: Callable[..., Bench]) -> None:
+def test_a_stop_commits_what_a_shorter_training_commits(bench: Callable[..., Bench]) -> None:
     run = bench("long", rungs=(2,))
-    with pytest.raises(StopHere):
-        run.run(stop_at=2)
-    stage = Ledger(run.checkpoints.folder(stage_name(2)))
-    staged = stage.fold(run.task.address)
-    assert staged is not None
-    assert (staged.state, staged.last_epoch) == ("pruned", 2)
-    for name in staged.files:
-        stage.read(staged, name)
+    stopped = run.run(ends_at=2)
+    assert (stopped.state, stopped.last_epoch) == ("pruned", 2)
+    assert [(r.epoch, r.state) for r in run.reports] == [
+        (2, "running"),
+        (2, "pruned"),
+    ]
+    assert run.reports[1].value == run.reports[0].value
+    assert not run.checkpoints.exists("")
     short = bench("short", training={"epochs": 2})
     manifest = short.run()
-    assert set(staged.files) == set(manifest.files)
+    assert set(stopped.files) == set(manifest.files)
     for name in (fold_files.COMPONENTS, fold_files.TRAINING_COMPONENTS, fold_files.WEIGHTS):
-        assert stage.read(staged, name) == short.ledger.read(manifest, name)
+        assert run.ledger.read(stopped, name) == short.ledger.read(manifest, name)
+
+
+def test_a_worker_that_dies_at_a_stop_is_replaced_and_commits_the_same(
+    bench: Callable[..., Bench],
+) -> None:
+    """Before it has committed, when it goes on from its checkpoint, and after."""
+    whole, killed = bench("whole", rungs=(2,)), bench("killed", rungs=(2,))
+    expected = whole.run(ends_at=2)
+    reports = whole.reports
+    with pytest.raises(StopHere):
+        killed.run(stop_at=2)
+    stopped = killed.run(ends_at=2)
+    assert killed.reports == reports
+    assert killed.files(stopped) == whole.files(expected)
+    assert killed.run(ends_at=2) == stopped
+    assert killed.reports == reports
+
+
+def test_a_stop_before_the_checkpoint_trains_again_up_to_it(bench: Callable[..., Bench]) -> None:
+    """As after a decision that was damaged, and is another now."""
+    run, straight = bench("further", rungs=(2,), training=SIX), bench("s", rungs=(2,), training=SIX)
+    with pytest.raises(StopHere):
+        run.run(stop_at=4)
+    with pytest.raises(RuntimeError, match="trained past epoch 2"):
+        run.run(ends_at=2)
+    assert run.files(run.run(ends_at=2)) == straight.files(straight.run(ends_at=2))
+
+
+def test_a_fold_that_cannot_be_scored_where_it_is_stopped_has_failed(
+    bench: Callable[..., Bench],
+) -> None:
+    clean = bench("clean")
+    run = bench("bad", samples=spoiled(clean.samples, clean.fold.test[:1]), rungs=(2,))
+    manifest = run.run(ends_at=2)
+    assert manifest.state == "failed"
+    assert [(r.epoch, r.state) for r in run.reports] == [
+        (2, "running"),
+        (2, "failed"),
+    ]
+    assert math.isnan(run.reports[1].value)
+    reports = run.reports
+    assert run.run(ends_at=2) == manifest
+    assert [(r.epoch, r.state) for r in run.reports] == [(r.epoch, r.state) for r in reports]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "leaving", "expected"),
+    [(0.0, (), [1, 2, 3, 4, 5]), (3600.0, (), [3]), (3600.0, (4, 5), [3, 4, 5])],
+)
+def test_checkpoints_are_written_by_time_at_rungs_and_where_a_machine_is_leaving(
+    seconds: float,
+    leaving: tuple[int, ...],
+    expected: list[int],
+    bench: Callable[..., Bench],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = bench(rungs=(3,), training=SIX)
+    epochs: list[int] = []
+    monkeypatch.setattr("study.training.fold.save_checkpoint", lambda folder, progress: (
+        epochs.append(progress.epoch)))  # fmt: skip
+    trained: list[int] = []
+    train_epoch = BetaVAEGAN.train_epoch
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        trained.append(len(trained) + 1)
+        return train_epoch(self, *arguments)
+
+    monkeypatch.setattr(BetaVAEGAN, "train_epoch", counted)
+    task = replace(run.task, checkpoint_seconds=seconds)
+    train_fold(task, run.samples, run.fold, run.ledger, run.checkpoints,
+               is_leaving=lambda: trained[-1] in leaving)  # fmt: skip
+    assert epochs == expected
+
+
+def test_a_fold_resumed_from_between_two_validations_ends_byte_for_byte_alike(
+    bench: Callable[..., Bench], whole: Bench
+) -> None:
+    run = bench()
+    with pytest.raises(StopHere):
+        run.run(stop_at=2)
+    validate = FoldEvaluator.validate
+
+    def dying(self: Any, epoch: int, **options: Any) -> Any:
+        if epoch == 4:
+            raise StopHere
+        return validate(self, epoch, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FoldEvaluator, "validate", dying)
+        with pytest.raises(StopHere):
+            run.run()
+    assert run.checkpoints.names()[-1] == "checkpoint-000003.state"
+    assert whole.manifest is not None
+    assert run.files(run.run()) == whole.files(whole.manifest)
+    assert run.reports == whole.reports
 
 
 def test_other_settings_train_otherwise(bench: Callable[..., Bench], whole: Bench) -> None:
