@@ -15,7 +15,7 @@ from collections import defaultdict
 from email.utils import formatdate
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -117,7 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._fail(404, "NoSuchBucket")
         objects = self.store.buckets[bucket]
         where = "object" if key else "bucket"
-        return getattr(self, f"_{self.command.lower()}_{where}")(objects, key, query, body)
+        getattr(self, f"_{self.command.lower()}_{where}")(objects, key, query, body)
+        return None
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815
 
@@ -168,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         assert "delete" in query
         deleted = [e.text for e in ElementTree.fromstring(body).iter() if e.tag.endswith("Key")]
         for key in deleted:
-            if key in objects:
+            if key is not None and key in objects:
                 del objects[key]
         shown = (f"<Deleted><Key>{escape(key or '')}</Key></Deleted>" for key in deleted)
         self._xml("DeleteResult", "".join(shown))
@@ -259,7 +260,7 @@ def _tag(content: bytes) -> str:
     return f'"{md5(content).hexdigest()}"'
 
 
-def _without_chunks(stream: BinaryIO) -> bytes:
+def _without_chunks(stream: io.BufferedIOBase) -> bytes:
     """Return what a chunked stream holds; chunks' signatures and trailers are passed over."""
     content = b""
     while size := int(stream.readline().split(b";")[0], 16):
