@@ -152,15 +152,18 @@ def init_private(address: str, folder: str | None, **options: Any) -> None:
 
 @contextlib.contextmanager
 def _without_services() -> Iterator[None]:
-    """Have nodes started without autoscaler, log monitor and API server.
+    """Have a node started without autoscaler, log monitor and API server, with a small agent.
 
-    They cost 4 CPU seconds at each start, and serve nobody on a machine of its own whose workers'
-    output is not shown. `ray.init` has no argument for them; `ray start` has, hidden.
+    They cost 6 CPU seconds at each start, a third of which Ray waits for, and serve nobody on a
+    machine of its own whose workers' output is not shown. `ray.init` has no argument for them;
+    without the packages of `ray[default]` the agent is as small.
     """
+    from ray._private import utils
     from ray._private.node import Node
 
     left_out = ("start_monitor", "start_log_monitor", "start_api_server")
     kept = {name: getattr(Node, name) for name in left_out}
+    find_error = utils.get_dashboard_dependency_error
 
     def start_nothing(node: Any, **_: Any) -> None:
         node._webui_url = ""
@@ -168,10 +171,12 @@ def _without_services() -> Iterator[None]:
     try:
         for name in left_out:
             setattr(Node, name, start_nothing)
+        utils.get_dashboard_dependency_error = lambda: ImportError("it is not wanted")
         yield
     finally:
         for name, method in kept.items():
             setattr(Node, name, method)
+        utils.get_dashboard_dependency_error = find_error
 
 
 def private_node() -> Any:
