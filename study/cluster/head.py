@@ -86,26 +86,31 @@ def _silence(address: str) -> str:
 
 
 def main(address: str) -> int:
-    """Ask; print which address is asked, and why there is no answer if there is none."""
+    """Ask; say which address is asked, and why there is no answer if there is none."""
     from ray.exceptions import AuthenticationError
 
     from study.cluster.ray_internals import ask_head, find_head
 
     try:
         head = find_head(address)
-        print(f"{ASKING}{head}", flush=True)
+        _say(f"{ASKING}{head}")
         ask_head(head)
     except AuthenticationError as error:
         if address != AUTO:  # where Ray has found the head itself it looks for the token as well
-            return _tell(error)
+            return _say_why(error)
     except Exception as error:
-        return _tell(error)
+        return _say_why(error)
     return 0
 
 
-def _tell(error: Exception) -> int:
-    print(" ".join(str(error).split())[:MOST_LETTERS])
+def _say_why(error: Exception) -> int:
+    _say(" ".join(str(error).split())[:MOST_LETTERS])
     return 1
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -127,9 +127,7 @@ def ask_head(address: str) -> None:
         RayError: there is no answer.
         AuthenticationError: the token is missing or another.
     """
-    from ray._raylet import GcsClient
-
-    GcsClient(address=address)
+    ray._raylet.GcsClient(address=address)
 
 
 def init_private(address: str, folder: str | None, **options: Any) -> None:
