@@ -171,9 +171,8 @@ class StockSearch:
         if not self._left:
             return None
         self._left -= 1
-        self._searcher.suggest(name)
         self._scheduler.on_trial_add(None, SimpleNamespace(trial_id=name))
-        parameters: Mapping[str, Any] = self._searcher._ot_trials[name].params
+        parameters: Mapping[str, Any] | None = self._searcher.suggest(name)
         return parameters
 
     def goes_on(self, name: str, epoch: int, value: float) -> bool:

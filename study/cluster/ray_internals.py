@@ -1,8 +1,9 @@
 """All that is used of Ray's insides, each with its reason and the public way that is missing.
 
-Tests of the cluster run on the Ray of `constraints.txt`; whoever raises its version reads
-this file against the new one. Ray's parts are imported where they are used, since the
-coordinator needs none but the core, and an import costs a second.
+Tests of the cluster run on the Ray of `constraints.txt`, and ran on the first and the last
+version of the range in `pyproject.toml`; whoever raises either reads this file against the new
+one. Ray's parts are imported where they are used, since the coordinator needs none but the core,
+and an import costs a second.
 """
 
 import asyncio
@@ -194,6 +195,11 @@ def pending_trials(tune_controller: Any) -> list[Any]:
 
     live = tune_controller.get_live_trials()
     return [trial for trial in live if trial.status == Trial.PENDING]
+
+
+def knows_trial(scheduler: Any, trial_id: str) -> bool:
+    """Return whether ASHA was told of a trial, which it must not be twice; it tells nobody."""
+    return trial_id in scheduler._trial_info
 
 
 def forget_trial(scheduler: Any, trial_id: str) -> None:
