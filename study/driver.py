@@ -114,21 +114,26 @@ def plan_for_file(request: Request, file: str, price: float | None) -> None:
     request.show_plan(plan, described(study, plan, cluster, left, price, costs))
 
 
-def show_plan(request: Request, data: str | None, address: str | None) -> None:
+def show_plan(
+    request: Request, data: str | None, address: str | None, wait_seconds: float = 0.0
+) -> None:
     """Show what would run on this machine, or on the cluster at `address`.
 
     Args:
         request: the study.
         data: the data folder; None for the user's.
         address: the cluster's; None for this machine.
+        wait_seconds: how long to wait for the cluster's head.
     """
     from study.cluster.capacity import plan_on_cluster
     from study.cluster.connection import connected
+    from study.cluster.head import await_head
     from study.search.plan import make_plan, this_machine
 
     if not address:
         request.show_plan(make_plan(request.study, this_machine()))
         return
+    await_head(address, wait_seconds)
     _prepare(request, data)
     with connected(address):
         request.show_plan(*plan_on_cluster(request.study, is_private=False))
@@ -139,6 +144,7 @@ def run_study(
     data: str | None,
     address: str | None,
     on_lost: Callable[[str], object],
+    wait_seconds: float = 0.0,
 ) -> None:
     """Run a study to its end, or continue it where it stopped.
 
@@ -148,6 +154,7 @@ def run_study(
         address: the cluster's; None for a private one on this machine.
         on_lost: called from another thread, with the reason, if the cluster ends before that, or
             another driver takes the study over.
+        wait_seconds: how long to wait for the head of the cluster at `address`.
 
     Raises:
         RequestError: something is wrong with the request; nothing was written or started.
@@ -155,9 +162,12 @@ def run_study(
     """
     from study.cluster.capacity import plan_on_cluster
     from study.cluster.connection import connected
+    from study.cluster.head import await_head
     from study.search.plan import make_plan, this_machine
 
-    if not address:
+    if address:
+        await_head(address, wait_seconds)
+    else:
         make_plan(request.study, this_machine())  # refuses what cannot fit
     prepared = _prepare(request, data)
     with _begun(request, prepared, on_lost) as run:

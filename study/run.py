@@ -50,6 +50,12 @@ def run(
         str | None,
         typer.Option(help="a Ray cluster; else RAY_ADDRESS, else a private one on this machine"),
     ] = None,
+    wait: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0, max=86_400, help="how long to wait for the cluster's head"
+        ),
+    ] = 0.0,
     plan: Annotated[bool, typer.Option("--plan", help="say what would run, and stop")] = False,
     cluster: Annotated[
         str | None,
@@ -92,10 +98,10 @@ def run(
         return
     address = address or os.environ.get("RAY_ADDRESS") or None
     if plan:
-        show_plan(request, data, address)
+        show_plan(request, data, address, wait)
     else:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        run_study(request, data, address, _end_at_once)
+        run_study(request, data, address, _end_at_once, wait)
 
 
 def _end_at_once(reason: str) -> None:

@@ -28,6 +28,10 @@ PRIVATE_ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Its one node is not taken away while the driver, which it belongs to, lives.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # A process for each core, of which none has the environment that a fold's worker needs.
+    "RAY_prestart_worker_first_driver": "0",
+    # Nobody asks for them, and no agent passes them on.
+    "RAY_enable_metrics_collection": "0",
 }
 ENVIRONMENT = {
     # The study has its own display, its own handling of Ctrl-C and its own logs.

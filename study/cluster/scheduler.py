@@ -12,7 +12,7 @@ from typing import Any
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from study.cluster.ray_internals import forget_trial, pending_trials
+from study.cluster.ray_internals import forget_trial, knows_trial, pending_trials
 from study.cluster.search_state import SearchState
 from study.config.schema import StoppingSettings
 from study.search.rungs import rungs
@@ -55,7 +55,7 @@ class RungScheduler(AsyncHyperBandScheduler):
 
     def _enter_rungs(self, trial: str, values: Sequence[tuple[int, float]]) -> None:
         entered = SimpleNamespace(trial_id=trial)
-        if trial not in self._trial_info:
+        if not knows_trial(self, trial):
             self.on_trial_add(None, entered)
         for epoch, value in values:
             if epoch in self._rungs:

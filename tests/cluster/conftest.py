@@ -70,6 +70,7 @@ class Undisturbed:
         results: its results folder.
         printed: what it printed.
         listening: addresses that its processes listened on, as the kernel writes them.
+        processes: what it had started when a first worker was there, as commands.
         refused: what another run of it printed in the meantime.
         refusal: the exit code of that one.
     """
@@ -77,6 +78,7 @@ class Undisturbed:
     results: Path
     printed: str
     listening: set[str]
+    processes: list[str]
     refused: str
     refusal: int
 
@@ -92,7 +94,7 @@ def undisturbed(tmp_path_factory, study_file):
         run.wait_for_worker()
         other = run_with_secrets(folder, *arguments)
         refusal = other.wait()
-        listening = listening_addresses(run)
+        listening, processes = listening_addresses(run), list(run.others().values())
         gate.open()
         assert run.wait() == 0, run.printed()
     finally:
@@ -100,7 +102,7 @@ def undisturbed(tmp_path_factory, study_file):
             if each:
                 each.stop()
     results = folder / "results" / "tiny"
-    return Undisturbed(results, run.printed(), listening, other.printed(), refusal)
+    return Undisturbed(results, run.printed(), listening, processes, other.printed(), refusal)
 
 
 def listening_addresses(run: Run) -> set[str]:

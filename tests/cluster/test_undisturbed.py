@@ -74,6 +74,14 @@ def test_processes_listen_on_loopback_alone(undisturbed):
     assert undisturbed.listening == {LOOPBACK}
 
 
+@pytest.mark.parametrize(
+    "process", ["monitor.py", "dashboard.py", "TrainController", "AutoscalingCoordinator"]
+)
+def test_nothing_is_started_that_serves_nobody(undisturbed, process):
+    assert any("raylet/raylet" in command for command in undisturbed.processes)
+    assert not [command for command in undisturbed.processes if process in command]
+
+
 def test_a_second_run_at_the_same_time_is_refused(undisturbed):
     assert undisturbed.refusal == 2
     assert "another process runs this study" in undisturbed.refused
