@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from models.bases.encoder_decoder import EncoderDecoder
+from models.bases.encoder_decoder import with_fixed_scores
 from models.interface import Model, Shape
 
 INPUT = "x"
@@ -33,16 +33,10 @@ class ScoringNetwork(nn.Module):
 
     def __init__(self, model: Model, limits: tuple[float, float] | None) -> None:
         super().__init__()
-        if not isinstance(model, EncoderDecoder):
-            raise TypeError("only models whose encoder gives z can be exported")
-        if getattr(model.settings, "latent", "mean") != "mean":
-            raise TypeError(
-                "a model that is scored with draws (latent: sampled) cannot be exported"
-            )
-        model.freeze()
-        self.networks = model.networks
+        self._model = with_fixed_scores(model)
+        self._model.freeze()
+        self.networks = self._model.networks
         self.outputs = (*model.components, RECONSTRUCTION)
-        self._model = model
         self._limits = limits
         self.eval()
 

@@ -17,7 +17,7 @@ from models.bases.gradient import GradientModel, joined
 from models.bases.losses import binary_cross_entropy, mean_squared_error
 from models.bases.settings import DecoderSettings, EncoderDecoderSettings, TrainingSettings
 from models.entry import AUTOENCODER_ERRORS
-from models.interface import Examination, Latents, Seeds, Shape
+from models.interface import Examination, Latents, Model, Seeds, Shape
 from models.networks.architecture import Decoder
 
 
@@ -185,3 +185,16 @@ class EncoderDecoder(DecoderModel):
         latents = self.batch_latents(x)
         reconstructed = self.decode(latents.z)
         return Examination(self.compare(x, reconstructed, latents.z), reconstructed, latents)
+
+
+def with_fixed_scores(model: Model) -> EncoderDecoder:
+    """Return `model` if its scores are a fixed function of the sample's values.
+
+    Raises:
+        TypeError: they need a search or draws, or no network.
+    """
+    if not isinstance(model, EncoderDecoder):
+        raise TypeError("only models whose encoder gives z have fixed scores")
+    if model.draws_scores:
+        raise TypeError("models that are scored with draws (latent: sampled) have no fixed scores")
+    return model

@@ -1,0 +1,190 @@
+"""A trained model in NumPy, from a few samples to their error components.
+
+NumPy starts an operation in a third of the time that PyTorch takes for it, so that a single
+sample costs little more than its matrix products. It is made of frozen networks, whose norms
+are folded into the weights; a convolution is the sum of two products, of all pairs of
+neighbours but the last and of all but the first, which read memory as it lies. For many
+samples PyTorch's networks are faster. In comments on shapes b is the batch, l the length and
+c the channels.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.special import expit
+from torch import Tensor, nn
+
+from models.bases.encoder_decoder import with_fixed_scores
+from models.interface import Model
+from models.networks.architecture import LEAKAGE
+from models.networks.frozen import (
+    FrozenDecoder,
+    FrozenDiscriminator,
+    FrozenEncoder,
+    FrozenGaussianEncoder,
+    FrozenTrunk,
+    frozen_network,
+)
+
+Array = npt.NDArray[np.float32]
+
+_LEAKAGE = np.float32(LEAKAGE)
+
+
+class ArrayScorer:
+    """Error components of a few samples; it shares nothing with the model, which it leaves.
+
+    Args:
+        model: an encoder model that computes in float32.
+
+    Raises:
+        TypeError: a model that computes in another type, or whose scores are no fixed
+            function of the sample's values.
+    """
+
+    def __init__(self, model: Model) -> None:
+        checked = with_fixed_scores(model)
+        if checked.dtype != torch.float32:
+            raise TypeError(f"a model that computes in float32 is needed, found {checked.dtype}")
+        self._components = checked.components
+        self._output = expit if checked.settings.output_layer == "sigmoid" else np.tanh
+        networks: dict[str, Any] = {
+            name: frozen_network(network, torch.float32).cpu()
+            for name, network in checked.scored.items()
+        }
+        self._encoder = _Encoder(networks["encoder"])
+        self._decoder = _Decoder(networks["decoder"])
+        discriminator = networks.get("discriminator")
+        assert discriminator is None or isinstance(discriminator, FrozenDiscriminator)
+        self._discriminator = None if discriminator is None else _Trunk(discriminator.trunk)
+
+    def errors(self, samples: Array) -> dict[str, Array]:
+        """Return what `Model.errors` returns, up to rounding.
+
+        Args:
+            samples: `(n, channels, length)`, as the model reads them; n >= 1.
+
+        Returns:
+            `(n,)` by component.
+        """
+        x = np.ascontiguousarray(samples.transpose(0, 2, 1))  # (b, c, l) -> (b, l, c)
+        z = self._encoder(x)
+        reconstructed = self._output(self._decoder(z))
+        errors = {
+            "reconstruction_error": _mean_square(x - reconstructed),
+            "latent_norm": np.sqrt(np.einsum("bk,bk->b", z, z)),
+        }
+        if self._discriminator:
+            features = self._discriminator(np.concatenate([x, reconstructed]))
+            errors["discrimination_error"] = _mean_square(features[: len(x)] - features[len(x) :])
+        return {name: errors[name] for name in self._components}
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A linear layer: `x @ weight + bias`.
+
+    Attributes:
+        weight: `(in, out)`.
+        bias: `(out,)`.
+    """
+
+    weight: Array
+    bias: Array
+
+    def __call__(self, x: Array) -> Array:
+        """Return `(n, out)` of `(n, in)`."""
+        result: Array = x @ self.weight
+        result += self.bias
+        return result
+
+
+class _Trunk:
+    """`Trunk`: `(batch, length, channels)` to `(batch, length / 32, 512)`."""
+
+    def __init__(self, trunk: FrozenTrunk) -> None:
+        self._layers = [(*_halves(layer.weight), _array(layer.bias)) for layer in trunk.layers]
+
+    def __call__(self, x: Array) -> Array:
+        for early, late, bias in self._layers:
+            batch, length, channels = x.shape
+            padded = np.zeros((batch, length + 2, channels), dtype=np.float32)
+            padded[:, 1:-1] = x
+            pairs = padded.reshape(batch, -1, 2 * channels)  # (b, l + 2, c) -> (b, l / 2 + 1, 2c)
+            rows = pairs[:, :-1].reshape(-1, 2 * channels) @ early  # -> (b * l / 2, out)
+            rows += pairs[:, 1:].reshape(-1, 2 * channels) @ late
+            rows += bias
+            x = _leaky(rows).reshape(batch, length // 2, -1)  # (b * l / 2, out) -> (b, l / 2, out)
+        return x
+
+
+class _Encoder:
+    """`Encoder`, or the posterior mean of `GaussianEncoder`, to z, `(batch, latent)`."""
+
+    def __init__(self, encoder: FrozenEncoder | FrozenGaussianEncoder) -> None:
+        self._trunk = _Trunk(encoder.trunk)
+        if isinstance(encoder, FrozenEncoder):
+            self._mix, self._head = None, _layer(encoder.head)
+        else:
+            self._mix, self._head = _layer(encoder.mean.mix), _layer(encoder.mean.linear)
+
+    def __call__(self, x: Array) -> Array:
+        hidden = self._trunk(x)
+        if self._mix:
+            rows = hidden.reshape(-1, hidden.shape[2])  # (b, l, 512) -> (b * l, 512)
+            hidden = _leaky(self._mix(rows))  # (b * l, 512) -> (b * l, 16)
+        return self._head(hidden.reshape(len(x), -1))  # (b * l, c) -> (b, l * c)
+
+
+class _Decoder:
+    """`Decoder`: z `(batch, latent)` to x̂ before its output layer, `(batch, length, channels)`."""
+
+    def __init__(self, decoder: FrozenDecoder) -> None:
+        self._expand, self._length = _layer(decoder.expand), decoder.length
+        self._layers = [
+            (*np.split(_layer(layer).weight, 2, axis=1), _array(offset))
+            for layer, offset in zip(decoder.layers, decoder.offsets, strict=True)
+        ]
+
+    def __call__(self, z: Array) -> Array:
+        x = self._expand(z).reshape(len(z), self._length, -1)  # (b, l * 512) -> (b, l, 512)
+        for early, late, offset in self._layers:
+            batch, length, channels = x.shape
+            rows = np.maximum(x, 0).reshape(-1, channels)  # (b, l, c) -> (b * l, c)
+            # What each step adds to two pairs of times: its own, and the next.
+            pairs = np.zeros((batch, length + 1, early.shape[1]), dtype=np.float32)
+            pairs[:, :-1] = (rows @ early).reshape(batch, length, -1)
+            pairs[:, 1:] += (rows @ late).reshape(batch, length, -1)
+            times = pairs.reshape(batch, 2 * length + 2, -1)  # (b, l + 1, 2c) -> (b, 2l + 2, c)
+            x = times[:, 1:-1] + offset
+        return x
+
+
+def _array(values: Tensor) -> Array:
+    return np.array(values.detach().numpy(), dtype=np.float32, order="C")
+
+
+def _layer(linear: nn.Linear) -> _Layer:
+    bias = np.zeros(linear.out_features, np.float32) if linear.bias is None else _array(linear.bias)
+    return _Layer(_array(linear.weight.t()), bias)
+
+
+def _halves(weight: Tensor) -> tuple[Array, Array]:
+    """Return what the earlier and the later pair are multiplied by, `(2c, out)` each."""
+    early, late = np.split(_array(weight.t()), 2)  # (out, 4c) -> (2c, out), (2c, out)
+    return early, late
+
+
+def _leaky(x: Array) -> Array:
+    result: Array = np.maximum(x, x * _LEAKAGE)
+    return result
+
+
+def _mean_square(values: Array) -> Array:
+    """Return the mean of squares of each sample, `(n,)`."""
+    rows = values.reshape(len(values), -1)
+    mean: Array = np.einsum("ij,ij->i", rows, rows) / np.float32(rows.shape[1])
+    return mean
