@@ -106,7 +106,9 @@ class _Trunk:
     """`Trunk`: `(batch, length, channels)` to `(batch, length / 32, 512)`."""
 
     def __init__(self, trunk: FrozenTrunk) -> None:
-        self._layers = [(*_halves(layer.weight), _array(layer.bias)) for layer in trunk.layers]
+        layers = [_layer(layer) for layer in trunk.layers]
+        # (4c, out) -> (2c, out), (2c, out): for the earlier and the later pair.
+        self._layers = [(*_halves(each.weight, axis=0), each.bias) for each in layers]
 
     def __call__(self, x: Array) -> Array:
         for early, late, bias in self._layers:
@@ -145,7 +147,8 @@ class _Decoder:
     def __init__(self, decoder: FrozenDecoder) -> None:
         self._expand, self._length = _layer(decoder.expand), decoder.length
         self._layers = [
-            (*np.split(_layer(layer).weight, 2, axis=1), _array(offset))
+            # (in, 4c) -> (in, 2c), (in, 2c): for the earlier and the later pair.
+            (*_halves(_layer(layer).weight, axis=1), _array(offset))
             for layer, offset in zip(decoder.layers, decoder.offsets, strict=True)
         ]
 
@@ -167,15 +170,15 @@ def _array(values: Tensor) -> Array:
     return np.array(values.detach().numpy(), dtype=np.float32, order="C")
 
 
-def _layer(linear: nn.Linear) -> _Layer:
+def _layer(linear: nn.Module) -> _Layer:
+    assert isinstance(linear, nn.Linear)
     bias = np.zeros(linear.out_features, np.float32) if linear.bias is None else _array(linear.bias)
     return _Layer(_array(linear.weight.t()), bias)
 
 
-def _halves(weight: Tensor) -> tuple[Array, Array]:
-    """Return what the earlier and the later pair are multiplied by, `(2c, out)` each."""
-    early, late = np.split(_array(weight.t()), 2)  # (out, 4c) -> (2c, out), (2c, out)
-    return early, late
+def _halves(weight: Array, axis: int) -> tuple[Array, Array]:
+    early, late = np.split(weight, 2, axis)
+    return np.ascontiguousarray(early), np.ascontiguousarray(late)
 
 
 def _leaky(x: Array) -> Array:
