@@ -255,7 +255,7 @@ def test_labels_of_validation_are_those_of_its_scores(name, form):
 
 
 @pytest.mark.parametrize("name", ["svm_lambda", "svm_linear"])
-@pytest.mark.parametrize("penalty", [0.01, 1.0, 1e4, 1e7])
+@pytest.mark.parametrize("penalty", [0.01, 1.0, 1e3])
 @pytest.mark.parametrize("levels", [2, 5, 1000])
 def test_labels_of_validation_hold_with_ties_and_any_penalty(name, penalty, levels):
     rng = np.random.default_rng(levels)

@@ -62,3 +62,12 @@ def test_an_exact_machine_that_does_not_converge_has_a_reason(monkeypatch):
 def test_one_class_has_a_reason(label):
     with pytest.raises(CompositionError, match="both classes are needed for a support vector"):
         fit_support_vectors(np.eye(2), np.array(label, np.int8), "rbf", ScoreSettings())
+
+
+@pytest.mark.parametrize(("penalty", "are_known"), [(1.0, True), (1e9, False)])
+def test_support_is_unknown_where_rounding_exceeds_the_margin(penalty, are_known):
+    values, label = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0]]), np.array([0, 1, 1], np.int8)
+    found = fit_support_vectors(values, label, "rbf", ScoreSettings(svm_c=penalty))
+    assert (found.support is not None) == are_known
+    if found.support is not None:
+        np.testing.assert_array_equal(found.vectors, values[found.support])
