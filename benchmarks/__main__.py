@@ -19,7 +19,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import data, folds, orchestration, report, score_search, training_step
+from benchmarks import (
+    data,
+    folds,
+    orchestration,
+    report,
+    score_search,
+    single_sample,
+    training_step,
+)
 from benchmarks.measurement import Measurement
 
 TRIALS = 1000
@@ -29,9 +37,15 @@ Section = Callable[[argparse.Namespace], list[Measurement]]
 
 
 def training_steps(options: argparse.Namespace) -> list[Measurement]:
-    """Training steps and scores, with one thread and with all cores."""
+    """Training steps, with one thread and with all cores."""
     threads = dict.fromkeys((1, options.cores))
     return [m for count in threads for m in training_step.measure(count, options.quick)]
+
+
+def single_samples(options: argparse.Namespace) -> list[Measurement]:
+    """Scores of one sample and of many, with one thread and with all cores."""
+    threads, repeats = dict.fromkeys((1, options.cores)), 2 if options.quick else 200
+    return [m for count in threads for m in single_sample.scoring(count, repeats)]
 
 
 def folds_together(options: argparse.Namespace) -> list[Measurement]:
@@ -76,6 +90,7 @@ def loading(options: argparse.Namespace) -> list[Measurement]:
 
 SECTIONS: dict[str, Section] = {
     "training": training_steps,
+    "samples": single_samples,
     "folds": folds_together,
     "scores": score_searches,
     "orchestration": study_trials,

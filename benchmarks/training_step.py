@@ -1,4 +1,4 @@
-"""A training step and a score: this project's beta-VAEGAN against its plain form.
+"""A training step: this project's beta-VAEGAN against its plain form.
 
 `python -m benchmarks.training_step [--threads 1 2] [--quick]` prints a line per
 measurement, on a CPU. The plain form is that of `tests.models.plain`: PyTorch's own
@@ -7,14 +7,11 @@ convolutions, and a generator that runs anew for every update.
 
 import argparse
 import contextlib
-import copy
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -22,12 +19,9 @@ from torch.nn import functional
 from benchmarks.measurement import Measurement, interleaved
 from models import implementation
 from models.beta_vaegan.settings import BetaVAEGANSettings
-from models.interface import Model, Seeds, Shape
+from models.interface import Seeds, Shape
 from models.networks.architecture import HEAD_CHANNELS, REDUCTION, WIDTHS
 from models.settings import TrainingSettings
-from study.scores.components import FitErrors, SplitErrors
-from study.scores.compositions import COMPOSITIONS, FittedComposition
-from study.scores.settings import ScoreSettings
 from tests.models.plain import PlainBetaVAEGAN, in_plain_layout
 
 SHAPE = Shape(channels=1, length=160)
@@ -37,9 +31,6 @@ UPDATES = 3
 PRECISIONS: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
 # Rows, inner size and columns of products as large as those of a training step.
 PRODUCTS = ((2560, 1024, 512), (4096, 1024, 1024), (2560, 2048, 512))
-VALIDATION = 1000
-SCORED_AT_ONCE = 1024
-IN_A_ROW = 25
 
 
 @contextlib.contextmanager
@@ -200,100 +191,11 @@ def training_step(threads: int, repeats: int = 7) -> list[Measurement]:
     return measured
 
 
-def scoring(threads: int, repeats: int = 200) -> list[Measurement]:
-    """Measure the score of one sample by a frozen model, and of many by one that is not.
-
-    One sample goes through encoder, decoder, discriminator and a fitted composition. Its
-    floor is reading the frozen weights once.
-
-    Args:
-        threads: threads that PyTorch may use.
-        repeats: timed scores of one sample.
-    """
-    with threads_set(threads):
-        return [
-            measured
-            for precision in PRECISIONS
-            for measured in _scoring(our_model(precision), precision, threads, repeats)
-        ]
-
-
-def _scoring(model: Model, precision: str, threads: int, repeats: int) -> list[Measurement]:
-    many, one = beats(SCORED_AT_ONCE), beats(1)
-    compositions = fitted_compositions(model)
-    frozen: Any = copy.deepcopy(model)
-    frozen.freeze()
-    weights = torch.cat([parameter.flatten() for parameter in frozen.networks.parameters()])
-    functions: dict[str, Callable[[], object]] = {
-        "floor": weights.max,
-        "unfrozen": lambda: model.errors(one),
-        "errors": lambda: frozen.errors(one),
-    }
-    for name, fitted in compositions.items():
-        functions[name] = partial(scored, frozen, one, fitted)
-    rows = {name: partial(_in_a_row, function) for name, function in functions.items()}
-    taken = interleaved(rows, 1 + repeats // IN_A_ROW)
-    seconds = {name: value / IN_A_ROW for name, value in taken.items()}
-    batched = interleaved({"batch": lambda: model.errors(many)}, 1 + repeats // 40)["batch"]
-    alone = [
-        Measurement(
-            name=f"score of one sample by {name}, {precision}",
-            seconds=seconds[name],
-            threads=threads,
-            reference="the errors alone, not frozen",
-            reference_seconds=seconds["unfrozen"],
-            floor_seconds=seconds["floor"],
-            floor="reading all weights once",
-            note=f"the errors alone take {1000 * seconds['errors']:.2f} ms",
-        )
-        for name in compositions
-    ]
-    together = Measurement(
-        name=f"errors of {SCORED_AT_ONCE} samples, {precision}",
-        seconds=batched,
-        threads=threads,
-        note=f"{SCORED_AT_ONCE / batched:.0f} samples per second",
-    )
-    return [*alone, together]
-
-
-def _in_a_row(function: Callable[[], object]) -> None:
-    """Call a function as a stream of samples would: what it reads stays in the caches."""
-    for _ in range(IN_A_ROW):
-        function()
-
-
-def fitted_compositions(model: Model) -> dict[str, FittedComposition]:
-    """Fit `lambda_grid` and `svm_lambda` on the model's errors of waves, a quarter spoiled."""
-    samples = beats(VALIDATION, seed=1)
-    label = (np.arange(VALIDATION) % 4 == 0).astype(np.int8)
-    noise = torch.rand(samples.shape, generator=torch.Generator().manual_seed(2))
-    spoiled = torch.where(torch.from_numpy(label == 1)[:, None, None], noise, samples)
-    validation = split_errors(model, spoiled, label)
-    return {
-        name: COMPOSITIONS[name].fit(FitErrors(validation), ScoreSettings())
-        for name in ("lambda_grid", "svm_lambda")
-    }
-
-
-def scored(model: Model, samples: Tensor, fitted: FittedComposition) -> Any:
-    """Return the labels of samples, from nothing but the samples."""
-    unknown = np.zeros(len(samples), np.int8)
-    return fitted.predict(fitted.score(split_errors(model, samples, unknown)))
-
-
-def split_errors(model: Model, samples: Tensor, label: Any) -> SplitErrors:
-    """Return the model's errors of samples as compositions read them."""
-    return SplitErrors(
-        label, {name: values.numpy() for name, values in model.errors(samples).items()}
-    )
-
-
 def measure(threads: int, quick: bool) -> list[Measurement]:
     """Measure all; `quick` only sees that everything runs."""
     if quick:
-        return training_step(threads, repeats=1) + scoring(threads, repeats=2)
-    return training_step(threads) + scoring(threads)
+        return training_step(threads, repeats=1)
+    return training_step(threads)
 
 
 def main() -> None:

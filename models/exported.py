@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from models.bases.encoder_decoder import EncoderDecoder
+from models.bases.encoder_decoder import with_fixed_scores
 from models.entry import DRAWN_NORM
 from models.interface import Model, Shape
 
@@ -34,19 +34,13 @@ class ScoringNetwork(nn.Module):
 
     def __init__(self, model: Model, limits: tuple[float, float] | None) -> None:
         super().__init__()
-        if not isinstance(model, EncoderDecoder):
-            raise TypeError("only models whose encoder gives z can be exported")
-        if getattr(model.settings, "latent", "mean") != "mean":
-            raise TypeError(
-                "a model that is scored with draws (latent: sampled) cannot be exported"
-            )
-        model.freeze()
-        self.networks = model.networks
+        self._model = with_fixed_scores(model)
+        self._model.freeze()
+        self.networks = self._model.networks
         # What came later is last, so that outputs of older files keep their places.
         later = tuple(name for name in model.components if name == DRAWN_NORM)
         first = tuple(name for name in model.components if name not in later)
         self.outputs = (*first, RECONSTRUCTION, *later)
-        self._model = model
         self._limits = limits
         self.eval()
 
@@ -62,7 +56,7 @@ class ScoringNetwork(nn.Module):
             x: `(n, channels, length)` float32, in the dataset's units.
         """
         scaled = x if self._limits is None else self._scaled(x)
-        errors, reconstructed = self._model.scored(scaled)
+        errors, reconstructed = self._model.scored_batch(scaled)
         values = {**errors, RECONSTRUCTION: self._restored(reconstructed)}
         return tuple(values[name].float() for name in self.outputs)
 

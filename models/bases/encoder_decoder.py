@@ -17,7 +17,7 @@ from models.bases.gradient import GradientModel, joined
 from models.bases.losses import binary_cross_entropy, mean_squared_error
 from models.bases.settings import DecoderSettings, EncoderDecoderSettings, TrainingSettings
 from models.entry import AUTOENCODER_ERRORS, DRAWN_NORM
-from models.interface import Examination, Latents, Seeds, Shape
+from models.interface import Examination, Latents, Model, Seeds, Shape
 from models.networks.architecture import Decoder
 
 
@@ -80,9 +80,9 @@ class DecoderModel(GradientModel):
 
     def batch_errors(self, x: Tensor) -> dict[str, Tensor]:
         """Compare x with G(z) of its z; see `GradientModel.batch_errors`."""
-        return self.scored(x)[0]
+        return self.scored_batch(x)[0]
 
-    def scored(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def scored_batch(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Return the errors of one batch, and x̂, from which they come."""
         z = self.latent(x)
         reconstructed = self.decode(z)
@@ -98,7 +98,7 @@ class DecoderModel(GradientModel):
 
     def batch_examination(self, x: Tensor) -> Examination:
         """Return errors, x̂ and latents of one batch; networks are in evaluation mode."""
-        return Examination(*self.scored(x), None)
+        return Examination(*self.scored_batch(x), None)
 
     def generate(self, z: Tensor) -> Tensor:
         """Decode in batches; see `Model.generate`."""
@@ -205,3 +205,16 @@ class EncoderDecoder(DecoderModel):
         if DRAWN_NORM in self.components and latents.drawn_norm is not None:
             errors[DRAWN_NORM] = latents.drawn_norm
         return Examination(errors, reconstructed, latents)
+
+
+def with_fixed_scores(model: Model) -> EncoderDecoder:
+    """Return `model` if its scores are a fixed function of the sample's values.
+
+    Raises:
+        TypeError: they need a search or draws, or no network.
+    """
+    if not isinstance(model, EncoderDecoder):
+        raise TypeError("only models whose encoder gives z have fixed scores")
+    if model.draws_scores:
+        raise TypeError("models that are scored with draws (latent: sampled) have no fixed scores")
+    return model

@@ -118,7 +118,7 @@ class GradientModel(Model):
             None if training.average is None else AveragedNetworks(self.networks, training.average)
         )
         if training.compile:
-            for module in [*self.networks.modules(), *self._scored.modules()]:
+            for module in [*self.networks.modules(), *self.scored.modules()]:
                 if isinstance(module, Trunk | Decoder):
                     module.compile()
         self.optimizers = {
@@ -247,7 +247,7 @@ class GradientModel(Model):
     @contextlib.contextmanager
     def _in_place_of_trained(self, *, training: bool) -> Iterator[None]:
         """Let `networks` be those that score; training's stream of noise stands still."""
-        noise, trained, scored = self._noise.get_state(), self.networks, self._scored
+        noise, trained, scored = self._noise.get_state(), self.networks, self.scored
         changed = scored.training != training
         if changed:
             scored.train(training)
@@ -261,24 +261,24 @@ class GradientModel(Model):
             self._noise.set_state(noise)
 
     @property
-    def _scored(self) -> nn.ModuleDict:
+    def scored(self) -> nn.ModuleDict:
         """The networks that samples are scored with."""
         return self._average.networks if self._average else self.networks
 
     def freeze(self) -> None:
         """See `Model.freeze`."""
         self.networks = nn.ModuleDict(
-            {name: frozen_network(each, self.dtype) for name, each in self._scored.items()}
+            {name: frozen_network(each, self.dtype) for name, each in self.scored.items()}
         ).eval()
         self._average = None
 
     def weights(self) -> dict[str, Tensor]:
         """See `Model.weights`; parameters, batch norm statistics, spectral norm vectors."""
-        return _copied(self._scored)
+        return _copied(self.scored)
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """See `Model.load_weights`."""
-        self._scored.load_state_dict(weights)
+        self.scored.load_state_dict(weights)
 
     def state(self) -> dict[str, Any]:
         """See `Model.state`: weights, their average, optimisers, streams of randomness."""

@@ -74,7 +74,7 @@ def _fixed(value: Tensor) -> nn.Parameter:
     return nn.Parameter(contiguous, requires_grad=False)
 
 
-class _Trunk(nn.Module):
+class FrozenTrunk(nn.Module):
     """`Trunk`: `(batch, channels, length)` to `(batch, length / 32, 512)`."""
 
     def __init__(self, trunk: Trunk) -> None:
@@ -88,6 +88,7 @@ class _Trunk(nn.Module):
             self.layers.append(_linear(weight.t(), bias))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the features, `(batch, length / 32, 512)`."""
         x = x.transpose(1, 2)  # (b, c, l) -> (b, l, c)
         for layer in self.layers:
             batch, length, channels = x.shape
@@ -100,20 +101,25 @@ class _Trunk(nn.Module):
         return x
 
 
-class _Encoder(nn.Module):
+class FrozenEncoder(nn.Module):
+    """`Encoder`."""
+
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
-        self.trunk = _Trunk(encoder.trunk)
+        self.trunk = FrozenTrunk(encoder.trunk)
         weight = encoder.head.weight.flatten(0, 1)  # (l, in, out) -> (l * in, out)
         self.head = _linear(weight.t())
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return z, `(batch, latent)`."""
         hidden = self.trunk(x).flatten(1)  # (b, l, 512) -> (b, l * 512)
         z: Tensor = self.head(hidden)
         return z
 
 
-class _PosteriorHead(nn.Module):
+class FrozenPosteriorHead(nn.Module):
+    """`PosteriorHead`."""
+
     def __init__(self, head: PosteriorHead) -> None:
         super().__init__()
         weight, bias = _folded(head.mix.weight.t(), head.norm)
@@ -127,6 +133,7 @@ class _PosteriorHead(nn.Module):
         self.linear = _linear(weight, head.linear.bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
+        """Return the mean or the log variance, `(batch, latent)` float32."""
         active = functional.leaky_relu_(self.mix(hidden), LEAKAGE)
         active = active.flatten(1)  # (b, l, 16) -> (b, l * 16)
         result: Tensor = self.linear(active)
@@ -138,9 +145,9 @@ class FrozenGaussianEncoder(nn.Module):
 
     def __init__(self, encoder: GaussianEncoder) -> None:
         super().__init__()
-        self.trunk = _Trunk(encoder.trunk)
-        self.mean = _PosteriorHead(encoder.mean)
-        self.log_variance = _PosteriorHead(encoder.log_variance)
+        self.trunk = FrozenTrunk(encoder.trunk)
+        self.mean = FrozenPosteriorHead(encoder.mean)
+        self.log_variance = FrozenPosteriorHead(encoder.log_variance)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log variance, `(batch, latent)` float32 each."""
@@ -153,7 +160,9 @@ class FrozenGaussianEncoder(nn.Module):
         return mean
 
 
-class _Decoder(nn.Module):
+class FrozenDecoder(nn.Module):
+    """`Decoder`."""
+
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
         norms = [*decoder.norms, nn.Identity()]
@@ -173,6 +182,7 @@ class _Decoder(nn.Module):
             self.offsets.append(_fixed(bias))
 
     def forward(self, z: Tensor) -> Tensor:
+        """Return x̂ before its output layer, `(batch, channels, length)`."""
         x: Tensor = self.expand(z).unflatten(1, (self.length, -1))  # (b, l * 512) -> (b, l, 512)
         for layer, offset in zip(self.layers, self.offsets, strict=True):
             x = functional.relu_(x)
@@ -192,7 +202,7 @@ class FrozenDiscriminator(nn.Module):
 
     def __init__(self, discriminator: Discriminator) -> None:
         super().__init__()
-        self.trunk = _Trunk(discriminator.trunk)
+        self.trunk = FrozenTrunk(discriminator.trunk)
 
     def features(self, x: Tensor) -> Tensor:
         """Return f(x) as `Discriminator.features` does, `(length / 32, batch, 512)`."""
@@ -201,8 +211,8 @@ class FrozenDiscriminator(nn.Module):
 
 
 _FROZEN: dict[type[nn.Module], type[nn.Module]] = {
-    Encoder: _Encoder,
+    Encoder: FrozenEncoder,
     GaussianEncoder: FrozenGaussianEncoder,
-    Decoder: _Decoder,
+    Decoder: FrozenDecoder,
     Discriminator: FrozenDiscriminator,
 }

@@ -62,10 +62,10 @@ class VariationalAutoencoder(EncoderDecoder):
             drawn_norm=drawn_norm(mean, log_variance),
         )
 
-    def scored(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def scored_batch(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Score the posterior mean, or a draw; of the mean, with the norm of draws."""
         if self.settings.latent == "sampled":
-            return super().scored(x)
+            return super().scored_batch(x)
         mean, log_variance = self._posterior(x)
         reconstructed = self.decode(mean)
         errors = self.compare(x, reconstructed, mean)

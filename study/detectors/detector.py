@@ -244,6 +244,8 @@ class Detector:
 
 
 def _mean(parts: list[Values]) -> Values:
+    if len(parts) == 1:
+        return parts[0]
     mean: Values = np.stack(parts).mean(axis=0, dtype=np.float64).astype(np.float32)
     return mean
 

@@ -7,6 +7,7 @@ that the study's tables speak of.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import safetensors.torch
 import torch
 from pydantic import ValidationError
 
+from models.array_scorer import ArrayScorer
 from models.interface import Model, Shape
 from study.config.trial_config import TrialConfig
 from study.errors import RequestError
@@ -35,6 +37,8 @@ EPOCH_RULE = "best_validation"
 """Whose weights the ledger holds."""
 
 NOTHING: Mapping[str, Float] = MappingProxyType({})
+FEW_SAMPLES = 16
+"""As many are scored by NumPy, where the model allows it; more by PyTorch."""
 
 Values = npt.NDArray[np.float32]
 Errors = dict[str, Values]
@@ -66,6 +70,8 @@ class TrainedFold:
 
     def errors(self, samples: Values) -> Errors:
         """Return the error components of samples `(n, channels, length)`, `(n,)` float32 each."""
+        if len(samples) <= FEW_SAMPLES and self._array_scorer:
+            return self._array_scorer.errors(self._scaled(samples))
         errors = self.model.errors(self._model_input(samples))
         return {name: values.cpu().numpy() for name, values in errors.items()}
 
@@ -89,9 +95,20 @@ class TrainedFold:
         low, high = self.scaling.minimum, self.scaling.maximum
         return (low + reconstructed.astype(np.float64) * (high - low)).astype(np.float32)
 
+    @cached_property
+    def _array_scorer(self) -> ArrayScorer | None:
+        if self.model.device.type != "cpu":
+            return None
+        try:
+            return ArrayScorer(self.model)
+        except TypeError:  # a model that it is not for
+            return None
+
+    def _scaled(self, samples: Values) -> Values:
+        return samples if self.scaling is None else scale_values(samples, self.scaling)
+
     def _model_input(self, samples: Values) -> torch.Tensor:
-        scaled = samples if self.scaling is None else scale_values(samples, self.scaling)
-        return shared_tensor(scaled).to(self.model.device)
+        return shared_tensor(self._scaled(samples)).to(self.model.device)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class SplitErrors:
     patient: npt.NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
-        if self.label.ndim != 1 or not np.isin(self.label, (0, 1)).all():
+        if self.label.ndim != 1 or not ((self.label == 0) | (self.label == 1)).all():
             raise ValueError("labels must be one-dimensional and 0 or 1")
         for name, values in self.values.items():
             if values.shape != self.label.shape:

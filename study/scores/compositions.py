@@ -63,6 +63,14 @@ class FittedComposition(ABC):
         """Return `(n,)` int8 labels of scores, `(n,)`: 1 where above `tau`."""
         return (score > self.tau).astype(np.int8)
 
+    def predict_validation(self, validation: SplitErrors) -> Label:
+        """Return `(n,)` int8 labels of the validation samples that it was fitted with.
+
+        Raises:
+            CompositionError: as `score`.
+        """
+        return self.predict(self.score(validation))
+
 
 @dataclass(frozen=True)
 class FittedSum(FittedComposition):
@@ -84,6 +92,18 @@ class FittedMachine(FittedComposition):
     def score(self, split: SplitErrors) -> Float:
         """Return the decision function, `(n,)`."""
         return self.machine.decision(_matrix(self.columns, split))
+
+    def predict_validation(self, validation: SplitErrors) -> Label:
+        """Return labels; only those of support vectors are computed, where these are known.
+
+        All other samples of the fit lie on their own side, outside the margin: that is what
+        makes them no support vectors.
+        """
+        if self.machine.support is None:
+            return super().predict_validation(validation)
+        prediction = validation.label.astype(np.int8)
+        prediction[self.machine.support] = self.predict(self.machine.decision(self.machine.vectors))
+        return prediction
 
 
 @dataclass(frozen=True)

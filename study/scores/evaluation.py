@@ -198,7 +198,7 @@ def _validation_f1(fitted: FittedComposition, validation: SplitErrors) -> float:
     if not len(validation):
         return float("nan")
     try:
-        prediction = fitted.predict(fitted.score(validation))
+        prediction = fitted.predict_validation(validation)
     except CompositionError:
         return float("nan")
     return predicted_f1(validation.label, prediction)

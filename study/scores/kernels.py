@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from study.scores.components import Float
 
@@ -25,18 +26,12 @@ def rbf_chunks(
     """
     # A multiple of 8 rows: BLAS sums whole groups of rows alike, wherever they begin.
     step = max(8, _CHUNK_VALUES // max(1, len(vectors)) // 8 * 8)
-    kernel, term = np.empty((2, min(step, len(columns)), len(vectors)))
+    kernel = np.empty((min(step, len(columns)), len(vectors)))
     for start in range(0, len(columns), step):
         rows = slice(start, min(start + step, len(columns)))
         part = columns[rows]
-        distance, square = kernel[: len(part)], term[: len(part)]
         # Differences, not norms and products: nothing cancels, nothing is inf - inf.
-        for dimension, (column, vector) in enumerate(zip(part.T, vectors.T, strict=True)):
-            target = square if dimension else distance
-            np.subtract(column[:, None], vector[None, :], out=target)
-            np.square(target, out=target)
-            if dimension:
-                distance += square
+        distance = cdist(part, vectors, "sqeuclidean", out=kernel[: len(part)])
         distance *= -kernel_gamma
         yield rows, np.exp(distance, out=distance)
 

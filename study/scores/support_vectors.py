@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from study.scores.components import CompositionError, Float, Label
 from study.scores.kernels import rbf_chunks
@@ -19,6 +20,8 @@ from study.scores.thresholds import normal_weight
 Kernel = Literal["rbf", "linear"]
 
 _FIT_CACHE_MB = 500
+# Of a decision on a sample of the fit, whose margin is 1.
+_LARGEST_ERROR = 0.1
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class SupportVectors:
         intercept: offset of the decision.
         kernel: `rbf`, exp(-gamma ||x - v||^2), or `linear`, x . v.
         kernel_gamma: the RBF kernel's gamma; nan for `linear`.
+        support: `(s,)` which of the samples that it was fitted on are `vectors`, where all
+            others lie on their own side; None where nothing says so, as of landmarks.
     """
 
     vectors: Float
@@ -38,6 +43,7 @@ class SupportVectors:
     intercept: float
     kernel: Kernel
     kernel_gamma: float
+    support: npt.NDArray[np.int64] | None = None
 
     def decision(self, columns: Float) -> Float:
         """Return the decision function of `columns`, `(n, m)`, as `(n,)` float64."""
@@ -99,12 +105,16 @@ def _fit_exact(
         raise CompositionError(
             f"the support vector machine did not converge in {int(machine.n_iter_[0])} steps"
         )
+    dual_coefficients = np.array(machine.dual_coef_[0], dtype=np.float64)
+    # libsvm's kernel is float32: multipliers so large that decisions err by a margin say nothing.
+    error = float(np.abs(dual_coefficients).sum() * np.finfo(np.float32).eps)
     return SupportVectors(
         vectors=np.array(machine.support_vectors_, dtype=np.float64),
-        dual_coefficients=np.array(machine.dual_coef_[0], dtype=np.float64),
+        dual_coefficients=dual_coefficients,
         intercept=float(machine.intercept_[0]),
         kernel=kernel,
         kernel_gamma=gamma if kernel == "rbf" else float("nan"),
+        support=machine.support_.astype(np.int64) if error < _LARGEST_ERROR else None,
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from study import Detector, load_detector
+from study.detectors.trained import FEW_SAMPLES
 from study.errors import RequestError
 from study.ledger.fold_files import read_errors
 from study.ledger.ledger import DamagedError, Ledger
@@ -160,3 +161,15 @@ def test_no_samples_have_no_scores(trained_beats: Trained) -> None:
 def test_importing_the_package_stays_cheap() -> None:
     code = "import study, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_few_samples_have_the_scores_that_they_have_among_many(trained_beats: Trained) -> None:
+    detector = load_detector(str(trained_beats.place))
+    values = trained_beats.samples.values[:40]
+    among_many = detector.score(values)
+    assert len(values) > FEW_SAMPLES
+    for count in (1, FEW_SAMPLES):
+        few = detector.score(values[:count])
+        np.testing.assert_allclose(few.score, among_many.score[:count], rtol=1e-3, atol=1e-4)
+        for name, errors in few.errors.items():
+            np.testing.assert_allclose(errors, among_many.errors[name][:count], rtol=1e-4)

@@ -257,3 +257,28 @@ def test_an_unknown_name_is_answered_with_the_valid_ones():
 def test_an_entry_that_was_not_fitted_cannot_score(fold):
     for entry in COMPOSITIONS.values():
         assert not hasattr(entry, "score")
+
+
+@every
+def test_labels_of_validation_are_those_of_its_scores(name, form):
+    errors = random_fold(3).for_fitting()
+    fitted = fit(name, form, errors)
+    expected = fitted.predict(fitted.score(errors.validation))
+    found = fitted.predict_validation(errors.validation)
+    assert found.dtype == np.int8
+    np.testing.assert_array_equal(found, expected)
+    assert 0 < expected.sum() < len(expected)
+
+
+@pytest.mark.parametrize("name", ["svm_lambda", "svm_linear"])
+@pytest.mark.parametrize("penalty", [0.01, 1.0, 1e3])
+@pytest.mark.parametrize("levels", [2, 5, 1000])
+def test_labels_of_validation_hold_with_ties_and_any_penalty(name, penalty, levels):
+    rng = np.random.default_rng(levels)
+    label = (rng.random(150) < 0.3).astype(np.int8)
+    values = np.floor(levels * rng.random((2, 150)) * (1 + label)) / levels
+    names = ("reconstruction_error", "discrimination_error")
+    errors = FitErrors(SplitErrors(label, dict(zip(names, values, strict=True))))
+    fitted = fit(name, "", errors, ScoreSettings(svm_c=penalty))
+    expected = fitted.predict(fitted.score(errors.validation))
+    np.testing.assert_array_equal(fitted.predict_validation(errors.validation), expected)

@@ -84,3 +84,12 @@ def test_a_machine_for_a_prevalence_is_that_of_repeated_samples(kernel, solver):
     assert (decided == (expected > 0)).mean() > 0.98
     plain = fit_support_vectors(values, label, kernel, ScoreSettings(svm_gamma=2.0))
     assert decided.sum() > (plain.decision(values) > 0).sum()
+
+
+@pytest.mark.parametrize(("penalty", "are_known"), [(1.0, True), (1e9, False)])
+def test_support_is_unknown_where_rounding_exceeds_the_margin(penalty, are_known):
+    values, label = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0]]), np.array([0, 1, 1], np.int8)
+    found = fit_support_vectors(values, label, "rbf", ScoreSettings(svm_c=penalty))
+    assert (found.support is not None) == are_known
+    if found.support is not None:
+        np.testing.assert_array_equal(found.vectors, values[found.support])
