@@ -167,11 +167,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _post_bucket(self, objects: Objects, _: str, query: dict[str, str], body: bytes) -> None:
         assert "delete" in query
-        deleted = [e.text for e in ElementTree.fromstring(body).iter() if e.tag.endswith("Key")]
+        entries = ElementTree.fromstring(body).iter()
+        deleted = [entry.text or "" for entry in entries if entry.tag.endswith("Key")]
         for key in deleted:
             if key is not None and key in objects:
                 del objects[key]
-        shown = (f"<Deleted><Key>{escape(key or '')}</Key></Deleted>" for key in deleted)
+        shown = (f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in deleted)
         self._xml("DeleteResult", "".join(shown))
 
     def _head_object(self, objects: Objects, key: str, *_: Any) -> None:

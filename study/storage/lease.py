@@ -9,7 +9,6 @@ next one since somebody else has it has lost the study.
 
 import contextlib
 import json
-import platform
 import threading
 import time
 import uuid
@@ -59,7 +58,7 @@ class _Lease:
     def __init__(self, folder: Folder, study: str, lock: Path | None) -> None:
         self._folder, self._study = folder, study
         self._machine = _identity(lock) if lock else ""
-        content = {"holder": uuid.uuid4().hex, "host": platform.node(), "lock": self._machine}
+        content = {"holder": uuid.uuid4().hex, "lock": self._machine}
         self._content = json.dumps(content).encode()
         self._number, self._renew_seconds = 0, RENEW_SECONDS
 
@@ -77,7 +76,8 @@ class _Lease:
         # knows no conditions says yes to everybody: what is there then decides.
         if not self._write_next() or self._read(self._number) != self._content:
             self._refuse()
-        self._folder.remove(self._file(newest))
+        if newest:
+            self._folder.remove(self._file(newest))
 
     def renew(self, ended: threading.Event, on_lost: Callable[[str], object]) -> None:
         """Write the next file from time to time, until `ended` is set or somebody else has it."""
