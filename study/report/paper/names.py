@@ -19,10 +19,9 @@ SYSTEMS = {
     "pca": "PCA",
     "knn": "nearest neighbours",
     "isolation_forest": "isolation forest",
-    "rocket_knn": "MiniRocket, nearest neighbour",
+    "rocket_knn": "MiniRocket, nearest neighbours",
     "median_beat": "distance from the median",
     "knn_5": "five nearest neighbours",
-    "rocket_knn_5": "MiniRocket, five nearest neighbours",
 }
 """Systems by the names studies give them: the paper's six in its order, then others."""
 
