@@ -72,11 +72,12 @@ def is_node_leaving() -> bool:
 
     Ray Train watches for nodes that are drained, as on notice of preemption, and tells its
     workers. Its public `get_preemption_info` waits until all workers of the group ask, and
-    folds do not keep step.
+    folds do not keep step. The first versions of the range have neither: they notice nothing.
     """
     from ray.train.v2._internal.execution.context import get_train_context
 
-    return get_train_context().preemption_context.preemption_info is not None
+    notice = getattr(get_train_context(), "preemption_context", None)
+    return notice is not None and notice.preemption_info is not None
 
 
 def orphaned_placement_groups() -> Iterator[PlacementGroup]:
