@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from study.scores.components import Float
 
@@ -24,6 +23,8 @@ def rbf_chunks(
     Yields:
         The rows, and their `(rows, s)` kernel in memory that the next rows overwrite.
     """
+    from scipy.spatial.distance import cdist  # slow to import, and not every request fits
+
     # A multiple of 8 rows: BLAS sums whole groups of rows alike, wherever they begin.
     step = max(8, _CHUNK_VALUES // max(1, len(vectors)) // 8 * 8)
     kernel = np.empty((min(step, len(columns)), len(vectors)))
