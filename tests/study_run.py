@@ -13,7 +13,9 @@ from pathlib import Path
 MARK = "STUDY_TEST_RUN"
 VICTIMS = {
     "worker": "RayTrainWorker",
+    "hang": "RayTrainWorker",
     "trial": "ray::ResourceTrainable",
+    "coordinator": "ray::Coordinator",
     "raylet": "raylet/raylet",
     "head": "gcs/gcs_server",
 }
@@ -48,10 +50,10 @@ def kill_marked(mark: str) -> None:
         time.sleep(0.05)
 
 
-def kill(pid: int) -> bool:
-    """Kill -9 a process; tell whether it was there."""
+def kill(pid: int, with_signal: int = signal.SIGKILL) -> bool:
+    """Kill -9 a process, or send it another signal; tell whether it was there."""
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, with_signal)
     except ProcessLookupError:
         return False
     return True
@@ -101,9 +103,13 @@ class Run:
         return sorted(pid for pid, command in self.others().items() if VICTIMS[kind] in command)
 
     def kill_one(self, kind: str, chance: random.Random) -> int | None:
-        """Kill -9 one process of a kind; return its id, or None if there is none."""
-        found = self.find(kind)
-        return next((pid for pid in chance.sample(found, len(found)) if kill(pid)), None)
+        """Kill -9 one process of a kind, or stop one that is to hang.
+
+        Returns:
+            Its id, or None if there is none.
+        """
+        found, how = self.find(kind), signal.SIGSTOP if kind == "hang" else signal.SIGKILL
+        return next((pid for pid in chance.sample(found, len(found)) if kill(pid, how)), None)
 
     def wait(self) -> int:
         """Wait until the driver ended; return its exit code."""

@@ -4,236 +4,128 @@ A group of workers takes trials in turn, since a fresh process costs seconds of 
 The coordinator is an actor of its own that all of them, and the trials that Ray Tune runs,
 talk to. Every exchange names the attempt that it belongs to, so that no message
 of one attempt at a trial reaches another.
+
+It keeps nothing that its callers could not tell it again. Where it dies, Ray starts it anew and
+repeats the calls that waited in it: with them the processes of trials say what they train and how
+far it has come; workers repeat what a coordinator that is new has not heard, and the driver what it
+has decided.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from study.cluster.placement_groups import remove_orphans
-from study.search.trial import Trial, fold_name, mean_over_folds
+from study.cluster.attempts import Attempt, FoldState
+from study.cluster.exchange import (
+    Answer,
+    Assignment,
+    FoldWorker,
+    LeaveNodeError,
+    News,
+    Patience,
+    trial_of,
+)
+from study.cluster.faults import Fault
+from study.cluster.node_faults import NodeFaults
+from study.cluster.overseer import Overseer
+from study.cluster.ray_cluster import Cluster
 from study.training.validation_report import ValidationReport
 
-MOST_STARTS = 4
-"""How often a fold's worker may start on one trial without its getting on."""
-POLL_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """A trial for a group to train.
-
-    Attributes:
-        attempt: names this attempt at the trial; 0 is none.
-        trial: the trial; None ends the workers.
-    """
-
-    attempt: int
-    trial: Trial | None
-
-
-class LostTrialError(RuntimeError):
-    """The workers of a trial died more often than is worth another start."""
-
-
-class Verdict(IntEnum):
-    """What a fold does after a report."""
-
-    LEAVE = 0
-    """It asks for the next assignment."""
-    GO_ON = 1
-    """It trains on."""
-    STOP = 2
-    """It commits what there is: the search stops the trial here."""
-
-
-@dataclass
-class _Attempt:
-    """Where the folds of one assignment stand.
-
-    Attributes:
-        assignment: what they train.
-        starts: how often each fold's worker has taken it since all folds last got on.
-        failures: why workers died of themselves since then, by fold.
-        blocked: whether the last failure was of what keeps every trial from going on.
-        reports: by epoch and fold, of epochs that not all folds have reported yet.
-        epoch: the last that all have reported.
-        failed: whether a fold had failed by then.
-        stopped: whether the trial has been stopped, and its folds are committed or of no use.
-        stops_at: epoch at which the search stops the trial, and its folds commit what they
-            have; None if it does not.
-        ends: what folds report once that is committed, by fold.
-        results: what all folds have reported, in order.
-    """
-
-    assignment: Assignment
-    starts: dict[int, int] = field(default_factory=dict)
-    failures: dict[int, str] = field(default_factory=dict)
-    blocked: bool = False
-    reports: dict[int, dict[int, ValidationReport]] = field(default_factory=dict)
-    epoch: int = 0
-    failed: bool = False
-    stopped: bool = False
-    stops_at: int | None = None
-    ends: dict[int, ValidationReport] = field(default_factory=dict)
-    results: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its workers have nothing more to do for it."""
-        return self.failed or self.stopped
-
-    @property
-    def trial_name(self) -> str:
-        """The name of its trial; "" without one."""
-        return self.assignment.trial.name if self.assignment.trial else ""
+LOOK_SECONDS = 1.0
+DRIVER = "driver"
 
 
 class Coordinator:
-    """An asynchronous actor; see the module."""
+    """An asynchronous actor; see the module.
 
-    def __init__(self, folds: int, rungs: Sequence[int]) -> None:
+    Args:
+        folds: folds of each trial.
+        rungs: epochs at which folds wait for the search.
+        patience: how long folds and nodes are waited for.
+        cluster: where they run.
+        clock: returns seconds.
+    """
+
+    def __init__(
+        self,
+        folds: int,
+        rungs: Sequence[int],
+        patience: Patience,
+        cluster: Cluster,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._folds, self._rungs = folds, frozenset(rungs)
-        self._attempts = 0
-        self._groups: dict[str, _Attempt] = {}
+        self._cluster, self._clock = cluster, clock
+        self._groups: dict[str, Attempt] = {}
         self._promoted: dict[str, int] = {}
-        self._changed = asyncio.Condition()
+        self._stopped: dict[str, int | None] = {}
+        self._nodes = NodeFaults(cluster.has_room_without)
+        self._overseer = Overseer(patience, self._nodes, self._say, clock)
+        self._lines: list[str] = []
+        self._is_new = cluster.is_restarted()
+        self._changes: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
-    async def assign(self, group: str, trial: Trial) -> int:
-        """Assign a trial to a group, which drops the one it had; return the attempt.
+    async def _until(self, group: str, happened: Callable[[], Any]) -> None:
+        """Wait until something has happened to a group; others are not woken by it."""
+        while not happened():
+            await self._changes[group].wait()
 
-        Another group that had this trial is dismissed: the process that ran it died.
+    def _wake(self, *groups: str) -> None:
+        for group in groups:
+            self._changes.pop(group, asyncio.Event()).set()
+
+    # What the processes of trials ask:
+
+    async def next_result(self, group: str, assignment: Assignment, after: int) -> dict[str, Any]:
+        """Have a group train an assignment; wait for what all folds report next.
+
+        The group drops the assignment that it had. Another group that had this trial is
+        dismissed: the process that ran it died.
+
+        Args:
+            group: the group.
+            assignment: what it trains.
+            after: the epoch of the result before; 0 for none.
         """
+        attempt = self._groups.get(group)
+        if attempt is None or attempt.name != assignment.attempt:
+            attempt = self._begin(group, assignment, after)
+        await self._until(
+            group, lambda: attempt.next_result(after) or self._groups[group] is not attempt
+        )
+        result = attempt.next_result(after)
+        return result or {"epoch": after, "state": "lost", "reason": "others have taken it"}
+
+    def _begin(self, group: str, assignment: Assignment, after: int = 0) -> Attempt:
+        trial = assignment.trial.name if assignment.trial else ""
         for other, attempt in list(self._groups.items()):
-            if other != group and attempt.trial_name == trial.name:
-                await self.dismiss(other)
-        return await self._assign(group, trial)
+            if trial and other != group and attempt.trial == trial:
+                self._begin(other, Assignment.of(None))
+        folds = [FoldState() for _ in range(self._folds)]
+        attempt = Attempt(assignment, folds, after, self._clock())
+        stops_at = self._stopped.pop(trial, None)
+        if stops_at is not None and stops_at <= after:
+            attempt.stops_at = stops_at
+        self._groups[group] = attempt
+        self._wake(group, *self._unknown())
+        return attempt
+
+    def _unknown(self) -> list[str]:
+        """Return the groups whose workers wait for it to be known what they train."""
+        return list(self._changes.keys() - self._groups.keys() - {DRIVER})
 
     async def dismiss(self, group: str) -> None:
         """End the workers of a group."""
-        await self._assign(group, None)
+        self._begin(group, Assignment.of(None))
 
-    async def _assign(self, group: str, trial: Trial | None) -> int:
-        async with self._changed:
-            self._attempts += 1
-            self._groups[group] = _Attempt(Assignment(self._attempts, trial))
-            self._changed.notify_all()
-            return self._attempts
-
-    async def remove_orphans(self) -> None:
-        """Remove placement groups of dead processes from time to time; does not return."""
-        while True:
-            await asyncio.to_thread(remove_orphans)
-            await asyncio.sleep(POLL_SECONDS)
-
-    async def next_assignment(self, group: str, fold: int, after: int) -> Assignment:
-        """Wait for an assignment of `group` other than the attempt `after`.
-
-        A worker that replaces a dead one gets the dead one's.
-        """
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._has_work(group, after))
-            attempt = self._groups[group]
-            attempt.starts[fold] = attempt.starts.get(fold, 0) + 1
-            if attempt.failures and attempt.starts[fold] > MOST_STARTS:
-                self._give_up(attempt)
-                await self._changed.wait_for(lambda: self._has_work(group, after))
-                attempt = self._groups[group]
-            self._changed.notify_all()
-            return attempt.assignment
-
-    def _has_work(self, group: str, after: int) -> bool:
-        attempt = self._groups.get(group)
-        return attempt is not None and attempt.assignment.attempt != after and not attempt.is_over
-
-    def _give_up(self, attempt: _Attempt) -> None:
-        """Fail the trial with the reasons why its folds cannot be trained."""
-        attempt.failed = True
-        failures = sorted(attempt.failures.items())
-        attempt.results.append(
-            {
-                "epoch": attempt.epoch,
-                "state": "blocked" if attempt.blocked else "failed",
-                "reason": "; ".join(f"fold {fold}: {reason}" for fold, reason in failures),
-            }
-        )
-        self._changed.notify_all()
-
-    async def report_failure(
-        self, group: str, attempt: int, fold: int, reason: str, *, blocked: bool
-    ) -> None:
-        """Take note of why a fold's worker dies; the last one's reason is the trial's.
-
-        `blocked` says that the fault is not the trial's: no other would fare better.
-        """
-        current = self._groups[group]
-        if current.assignment.attempt == attempt:
-            current.failures[fold] = reason
-            current.blocked = blocked
-
-    async def report(
-        self, group: str, attempt: int, fold: int, report: ValidationReport
-    ) -> Verdict:
-        """Take a fold's report of a validation epoch; return what it does next.
-
-        Folds do not wait for each other, but at a rung: there the answer comes when all
-        have reported that epoch and the search has decided. Where it stops the trial, the
-        trial's last result comes when all folds have committed that.
-        """
-        async with self._changed:
-            current = self._groups[group]
-            if current.assignment.attempt != attempt:
-                return Verdict.LEAVE
-            if report.epoch == current.stops_at and report.state != "running":
-                current.ends[fold] = report
-                if len(current.ends) == self._folds:
-                    self._end_stop(current)
-            elif report.epoch > current.epoch:
-                reports = current.reports.setdefault(report.epoch, {})
-                reports[fold] = report
-                if len(reports) == self._folds:
-                    self._merge(current, report.epoch)
-            await self._changed.wait_for(lambda: self._is_decided(group, attempt, report))
-            current = self._groups[group]
-            if current.assignment.attempt != attempt or current.is_over:
-                return Verdict.LEAVE
-            is_stop = report.epoch == current.stops_at and report.state == "running"
-            return Verdict.STOP if is_stop else Verdict.GO_ON
-
-    def _merge(self, attempt: _Attempt, epoch: int) -> None:
-        """Make one result of an epoch that all folds have reported; each reports in order."""
-        reports = attempt.reports.pop(epoch)
-        result = merge_reports([reports[fold] for fold in range(self._folds)])
-        attempt.epoch = epoch
-        attempt.failed = result["state"] == "failed"
-        attempt.results.append(result)
-        attempt.starts.clear()  # it gets on
-        attempt.failures.clear()
-        self._changed.notify_all()
-
-    def _end_stop(self, attempt: _Attempt) -> None:
-        """End a trial that was stopped, now that all its folds have committed that."""
-        attempt.stopped = True
-        attempt.results.append(merge_reports([attempt.ends[f] for f in range(self._folds)]))
-        self._changed.notify_all()
-
-    def _is_decided(self, group: str, attempt: int, report: ValidationReport) -> bool:
-        current = self._groups[group]
-        if current.assignment.attempt != attempt or current.is_over:
-            return True
-        if report.epoch not in self._rungs or report.state != "running":
-            return True
-        if current.stops_at is not None and report.epoch >= current.stops_at:
-            return True
-        return self._promoted.get(current.trial_name, 0) >= report.epoch
+    # What the driver asks and says:
 
     async def promote(self, trial: str, epoch: int) -> None:
         """Let a trial train on past the rung at `epoch`."""
-        async with self._changed:
-            self._promoted[trial] = max(epoch, self._promoted.get(trial, 0))
-            self._changed.notify_all()
+        self._promoted[trial] = max(epoch, self._promoted.get(trial, 0))
+        self._wake(*(group for group, each in self._groups.items() if each.trial == trial))
 
     async def stop_trial(self, trial: str, epoch: int | None = None) -> None:
         """End a trial for its folds, which wait for the next; the group keeps its workers.
@@ -243,53 +135,205 @@ class Coordinator:
             epoch: a rung, which its folds have reported: they commit what they have, and report
                 it. None: they drop the trial at once.
         """
-        async with self._changed:
-            for attempt in self._groups.values():
-                if attempt.trial_name == trial:
-                    attempt.stops_at = epoch
-                    attempt.stopped |= epoch is None
-            self._changed.notify_all()
+        self._stopped[trial] = epoch
+        for group, attempt in self._groups.items():
+            if attempt.trial == trial:
+                attempt.stops_at = epoch
+                attempt.is_over |= epoch is None
+                self._wake(group)
+        self._wake(*self._unknown())
 
-    async def result(self, group: str, attempt: int, index: int) -> dict[str, Any]:
-        """Wait for the result number `index`, from 0, of all folds of an attempt.
+    async def restore(self, promoted: Mapping[str, int], stopped: Mapping[str, int | None]) -> None:
+        """Take from the driver what the coordinator before this one was told."""
+        for trial, epoch in promoted.items():
+            await self.promote(trial, epoch)
+        for trial, stops_at in stopped.items():
+            await self.stop_trial(trial, stops_at)
+
+    async def news(self, left_alone: frozenset[str]) -> News:
+        """Wait for something that the driver is to know; it is told once.
+
+        Args:
+            left_alone: nodes of which the driver knows: a new coordinator does not.
+        """
+        self._nodes.leave_alone(left_alone)
+        await self._until(DRIVER, lambda: self._lines or self._is_new)
+        if self._is_new:
+            self._lines.append("the coordinator died and was started again; the folds train on")
+        news = News(tuple(self._lines), self._nodes.left_alone, self._is_new)
+        self._lines.clear()
+        self._is_new = False
+        return news
+
+    def _say(self, line: str) -> None:
+        self._lines.append(line)
+        self._wake(DRIVER)
+
+    # What workers ask and say:
+
+    async def next_assignment(
+        self, worker: FoldWorker, after: str, reported: int, has_ended: bool = False
+    ) -> Assignment | Answer:
+        """Wait for an assignment of the worker's group other than the attempt `after`.
+
+        A worker that replaces a dead one gets the dead one's.
+
+        Args:
+            worker: who asks.
+            after: the attempt that it had; "" for none.
+            reported: the last epoch of it that it has reported: where a coordinator that is new
+                lacks it, the answer is to repeat.
+            has_ended: whether the fold was committed by then.
 
         Raises:
-            LostTrialError: its workers were started too often.
+            LeaveNodeError: its node is left alone.
         """
-        current = self._groups[group]
-        assert current.assignment.attempt == attempt
-        async with self._changed:
-            await self._changed.wait_for(
-                lambda: (
-                    len(current.results) > index
-                    or max(current.starts.values(), default=0) > MOST_STARTS
-                )
-            )
-            if len(current.results) > index:
-                return current.results[index]
-        raise LostTrialError(
-            f"workers of {current.trial_name} died {MOST_STARTS} times at one epoch"
+        await self._until(
+            worker.group,
+            lambda: (
+                self._has_work(worker, after) or self._lacks(worker, after, reported, has_ended)
+            ),
+        )
+        if not self._has_work(worker, after):
+            return Answer.REPEAT
+        attempt = self._groups[worker.group]
+        if after and attempt.is_training and worker.node in self._nodes.avoidable():
+            raise LeaveNodeError(f"{worker.address} is left alone")
+        attempt.hears(worker, self._clock())
+        return attempt.assignment
+
+    def _has_work(self, worker: FoldWorker, after: str) -> bool:
+        attempt = self._groups.get(worker.group)
+        return attempt is not None and attempt.name != after and not attempt.is_over
+
+    def _lacks(self, worker: FoldWorker, after: str, reported: int, has_ended: bool) -> bool:
+        current = self._current(worker.group, after)
+        return current is not None and not current.knows(worker.fold, reported, has_ended)
+
+    async def report(
+        self,
+        worker: FoldWorker,
+        attempt: str,
+        previous: int,
+        reports: Sequence[ValidationReport],
+        longest_epoch: float,
+    ) -> Answer:
+        """Take a fold's reports of validation epochs; return what it does next.
+
+        Folds do not wait for each other, but at a rung: there the answer comes when all
+        have reported that epoch and the search has decided. Where it stops the trial, the
+        trial's last result comes when all folds have committed that.
+
+        Args:
+            worker: who reports.
+            attempt: what it trains.
+            previous: the epoch that it has reported before; 0 for none.
+            reports: what it reports now, in order.
+            longest_epoch: seconds of the longest epoch that it has trained; 0 for none.
+        """
+        await self._until(worker.group, lambda: self._is_known(worker.group, attempt))
+        current = self._current(worker.group, attempt)
+        if current is None:
+            return Answer.END
+        fold = current.hears(worker, self._clock(), longest_epoch)
+        if not current.knows(worker.fold, previous):
+            return Answer.REPEAT
+        if longest_epoch:
+            self._nodes.got_on(worker.node, current.trial)
+        if current.take(worker.fold, reports):
+            self._wake(worker.group)
+        last = reports[-1]
+        fold.last_word = None  # it waits, or is done
+        await self._until(worker.group, lambda: self._is_decided(worker.group, attempt, last))
+        if self._current(worker.group, attempt) is None:
+            return Answer.END
+        if last.state == "running":
+            fold.last_word = self._clock()
+        is_stop = last.state == "running" and last.epoch == current.stops_at
+        return Answer.STOP if is_stop else Answer.GO_ON
+
+    def _is_known(self, group: str, attempt: str) -> bool:
+        """Return whether it is known what became of an attempt; a new coordinator is told."""
+        trial = trial_of(attempt)
+        return (
+            group in self._groups
+            or self._stopped.get(trial, 0) is None
+            or any(each.trial == trial for each in self._groups.values())
         )
 
+    def _current(self, group: str, attempt: str) -> Attempt | None:
+        """Return an attempt that its group still trains; None if it is over."""
+        current = self._groups.get(group)
+        is_current = current and current.name == attempt and not current.is_over
+        return current if is_current else None
 
-def merge_reports(reports: Sequence[ValidationReport]) -> dict[str, Any]:
-    """Return the result of a trial from what its folds report of the same epoch.
+    def _is_decided(self, group: str, attempt: str, report: ValidationReport) -> bool:
+        current = self._current(group, attempt)
+        if current is None or report.epoch not in self._rungs or report.state != "running":
+            return True
+        if current.stops_at is not None and report.epoch >= current.stops_at:
+            return True
+        return self._promoted.get(current.trial, 0) >= report.epoch
 
-    If a fold failed, so has the trial, and there is no `value`.
-    """
-    result: dict[str, Any] = {
-        "epoch": reports[0].epoch,
-        "state": reports[0].state,
-        "reason": "",
-    }
-    for fold, report in enumerate(reports):
-        result[f"{fold_name(fold)}/value"] = report.value
-        for name, score in report.scores.items():
-            result[f"{fold_name(fold)}/{name}"] = score
-    failed = [f"fold {f}: {r.reason}" for f, r in enumerate(reports) if r.state == "failed"]
-    if failed:
-        return {**result, "state": "failed", "reason": "; ".join(failed)}
-    result["value"] = mean_over_folds([report.value for report in reports])
-    for name in reports[0].scores:
-        result[name] = mean_over_folds([report.scores[name] for report in reports])
-    return result
+    async def epoch_ended(self, worker: FoldWorker, attempt: str, longest_epoch: float) -> None:
+        """Take note that a fold has trained an epoch, be it without a validation."""
+        if current := self._current(worker.group, attempt):
+            current.hears(worker, self._clock(), longest_epoch)
+
+    async def report_failure(self, worker: FoldWorker, attempt: str, fault: Fault) -> None:
+        """Take note of why a fold's worker dies."""
+        if current := self._current(worker.group, attempt):
+            current.hears(worker, self._clock())
+            self._overseer.failed(current, worker.fold, fault)
+            self._wake(worker.group)
+
+    # What Ray Train asks, and says of the workers of a group:
+
+    async def before_start(self, group: str) -> list[str]:
+        """Take note that workers of a group are to start, and that none lives now.
+
+        Returns:
+            The nodes that they shall not be on, in order.
+        """
+        attempt = self._groups.get(group)
+        if attempt is None:
+            return sorted(self._nodes.avoidable())
+        attempt.lose_workers(self._clock())
+        return sorted(self._nodes.avoidable(attempt.trial))
+
+    async def report_deaths(self, group: str, faults: dict[int, Fault]) -> None:
+        """Take note of the workers, by fold, that died.
+
+        What they have said themselves, and what they were killed for, is known already.
+        """
+        for fold, fault in faults.items():
+            attempt = self._groups.get(group)
+            if attempt and attempt.is_training and attempt.folds[fold].worker:
+                self._overseer.failed(attempt, fold, fault)
+                self._wake(group)
+
+    # What it does by itself:
+
+    async def look_after(self) -> None:
+        """Look after folds and nodes from time to time; does not return."""
+        while True:
+            await asyncio.to_thread(self._cluster.tidy)
+            for hung in self.look():
+                await asyncio.to_thread(self._cluster.kill, hung)
+            before = self._clock()
+            await asyncio.sleep(LOOK_SECONDS)
+            self.forgive(self._clock() - before - LOOK_SECONDS)
+
+    def forgive(self, seconds: float) -> None:
+        """Leave time out of account in which this process itself was not awake to hear."""
+        self._overseer.forgive(self._groups.values(), seconds)
+
+    def look(self) -> list[FoldWorker]:
+        """Return workers that hang, to be killed; give up trials that wait too long for nodes."""
+        hung = []
+        for group, attempt in self._groups.items():
+            if attempt.is_training:
+                hung += self._overseer.look_at(attempt)
+                if attempt.is_over:
+                    self._wake(group)
+        return hung

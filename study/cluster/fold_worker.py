@@ -5,14 +5,14 @@ imports little, and `run_folds` the rest when it starts.
 """
 
 import ctypes
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayError
 
-from study.errors import StudyFailedError
+from study.cluster.exchange import FoldWorker
+from study.cluster.faults import fault_of
+from study.cluster.fold_reporter import FoldReporter, StoppedError
 from study.ledger.ledger import Ledger
 from study.search.plan import Plan
 from study.search.trial import FoldAddress, Trial
@@ -22,15 +22,10 @@ from study.storage.locks import fold_of_run
 if TYPE_CHECKING:
     from study.data.samples import Samples
     from study.data.splits import Fold
-    from study.training.validation_report import ValidationReport
 
 # Numbers of glibc's malloc.h, and what `man mallopt` allows at most for the second.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT_BYTES, MAPPED_BYTES = 2**30, 2**25
-
-BLOCKING = (OSError, StudyFailedError)
-"""What keeps every trial from going on: a full disk, for instance, or a damaged file."""
-REASON_LENGTH = 300
 
 
 @dataclass(frozen=True)
@@ -67,10 +62,6 @@ class WorkerContext:
         return open_folder(self.outputs).folder(self.study)
 
 
-class _StoppedError(Exception):
-    """The trial has ended, or was assigned to other workers."""
-
-
 def run_folds(config: dict[str, Any]) -> None:
     """Train the fold of this worker's rank of one trial after the other.
 
@@ -79,50 +70,32 @@ def run_folds(config: dict[str, Any]) -> None:
     import torch
     from ray import train
 
-    from study.cluster.coordinator import Verdict
-    from study.training.validation_report import StoppedEarly
-
     context: WorkerContext = config["context"]
-    group, fold = config["group"], train.get_context().get_world_rank()
+    runtime = ray.get_runtime_context()
+    worker = FoldWorker(
+        group=config["group"],
+        fold=train.get_context().get_world_rank(),
+        node=runtime.get_node_id(),
+        address=ray.util.get_node_ip_address(),
+        actor=runtime.current_actor,
+    )
     torch.set_num_threads(context.plan.threads)
     _keep_freed_memory()
     samples, folds = ray.get(context.samples), ray.get(context.folds)
-    attempt = 0
-    while True:
-        assignment = ray.get(context.coordinator.next_assignment.remote(group, fold, attempt))
-        attempt, trial = assignment.attempt, assignment.trial
-        if trial is None:
-            return
-        address = trial.folds[fold]
+    reporter = FoldReporter(context.coordinator, worker)
+    while (trial := reporter.next_trial()) is not None:
+        address = trial.folds[worker.fold]
         outputs = open_folder(context.outputs)
-
-        def watch(report: "ValidationReport", attempt: int = attempt) -> None:
-            verdict = ray.get(context.coordinator.report.remote(group, attempt, fold, report))
-            if verdict == Verdict.STOP:
-                raise StoppedEarly
-            if verdict == Verdict.LEAVE:
-                raise _StoppedError
-
         try:
             with fold_of_run(outputs, context.study, context.run, address.path):
-                _train(context, trial, address, samples, folds[trial.protocol][fold], watch)
-        except _StoppedError:
+                fold = folds[trial.protocol][worker.fold]
+                _train(context, trial, address, samples, fold, reporter)
+        except StoppedError:
             continue
-        except RayError:
-            raise  # the cluster's own trouble, which it mends
         except Exception as error:
-            # A fresh process tries again, a few times: this one may be broken.
-            reported = context.coordinator.report_failure.remote(
-                group, attempt, fold, reason_of(error), blocked=isinstance(error, BLOCKING)
-            )
-            ray.get(reported)
+            # A fresh process tries again, a few times, and elsewhere if this node is to blame.
+            reporter.failed(fault_of(error, context.outputs))
             raise
-
-
-def reason_of(error: Exception) -> str:
-    """Return what went wrong in one line, short enough for a table."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:REASON_LENGTH] if text else type(error).__name__
 
 
 def _keep_freed_memory() -> None:
@@ -139,12 +112,12 @@ def _train(
     address: FoldAddress,
     samples: "Samples",
     fold: "Fold",
-    watch: Callable[["ValidationReport"], None],
+    reporter: FoldReporter,
 ) -> None:
     """Train one fold of one trial.
 
     Raises:
-        _StoppedError: it was stopped on the way.
+        StoppedError: it was stopped on the way.
     """
     from study.cluster.ray_internals import is_node_leaving
     from study.training.events import FoldWriter
@@ -160,9 +133,10 @@ def _train(
             fold,
             Ledger(results.folder("ledger")),
             results.folder(f"checkpoints/{address.path}"),
-            watch,
+            reporter.validated,
             writer,
             is_node_leaving,
+            reporter.epoch_ended,
         )
     finally:
         writer.close()

@@ -8,7 +8,7 @@ and an import costs a second.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -19,8 +19,15 @@ from ray.util.placement_group import PlacementGroup
 HEAD_NODE = "node:__internal_head__"
 """The resource of the head node alone; no option of a public kind places an actor there."""
 
+NODE_ID_LABEL = "ray.io/node-id"
+"""A label that Ray gives each node; documented, but there is no public constant for it."""
 
-def fold_group(train_loop: Callable[[dict[str, Any]], None], **options: Any) -> Any:
+
+def fold_group(
+    train_loop: Callable[[dict[str, Any]], None],
+    nodes_to_avoid: Callable[[], Sequence[str]],
+    **options: Any,
+) -> Any:
     """Return a trainer of Ray Train's that starts nothing that is of no use to folds.
 
     Ray Data is left out, since every worker would import it, and Ray's own cleaner of
@@ -32,11 +39,17 @@ def fold_group(train_loop: Callable[[dict[str, Any]], None], **options: Any) -> 
     what the group's placement group asks it for already. Each would be a process more that is
     waited for before the first epoch. No option of a public kind leaves out either.
 
+    `ScalingConfig.label_selector`, the public way to choose nodes, is the same for all starts of
+    a group; a callback of the controller's is asked before each.
+
     Args:
         train_loop: what each worker runs.
+        nodes_to_avoid: called before the workers start, and before they start again; returns
+            the ids of nodes that they shall not be on.
         options: others of `DataParallelTrainer`.
     """
     from ray.train.v2._internal.callbacks import datasets, placement_group_callback
+    from ray.train.v2._internal.execution.callback import ControllerCallback
     from ray.train.v2._internal.execution.controller import TrainController
     from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
@@ -48,6 +61,11 @@ def fold_group(train_loop: Callable[[dict[str, Any]], None], **options: Any) -> 
         def _maybe_send_resource_request(self) -> None:
             pass
 
+    class AvoidNodes(ControllerCallback):
+        def on_controller_start_worker_group(self, **_: Any) -> dict[str, str] | None:
+            nodes = nodes_to_avoid()
+            return {NODE_ID_LABEL: f"!in({','.join(nodes)})"} if nodes else None
+
     left_out = (
         datasets.DatasetsCallback,
         placement_group_callback.PlacementGroupCleanerCallback,
@@ -56,7 +74,7 @@ def fold_group(train_loop: Callable[[dict[str, Any]], None], **options: Any) -> 
     class FoldGroup(DataParallelTrainer):
         def _create_default_callbacks(self) -> list[Any]:
             callbacks = super()._create_default_callbacks()
-            return [each for each in callbacks if not isinstance(each, left_out)]
+            return [*(c for c in callbacks if not isinstance(c, left_out)), AvoidNodes()]
 
         def _initialize_and_run_controller(self, **parts: Any) -> Any:
             parts["scaling_policy"] = SilentScalingPolicy(self.scaling_config)
@@ -65,6 +83,21 @@ def fold_group(train_loop: Callable[[dict[str, Any]], None], **options: Any) -> 
             return controller.get_result()
 
     return FoldGroup(train_loop, **options)
+
+
+def deaths(worker_exceptions: Mapping[int, Exception]) -> dict[int, Exception]:
+    """Return, by rank, what became of workers that died, of all that Ray Train says of a group.
+
+    It gives callbacks what workers raised and what it found of dead ones alike; the classes
+    that tell them apart are no public ones.
+    """
+    from ray.train.v2._internal import exceptions
+
+    of_death = (
+        exceptions.WorkerHealthCheckFailedError,
+        exceptions.WorkerHealthCheckTimeoutError,
+    )
+    return {rank: e for rank, e in worker_exceptions.items() if isinstance(e, of_death)}
 
 
 def is_node_leaving() -> bool:

@@ -72,6 +72,7 @@ class RungScheduler(AsyncHyperBandScheduler):
             if stops_at is not None:  # its folds commit that, and report it as their last
                 return str(TrialScheduler.CONTINUE)
         elif decision == TrialScheduler.CONTINUE and result["epoch"] in self._rungs:
+            self._state.promoted[ours.name] = result["epoch"]
             self._coordinator.promote.remote(ours.name, result["epoch"])
         return decision
 

@@ -26,6 +26,10 @@ class Observer(Protocol):
         """Take why processes of a trial died, and whether others replace them."""
         ...
 
+    def on_news(self, line: str) -> None:
+        """Take a line on what happened to folds or nodes; called from a thread of its own."""
+        ...
+
 
 @dataclass
 class SearchState:
@@ -39,6 +43,7 @@ class SearchState:
             they had.
         observer: follows the search.
         running: trials by Tune's own trial id.
+        promoted: the last rung that a trial was let pass, by its name.
         stopped: epoch of an early stop by the trial's name.
         known_ledger: the ledger, if another than that of `results` was opened for the whole run.
         begun: names of trials that the ledger knew when this driver came.
@@ -57,6 +62,7 @@ class SearchState:
     incomplete: dict[str, TrialRecord]
     observer: Observer
     running: dict[str, Trial] = field(default_factory=dict)
+    promoted: dict[str, int] = field(default_factory=dict)
     stopped: dict[str, int] = field(default_factory=dict)
     known_ledger: Ledger | None = None
     begun: frozenset[str] = frozenset()

@@ -7,21 +7,45 @@ not the start of a dozen processes.
 
 import contextlib
 import threading
+import time
 import uuid
 from typing import Any
 
 import ray
 from ray import tune
 from ray.exceptions import RayError
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train import (
+    ControllerError,
+    FailureConfig,
+    RunConfig,
+    ScalingConfig,
+    UserCallback,
+)
 
+from study.cluster.exchange import Assignment
+from study.cluster.faults import fault_of
 from study.cluster.fold_worker import WorkerContext, run_folds
-from study.cluster.ray_internals import fold_group
+from study.cluster.ray_internals import deaths, fold_group
 from study.search.trial import Trial
 
-CONTROLLER_RESTARTS = 3
 POLL_SECONDS = 1.0
 LEAVE_SECONDS = 5.0
+
+
+class DeathReporter(UserCallback):
+    """Tells the coordinator of workers that died without a word; runs in the group's controller."""
+
+    def __init__(self, context: WorkerContext, group: str) -> None:
+        self._context, self._group = context, group
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """See `UserCallback.after_exception`; ranks are folds."""
+        faults = {
+            fold: fault_of(error, self._context.outputs)
+            for fold, error in deaths(worker_exceptions).items()
+        }
+        if faults:
+            ray.get(self._context.coordinator.report_deaths.remote(self._group, faults))
 
 
 class TrialRunner(tune.Trainable):
@@ -47,24 +71,23 @@ class TrialRunner(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Remember another trial; the group drops the one it had at the next step."""
         self._trial: Trial = new_config["trial"]
-        self._attempt: int | None = None
+        self._assignment: Assignment | None = None
         return True
 
     def step(self) -> dict[str, Any]:
         """Return what all folds report of the next validation epoch."""
-        coordinator = self._context.coordinator
         if self._workers is None:
             self._workers = threading.Thread(target=self._run_workers, daemon=True)
             self._workers.start()
-        if self._attempt is None:
-            self._attempt = ray.get(coordinator.assign.remote(self._group, self._trial))
-            self._num_results = 0
-        awaited = coordinator.result.remote(self._group, self._attempt, self._num_results)
+        if self._assignment is None:
+            self._assignment, self._reported = Assignment.of(self._trial), 0
+        ask = self._context.coordinator.next_result.remote
+        awaited = ask(self._group, self._assignment, self._reported)
         while not ray.wait([awaited], timeout=POLL_SECONDS)[0]:
             if not self._workers.is_alive():
                 raise RuntimeError(f"the group of fold workers is gone: {self._error}")
         result: dict[str, Any] = ray.get(awaited)
-        self._num_results += 1
+        self._reported = result["epoch"]
         return {**result, "done": result["state"] in ("completed", "pruned")}
 
     def cleanup(self) -> None:
@@ -76,27 +99,42 @@ class TrialRunner(tune.Trainable):
         self._workers.join(LEAVE_SECONDS)
 
     def _run_workers(self) -> None:
-        plan = self._context.plan
+        try:
+            while True:
+                try:
+                    self._new_group().fit()
+                    return
+                except ControllerError as error:
+                    # A node that goes while workers start; where they die later, Ray Train
+                    # starts them again by itself.
+                    if not isinstance(error.controller_failure, RayError):
+                        raise
+                    time.sleep(POLL_SECONDS)
+        except BaseException as error:
+            self._error = error
+            raise
+
+    def _new_group(self) -> Any:
+        """Return a trainer of Ray Train's with a worker for each fold."""
+        context, group = self._context, self._group
+        plan = context.plan
         resources = {"CPU": plan.cpu} | ({"GPU": plan.gpu} if plan.gpu else {})
-        trainer = fold_group(
+        coordinator = context.coordinator
+        return fold_group(
             run_folds,
-            train_loop_config={"context": self._context, "group": self._group},
+            nodes_to_avoid=lambda: ray.get(coordinator.before_start.remote(group)),
+            train_loop_config={"context": context, "group": group},
             scaling_config=ScalingConfig(
-                num_workers=self._context.num_folds,
+                num_workers=context.num_folds,
                 use_gpu=plan.gpu > 0,
                 resources_per_worker=resources,
             ),
             run_config=RunConfig(
-                name=self._group,
-                storage_path=self._context.results.locate("tune"),
-                # A worker that dies is replaced; the coordinator counts how often.
-                failure_config=FailureConfig(
-                    max_failures=-1, controller_failure_limit=CONTROLLER_RESTARTS
-                ),
+                name=group,
+                storage_path=context.results.locate("tune"),
+                # Workers that die are replaced, as soon as there are nodes for them: it is the
+                # coordinator that counts how often, and whose fault it was.
+                failure_config=FailureConfig(max_failures=-1, controller_failure_limit=-1),
+                callbacks=[DeathReporter(context, group)],
             ),
         )
-        try:
-            trainer.fit()
-        except BaseException as error:
-            self._error = error
-            raise

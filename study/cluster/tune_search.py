@@ -16,12 +16,15 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from study.cluster.coordinator import Coordinator
+from study.cluster.exchange import Patience
 from study.cluster.fold_worker import WorkerContext
+from study.cluster.news_reader import NewsReader
+from study.cluster.ray_cluster import RayCluster
 from study.cluster.ray_internals import HEAD_NODE
 from study.cluster.scheduler import RungScheduler, StopOnError
 from study.cluster.search_state import Observer, SearchState
 from study.cluster.trainable import TrialRunner
-from study.config.schema import Study
+from study.config.schema import ResourceSettings, Study
 from study.data.samples import Samples
 from study.data.splits import Splits
 from study.errors import StudyFailedError
@@ -101,6 +104,9 @@ class TrialFinalizer(tune.Callback):
         if "epoch" not in result:
             return
         state, ours = self._state, self._state.running[trial.trial_id]
+        if result["state"] == "lost":  # the scheduler stops it, and it ends without a record
+            state.observer.on_death(ours, result["reason"], is_replaced=False)
+            return
         failed_again = result["state"] == "failed" and ours.name in state.incomplete
         if result["state"] == "blocked" or failed_again:
             state.errors.append(StudyFailedError(f"{ours.name}: {result['reason']}"))
@@ -169,7 +175,7 @@ def run_search(
     state = search_state(study, results, ledger, observer)
     context = _shared_context(study, plan, samples, splits, outputs, run, state.source.longest)
     try:
-        with _tunes_folder(results) as storage:
+        with _tunes_folder(results) as storage, NewsReader(state, context.coordinator):
             _tuner(state, study, context, storage).fit()
     finally:
         ledger.save()
@@ -204,8 +210,8 @@ def _shared_context(
 ) -> WorkerContext:
     """Start the coordinator, and put on the cluster what all workers share."""
     at = rungs(study.search.stopping, epochs)
-    coordinator = start_coordinator(study.split.folds, at)
-    coordinator.remove_orphans.remote()
+    coordinator = start_coordinator(study.split.folds, at, plan, study.resources)
+    coordinator.look_after.remote()
     return WorkerContext(
         study=study.name,
         num_folds=study.split.folds,
@@ -220,12 +226,23 @@ def _shared_context(
     )
 
 
-def start_coordinator(folds: int, rungs: Sequence[int]) -> Any:
-    """Start a study's coordinator on the head of the connected cluster; return its handle."""
+def start_coordinator(
+    folds: int, rungs: Sequence[int], plan: Plan, resources: ResourceSettings
+) -> Any:
+    """Start a study's coordinator on the head of the connected cluster; return its handle.
+
+    Where it dies, Ray starts another in its place and repeats to it the calls that waited in it.
+    """
     on_the_head = ray.remote(
-        num_cpus=0, resources={HEAD_NODE: 0.001}, max_concurrency=MOST_WAITING_CALLS
+        num_cpus=0,
+        resources={HEAD_NODE: 0.001},
+        max_concurrency=MOST_WAITING_CALLS,
+        max_restarts=-1,
+        max_task_retries=-1,
     )
-    return on_the_head(Coordinator).remote(folds, rungs)
+    minutes = resources.wait_for_nodes_minutes
+    patience = Patience(60 * resources.silence_minutes, None if minutes is None else 60 * minutes)
+    return on_the_head(Coordinator).remote(folds, rungs, patience, RayCluster(folds, plan))
 
 
 @contextlib.contextmanager

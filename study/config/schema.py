@@ -113,6 +113,18 @@ class ResourceSettings(Settings):
     max_concurrent_trials: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = Field(
         "auto", description="trials at a time; auto takes what fits the cluster"
     )
+    silence_minutes: float = Field(
+        10.0,
+        gt=0,
+        le=1_000_000,
+        description="a fold that says nothing for so many minutes, and for five times its own "
+        "longest epoch, hangs: it is killed, and goes on elsewhere from its checkpoint",
+    )
+    wait_for_nodes_minutes: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
+        None,
+        description="how many minutes a trial waits for nodes that are gone before it is left to "
+        "the next run; null for as long as it takes",
+    )
     checkpoint_minutes: float = Field(
         10.0,
         ge=0,

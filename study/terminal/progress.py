@@ -105,6 +105,10 @@ class Display:
             f" {go_on if is_replaced else 'it is left to the next run'}"
         )
 
+    def on_news(self, line: str) -> None:
+        """Show what happened to folds or nodes."""
+        self._print(line)
+
     def on_ended(self, record: TrialRecord) -> None:
         """Show that a trial has ended."""
         self._ended[record.name] = _epochs(record.trial)

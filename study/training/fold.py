@@ -71,6 +71,7 @@ def train_fold(
     watch: Callable[[ValidationReport], None] = lambda report: None,
     writer: FoldWriter | None = None,
     is_leaving: Callable[[], bool] = lambda: False,
+    on_epoch: Callable[[], None] = lambda: None,
 ) -> FoldManifest:
     """Train a fold, or go on where its checkpoint is, and commit it.
 
@@ -90,6 +91,7 @@ def train_fold(
         writer: TensorBoard's files; None for none.
         is_leaving: whether this machine is about to be taken away: then there is a checkpoint
             after every epoch.
+        on_epoch: called after each epoch that is trained, before its validation if it has one.
 
     Returns:
         The committed manifest.
@@ -97,7 +99,9 @@ def train_fold(
     reports = FoldReports(task.config.training.epochs, task.validation_epochs, watch)
     manifest = ledger.fold(task.address)
     if manifest is None:
-        training = _Training(task, samples, fold, checkpoints, reports, writer, is_leaving)
+        training = _Training(
+            task, samples, fold, checkpoints, reports, writer, is_leaving, on_epoch
+        )
         manifest = training.run(ledger)
     else:
         with contextlib.suppress(StoppedEarly):
@@ -118,8 +122,9 @@ class _Training:
         reports: FoldReports,
         writer: FoldWriter | None,
         is_leaving: Callable[[], bool],
+        on_epoch: Callable[[], None],
     ) -> None:
-        self.task, self.fold = task, fold
+        self.task, self.fold, self.on_epoch = task, fold, on_epoch
         scaling = fit_scaling(task.config, samples, fold)
         self.samples = samples if scaling is None else scale(samples, scaling)
         self.checkpoints, self.reports, self.writer = checkpoints, reports, writer
@@ -187,6 +192,7 @@ class _Training:
 
     def _train_epoch(self) -> dict[str, Any]:
         losses = self.model.train_epoch(self.evaluator.values, self.members)
+        self.on_epoch()
         self.progress.epoch += 1
         row: dict[str, Any] = {"epoch": self.progress.epoch, **losses}
         self.progress.history.append(row)

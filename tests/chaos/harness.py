@@ -33,10 +33,15 @@ from study.training.fold import FoldTask, train_fold
 from tests.gate import Gate
 from tests.study_run import Run, seconds_until
 
-KINDS = ("worker", "trial", "driver", "raylet", "head")
+KINDS = ("worker", "hang", "trial", "coordinator", "driver", "raylet", "head")
 ENDS_THE_DRIVER = ("driver", "raylet", "head")
 REPORTED = re.compile(r"^(trial-\d+): epoch (\d+) of", re.MULTILINE)
-DEATH = re.compile(r"^trial-\d+: its processes died \([^()\n]{9,99}\); others go on", re.MULTILINE)
+TOLD = {
+    "trial": r"^trial-\d+: its processes died \([^()\n]{9,99}\); others go on",
+    "hang": r"^trial-\d+: fold \d on [\d.]+ hangs, it said nothing for \d\.\d minutes; it is",
+    "coordinator": r"^the coordinator died and was started again; the folds train on",
+}
+"""What the terminal says of some kinds."""
 FOLDS = 2
 UNDISTURBED, DISTURBED = "undisturbed", "disturbed"
 WORKERS_LEAVE_SECONDS = 10.0
@@ -55,14 +60,14 @@ search:
   space:
     model.beta: {loguniform: [1.0e-6, 1.0]}
     training.optimizer.learning_rate: {loguniform: [1.0e-5, 1.0e-2]}
-resources: {checkpoint_minutes: 0}
+resources: {silence_minutes: 0.5, checkpoint_minutes: 0}
 seed: 4
 """
 
 
 @dataclass(frozen=True)
 class Kill:
-    """One kill -9 and what came of it.
+    """One kill -9, or one stopped process, and what came of it.
 
     Attributes:
         kind: what was killed.
@@ -216,8 +221,8 @@ class Chaos:
         if not self._run.wait_until(goes_on) and self._run.driver.poll() is None:
             self.problems.append(f"{kind}: the study does not go on: {self._run.printed()[-2000:]}")
             return False
-        if kind == "trial" and not DEATH.search(disturbed.printed()):
-            self.problems.append(f"trial: no line on its death: {disturbed.printed()[-2000:]}")
+        if not re.search(TOLD.get(kind, ""), disturbed.printed(), re.MULTILINE):
+            self.problems.append(f"{kind}: no line on it: {disturbed.printed()[-2000:]}")
         kill = Kill(
             kind,
             trial,

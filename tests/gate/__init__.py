@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 
 GATE = "STUDY_TEST_GATE"
+SICK = "STUDY_TEST_SICK"
+"""Where this is set, on a node that is to be ill, training raises what a broken GPU would."""
 ROOT = Path(__file__).parents[2]
 SITE = Path(__file__).parent / "site"
 

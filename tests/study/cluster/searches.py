@@ -17,6 +17,7 @@ class Seen:
         self.results: list[tuple[str, int]] = []
         self.ended: list[TrialRecord] = []
         self.deaths: list[tuple[str, str, bool]] = []
+        self.news: list[str] = []
 
     def on_result(self, trial: Trial, result: dict[str, Any]) -> None:
         self.results.append((trial.name, result["epoch"]))
@@ -26,6 +27,9 @@ class Seen:
 
     def on_death(self, trial: Trial, reason: str, *, is_replaced: bool) -> None:
         self.deaths.append((trial.name, reason, is_replaced))
+
+    def on_news(self, line: str) -> None:
+        self.news.append(line)
 
 
 def state_of(study: Study, results: Path) -> SearchState:

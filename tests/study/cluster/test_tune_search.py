@@ -149,3 +149,15 @@ def test_what_keeps_every_trial_from_going_on_ends_the_study(
     TrialFinalizer(running).on_trial_result(1, [], TUNE_TRIAL, result(state))
     assert [str(error) for error in running.errors] == ["trial-00000: fold 0: no"]
     assert not running.failed
+
+
+def test_a_trial_that_this_run_cannot_finish_is_shown_and_ends_without_a_record(
+    running: SearchState,
+) -> None:
+    finalizer = TrialFinalizer(running)
+    finalizer.on_trial_result(1, [], TUNE_TRIAL, result("lost"))
+    finalizer.on_trial_complete(1, [], TUNE_TRIAL)
+    assert isinstance(running.observer, Seen)
+    assert running.observer.deaths == [("trial-00000", "fold 0: no", False)]
+    assert running.lost == {"trial-00000"}
+    assert not running.ledger.trials()

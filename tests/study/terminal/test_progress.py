@@ -47,6 +47,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
 
 
+def test_what_happens_to_folds_and_nodes_is_shown_as_it_is_told(study: Study) -> None:
+    console = log()
+    Display(study.name, trial_source(study), console).on_news("a node is left alone " + "x" * 200)
+    assert lines(console) == ["a node is left alone " + "x" * 200]
+
+
 @pytest.mark.usefixtures("clock")
 def test_a_log_has_a_line_for_each_validation_and_each_end(study: Study) -> None:
     console = log()

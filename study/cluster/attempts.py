@@ -1,0 +1,199 @@
+"""One try at a trial by one group of workers: how far its folds are, and what went wrong."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from study.cluster.exchange import Assignment, FoldWorker, trial_of
+from study.cluster.faults import Fault, Owner
+from study.search.trial import fold_name, mean_over_folds
+from study.training.validation_report import ValidationReport
+
+MOST_FAILURES = 4
+"""How often a fold's workers may fail or die without the trial's getting on."""
+EPOCHS_OF_SILENCE = 5
+"""So many times its own longest epoch a fold may say nothing."""
+FIRST_EPOCH_FACTOR = 6
+"""So many times as long it may say nothing before an epoch of its own is known."""
+
+
+@dataclass
+class FoldState:
+    """Where one fold of an attempt stands.
+
+    Attributes:
+        worker: its process; None if there is none that is known.
+        latest: the last epoch that it has reported.
+        has_ended: whether it was committed by then.
+        longest_epoch: seconds of its longest epoch; 0 before one is known.
+        last_word: when it was last heard, if it is to say something; None while it waits.
+        hangs: how often it was killed because it said nothing.
+        failures: how often its workers failed or died since all folds last got on.
+        fault: why the last of those did, if that is known.
+    """
+
+    worker: FoldWorker | None = None
+    latest: int = 0
+    has_ended: bool = False
+    longest_epoch: float = 0.0
+    last_word: float | None = None
+    hangs: int = 0
+    failures: int = 0
+    fault: Fault | None = None
+
+    def silence_allowed(self, least: float) -> float:
+        """Return for how many seconds it may say nothing.
+
+        Each hang doubles it: a fold that is only slow so gets the time that it needs.
+        """
+        known = max(least, EPOCHS_OF_SILENCE * self.longest_epoch)
+        return (known if self.longest_epoch else FIRST_EPOCH_FACTOR * least) * 2.0**self.hangs
+
+    def silent_seconds(self, now: float) -> float:
+        """Return for how long it has said nothing, if it is to say something."""
+        return 0.0 if self.last_word is None else now - self.last_word
+
+    def fail(self, fault: Fault) -> None:
+        """Take note of a fault of its worker, which is gone; what a cluster takes counts not."""
+        self.worker = self.last_word = None
+        if fault.owner is not Owner.CLUSTER:
+            self.failures += 1
+        if fault.owner not in (Owner.CLUSTER, Owner.UNKNOWN):
+            self.fault = fault
+
+
+@dataclass
+class Attempt:
+    """Where an assignment stands.
+
+    Attributes:
+        assignment: what is trained, and by which name.
+        folds: where each fold stands.
+        epoch: the last that all have reported.
+        waits_since: since when a fold has no worker; None if all have one.
+        reports: by epoch and fold, of epochs that not all folds have reported yet.
+        stops_at: the rung at which the search stops the trial, and its folds commit what they
+            have; None if it does not.
+        ends: what folds report once that is committed, by fold.
+        results: what all folds have reported, in order, as far as nobody has fetched it.
+        is_over: whether its workers have nothing more to do for it.
+    """
+
+    assignment: Assignment
+    folds: list[FoldState]
+    epoch: int = 0
+    waits_since: float | None = None
+    reports: dict[int, dict[int, ValidationReport]] = field(default_factory=dict)
+    stops_at: int | None = None
+    ends: dict[int, ValidationReport] = field(default_factory=dict)
+    results: list[dict[str, Any]] = field(default_factory=list)
+    is_over: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the attempt."""
+        return self.assignment.attempt
+
+    @property
+    def trial(self) -> str:
+        """The name of its trial; "" without one."""
+        return trial_of(self.name)
+
+    @property
+    def is_training(self) -> bool:
+        """Whether there is something to do for its workers."""
+        return self.assignment.trial is not None and not self.is_over
+
+    def hears(self, worker: FoldWorker, now: float, longest_epoch: float = 0.0) -> FoldState:
+        """Take note of a word of a fold's worker; return the fold."""
+        fold = self.folds[worker.fold]
+        fold.worker, fold.last_word = worker, now
+        fold.longest_epoch = max(fold.longest_epoch, longest_epoch)
+        if all(each.worker for each in self.folds):
+            self.waits_since = None
+        return fold
+
+    def lose_workers(self, now: float) -> None:
+        """Take note that no fold has a worker any more: a group is started as a whole."""
+        for fold in self.folds:
+            fold.worker = fold.last_word = None
+        if self.waits_since is None:
+            self.waits_since = now
+
+    def knows(self, fold: int, epoch: int, has_ended: bool = False) -> bool:
+        """Return whether a fold's report of `epoch` has come, or is not needed any more."""
+        state = self.folds[fold]
+        return epoch <= max(self.epoch, state.latest) and has_ended <= state.has_ended
+
+    def take(self, fold: int, reports: Sequence[ValidationReport]) -> bool:
+        """Take a fold's next reports, in order; return whether there is a result by them."""
+        before = len(self.results)
+        for report in reports:
+            self.folds[fold].latest = max(report.epoch, self.folds[fold].latest)
+            self.folds[fold].has_ended = report.state != "running"
+            if self._is_end_of_stop(report) and not self.is_over:
+                self.ends[fold] = report
+                if len(self.ends) == len(self.folds):
+                    self._end_stop()
+            elif report.epoch > self.epoch and not self.is_over:
+                of_epoch = self.reports.setdefault(report.epoch, {})
+                of_epoch[fold] = report
+                if len(of_epoch) == len(self.folds):
+                    self._merge(report.epoch)
+        return len(self.results) > before
+
+    def _is_end_of_stop(self, report: ValidationReport) -> bool:
+        """Return whether a fold reports an epoch again, since it has committed it as its last."""
+        reached = max(self.epoch, self.stops_at or 0)
+        return report.state in ("pruned", "failed") and report.epoch <= reached
+
+    def _end_stop(self) -> None:
+        """End a trial that was stopped, now that all its folds have committed that."""
+        self.results.append(merge_reports([self.ends[fold] for fold in range(len(self.folds))]))
+        self.is_over = True
+
+    def _merge(self, epoch: int) -> None:
+        """Make one result of an epoch that all folds have reported; each reports in order."""
+        reports = self.reports.pop(epoch)
+        result = merge_reports([reports[fold] for fold in range(len(self.folds))])
+        self.epoch = epoch
+        for fold in self.folds:
+            fold.failures, fold.fault = 0, None
+        self.results.append(result)
+        self.is_over = result["state"] == "failed"
+
+    def end(self, state: str, reason: str) -> None:
+        """End it for a reason that no fold has reported."""
+        self.results.append({"epoch": self.epoch, "state": state, "reason": reason})
+        self.is_over = True
+
+    def next_result(self, after: int) -> dict[str, Any] | None:
+        """Return the result that follows epoch `after`, and drop those before; None if none."""
+        while self.results and self.results[0]["epoch"] <= after:
+            if self.results[0]["state"] != "running":  # its end, which is told after its epoch
+                break
+            del self.results[0]
+        return self.results[0] if self.results else None
+
+
+def merge_reports(reports: Sequence[ValidationReport]) -> dict[str, Any]:
+    """Return the result of a trial from what its folds report of the same epoch.
+
+    If a fold failed, so has the trial, and there is no `value`.
+    """
+    result: dict[str, Any] = {
+        "epoch": reports[0].epoch,
+        "state": reports[0].state,
+        "reason": "",
+    }
+    for fold, report in enumerate(reports):
+        result[f"{fold_name(fold)}/value"] = report.value
+        for name, score in report.scores.items():
+            result[f"{fold_name(fold)}/{name}"] = score
+    failed = [f"fold {f}: {r.reason}" for f, r in enumerate(reports) if r.state == "failed"]
+    if failed:
+        return {**result, "state": "failed", "reason": "; ".join(failed)}
+    result["value"] = mean_over_folds([report.value for report in reports])
+    for name in reports[0].scores:
+        result[name] = mean_over_folds([report.scores[name] for report in reports])
+    return result

@@ -1,0 +1,93 @@
+"""What the coordinator, the workers of folds, the processes of trials and the driver exchange."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from study.search.trial import Trial
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial for a group to train.
+
+    Attributes:
+        attempt: names this attempt at the trial, and no other in any run.
+        trial: the trial; None ends the workers.
+    """
+
+    attempt: str
+    trial: Trial | None
+
+    @classmethod
+    def of(cls, trial: Trial | None) -> "Assignment":
+        """Return a new attempt at a trial."""
+        return cls(f"{trial.name if trial else ''}/{uuid.uuid4().hex}", trial)
+
+
+def trial_of(attempt: str) -> str:
+    """Return the name of the trial that an attempt is one at; "" if it is at none."""
+    return attempt.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class FoldWorker:
+    """A process that trains a fold of the trials of a group.
+
+    Attributes:
+        group: the group.
+        fold: the fold.
+        node: Ray's id of its node.
+        address: the node's address, for people.
+        actor: Ray's handle of the process.
+    """
+
+    group: str
+    fold: int
+    node: str
+    address: str
+    actor: Any = None
+
+
+class Answer(Enum):
+    """What a worker is told that has reported, or asks for work."""
+
+    GO_ON = "go on"
+    END = "end this assignment"
+    STOP = "commit what there is: the search stops the trial here"
+    REPEAT = "repeat all reports of this assignment: the coordinator is new"
+
+
+class LeaveNodeError(RuntimeError):
+    """The node is left alone: workers end, and others start elsewhere."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long folds and nodes are waited for.
+
+    Attributes:
+        silence_seconds: the least time after which a fold that says nothing counts as hung.
+        nodes_seconds: time after which a trial without nodes is left to the next run; None:
+            it is not.
+    """
+
+    silence_seconds: float
+    nodes_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class News:
+    """What the driver is to know.
+
+    Attributes:
+        lines: for people.
+        left_alone: the nodes that get no folds any more.
+        is_restarted: the coordinator died and was started again: it knows of no stop.
+    """
+
+    lines: Sequence[str]
+    left_alone: frozenset[str]
+    is_restarted: bool

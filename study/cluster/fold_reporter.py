@@ -1,0 +1,97 @@
+"""What a fold's worker says to the coordinator, and says again to one that is new."""
+
+import time
+from typing import Any
+
+import ray
+
+from study.cluster.exchange import Answer, FoldWorker
+from study.cluster.faults import Fault
+from study.search.trial import Trial
+from study.training.validation_report import StoppedEarly, ValidationReport
+
+WORD_SECONDS = 10.0
+"""So often at most a fold says that an epoch has ended which it does not validate."""
+
+
+class StoppedError(Exception):
+    """The trial has ended, or was assigned to other workers."""
+
+
+class FoldReporter:
+    """Speaks for one worker, of one assignment after the other.
+
+    Its reports of the assignment are kept, as a coordinator that replaces a dead one has none.
+    """
+
+    def __init__(self, coordinator: Any, worker: FoldWorker) -> None:
+        self._coordinator, self._worker = coordinator, worker
+        self._attempt = ""
+        self._reports: list[ValidationReport] = []
+        self._longest_epoch = 0.0
+        self._began = self._last_word = time.monotonic()
+
+    def next_trial(self) -> Trial | None:
+        """Wait for another assignment; return its trial, or None at the end of all."""
+        while True:
+            ask = self._coordinator.next_assignment.remote
+            has_ended = bool(self._reports) and self._reports[-1].state != "running"
+            answer = ray.get(ask(self._worker, self._attempt, self._reported, has_ended))
+            if answer is not Answer.REPEAT:
+                break
+            self._say_all()
+        self._attempt, self._reports, self._longest_epoch = answer.attempt, [], 0.0
+        self._began = self._last_word = time.monotonic()
+        trial: Trial | None = answer.trial
+        return trial
+
+    @property
+    def _reported(self) -> int:
+        """The last epoch that was reported; 0 for none."""
+        return self._reports[-1].epoch if self._reports else 0
+
+    def validated(self, report: ValidationReport) -> None:
+        """Report a validation, and wait until the fold may train on.
+
+        Raises:
+            StoppedEarly: the search stops the trial here: the fold is to be committed as it is.
+            StoppedError: the fold is of no use any more.
+        """
+        previous = self._reported
+        self._reports.append(report)
+        if self._longest_epoch:  # what came before was trained here, not read again
+            self._take_time()
+        answer = self._say(previous, [report])
+        if answer is Answer.REPEAT:
+            answer = self._say_all()
+        self._began = self._last_word = time.monotonic()
+        if answer is Answer.STOP:
+            raise StoppedEarly
+        if answer is Answer.END:
+            raise StoppedError
+
+    def _say_all(self) -> Answer:
+        return self._say(0, self._reports)
+
+    def _say(self, previous: int, reports: list[ValidationReport]) -> Answer:
+        say = self._coordinator.report.remote
+        answer: Answer = ray.get(
+            say(self._worker, self._attempt, previous, reports, self._longest_epoch)
+        )
+        return answer
+
+    def epoch_ended(self) -> None:
+        """Take the time of an epoch, and say that it ended, unless the last word is young."""
+        self._take_time()
+        if self._began - self._last_word > WORD_SECONDS:
+            self._last_word = self._began
+            self._coordinator.epoch_ended.remote(self._worker, self._attempt, self._longest_epoch)
+
+    def _take_time(self) -> None:
+        now = time.monotonic()
+        self._longest_epoch = max(self._longest_epoch, now - self._began)
+        self._began = now
+
+    def failed(self, fault: Fault) -> None:
+        """Say why this worker ends."""
+        ray.get(self._coordinator.report_failure.remote(self._worker, self._attempt, fault))

@@ -1,0 +1,49 @@
+"""What the coordinator has to tell the driver while trials run."""
+
+import contextlib
+import threading
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from study.cluster.search_state import SearchState
+
+POLL_SECONDS = 0.5
+
+
+class NewsReader(contextlib.AbstractContextManager["NewsReader"]):
+    """Shows the coordinator's lines, in a thread, and tells a new one what the old one knew."""
+
+    def __init__(self, state: SearchState, coordinator: Any) -> None:
+        self._state, self._coordinator = state, coordinator
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self) -> "NewsReader":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _read(self) -> None:
+        left_alone: frozenset[str] = frozenset()
+        with contextlib.suppress(RayError):  # without a cluster there is no news
+            while not self._ended.is_set():
+                awaited = self._coordinator.news.remote(left_alone)
+                while not ray.wait([awaited], timeout=POLL_SECONDS)[0]:
+                    if self._ended.is_set():
+                        return
+                news = ray.get(awaited)
+                left_alone = news.left_alone
+                if news.is_restarted:
+                    state = self._state
+                    ended = {trial.name for trial in [*state.running.values()]} & state.ended.keys()
+                    stops = dict.fromkeys((*state.failed, *state.lost, *ended))
+                    self._coordinator.restore.remote(
+                        dict(state.promoted), {**state.stopped, **stops}
+                    )
+                for line in news.lines:
+                    self._state.observer.on_news(line)

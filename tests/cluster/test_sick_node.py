@@ -1,0 +1,65 @@
+"""A study on a cluster of which one node is ill."""
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from study.ledger.ledger import Ledger
+from study.storage.folder import LocalFolder
+from tests.gate import Gate
+from tests.study_run import MARK, Run, kill_marked
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+STUDY = """
+name: sick
+dataset: {name: synthetic, length: 32, patients: 2, beats_per_patient: 30, abnormal_fraction: 0.3}
+split: {folds: 2}
+model: {name: beta_vaegan, latent_size: 3}
+training: {epochs: 2, batch_size: 32, discriminator_updates: 1}
+scores: {gamma_steps: 5, lambda_steps: 10}
+search:
+  trials: 4
+  metric: {composition: reconstruction, score: auroc}
+  space:
+    model.beta: {loguniform: [1.0e-6, 1.0]}
+resources: {per_fold: {cpu: 0.5, gpu: 0}}
+"""
+
+
+def test_a_sick_node_is_left_alone_and_no_trial_fails(tmp_path: Path) -> None:
+    """Four trials run at a time, two of them where every fold raises a CUDA error."""
+    (tmp_path / "sick.yaml").write_text(STUDY)
+    gate, mark = Gate(tmp_path, epochs=0), secrets.token_hex(16)
+    gate.open()
+    environment = gate.environment | {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
+    cluster = subprocess.Popen(
+        [sys.executable, "-m", "tests.cluster.sick_cluster"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment, MARK: mark},
+    )
+    assert cluster.stdout
+    run = None
+    try:
+        address = cluster.stdout.readline().strip()
+        arguments = ("--output", str(tmp_path), "--address", address)
+        run = Run(tmp_path, str(tmp_path / "sick.yaml"), *arguments, **environment)
+        assert run.wait() == 0, run.printed()
+        printed = run.printed()
+    finally:
+        if run:
+            run.stop()
+        kill_marked(mark)
+        cluster.wait()
+    assert "RuntimeError: CUDA error" in printed
+    assert printed.count("it is left alone for the rest of this run") == 1
+    records = Ledger(LocalFolder(tmp_path / "sick" / "ledger")).trials()
+    assert [record.state for record in records] == ["completed"] * 4
