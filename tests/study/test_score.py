@@ -37,8 +37,8 @@ def test_a_record_becomes_a_table_of_its_beats(run, record: Path, trained_beats:
     )
     assert list(frame) == [
         "sample", "record", "position", "seconds", "symbol", "reconstruction_error",
-        "discrimination_error", "latent_norm", "score", "decision", "votes", "composition",
-        "latent_form", "supervision", "tau",
+        "discrimination_error", "latent_norm", "drawn_norm", "score", "decision", "votes",
+        "composition", "latent_form", "supervision", "tau",
     ]  # fmt: skip
     stored = trained_beats.stored()
     np.testing.assert_allclose(frame["latent_norm"], stored["latent_norm"], rtol=1e-3)
