@@ -75,7 +75,7 @@ def test_of_systems_one_with_the_components_is_enough() -> None:
         ),
         (
             {"scores": own(mine=SVM), "dataset": {"name": "synthetic"}},
-            ["prematurity is none that", f"they have latent_norm, {R}"],
+            ["prematurity is none that", f"latent_norm, {R}"],
         ),
         (
             {"scores": own(mine={**SVM, "rule": "fixed"})},

@@ -58,7 +58,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> LocalFolder:
     assert isinstance(trial, Trial)
     for address, fold in zip(trial.folds, splits.folds, strict=True):
         train_fold(FoldTask(trial.config, address), samples, fold, ledger, checkpoints)
-    assert finalize(ledger, checkpoints, trial, None, 0) is not None
+    assert finalize(ledger, checkpoints, trial, 0) is not None
     report = build_report(study, facts, results, backend="serial")
     assert report is not None
     write_page(study, results, report.tables)
