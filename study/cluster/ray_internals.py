@@ -1,9 +1,8 @@
 """All that is used of Ray's insides, each with its reason and the public way that is missing.
 
-Tests of the cluster run on the Ray of `constraints.txt`, and ran on the first and the last
-version of the range in `pyproject.toml`; whoever raises either reads this file against the new
-one. Ray's parts are imported where they are used, since the coordinator needs none but the core,
-and an import costs a second.
+Tests of the cluster run on the Ray of `constraints.txt`; whoever raises its version reads
+this file against the new one. Ray's parts are imported where they are used, since the
+coordinator needs none but the core, and an import costs a second.
 """
 
 import asyncio
