@@ -82,18 +82,12 @@ class OurSearch:
 
     def __init__(self, study: Study, folder: Path) -> None:
         from study.cluster.scheduler import RungScheduler
-        from study.cluster.search_state import SearchState
-        from study.cluster.tune_search import SourceSearcher
+        from study.cluster.tune_search import SourceSearcher, search_state
         from study.ledger.ledger import Ledger
-        from study.search.sources import trial_source
-        from study.terminal.progress import Display, open_console
 
         results = LocalFolder(folder)
         ledger = Ledger(results.folder("ledger"))
-        source = trial_source(study, record=ledger.record_proposal)
-        observer = Display(study.name, source, open_console())
-        observer.on_ended = lambda record: None  # type: ignore[method-assign]
-        self._state = SearchState(source, results, {}, {}, observer)
+        self._state = search_state(study, results, ledger, _Nobody())
         self._searcher = SourceSearcher(self._state)
         self._scheduler = RungScheduler(self._state, study.search.stopping, _Nobody())
         self._epochs = study.training.epochs
@@ -115,7 +109,8 @@ class OurSearch:
         state = "completed" if epoch == self._epochs else "running"
         result = {"epoch": epoch, "value": value, "state": state}
         decision = self._scheduler.on_trial_result(None, SimpleNamespace(trial_id=name), result)
-        return bool(decision == self._scheduler.CONTINUE)
+        is_stopped = self._state.running[name].name in self._state.stopped  # its folds end it
+        return bool(decision == self._scheduler.CONTINUE and not is_stopped)
 
     def end(self, name: str) -> None:
         """See `Search.end`; commits what a worker would have."""
@@ -136,10 +131,13 @@ class OurSearch:
 
 
 class _Nobody:
-    """A coordinator's handle that nobody is behind."""
+    """Stands for the coordinator and for whoever watches; takes all, and does nothing."""
 
     def __getattr__(self, name: str) -> Any:
-        return SimpleNamespace(remote=lambda *_: None)
+        return _Nobody()
+
+    def __call__(self, *_: Any, **__: Any) -> None:
+        """Do nothing."""
 
 
 class StockSearch:

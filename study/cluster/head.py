@@ -13,7 +13,7 @@ import time
 from study.errors import RequestError, StudyFailedError
 
 CONNECT_SECONDS = 4.0
-ANSWER_SECONDS = 6.0
+ANSWER_SECONDS = 4.0
 POLL_SECONDS = 1.0
 AUTO = "auto"
 ASKING = "asking "
