@@ -718,7 +718,7 @@ def reports_through_a_death(coordinator: Any) -> bool:
     ray.kill(coordinator, no_restart=False)
     reporter.validated(report(0.3, epoch=3))
     assert ray.get(third)["value"] == 0.3
-    ray.get(coordinator.stop_trials.remote(trial().name))
+    ray.get(coordinator.stop_trial.remote(trial().name))
     with pytest.raises(StoppedError):
         reporter.validated(report(0.4, epoch=4))
     return True
