@@ -83,11 +83,12 @@ class AdversarialAutoencoder(AdversarialModel, EncoderDecoder):
         reconstructed = self._output(logits)
         discriminator = adversarial = None
         if self.trained_share >= self.training.discriminator_from:
-            both = self._together(x, reconstructed.detach())
+            real, fake = self.network_input(x), self.network_input(reconstructed)
+            both = together(real, fake.detach())
             targets = real_or_not(len(x), self.device)
             for _ in range(self.training.discriminator_updates):
                 discriminator = self._update_discriminator(both, targets)
-            adversarial = self._feature_distance(x, reconstructed)
+            adversarial = self._feature_distance(real, fake)
         reconstruction = self._reconstruction_loss(x, logits, reconstructed)
         generator = self.settings.nu * reconstruction
         if adversarial is not None:
@@ -107,12 +108,16 @@ class AdversarialAutoencoder(AdversarialModel, EncoderDecoder):
         """Encode, decode and compare; see `GradientModel.pass_through`."""
         self._discriminator.logits_of_both(self._together(x, self.decode(self.encode(x).z)))
 
-    def _feature_distance(self, x: Tensor, reconstructed: Tensor) -> Tensor:
-        """L_adv of equation 4; the discriminator's own weights take no gradient from it."""
+    def _feature_distance(self, real: Tensor, fake: Tensor) -> Tensor:
+        """L_adv of equation 4; the discriminator's own weights take no gradient from it.
+
+        Args:
+            real: samples, as `network_input` returns them.
+            fake: x̂, likewise.
+        """
         discriminator = self._discriminator
         with frozen(discriminator), parametrize.cached():
             weights = None if self.training.compile else discriminator.trunk.weights(self.dtype)
             with torch.no_grad():
-                real = discriminator.features(self.network_input(x), weights)
-            fake = discriminator.features(self.network_input(reconstructed), weights)
-        return mean_squared_error(fake, real)
+                real_features = discriminator.features(real, weights)
+            return mean_squared_error(discriminator.features(fake, weights), real_features)

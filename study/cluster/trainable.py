@@ -25,6 +25,7 @@ from ray.train import (
 from study.cluster.exchange import Assignment
 from study.cluster.faults import fault_of
 from study.cluster.fold_worker import WorkerContext, run_folds
+from study.cluster.ray_folder import ray_folder
 from study.cluster.ray_internals import deaths, fold_group
 from study.search.trial import Trial
 
@@ -102,7 +103,8 @@ class TrialRunner(tune.Trainable):
         try:
             while True:
                 try:
-                    self._new_group().fit()
+                    with ray_folder(self._context.results, "tune") as storage:
+                        self._new_group(storage).fit()
                     return
                 except ControllerError as error:
                     # A node that goes while workers start; where they die later, Ray Train
@@ -114,7 +116,7 @@ class TrialRunner(tune.Trainable):
             self._error = error
             raise
 
-    def _new_group(self) -> Any:
+    def _new_group(self, storage: str) -> Any:
         """Return a trainer of Ray Train's with a worker for each fold."""
         context, group = self._context, self._group
         plan = context.plan
@@ -131,7 +133,7 @@ class TrialRunner(tune.Trainable):
             ),
             run_config=RunConfig(
                 name=group,
-                storage_path=context.results.locate("tune"),
+                storage_path=storage,
                 # Workers that die are replaced, as soon as there are nodes for them: it is the
                 # coordinator that counts how often, and whose fault it was.
                 failure_config=FailureConfig(max_failures=-1, controller_failure_limit=-1),

@@ -5,9 +5,7 @@ trials, knows the same rungs, and runs those that have not ended. Tune's own fil
 of no use to it.
 """
 
-import contextlib
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from study.cluster.exchange import Patience
 from study.cluster.fold_worker import WorkerContext
 from study.cluster.news_reader import NewsReader
 from study.cluster.ray_cluster import RayCluster
+from study.cluster.ray_folder import ray_folder
 from study.cluster.ray_internals import HEAD_NODE
 from study.cluster.scheduler import RungScheduler, StopOnError
 from study.cluster.search_state import Observer, SearchState
@@ -35,7 +34,7 @@ from study.search.plan import Plan
 from study.search.rungs import rungs
 from study.search.sources import NoTrial, trial_source
 from study.search.trial import Trial
-from study.storage.folder import Folder, LocalFolder
+from study.storage.folder import Folder
 
 TRIAL_RESTARTS = 3
 MOST_WAITING_CALLS = 1_000_000
@@ -175,7 +174,7 @@ def run_search(
     state = search_state(study, results, ledger, observer)
     context = _shared_context(study, plan, samples, splits, outputs, run, state.source.longest)
     try:
-        with _tunes_folder(results) as storage, NewsReader(state, context.coordinator):
+        with ray_folder(results) as storage, NewsReader(state, context.coordinator):
             _tuner(state, study, context, storage).fit()
     finally:
         ledger.save()
@@ -243,16 +242,6 @@ def start_coordinator(
     minutes = resources.wait_for_nodes_minutes
     patience = Patience(60 * resources.silence_minutes, None if minutes is None else 60 * minutes)
     return on_the_head(Coordinator).remote(folds, rungs, patience, RayCluster(folds, plan))
-
-
-@contextlib.contextmanager
-def _tunes_folder(results: Folder) -> Iterator[str]:
-    """Yield where Tune keeps its state, which nobody reads: a store is not asked for that."""
-    if isinstance(results, LocalFolder):
-        yield results.locate()
-    else:
-        with tempfile.TemporaryDirectory(prefix="study-tune-") as folder:
-            yield folder
 
 
 def _tuner(state: SearchState, study: Study, context: WorkerContext, storage: str) -> tune.Tuner:

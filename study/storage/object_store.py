@@ -90,6 +90,8 @@ class StoreFolder:
                     name = entry["path"][start:]
                     if until and name > until:
                         return found
+                    if not name:  # another program's marker of the folder itself
+                        continue
                     found[name] = f"{entry['size']} {entry['e_tag'] or entry['last_modified']}"
         return found
 
@@ -106,7 +108,7 @@ class StoreFolder:
             with _told():
                 self._store.head(self._key(path))
         except FileNotFoundError:
-            return bool(self._first_page(path))
+            return any(entry["path"] != self._key(path) for entry in self._first_page(path))
         return True
 
     def remove(self, path: str) -> None:
@@ -132,14 +134,21 @@ class StoreFolder:
 
     def move(self, source: str, target: str) -> None:
         """See `Folder.move`: copies all files, then deletes them."""
-        ends = list(self.versions(source)) or [""]
+        ends = list(self.versions(source))
 
         def copy(end: str) -> None:
             with _told():
                 self._store.copy(self._key(source, end), self._key(target, end))
 
-        _each(copy, ends)
-        self._delete(ends, source)
+        def copy_below(end: str) -> None:
+            with contextlib.suppress(FileNotFoundError):  # another program's marker of a folder
+                copy(end)
+
+        if ends:
+            _each(copy_below, ends)
+        else:
+            copy("")
+        self._delete(ends or [""], source)
 
     def folder(self, path: str) -> "StoreFolder":
         """See `Folder.folder`."""

@@ -262,3 +262,16 @@ def test_a_uri_that_leads_nowhere_is_refused(location: str) -> None:
 def test_opening_creates_nothing(tmp_path: Path) -> None:
     open_folder(str(tmp_path / "later"))
     assert not (tmp_path / "later").exists()
+
+
+def test_markers_of_folders_that_others_leave_in_a_store_are_no_files(store: S3Server) -> None:
+    """As pyarrow makes them: empty objects whose names end with a slash."""
+    folder = open_folder(store.uri("marked"))
+    folder.write("old/ledger/a.json", b"a")
+    for marker in ("old", "old/tune", "alone"):
+        store.buckets["bucket"][f"marked/{marker}/"] = b""
+    assert not folder.exists("alone")
+    assert "" not in (folder.versions("old") or {})
+    folder.move("old", "new")
+    assert folder.read("new/ledger/a.json") == b"a"
+    assert not folder.exists("old/ledger")

@@ -16,7 +16,11 @@ PROGRAM = Path(sys.executable).with_name("study-run")
 
 def test_every_setting_of_the_shipped_studies_has_its_key() -> None:
     keys = set(setting_keys())
-    named = ("search.space.", "systems.")  # what follows is named by the file
+    named = (
+        "search.space.",
+        "systems.",
+        "scores.compositions.",
+    )  # what follows is named by the file
     for name in shipped_studies():
         settings = flatten(load_study(name).model_dump(mode="json", by_alias=True))
         assert {key for key in settings if not key.startswith(named)} <= keys
