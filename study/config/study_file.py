@@ -97,7 +97,8 @@ def check_study(
     except ValidationError as error:
         raise RequestError(first_problem(error, source, assignments)) from None
     for problem in itertools.chain(score_problems(study), _contradictions(study, assignments)):
-        raise RequestError(f"{source}: {problem}")
+        is_set = problem.partition(":")[0] in assignments
+        raise RequestError(f"--set {problem}" if is_set else f"{source}: {problem}")
     return study
 
 
