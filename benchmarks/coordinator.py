@@ -1,9 +1,9 @@
-"""How many trials at a time the coordinator hears, and what one exchange with it takes.
+"""How many trials at a time the coordinator serves, and what one exchange with it takes.
 
 `python -m benchmarks.coordinator --trials 1000 --folds 5 [--json FILE]` starts the real actor on a
 private cluster. For each of 10, 100, ... trials at a time, what the folds' workers and the trials'
 processes ask it comes from this one process: every fold takes its assignment, reports four epochs
-and waits at a rung, and no trial goes on before all have heard of the rung. So the calls of all
+and waits at a rung, and no trial goes on before all have reached it. So the calls of all
 folds and all trials wait in the actor together. Seconds are those of this machine: one process
 makes all calls, and one answers them.
 """
@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from study.cluster.connection import connected
+from study.cluster.exchange import Answer, Assignment, FoldWorker
 from study.config.study_file import load_study
 from study.config.trial_config import TrialConfig
+from study.search.plan import Plan
 from study.search.trial import Trial
 from study.training.validation_report import ValidationReport
 
@@ -36,8 +38,8 @@ class Exchanges:
     Attributes:
         trials: trials at a time.
         folds: folds of each.
-        heard: trials that heard of the rung, with the calls of all waiting.
-        completed: trials that heard of their last epoch.
+        heard: trials that got the result of the rung, with the calls of all waiting.
+        completed: trials that got that of their last epoch.
         exchanges: calls that were answered.
         seconds: of all of them.
         seconds_per_exchange: of one.
@@ -58,7 +60,7 @@ class Players:
     def __init__(self, coordinator: Any, trials: int, folds: int) -> None:
         self._coordinator, self._trials, self._folds = coordinator, trials, folds
         self._config = TrialConfig.of(load_study("wafer"))
-        self._all_heard = asyncio.Event()
+        self._all_at_rung = asyncio.Event()
         self.heard = self.completed = self.exchanges = 0
 
     async def play(self) -> None:
@@ -80,8 +82,6 @@ class Players:
         return answer
 
     async def _trial(self, number: int, group: str) -> None:
-        from study.cluster.exchange import Assignment
-
         trial = Trial(number, self._config)
         assignment, epoch = Assignment.of(trial), 0
         while epoch < EPOCHS:
@@ -90,14 +90,12 @@ class Players:
             if epoch == RUNG:
                 self.heard += 1
                 if self.heard == self._trials:
-                    self._all_heard.set()
-                await self._all_heard.wait()
+                    self._all_at_rung.set()
+                await self._all_at_rung.wait()
                 await self._ask(self._coordinator.promote, trial.name, RUNG)
         self.completed += 1
 
     async def _fold(self, group: str, fold: int) -> None:
-        from study.cluster.exchange import Answer, FoldWorker
-
         worker = FoldWorker(group, fold, "node", "127.0.0.1")
         assignment = await self._ask(self._coordinator.next_assignment, worker, "", 0)
         for epoch in range(1, EPOCHS + 1):
@@ -145,7 +143,6 @@ def main() -> None:
     rows = []
     with connected(None):
         from study.cluster.tune_search import start_coordinator
-        from study.search.plan import Plan
 
         resources = load_study("wafer").resources
         coordinator = start_coordinator(options.folds, (RUNG,), Plan(1, 0, 1), resources)

@@ -21,6 +21,8 @@ import numpy.typing as npt
 
 from study.config.schema import Study
 from study.config.study_file import load_study
+from study.search.sources import trial_source
+from study.search.trial import Trial
 
 RECORDED = Path(__file__).parent / "results" / "learning_curves_wafer.jsonl"
 SHARE = 8
@@ -74,7 +76,7 @@ class CurveTable:
     """
 
     def __init__(self, curves: Sequence[LearningCurve], study: Study) -> None:
-        self._axes = {key: values.to_optuna() for key, values in study.search.space.items()}
+        self._axes = trial_source(study).space
         self._points = np.array([self._point(curve.parameters) for curve in curves])
         self._values = np.array([curve.values for curve in curves])
         self._seconds = np.array([curve.seconds for curve in curves])
@@ -110,8 +112,6 @@ def record(study: Study, data: Path, trials: int, to: Path) -> None:
 
     from study.data import load
     from study.data.splits import Fold, make_splits
-    from study.search.sources import trial_source
-    from study.search.trial import Trial
 
     torch.set_num_threads(1)
     samples = load(study.dataset, data, study.seed)
@@ -128,7 +128,7 @@ def record(study: Study, data: Path, trials: int, to: Path) -> None:
                 file.write(json.dumps(asdict(curve)) + "\n")
 
 
-def _train(trial: Any, samples: Any, fold: Any) -> LearningCurve:
+def _train(trial: Trial, samples: Any, fold: Any) -> LearningCurve:
     from study.ledger.ledger import Ledger
     from study.storage.folder import LocalFolder
     from study.training.fold import FoldTask, train_fold

@@ -25,15 +25,24 @@ from typing import Any, Protocol
 
 from benchmarks.learning_curves import Curves, CurveTable, curve_study
 from study.config.schema import StoppingSettings, Study
+from study.ledger.fold_files import HISTORY, history_file
+from study.ledger.ledger import FoldManifest, Ledger
+from study.search.sources import trial_source
 from study.search.trial import State
 from study.storage.folder import LocalFolder
 
 SCHEDULES = ((50, 4), (200, 20), (1000, 100))
-"""Trials and slots that the goal is set for."""
+"""Trials and slots that are measured, unless others are asked for."""
 
 
 class Search(Protocol):
-    """A search: what proposes trials, and what stops them."""
+    """A search: what proposes trials, and what stops them.
+
+    Attributes:
+        name: whose it is.
+    """
+
+    name: str
 
     def propose(self, name: str) -> Mapping[str, Any] | None:
         """Return the parameters of the next trial; None while there is none to start."""
@@ -83,7 +92,6 @@ class OurSearch:
     def __init__(self, study: Study, folder: Path) -> None:
         from study.cluster.scheduler import RungScheduler
         from study.cluster.tune_search import SourceSearcher, search_state
-        from study.ledger.ledger import Ledger
 
         results = LocalFolder(folder)
         ledger = Ledger(results.folder("ledger"))
@@ -114,9 +122,6 @@ class OurSearch:
 
     def end(self, name: str) -> None:
         """See `Search.end`; commits what a worker would have."""
-        from study.ledger.fold_files import HISTORY, history_file
-        from study.ledger.ledger import FoldManifest
-
         reports = self._reports.pop(name)
         history = history_file([{"epoch": epoch, "value": value} for epoch, value in reports])
         last, trial = reports[-1][0], self._state.running[name]
@@ -151,7 +156,7 @@ class StockSearch:
 
         stopping = study.search.stopping
         assert isinstance(stopping, StoppingSettings)
-        space = {key: values.to_optuna() for key, values in study.search.space.items()}
+        space = trial_source(study).space
         self._searcher = OptunaSearch(space, metric="value", mode="max", seed=study.seed)
         self._scheduler = ASHAScheduler(
             time_attr="epoch",
@@ -188,12 +193,11 @@ class StockSearch:
         self._searcher.on_trial_complete(name, result)
 
 
-def play(search: Search, name: str, slots: int, curves: Curves, epochs: int) -> Schedule:
+def play(search: Search, slots: int, curves: Curves, epochs: int) -> Schedule:
     """Run a search in virtual time.
 
     Args:
         search: the search.
-        name: of it.
         slots: trials at a time.
         curves: what trials report, and when.
         epochs: of a trial that is not stopped.
@@ -228,7 +232,7 @@ def play(search: Search, name: str, slots: int, curves: Curves, epochs: int) -> 
         spans[trial] = (spans[trial][0], now)
         best = max(best, value)
         del running[trial]
-    return _schedule(name, slots, list(spans.values()), trained, best)
+    return _schedule(search.name, slots, list(spans.values()), trained, best)
 
 
 def _schedule(
@@ -260,7 +264,7 @@ def measure(trials: int, slots: int, seed: int = 0) -> list[Schedule]:
     for build in (OurSearch, StockSearch):
         with tempfile.TemporaryDirectory() as folder:
             search: Search = build(study, Path(folder))
-            schedules.append(play(search, build.name, slots, curves, epochs))
+            schedules.append(play(search, slots, curves, epochs))
     return schedules
 
 

@@ -4,8 +4,8 @@
 server in a process of its own with a study whose trials have ended, each answer of which takes
 `--delay` seconds, and does what `study.run` does between its first look at the store and the
 next trial's proposal. Then it ends some trials whose folds are committed. It prints `requests`
-and `seconds` of the start, and `requests_per_end`, the most that one end of ten in a row takes
-on average, with `seconds_per_end`. Ray, and what workers write, are not counted.
+and `seconds` of the start, and of an end `requests_per_end`, the largest mean of ten in a row, and
+`seconds_per_end`, the mean. Ray, and what workers write, are not counted.
 """
 
 import argparse
@@ -55,7 +55,7 @@ from tests.s3_server import ACCESS_KEY, Objects, S3Server
 NAME, LEDGER = "requests", "results/requests/ledger/"
 EPOCHS, RUNGS = 30, (10,)
 ENDS, IN_A_ROW = 30, 10
-OTHERS = (COMPONENTS, TRAINING_COMPONENTS, WEIGHTS, MODEL, TIMINGS, "reconstructions.parquet",
+STAND_INS = (COMPONENTS, TRAINING_COMPONENTS, WEIGHTS, MODEL, TIMINGS, "reconstructions.parquet",
           "interpolation.parquet", "extremes.parquet")  # fmt: skip
 
 
@@ -64,14 +64,14 @@ class Measured:
     """What a driver asked of the store.
 
     Attributes:
-        trials: ended trials that it found.
+        trials: ended trials.
         folds: of each.
         delay_seconds: of each answer.
         requests: of its start.
         seconds: of its start.
         cpu_seconds: of its process during its start.
-        requests_per_end: the most that ends of trials took, averaged over ten in a row.
-        seconds_per_end: mean.
+        requests_per_end: of the end of a trial: the largest mean of ten in a row.
+        seconds_per_end: of the end of a trial: the mean.
     """
 
     trials: int
@@ -84,8 +84,8 @@ class Measured:
     seconds_per_end: float
 
 
-class _Filled:
-    """A ledger's folder that puts what is written into the server's memory."""
+class _ServerMemory:
+    """A ledger's folder in the server's memory, which is filled without requests."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
@@ -105,7 +105,7 @@ class _Filled:
         return LEDGER + path in self._objects
 
 
-def study_of(trials: int, folds: int) -> Any:
+def small_search(trials: int, folds: int) -> Any:
     """Return a search whose data are small."""
     content = {
         "name": NAME,
@@ -129,7 +129,7 @@ def study_of(trials: int, folds: int) -> Any:
 
 def commit(ledger: Ledger, trial: Trial) -> None:
     """Commit folds that hold next to nothing, in as many files as folds have."""
-    files = {name: f"{trial.name} {name}".encode() for name in OTHERS}
+    files = {name: f"{trial.name} {name}".encode() for name in STAND_INS}
     files |= {HISTORY: _history(), TIMINGS: json_file({"train_seconds": 60.0})}
     for address in trial.folds:
         manifest = FoldManifest(trial.name, address.fold, "completed", "", EPOCHS, EPOCHS, {})
@@ -143,8 +143,8 @@ def _history() -> bytes:
 
 def fill(objects: Objects, trials: int, folds: int) -> None:
     """Write trials that have ended."""
-    ledger: Ledger = Ledger(_Filled(objects))  # type: ignore[arg-type]
-    config, random = TrialConfig.of(study_of(trials, folds)), np.random.default_rng(0)
+    ledger: Ledger = Ledger(_ServerMemory(objects))  # type: ignore[arg-type]
+    config, random = TrialConfig.of(small_search(trials, folds)), np.random.default_rng(0)
     for number in range(trials):
         parameters = {
             "model.beta": float(random.uniform(1e-6, 0.1)),
@@ -191,7 +191,7 @@ def served(trials: int, folds: int) -> Iterator[tuple[str, Callable[[float], int
 @contextmanager
 def started(outputs: Folder, trials: int, folds: int) -> Iterator[SearchState]:
     """Do what a driver does until it proposes the trial that is missing."""
-    study = study_of(trials + ENDS, folds)
+    study = small_search(trials + ENDS, folds)
     console = Console(file=io.StringIO())
     request = Request(study, outputs, console, fresh=False)
     prepared: Prepared = driver._prepare(request, None)

@@ -45,7 +45,7 @@ def draw_windows(data: Path, file: Path) -> None:
                     axis.axvline(at, color=colour, linewidth=1, linestyle=":" if at else "-")
             axis.set_ylim(-0.03, 1.03)
             if column == 0:
-                axis.set_ylabel(f"{CLASS_OF_SYMBOL[str(record.symbol[beat])]}", rotation=0)
+                axis.set_ylabel(CLASS_OF_SYMBOL[str(record.symbol[beat])], rotation=0)
         axes[0, column].set_title(title, fontsize=10)
         axes[-1, column].set_xlabel("seconds from R")
     figure.suptitle(f"Record {RECORD}; lines are R peaks, of abnormal beats in colour", fontsize=10)

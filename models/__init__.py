@@ -99,6 +99,11 @@ def training_defaults_of(model: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def is_fitted_once(name: object) -> bool:
+    """Return whether a model of this name is fitted in one epoch; of unknown names none is."""
+    return name in MODELS and MODELS[str(name)].fitted_once
+
+
 def implementation(name: str) -> "type[Model]":
     """Return the class that implements the model `name` (importing PyTorch)."""
     module, _, class_name = MODELS[name].location.partition(":")

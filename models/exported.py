@@ -37,7 +37,7 @@ class ScoringNetwork(nn.Module):
         self._model = with_fixed_scores(model)
         self._model.freeze()
         self.networks = self._model.networks
-        # What came later is last, so that outputs of older files keep their places.
+        # What came later is last, so that outputs of older files keep their positions.
         later = tuple(name for name in model.components if name == DRAWN_NORM)
         first = tuple(name for name in model.components if name not in later)
         self.outputs = (*first, RECONSTRUCTION, *later)

@@ -1,4 +1,4 @@
-"""The two ways in which a command ends without its result."""
+"""The two ways in which a command ends without its result, and errors in a line."""
 
 
 class RequestError(Exception):
@@ -10,3 +10,8 @@ class RequestError(Exception):
 
 class StudyFailedError(Exception):
     """The study could not finish: exit code 1, what happened and how to continue."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error, of whatever library, without line breaks."""
+    return " ".join(str(error).split())

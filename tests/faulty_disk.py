@@ -54,10 +54,10 @@ class FaultyDisk:
             os.close(descriptor)
 
     def _remember_all(self) -> None:
-        for place, folders, files in os.walk(self.root):
-            self._sync(Path(place))
+        for folder, folders, files in os.walk(self.root):
+            self._sync(Path(folder))
             for name in [*folders, *files]:
-                self._sync(Path(place) / name)
+                self._sync(Path(folder) / name)
 
     def _sync(self, path: Path) -> None:
         inode = path.stat().st_ino

@@ -33,11 +33,11 @@ class NfsFolder:
 
     def left(self) -> list[Path]:
         """Return what is still there of deleted files; those that were closed go."""
-        found = list(self.root.rglob(f"{PREFIX}*"))
-        for path in found:
+        renamed = list(self.root.rglob(f"{PREFIX}*"))
+        for path in renamed:
             if not _is_open(path):
                 path.unlink()
-        return [path for path in found if path.exists()]
+        return [path for path in renamed if path.exists()]
 
     def _deleting(self, call: Any) -> Any:
         def delete(target: Any, *, dir_fd: int | None = None) -> None:

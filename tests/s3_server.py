@@ -82,8 +82,11 @@ class S3Server:
 
     def below(self, prefix: str) -> dict[str, bytes]:
         """Return what lies below a prefix, without markers of empty folders."""
-        found = {key: body for key, body in list(self.objects.items()) if key.startswith(prefix)}
-        return {key: body for key, body in found.items() if not key.endswith("/")}
+        return {
+            key: body
+            for key, body in list(self.objects.items())
+            if key.startswith(prefix) and not key.endswith("/")
+        }
 
     def close(self) -> None:
         self._server.shutdown()
@@ -170,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         entries = ElementTree.fromstring(body).iter()
         deleted = [entry.text or "" for entry in entries if entry.tag.endswith("Key")]
         for key in deleted:
-            if key is not None and key in objects:
+            if key in objects:
                 del objects[key]
         shown = (f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in deleted)
         self._xml("DeleteResult", "".join(shown))

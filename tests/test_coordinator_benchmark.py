@@ -5,17 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.coordinator import EPOCHS, RUNG, Players, levels
-from study.cluster.coordinator import Coordinator, Patience
-
-
-class OneNode:
-    """A cluster whose coordinator never died."""
-
-    def is_restarted(self) -> bool:
-        return False
-
-    def has_room_without(self, *_: Any) -> bool:
-        return True
+from study.cluster.coordinator import Coordinator
+from study.cluster.exchange import Patience
+from tests.study.cluster.clusters import FewNodes
 
 
 class Handle:
@@ -28,11 +20,11 @@ class Handle:
         return SimpleNamespace(remote=getattr(self._coordinator, name))
 
 
-def test_all_trials_hear_of_the_rung_and_of_their_end() -> None:
+def test_all_trials_reach_the_rung_and_their_end() -> None:
     folds = 3
 
     async def play() -> None:
-        coordinator = Coordinator(folds, (RUNG,), Patience(600.0), OneNode())  # type: ignore[arg-type]
+        coordinator = Coordinator(folds, (RUNG,), Patience(600.0), FewNodes())
         for trials in levels(20):
             players = Players(Handle(coordinator), trials, folds)
             await asyncio.wait_for(players.play(), 60)

@@ -18,6 +18,8 @@ STUDY = curve_study("search.trials=12", "split.folds=1")
 class Listed:
     """Proposes trials that take as many seconds an epoch as is listed; stops some at an epoch."""
 
+    name = "listed"
+
     def __init__(self, seconds: list[float], stops: dict[str, int]) -> None:
         self.seconds, self.stops = iter(seconds), stops
         self.ended: list[str] = []
@@ -43,7 +45,7 @@ class Even:
 def test_slots_are_counted_as_they_are_on_a_clock() -> None:
     """Two slots: a has 0 to 6, b 0 to 2, c stops at 3 (of 2 to 4), d has 3 to 11."""
     search = Listed([3.0, 1.0, 1.0, 4.0], {"trial-2": 1})
-    schedule = play(search, "", 2, Even(), 2)
+    schedule = play(search, 2, Even(), 2)
     assert search.ended == ["trial-1", "trial-2", "trial-0", "trial-3"]
     assert (schedule.makespan, schedule.epochs, schedule.best) == (11.0, 7, 0.75)
     assert schedule.occupancy == pytest.approx((6 + 2 + 1 + 8) / 22)
@@ -73,7 +75,7 @@ def test_curves_are_those_recorded_and_between_them_in_between() -> None:
 
 def test_our_parts_end_every_trial_once_and_leave_no_slot_empty(tmp_path: Path) -> None:
     search = OurSearch(STUDY, tmp_path)
-    schedule = play(search, "", 3, CurveTable.read(STUDY), 12)
+    schedule = play(search, 3, CurveTable.read(STUDY), 12)
     assert (schedule.trials, schedule.filled) == (12, pytest.approx(1.0))
     ledger = Ledger(LocalFolder(tmp_path / "ledger"))
     records = ledger.trials()
@@ -89,6 +91,6 @@ def test_our_parts_end_every_trial_once_and_leave_no_slot_empty(tmp_path: Path) 
 
 
 def test_ray_tunes_own_parts_play_the_same(tmp_path: Path) -> None:
-    schedule = play(StockSearch(STUDY, tmp_path), "", 3, CurveTable.read(STUDY), 12)
+    schedule = play(StockSearch(STUDY, tmp_path), 3, CurveTable.read(STUDY), 12)
     assert (schedule.trials, schedule.filled) == (12, pytest.approx(1.0))
     assert schedule.epochs < 12 * 12

@@ -63,8 +63,8 @@ class MiniRocket:
     def transform(self, x: Float32) -> Float32:
         """Return the features of samples `(n, channels, length)`, `(n, f)` in [0, 1]."""
         parts = range(0, len(x), SAMPLES_AT_ONCE)
-        found = [self._transform(x[start : start + SAMPLES_AT_ONCE]) for start in parts]
-        return np.concatenate([np.empty((0, len(self.biases)), np.float32), *found])
+        features = [self._transform(x[start : start + SAMPLES_AT_ONCE]) for start in parts]
+        return np.concatenate([np.empty((0, len(self.biases)), np.float32), *features])
 
     def _transform(self, x: Float32) -> Float32:
         features = np.empty((len(self.biases), len(x)), np.float32)

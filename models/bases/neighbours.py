@@ -84,8 +84,8 @@ class NearestPoints:
             rows = (squares.amin(dim=1) < nearest.amax(dim=1)).nonzero()[:, 0]
             numbers = torch.arange(start, start + len(block)).expand(len(rows), -1)
             both = torch.cat([nearest[rows], squares[rows]], dim=1)
-            nearest[rows], place = both.topk(kept, largest=False)
-            index[rows] = torch.cat([index[rows], numbers], dim=1).gather(1, place)
+            nearest[rows], chosen = both.topk(kept, largest=False)
+            index[rows] = torch.cat([index[rows], numbers], dim=1).gather(1, chosen)
         return nearest.amax(dim=1).double().numpy(), index.numpy()
 
     def _block(self, block: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

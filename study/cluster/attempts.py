@@ -12,9 +12,9 @@ from study.training.validation_report import ValidationReport
 MOST_FAILURES = 4
 """How often a fold's workers may fail or die without the trial's getting on."""
 EPOCHS_OF_SILENCE = 5
-"""So many times its own longest epoch a fold may say nothing."""
+"""So many times its own longest epoch a fold may report nothing."""
 FIRST_EPOCH_FACTOR = 6
-"""So many times as long it may say nothing before an epoch of its own is known."""
+"""So many times as long it may report nothing before an epoch of its own is known."""
 
 
 @dataclass
@@ -26,8 +26,8 @@ class FoldState:
         latest: the last epoch that it has reported.
         has_ended: whether it was committed by then.
         longest_epoch: seconds of its longest epoch; 0 before one is known.
-        last_word: when it was last heard, if it is to say something; None while it waits.
-        hangs: how often it was killed because it said nothing.
+        last_heartbeat: when it last reported anything, if it is to report; None while it waits.
+        hangs: how often it was killed because it reported nothing.
         failures: how often its workers failed or died since all folds last got on.
         fault: why the last of those did, if that is known.
     """
@@ -36,13 +36,13 @@ class FoldState:
     latest: int = 0
     has_ended: bool = False
     longest_epoch: float = 0.0
-    last_word: float | None = None
+    last_heartbeat: float | None = None
     hangs: int = 0
     failures: int = 0
     fault: Fault | None = None
 
     def silence_allowed(self, least: float) -> float:
-        """Return for how many seconds it may say nothing.
+        """Return for how many seconds it may report nothing.
 
         Each hang doubles it: a fold that is only slow so gets the time that it needs.
         """
@@ -50,12 +50,12 @@ class FoldState:
         return (known if self.longest_epoch else FIRST_EPOCH_FACTOR * least) * 2.0**self.hangs
 
     def silent_seconds(self, now: float) -> float:
-        """Return for how long it has said nothing, if it is to say something."""
-        return 0.0 if self.last_word is None else now - self.last_word
+        """Return for how long it has reported nothing, if it is to report."""
+        return 0.0 if self.last_heartbeat is None else now - self.last_heartbeat
 
     def fail(self, fault: Fault) -> None:
         """Take note of a fault of its worker, which is gone; what a cluster takes counts not."""
-        self.worker = self.last_word = None
+        self.worker = self.last_heartbeat = None
         if fault.owner is not Owner.CLUSTER:
             self.failures += 1
         if fault.owner not in (Owner.CLUSTER, Owner.UNKNOWN):
@@ -104,10 +104,10 @@ class Attempt:
         """Whether there is something to do for its workers."""
         return self.assignment.trial is not None and not self.is_over
 
-    def hears(self, worker: FoldWorker, now: float, longest_epoch: float = 0.0) -> FoldState:
-        """Take note of a word of a fold's worker; return the fold."""
+    def heartbeat(self, worker: FoldWorker, now: float, longest_epoch: float = 0.0) -> FoldState:
+        """Take note that a fold's worker is alive; return the fold."""
         fold = self.folds[worker.fold]
-        fold.worker, fold.last_word = worker, now
+        fold.worker, fold.last_heartbeat = worker, now
         fold.longest_epoch = max(fold.longest_epoch, longest_epoch)
         if all(each.worker for each in self.folds):
             self.waits_since = None
@@ -116,7 +116,7 @@ class Attempt:
     def lose_workers(self, now: float) -> None:
         """Take note that no fold has a worker any more: a group is started as a whole."""
         for fold in self.folds:
-            fold.worker = fold.last_word = None
+            fold.worker = fold.last_heartbeat = None
         if self.waits_since is None:
             self.waits_since = now
 
@@ -136,9 +136,9 @@ class Attempt:
                 if len(self.ends) == len(self.folds):
                     self._end_stop()
             elif report.epoch > self.epoch and not self.is_over:
-                of_epoch = self.reports.setdefault(report.epoch, {})
-                of_epoch[fold] = report
-                if len(of_epoch) == len(self.folds):
+                epoch_reports = self.reports.setdefault(report.epoch, {})
+                epoch_reports[fold] = report
+                if len(epoch_reports) == len(self.folds):
                     self._merge(report.epoch)
         return len(self.results) > before
 
@@ -170,7 +170,7 @@ class Attempt:
     def next_result(self, after: int) -> dict[str, Any] | None:
         """Return the result that follows epoch `after`, and drop those before; None if none."""
         while self.results and self.results[0]["epoch"] <= after:
-            if self.results[0]["state"] != "running":  # its end, which is told after its epoch
+            if self.results[0]["state"] != "running":  # its end follows its last epoch
                 break
             del self.results[0]
         return self.results[0] if self.results else None

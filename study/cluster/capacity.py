@@ -29,7 +29,7 @@ def capacity() -> list[NodeCapacity]:
 def growth() -> Growth:
     """Return what an autoscaler may add to the living nodes; nothing if it cannot be known.
 
-    Ray has a place for it that its own autoscaler leaves empty, and that some platforms fill.
+    Ray has a field for it that its own autoscaler leaves empty, and that some platforms fill.
     Else the head is asked: by `ray up` its autoscaler reads a file there, and by KubeRay the
     description that the API server has.
     """

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from study.errors import StudyFailedError
+from study.errors import StudyFailedError, one_line
 from study.storage.locks import locked
 
 LOOPBACK = "127.0.0.1"
@@ -41,7 +41,7 @@ ENVIRONMENT = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # Its own record of the search is never read: the ledger is.
     "TUNE_GLOBAL_CHECKPOINT_S": "inf",
-    # A trial whose processes died is told of in one line.
+    # A trial whose processes died is reported in one line.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
@@ -82,7 +82,7 @@ def connected(
                 _start(address, folder)
             except Exception as error:  # Ray raises no narrower class on a machine too busy
                 where = f"no Ray cluster answers at {address}" if address else "Ray did not start"
-                reason = " ".join(str(error).split())[:200]
+                reason = one_line(error)[:200]
                 raise StudyFailedError(f"{where}: {reason}") from None
             with _watched(address is None, on_lost):
                 yield

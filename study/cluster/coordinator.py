@@ -5,10 +5,10 @@ The coordinator is an actor of its own that all of them, and the trials that Ray
 talk to. Every exchange names the attempt that it belongs to, so that no message
 of one attempt at a trial reaches another.
 
-It keeps nothing that its callers could not tell it again. Where it dies, Ray starts it anew and
-repeats the calls that waited in it: with them the processes of trials say what they train and how
-far it has come; workers repeat what a coordinator that is new has not heard, and the driver what it
-has decided.
+It keeps nothing that its callers could not send again. Where it dies, Ray starts it anew and
+repeats the calls that waited in it: with them the processes of trials name what they train and how
+far it has come; workers repeat the reports that a new coordinator lacks, and the driver its
+decisions.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class Coordinator:
         self._promoted: dict[str, int] = {}
         self._stopped: dict[str, int | None] = {}
         self._nodes = NodeFaults(cluster.has_room_without)
-        self._overseer = Overseer(patience, self._nodes, self._say, clock)
+        self._overseer = Overseer(patience, self._nodes, self._announce, clock)
         self._lines: list[str] = []
         self._is_new = cluster.is_restarted()
         self._changes: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -109,11 +109,11 @@ class Coordinator:
         if stops_at is not None and stops_at <= after:
             attempt.stops_at = stops_at
         self._groups[group] = attempt
-        self._wake(group, *self._unknown())
+        self._wake(group, *self._unassigned())
         return attempt
 
-    def _unknown(self) -> list[str]:
-        """Return the groups whose workers wait for it to be known what they train."""
+    def _unassigned(self) -> list[str]:
+        """Return the groups that have no attempt yet, and whose workers wait."""
         return list(self._changes.keys() - self._groups.keys() - {DRIVER})
 
     async def dismiss(self, group: str) -> None:
@@ -141,20 +141,20 @@ class Coordinator:
                 attempt.stops_at = epoch
                 attempt.is_over |= epoch is None
                 self._wake(group)
-        self._wake(*self._unknown())
+        self._wake(*self._unassigned())
 
     async def restore(self, promoted: Mapping[str, int], stopped: Mapping[str, int | None]) -> None:
-        """Take from the driver what the coordinator before this one was told."""
+        """Take again what the driver has decided, which a new coordinator lacks."""
         for trial, epoch in promoted.items():
             await self.promote(trial, epoch)
         for trial, stops_at in stopped.items():
             await self.stop_trial(trial, stops_at)
 
     async def news(self, left_alone: frozenset[str]) -> News:
-        """Wait for something that the driver is to know; it is told once.
+        """Wait for news for the driver; each is returned once.
 
         Args:
-            left_alone: nodes of which the driver knows: a new coordinator does not.
+            left_alone: the nodes of the news before, which a new coordinator lacks.
         """
         self._nodes.leave_alone(left_alone)
         await self._until(DRIVER, lambda: self._lines or self._is_new)
@@ -165,7 +165,7 @@ class Coordinator:
         self._is_new = False
         return news
 
-    def _say(self, line: str) -> None:
+    def _announce(self, line: str) -> None:
         self._lines.append(line)
         self._wake(DRIVER)
 
@@ -199,7 +199,7 @@ class Coordinator:
         attempt = self._groups[worker.group]
         if after and attempt.is_training and worker.node in self._nodes.avoidable():
             raise LeaveNodeError(f"{worker.address} is left alone")
-        attempt.hears(worker, self._clock())
+        attempt.heartbeat(worker, self._clock())
         return attempt.assignment
 
     def _has_work(self, worker: FoldWorker, after: str) -> bool:
@@ -235,7 +235,7 @@ class Coordinator:
         current = self._current(worker.group, attempt)
         if current is None:
             return Answer.END
-        fold = current.hears(worker, self._clock(), longest_epoch)
+        fold = current.heartbeat(worker, self._clock(), longest_epoch)
         if not current.knows(worker.fold, previous):
             return Answer.REPEAT
         if longest_epoch:
@@ -243,17 +243,17 @@ class Coordinator:
         if current.take(worker.fold, reports):
             self._wake(worker.group)
         last = reports[-1]
-        fold.last_word = None  # it waits, or is done
+        fold.last_heartbeat = None  # it waits, or is done
         await self._until(worker.group, lambda: self._is_decided(worker.group, attempt, last))
         if self._current(worker.group, attempt) is None:
             return Answer.END
         if last.state == "running":
-            fold.last_word = self._clock()
+            fold.last_heartbeat = self._clock()
         is_stop = last.state == "running" and last.epoch == current.stops_at
         return Answer.STOP if is_stop else Answer.GO_ON
 
     def _is_known(self, group: str, attempt: str) -> bool:
-        """Return whether it is known what became of an attempt; a new coordinator is told."""
+        """Return whether it is known what became of an attempt; a new coordinator learns it."""
         trial = trial_of(attempt)
         return (
             group in self._groups
@@ -278,12 +278,12 @@ class Coordinator:
     async def epoch_ended(self, worker: FoldWorker, attempt: str, longest_epoch: float) -> None:
         """Take note that a fold has trained an epoch, be it without a validation."""
         if current := self._current(worker.group, attempt):
-            current.hears(worker, self._clock(), longest_epoch)
+            current.heartbeat(worker, self._clock(), longest_epoch)
 
     async def report_failure(self, worker: FoldWorker, attempt: str, fault: Fault) -> None:
         """Take note of why a fold's worker dies."""
         if current := self._current(worker.group, attempt):
-            current.hears(worker, self._clock())
+            current.heartbeat(worker, self._clock())
             self._overseer.failed(current, worker.fold, fault)
             self._wake(worker.group)
 
@@ -304,7 +304,7 @@ class Coordinator:
     async def report_deaths(self, group: str, faults: dict[int, Fault]) -> None:
         """Take note of the workers, by fold, that died.
 
-        What they have said themselves, and what they were killed for, is known already.
+        Faults that they have reported, and those that they were killed for, are known already.
         """
         for fold, fault in faults.items():
             attempt = self._groups.get(group)
@@ -325,7 +325,7 @@ class Coordinator:
             self.forgive(self._clock() - before - LOOK_SECONDS)
 
     def forgive(self, seconds: float) -> None:
-        """Leave time out of account in which this process itself was not awake to hear."""
+        """Leave time out of account in which this process itself took no reports."""
         self._overseer.forgive(self._groups.values(), seconds)
 
     def look(self) -> list[FoldWorker]:

@@ -52,7 +52,7 @@ class FoldWorker:
 
 
 class Answer(Enum):
-    """What a worker is told that has reported, or asks for work."""
+    """The answer to a worker that has reported, or asks for work."""
 
     GO_ON = "go on"
     END = "end this assignment"
@@ -80,12 +80,12 @@ class Patience:
 
 @dataclass(frozen=True)
 class News:
-    """What the driver is to know.
+    """What the coordinator reports to the driver.
 
     Attributes:
         lines: for people.
         left_alone: the nodes that get no folds any more.
-        is_restarted: the coordinator died and was started again: it knows of no stop.
+        is_restarted: the coordinator died and was started again, without the driver's decisions.
     """
 
     lines: Sequence[str]

@@ -2,7 +2,7 @@
 
 A trial that cannot be trained fails alone; a node that is ill is left alone; what the cluster
 takes away it gives back; and only what every trial would meet ends a study. So everything that
-goes wrong is given an owner, by one function, before anything is done about it.
+goes wrong gets an owner, by one function, before anything is done about it.
 """
 
 import errno
@@ -19,7 +19,7 @@ from ray.exceptions import (
     RayTaskError,
 )
 
-from study.errors import StudyFailedError
+from study.errors import StudyFailedError, one_line
 from study.storage.locks import ForeignRunError
 
 REASON_LENGTH = 300
@@ -88,19 +88,19 @@ def fault_of(error: BaseException, results: str = "") -> Fault:
         return fault_of(error.cause, results)
     reason = reason_of(error)
     if isinstance(error, RayError):
-        return _of_ray(error, reason)
+        return _ray_fault(error, reason)
     if isinstance(error, StudyFailedError | ForeignRunError):
         return Fault(Owner.STUDY, reason)
     if isinstance(error, OSError):
-        return _of_files(error, reason, results)
+        return _file_fault(error, reason, results)
     if isinstance(error, MemoryError):
         return Fault(Owner.NODE, reason, Owner.TRIAL)
     if type(error).__name__ == "WorkerHealthCheckTimeoutError":  # Ray Train's, of a stopped process
         return Fault(Owner.NODE, "its process did not answer")
-    return _of_device(error, reason) or Fault(Owner.TRIAL, reason)
+    return _device_fault(error, reason) or Fault(Owner.TRIAL, reason)
 
 
-def _of_ray(error: RayError, reason: str) -> Fault:
+def _ray_fault(error: RayError, reason: str) -> Fault:
     if isinstance(error, OutOfMemoryError):
         return Fault(Owner.NODE, reason)
     if isinstance(error, ObjectStoreFullError | OutOfDiskError):
@@ -111,7 +111,7 @@ def _of_ray(error: RayError, reason: str) -> Fault:
     return Fault(Owner.CLUSTER, reason)
 
 
-def _of_files(error: OSError, reason: str, results: str) -> Fault:
+def _file_fault(error: OSError, reason: str, results: str) -> Fault:
     """Return whose fault it is that a file could not be read or written."""
     path = str(error.filename or "")
     if "://" in results and error.errno is None:  # what stores raise has no number
@@ -122,7 +122,7 @@ def _of_files(error: OSError, reason: str, results: str) -> Fault:
     return Fault(Owner.NODE, reason, Owner.STUDY)
 
 
-def _of_device(error: BaseException, reason: str) -> Fault | None:
+def _device_fault(error: BaseException, reason: str) -> Fault | None:
     """Return whose fault it is if a GPU, or what drives it, raised this; PyTorch has no class."""
     text = str(error)
     if TRIALS_OWN_KERNEL in text:
@@ -136,5 +136,5 @@ def _of_device(error: BaseException, reason: str) -> Fault | None:
 
 def reason_of(error: BaseException) -> str:
     """Return what went wrong in one line, short enough for a table."""
-    text = " ".join(str(error).split())
+    text = one_line(error)
     return f"{type(error).__name__}: {text}"[:REASON_LENGTH] if text else type(error).__name__

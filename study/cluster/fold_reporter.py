@@ -1,4 +1,4 @@
-"""What a fold's worker says to the coordinator, and says again to one that is new."""
+"""What a fold's worker reports to the coordinator, and reports again to one that is new."""
 
 import time
 from typing import Any
@@ -10,8 +10,8 @@ from study.cluster.faults import Fault
 from study.search.trial import Trial
 from study.training.validation_report import StoppedEarly, ValidationReport
 
-WORD_SECONDS = 10.0
-"""So often at most a fold says that an epoch has ended which it does not validate."""
+HEARTBEAT_SECONDS = 10.0
+"""So often at most a fold reports that an epoch has ended which it does not validate."""
 
 
 class StoppedError(Exception):
@@ -19,7 +19,7 @@ class StoppedError(Exception):
 
 
 class FoldReporter:
-    """Speaks for one worker, of one assignment after the other.
+    """Reports for one worker, on one assignment after the other.
 
     Its reports of the assignment are kept, as a coordinator that replaces a dead one has none.
     """
@@ -29,7 +29,7 @@ class FoldReporter:
         self._attempt = ""
         self._reports: list[ValidationReport] = []
         self._longest_epoch = 0.0
-        self._began = self._last_word = time.monotonic()
+        self._began = self._last_heartbeat = time.monotonic()
 
     def next_trial(self) -> Trial | None:
         """Wait for another assignment; return its trial, or None at the end of all."""
@@ -39,9 +39,9 @@ class FoldReporter:
             answer = ray.get(ask(self._worker, self._attempt, self._reported, has_ended))
             if answer is not Answer.REPEAT:
                 break
-            self._say_all()
+            self._report_all()
         self._attempt, self._reports, self._longest_epoch = answer.attempt, [], 0.0
-        self._began = self._last_word = time.monotonic()
+        self._began = self._last_heartbeat = time.monotonic()
         trial: Trial | None = answer.trial
         return trial
 
@@ -61,30 +61,30 @@ class FoldReporter:
         self._reports.append(report)
         if self._longest_epoch:  # what came before was trained here, not read again
             self._take_time()
-        answer = self._say(previous, [report])
+        answer = self._report(previous, [report])
         if answer is Answer.REPEAT:
-            answer = self._say_all()
-        self._began = self._last_word = time.monotonic()
+            answer = self._report_all()
+        self._began = self._last_heartbeat = time.monotonic()
         if answer is Answer.STOP:
             raise StoppedEarly
         if answer is Answer.END:
             raise StoppedError
 
-    def _say_all(self) -> Answer:
-        return self._say(0, self._reports)
+    def _report_all(self) -> Answer:
+        return self._report(0, self._reports)
 
-    def _say(self, previous: int, reports: list[ValidationReport]) -> Answer:
-        say = self._coordinator.report.remote
+    def _report(self, previous: int, reports: list[ValidationReport]) -> Answer:
+        call = self._coordinator.report.remote
         answer: Answer = ray.get(
-            say(self._worker, self._attempt, previous, reports, self._longest_epoch)
+            call(self._worker, self._attempt, previous, reports, self._longest_epoch)
         )
         return answer
 
     def epoch_ended(self) -> None:
-        """Take the time of an epoch, and say that it ended, unless the last word is young."""
+        """Take the time of an epoch, and report that it ended, unless the last report is young."""
         self._take_time()
-        if self._began - self._last_word > WORD_SECONDS:
-            self._last_word = self._began
+        if self._began - self._last_heartbeat > HEARTBEAT_SECONDS:
+            self._last_heartbeat = self._began
             self._coordinator.epoch_ended.remote(self._worker, self._attempt, self._longest_epoch)
 
     def _take_time(self) -> None:
@@ -93,5 +93,5 @@ class FoldReporter:
         self._began = now
 
     def failed(self, fault: Fault) -> None:
-        """Say why this worker ends."""
+        """Report why this worker ends."""
         ray.get(self._coordinator.report_failure.remote(self._worker, self._attempt, fault))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from study.errors import RequestError, StudyFailedError
+from study.errors import RequestError, StudyFailedError, one_line
 
 CONNECT_SECONDS = 4.0
 ANSWER_SECONDS = 4.0
@@ -31,7 +31,7 @@ def await_head(address: str, patience_seconds: float = 0.0) -> None:
         RequestError: it is no address.
         StudyFailedError: no cluster answers.
     """
-    refuse_no_address(address)
+    _refuse_no_address(address)
     deadline = time.monotonic() + patience_seconds
     while silence := _silence(address):
         if time.monotonic() >= deadline:
@@ -39,7 +39,7 @@ def await_head(address: str, patience_seconds: float = 0.0) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def refuse_no_address(address: str) -> None:
+def _refuse_no_address(address: str) -> None:
     """Refuse what is no address of a cluster's head.
 
     Raises:
@@ -93,22 +93,22 @@ def main(address: str) -> int:
 
     try:
         head = find_head(address)
-        _say(f"{ASKING}{head}")
+        _write_line(f"{ASKING}{head}")
         ask_head(head)
     except AuthenticationError as error:
         if address != AUTO:  # where Ray has found the head itself it looks for the token as well
-            return _say_why(error)
+            return _write_reason(error)
     except Exception as error:
-        return _say_why(error)
+        return _write_reason(error)
     return 0
 
 
-def _say_why(error: Exception) -> int:
-    _say(" ".join(str(error).split())[:MOST_LETTERS])
+def _write_reason(error: Exception) -> int:
+    _write_line(one_line(error)[:MOST_LETTERS])
     return 1
 
 
-def _say(line: str) -> None:
+def _write_line(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""What the coordinator has to tell the driver while trials run."""
+"""What the coordinator reports to the driver while trials run."""
 
 import contextlib
 import threading
@@ -13,7 +13,7 @@ POLL_SECONDS = 0.5
 
 
 class NewsReader(contextlib.AbstractContextManager["NewsReader"]):
-    """Shows the coordinator's lines, in a thread, and tells a new one what the old one knew."""
+    """Shows the coordinator's lines, in a thread, and gives a new one the driver's decisions."""
 
     def __init__(self, state: SearchState, coordinator: Any) -> None:
         self._state, self._coordinator = state, coordinator
@@ -39,11 +39,12 @@ class NewsReader(contextlib.AbstractContextManager["NewsReader"]):
                 news = ray.get(awaited)
                 left_alone = news.left_alone
                 if news.is_restarted:
-                    state = self._state
-                    ended = {trial.name for trial in [*state.running.values()]} & state.ended.keys()
-                    stops = dict.fromkeys((*state.failed, *state.lost, *ended))
-                    self._coordinator.restore.remote(
-                        dict(state.promoted), {**state.stopped, **stops}
-                    )
+                    self._restore()
                 for line in news.lines:
                     self._state.observer.on_news(line)
+
+    def _restore(self) -> None:
+        state = self._state
+        ended = {trial.name for trial in [*state.running.values()]} & state.ended.keys()
+        stops = dict.fromkeys((*state.failed, *state.lost, *ended))
+        self._coordinator.restore.remote(dict(state.promoted), {**state.stopped, **stops})

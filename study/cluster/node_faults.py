@@ -18,14 +18,14 @@ class NodeFaults:
     node's any more.
 
     Args:
-        has_room_without: returns whether the folds of a trial fit on the nodes but those given.
+        has_room_without: returns whether the folds of a trial fit on the other living nodes.
     """
 
     def __init__(self, has_room_without: Callable[[frozenset[str]], bool]) -> None:
         self._has_room_without = has_room_without
         self._reasons: dict[str, dict[str, str]] = defaultdict(dict)
         self._got_on: dict[str, set[str]] = defaultdict(set)
-        self._told: set[str] = set()
+        self._restored: set[str] = set()
 
     def failed(self, worker: FoldWorker, trial: str, fault: Fault) -> str:
         """Take note that a fold failed by its node's fault; return a line if that is news."""
@@ -47,14 +47,14 @@ class NodeFaults:
             self._got_on[node].add(trial)
 
     def leave_alone(self, nodes: Iterable[str]) -> None:
-        """Leave nodes alone of which somebody else knows."""
-        self._told.update(nodes)
+        """Leave nodes alone that the coordinator before this one had left alone."""
+        self._restored.update(nodes)
 
     @property
     def left_alone(self) -> frozenset[str]:
         """The nodes that have failed too many trials."""
         known = {node for node, reasons in self._reasons.items() if len(reasons) > MOST_TRIALS}
-        return frozenset(known | self._told)
+        return frozenset(known | self._restored)
 
     def avoidable(self, trial: str = "") -> frozenset[str]:
         """Return the nodes that are left alone, and those that have failed a trial.

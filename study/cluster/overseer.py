@@ -14,7 +14,7 @@ class Overseer:
     Args:
         patience: how long folds and nodes are waited for.
         nodes: what went wrong on each node.
-        say: takes lines for people.
+        announce: takes lines for people.
         clock: returns seconds.
     """
 
@@ -22,10 +22,10 @@ class Overseer:
         self,
         patience: Patience,
         nodes: NodeFaults,
-        say: Callable[[str], None],
+        announce: Callable[[str], None],
         clock: Callable[[], float],
     ) -> None:
-        self._patience, self._nodes, self._say, self._clock = patience, nodes, say, clock
+        self._patience, self._nodes, self._announce, self._clock = patience, nodes, announce, clock
 
     def failed(self, attempt: Attempt, fold: int, fault: Fault) -> None:
         """Take note of why a fold failed; give its trial up when it does not get on."""
@@ -33,7 +33,7 @@ class Overseer:
         if state.worker and fault.owner is Owner.NODE:
             line = self._nodes.failed(state.worker, attempt.trial, fault)
             if line:
-                self._say(line)
+                self._announce(line)
         state.fail(fault)
         if state.failures >= MOST_FAILURES:
             self._give_up(attempt)
@@ -58,12 +58,12 @@ class Overseer:
             if state.worker and silent > state.silence_allowed(self._patience.silence_seconds):
                 hung.append(state.worker)
                 state.hangs += 1
-                said = f"it said nothing for {silent / 60:.1f} minutes"
-                self._say(
-                    f"{attempt.trial}: fold {fold} on {state.worker.address} hangs, {said}; it is"
+                reason = f"it said nothing for {silent / 60:.1f} minutes"
+                self._announce(
+                    f"{attempt.trial}: fold {fold} on {state.worker.address} hangs, {reason}; it is"
                     " killed, and goes on elsewhere from its checkpoint"
                 )
-                self.failed(attempt, fold, Fault(Owner.NODE, said))
+                self.failed(attempt, fold, Fault(Owner.NODE, reason))
         if not attempt.is_over and attempt.waits_since is not None:
             waited = self._clock() - attempt.waits_since
             if waited > (self._patience.nodes_seconds or float("inf")):
@@ -72,8 +72,8 @@ class Overseer:
 
     @staticmethod
     def forgive(attempts: Iterable[Attempt], seconds: float) -> None:
-        """Leave time out of account in which nobody was awake to hear."""
+        """Leave time out of account in which no reports were taken."""
         for attempt in attempts:
             for fold in attempt.folds:
-                if fold.last_word is not None:
-                    fold.last_word += seconds
+                if fold.last_heartbeat is not None:
+                    fold.last_heartbeat += seconds

@@ -138,7 +138,7 @@ def autoscaler_description() -> Any:
 
     `ray.nodes()` has living nodes only, and `ray.autoscaler.sdk` only takes requests.
     """
-    return ray._private.state.state.get_cluster_config()
+    return state.get_cluster_config()
 
 
 def kuberay_description(namespace: str, name: str) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def kuberay_description(namespace: str, name: str) -> dict[str, Any]:
 
 
 def find_head(address: str) -> str:
-    """Return the address of a cluster's head as `ray.init` takes it: of `auto` the one found.
+    """Return the address of a cluster's head as `ray.init` takes it; `auto` is this machine's.
 
     Raises:
         ConnectionError: there is none on this machine.
@@ -243,7 +243,7 @@ def pending_trials(tune_controller: Any) -> list[Any]:
 
 
 def knows_trial(scheduler: Any, trial_id: str) -> bool:
-    """Return whether ASHA was told of a trial, which it must not be twice; it tells nobody."""
+    """Return whether ASHA has a trial, which must not be added twice; no public method says so."""
     return trial_id in scheduler._trial_info
 
 

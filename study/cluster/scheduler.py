@@ -66,8 +66,7 @@ class RungScheduler(AsyncHyperBandScheduler):
         ours = self._state.running[trial.trial_id]
         decision = self._decide(ours, tune_controller, trial, result)
         if decision == TrialScheduler.STOP:
-            is_sound = math.isfinite(result.get("value", math.nan))
-            stops_at = self._state.stopped.get(ours.name) if is_sound else None
+            stops_at = self._state.stopped.get(ours.name) if _is_sound(result) else None
             self._coordinator.stop_trial.remote(ours.name, stops_at)
             if stops_at is not None:  # its folds commit that, and report it as their last
                 return str(TrialScheduler.CONTINUE)
@@ -79,7 +78,7 @@ class RungScheduler(AsyncHyperBandScheduler):
     def _decide(self, ours: Trial, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Decide whether a trial goes on; where the search stops it, remember at which epoch."""
         epoch = result["epoch"]
-        if not math.isfinite(result.get("value", math.nan)):
+        if not _is_sound(result):
             return str(TrialScheduler.STOP)
         if ours.is_repetition:  # its values are of other samples: it is compared with nothing
             return str(TrialScheduler.CONTINUE)
@@ -135,6 +134,11 @@ class RungScheduler(AsyncHyperBandScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """See `TrialScheduler.on_trial_complete`; every rung was entered on the way."""
         forget_trial(self, trial.trial_id)
+
+
+def _is_sound(result: dict[str, Any]) -> bool:
+    """Return whether no fold failed, and the value is a number."""
+    return math.isfinite(result.get("value", math.nan))
 
 
 class StopOnError(tune.Stopper):

@@ -74,7 +74,7 @@ class SearchState:
     errors: list[Exception] = field(default_factory=list)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles what it is given; of this nothing is ever read back."""
+        """Tune pickles its parts; of this nothing is ever read back."""
         return {}
 
     @property

@@ -152,7 +152,7 @@ def run_search(
     outputs: Folder,
     run: str,
     observer: Observer,
-    ledger: Ledger | None = None,
+    ledger: Ledger,
 ) -> list[str]:
     """Run all trials of a study that have not ended, on the connected cluster.
 
@@ -164,13 +164,12 @@ def run_search(
         outputs: the folder of all results.
         run: names this run; see `study.storage.locks`.
         observer: follows it.
-        ledger: the study's, if the caller has opened it.
+        ledger: the study's.
 
     Returns:
         Names of the trials that could not be finished.
     """
     results = outputs.folder(study.name)
-    ledger = ledger or Ledger(results.folder("ledger"))
     state = search_state(study, results, ledger, observer)
     context = _shared_context(study, plan, samples, splits, outputs, run, state.source.longest)
     try:
@@ -193,9 +192,10 @@ def search_state(study: Study, results: Folder, ledger: Ledger, observer: Observ
     )
     known = known_proposals(ledger, incomplete.values())
     source = trial_source(study, known, ledger.record_proposal)
-    state = SearchState(source, results, complete, incomplete, observer)
-    state.known_ledger, state.begun = ledger, frozenset(ledger.names())
-    return state
+    begun = frozenset(ledger.names())
+    return SearchState(
+        source, results, complete, incomplete, observer, known_ledger=ledger, begun=begun
+    )
 
 
 def _shared_context(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from models import MODELS, training_defaults_of
+from models import is_fitted_once, training_defaults_of
 from models.bases.recipes import laid_over, with_recipe
 from study.config.error_messages import shown
 from study.errors import RequestError
@@ -74,7 +74,7 @@ def _complete(system: Any, training: Any, metric: Any) -> Any:
     if not isinstance(own, Mapping) or not isinstance(training, Mapping):
         return system
     name = model.get("name") if isinstance(model, Mapping) else None
-    if name in MODELS and MODELS[name].fitted_once:
+    if is_fitted_once(name):
         training = {}
     return {
         **system,

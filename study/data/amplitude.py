@@ -4,12 +4,10 @@ A beat that is scaled by its own limits has lost its height: a ventricular beat 
 normal one. Relative to its record it keeps it, whatever the gain of the amplifier.
 """
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
-from study.data.beat_settings import Amplitude, Reference
+from study.data.beat_settings import Reference
 from study.data.resampling import FloatArray, IntArray
 
 CUTOFF_HZ = 0.5
@@ -29,7 +27,7 @@ CENTRE, UNIT = 0.35, 0.4
 
 
 def relative_to_record(
-    signal: FloatArray, peaks: IntArray, rate_hz: int, amplitude: Literal["record", "first_minutes"]
+    signal: FloatArray, peaks: IntArray, rate_hz: int, amplitude: Reference
 ) -> FloatArray:
     """Return a whole record, `(n,)`, without its baseline and over its own QRS height.
 
@@ -44,7 +42,7 @@ def relative_to_record(
     return level / typical_height(qrs_heights(level, learned, rate_hz))
 
 
-def without_baseline(signal: FloatArray, rate_hz: int, amplitude: Amplitude) -> FloatArray:
+def without_baseline(signal: FloatArray, rate_hz: int, amplitude: Reference) -> FloatArray:
     """Return a signal, `(n,)`, through a Butterworth high-pass of 0.5 Hz and order 2.
 
     Forward and backward, which moves nothing in time; for `first_minutes` forward alone, which

@@ -13,10 +13,10 @@ from study.randomness import stream_seed
 
 
 def content_hash(samples: Samples) -> str:
-    """Return the sha256 (hex) of all arrays of `samples`, its sampling rate and components."""
+    """Return the sha256 (hex) of what `samples` hold, but for `abnormal_neighbour` and `clean`."""
     digest = hashlib.sha256()
     arrays = {name: getattr(samples, name) for name in ARRAYS if name != "abnormal_neighbour"}
-    # Nothing where there are none, so that hashes from before components stand.
+    # Without components the hash is what it was before there were any.
     arrays |= {f"components.{name}": each for name, each in sorted(samples.components.items())}
     for name, values in arrays.items():
         array = np.ascontiguousarray(values)

@@ -85,8 +85,7 @@ Window = Annotated[
 ]
 _ANY_WINDOW: TypeAdapter[PublishedWindow | CentredWindow] = TypeAdapter(Window)
 
-
-_AMPLITUDE = {"record": "record", "first_minutes": "record's first minutes"}
+_AMPLITUDE_IN_WORDS = {"record": "record", "first_minutes": "record's first minutes"}
 
 
 class BeatDatasetSettings(BaseDatasetSettings):
@@ -132,7 +131,7 @@ class BeatDatasetSettings(BaseDatasetSettings):
         try:
             window = _ANY_WINDOW.validate_python(values["window"])
         except ValidationError:
-            return values  # found again, and named, where the window is checked
+            return values  # the window's own check names the error
         centred = isinstance(window, CentredWindow)
         return {**values, "length": window.width} if centred else values
 
@@ -153,7 +152,8 @@ class BeatDatasetSettings(BaseDatasetSettings):
             before, after = self.window.before, self.window.after
             differences.append(f"from {before:g} s before R to {after:g} s after it")
         if self.amplitude != "beat":
-            differences.append(f"relative to the QRS height of the {_AMPLITUDE[self.amplitude]}")
+            whose = _AMPLITUDE_IN_WORDS[self.amplitude]
+            differences.append(f"relative to the QRS height of the {whose}")
         return ", ".join(differences)
 
     @property

@@ -22,7 +22,7 @@ from study.data.digests import source_digests, source_sha256
 from study.data.entry import DatasetEntry
 from study.data.resampling import FloatArray, IntArray, fit_length
 from study.data.samples import Samples
-from study.errors import RequestError
+from study.errors import RequestError, one_line
 from study.settings import added_field
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]
 
 def error_line(error: Exception) -> str:
     """Return an error of wfdb in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
 def damaged_record(path: Path, problem: str) -> RequestError:

@@ -29,7 +29,7 @@ class Samples:
             abnormal, False where that is unknown. It follows from labels and windows of the
             whole source, and is no part of the content hash.
         sampling_rate_hz: rate that `start` and `extent` count in, 0.0 if unknown.
-        content_hash: sha256 (hex) of the values, of all other arrays and of the components.
+        content_hash: sha256 (hex) of the values, the other arrays, the rate and the components.
         components: name to `(n,)` float32; error components that come with the sample, such
             as how early a beat is, and from no model. Empty where a dataset has none.
         clean: whether normals with an abnormal neighbour are left out of training.

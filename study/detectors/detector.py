@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.interface import Shape
-from study.detectors.beside import Beside
+from study.detectors.record_inputs import RecordInputs
 from study.detectors.trained import Errors, TrainedFold, Values, locate, read_fold
 from study.errors import RequestError
 from study.scores.components import Float, Label
@@ -173,9 +173,9 @@ class Detector:
         """
         count = len(by_fold[0][self.components[0]])
         needed, timed = self.sample_components, self.is_relative
-        beside = Beside.check(count, needed, components, seconds, timed=timed)
+        inputs = RecordInputs.check(count, needed, components, seconds, timed=timed)
         own = [
-            fold.score({**errors, **beside.components}, beside.references(errors, learned))
+            fold.score({**errors, **inputs.components}, inputs.references(errors, learned))
             for fold, errors, learned in zip(self.folds, by_fold, references, strict=True)
         ]
         decided = [fold.fitted.predict(score) for fold, score in zip(self.folds, own, strict=True)]
@@ -191,17 +191,17 @@ class Detector:
         """Return the error components, `(n,)` float32 each, the mean over folds."""
         return self._mean_errors(self.errors_by_fold(samples))
 
-    def score_samples(self, samples: npt.ArrayLike, **beside: Any) -> Float:
+    def score_samples(self, samples: npt.ArrayLike, **inputs: Any) -> Float:
         """Return `(n,)` scores with their sign turned: larger is more normal."""
-        return -self.score(samples, **beside).score
+        return -self.score(samples, **inputs).score
 
-    def decision_function(self, samples: npt.ArrayLike, **beside: Any) -> Float:
+    def decision_function(self, samples: npt.ArrayLike, **inputs: Any) -> Float:
         """Return `(n,)` distances to the threshold; 0 or more is normal."""
-        return self.tau - self.score(samples, **beside).score
+        return self.tau - self.score(samples, **inputs).score
 
-    def predict(self, samples: npt.ArrayLike, **beside: Any) -> npt.NDArray[np.int64]:
+    def predict(self, samples: npt.ArrayLike, **inputs: Any) -> npt.NDArray[np.int64]:
         """Return `(n,)` 1 for normal and -1 for abnormal samples."""
-        return np.where(self.score(samples, **beside).decision == 1, -1, 1)
+        return np.where(self.score(samples, **inputs).decision == 1, -1, 1)
 
     def reconstruct(self, samples: npt.ArrayLike) -> Values | None:
         """Return x̂ `(n, channels, length)`, the mean over folds; None if there is none."""

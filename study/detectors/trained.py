@@ -1,8 +1,8 @@
 """A trained fold, taken from the ledger: its model, its scaling and a fitted composition.
 
 The ledger holds weights and errors, no pickles. The composition is fitted again from the
-errors that the fold stored, on validation (or training normals) alone, so it is the one
-that the study's tables speak of.
+errors that the fold stored, or all folds of its trial (`scores.fit_on`), on validation (or
+training normals) alone, so it is the one that the study's tables speak of.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ from study.scores.components import CompositionError, Float, FoldErrors, Limits,
 from study.scores.compositions import FittedComposition
 from study.scores.reference import relative_to
 from study.scores.rules import applicable, find_composition
-from study.scores.settings import LatentForm
+from study.scores.settings import LATENT_FORMS, LatentForm
 from study.search.trial import FoldAddress, fold_name, order_of
 from study.storage.folder import reach_folder
 from study.training.setup import build_model, scale_values, shared_tensor
@@ -36,7 +36,7 @@ from study.training.setup import build_model, scale_values, shared_tensor
 EPOCH_RULE = "best_validation"
 """Whose weights the ledger holds."""
 
-NOTHING: Mapping[str, Float] = MappingProxyType({})
+NO_REFERENCES: Mapping[str, Float] = MappingProxyType({})
 FEW_SAMPLES = 16
 """As many are scored by NumPy, where the model allows it; more by PyTorch."""
 
@@ -75,7 +75,7 @@ class TrainedFold:
         errors = self.model.errors(self._model_input(samples))
         return {name: values.cpu().numpy() for name, values in errors.items()}
 
-    def score(self, errors: Errors, references: Mapping[str, Float] = NOTHING) -> Float:
+    def score(self, errors: Errors, references: Mapping[str, Float] = NO_REFERENCES) -> Float:
         """Return `(n,)` scores, higher is more abnormal; above `fitted.tau` is abnormal.
 
         Args:
@@ -209,7 +209,7 @@ def _errors(trial: TrialLocation, manifest: FoldManifest, config: TrialConfig) -
     all_folds: list[FoldManifest] = []
     for number in range(config.split.folds) if needs_all_folds(config.scores) else ():
         address = FoldAddress(trial.trial, number)
-        fold = trial.ledger.fold(address)
+        fold = manifest if number == manifest.fold else trial.ledger.fold(address)
         if fold is None or fold.state == "failed":
             where = trial.ledger.folder.locate(address.path)
             raise RequestError(
@@ -245,8 +245,6 @@ def latent_form_of(name: str) -> LatentForm:
     Raises:
         RequestError: there is none.
     """
-    from study.scores.settings import LATENT_FORMS
-
     for form in LATENT_FORMS:
         if form == name:
             return form

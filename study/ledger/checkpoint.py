@@ -14,11 +14,10 @@ import safetensors.torch
 from torch import Tensor
 
 from study.storage.folder import Folder
-from study.storage.hashes import sha256
+from study.storage.hashes import with_digest, without_digest
 
 KEPT = 2
 NAME = re.compile(r"checkpoint-(\d{6,})\.state")
-DIGEST_BYTES = 32
 LENGTH_BYTES = 8
 
 
@@ -51,8 +50,7 @@ def save_checkpoint(folder: Folder, progress: FoldProgress) -> None:
     tree = json.dumps(_to_plain(vars(progress), tensors)).encode()
     length = len(tree).to_bytes(LENGTH_BYTES, "big")
     content = length + tree + safetensors.torch.save(tensors)
-    digest = bytes.fromhex(sha256(content))
-    folder.write(f"checkpoint-{progress.epoch:06d}.state", digest + content)
+    folder.write(f"checkpoint-{progress.epoch:06d}.state", with_digest(content))
     for name in _checkpoints(folder)[:-KEPT]:
         folder.remove(name)
 
@@ -72,8 +70,8 @@ def damaged_checkpoints(folder: Folder) -> list[str]:
 
 
 def _parse(raw: bytes) -> FoldProgress | None:
-    digest, content = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
-    if bytes.fromhex(sha256(content)) != digest:
+    content = without_digest(raw)
+    if content is None:
         return None
     end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "big")
     try:

@@ -56,13 +56,10 @@ def read_fold_errors(
 def _read(ledger: Ledger, manifest: FoldManifest, config: TrialConfig) -> dict[str, FoldErrors]:
     components = available_components(config.model, config.dataset)
     latent_size = fold_files.read_json(ledger, manifest, MODEL)["latent_size"]
-    by_rule = fold_files.read_errors(ledger, manifest, components, latent_size)
-    if config.scores.quantile_of == "held_out_patients":
-        patient = fold_files.read_texts(ledger, manifest, ("patient",), "validation")["patient"]
-        by_rule = {
-            rule: replace(errors, validation=replace(errors.validation, patient=patient))
-            for rule, errors in by_rule.items()
-        }
+    with_patients = config.scores.quantile_of == "held_out_patients"
+    by_rule = fold_files.read_errors(
+        ledger, manifest, components, latent_size, with_patients=with_patients
+    )
     if config.scores.reference == "none":
         return by_rule
     moments = fold_files.read_moments(ledger, manifest)

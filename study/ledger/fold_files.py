@@ -80,7 +80,7 @@ def components_file(
             seconds = covered_seconds(samples, members)
             if seconds is not None:
                 columns[SECONDS] = seconds
-            columns |= {"seconds": moments_of(samples, members).seconds} if timed else {}
+            columns |= {"seconds": sample_moments(samples, members).seconds} if timed else {}
             tables.append(pa.table({**columns, **getattr(evaluation, part)}))
     return to_parquet(pa.concat_tables(tables))
 
@@ -110,7 +110,7 @@ def training_components_file(
     return to_parquet(pa.concat_tables(tables))
 
 
-def moments_of(samples: Samples, members: npt.NDArray[np.int64]) -> Moments:
+def sample_moments(samples: Samples, members: npt.NDArray[np.int64]) -> Moments:
     """Return when samples are in their records; nan if that is not known."""
     with np.errstate(divide="ignore", invalid="ignore"):
         seconds = np.float64(samples.start[members]) / np.float64(samples.sampling_rate_hz)
@@ -184,10 +184,25 @@ def read_history(ledger: Ledger, manifest: FoldManifest) -> list[dict[str, Any]]
 
 
 def read_errors(
-    ledger: Ledger, manifest: FoldManifest, components: Sequence[str], latent_size: int | None
+    ledger: Ledger,
+    manifest: FoldManifest,
+    components: Sequence[str],
+    latent_size: int | None,
+    *,
+    with_patients: bool = False,
 ) -> dict[str, FoldErrors]:
-    """Return a fold's error components by epoch rule; older folds have no `drawn_norm`."""
-    scored = _read_columns(ledger, manifest, COMPONENTS, ("label", "split", *components))
+    """Return a fold's error components by epoch rule; older folds have no `drawn_norm`.
+
+    Args:
+        ledger: where the fold is.
+        manifest: its commit.
+        components: those that are read.
+        latent_size: the model's; None if it has no z.
+        with_patients: whether validation and test samples have their patients.
+    """
+    patient = ("patient",) if with_patients else ()
+    columns = ("label", "split", *patient, *components)
+    scored = _read_columns(ledger, manifest, COMPONENTS, columns)
     components = [name for name in components if name in scored.column_names]
     trained = _read_columns(ledger, manifest, TRAINING_COMPONENTS, components)
     return {
@@ -212,7 +227,7 @@ class TestSamples:
         symbol: `(n,)` the annotation as the source writes it.
         patient: `(n,)` the record's patient, "" if unknown.
         record: `(n,)` the record, "" if there is none.
-        seconds: `(n,)` the signal that each covers; nan if unknown.
+        seconds: `(n,)` how long a signal each covers; nan if unknown.
     """
 
     kind: npt.NDArray[np.str_]
@@ -225,21 +240,10 @@ class TestSamples:
 def read_test_samples(ledger: Ledger, manifest: FoldManifest) -> TestSamples:
     """Return the properties of a fold's test samples."""
     names = ("kind", "symbol", "patient", "record")
-    table = _read_columns(ledger, manifest, COMPONENTS, ("split", *names, SECONDS))
-    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
-    chosen = (columns["epoch_rule"] == EPOCH_RULES[0]) & (columns["split"] == "test")
-    seconds = columns.get(SECONDS, np.full(table.num_rows, np.nan))
-    texts = {name: columns[name][chosen].astype(np.str_) for name in names}
-    return TestSamples(**texts, seconds=seconds[chosen])
-
-
-def read_texts(
-    ledger: Ledger, manifest: FoldManifest, names: Sequence[str], part: str
-) -> dict[str, npt.NDArray[np.str_]]:
-    """Return columns of text of a fold's `validation` or `test` samples, as `read_errors` does."""
-    table = _read_columns(ledger, manifest, COMPONENTS, ("split", *names))
-    chosen = _rows(table, split=part, epoch_rule=EPOCH_RULES[0])
-    return {n: chosen[n].to_numpy(zero_copy_only=False).astype(np.str_) for n in names}
+    table = _read_test(ledger, manifest, (*names, SECONDS))
+    is_timed = SECONDS in table.column_names
+    seconds = table[SECONDS].to_numpy() if is_timed else np.full(table.num_rows, np.nan)
+    return TestSamples(**{name: _texts(table, name) for name in names}, seconds=seconds)
 
 
 def read_moments(ledger: Ledger, manifest: FoldManifest) -> dict[str, Moments]:
@@ -255,10 +259,7 @@ def read_moments(ledger: Ledger, manifest: FoldManifest) -> dict[str, Moments]:
     for part in ("validation", "test"):
         tables[part] = _rows(scored, split=part, epoch_rule=EPOCH_RULES[0])
     return {
-        part: Moments(
-            table["record"].to_numpy(zero_copy_only=False).astype(np.str_),
-            table["seconds"].to_numpy(),
-        )
+        part: Moments(_texts(table, "record"), table["seconds"].to_numpy())
         for part, table in tables.items()
     }
 
@@ -267,10 +268,8 @@ def read_tested(
     ledger: Ledger, manifest: FoldManifest
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
     """Return index in the dataset and label of a fold's test samples, in the same order."""
-    table = _read_columns(ledger, manifest, COMPONENTS, ("sample", "label", "split"))
-    rule, split = (table[name].to_numpy(zero_copy_only=False) for name in ("epoch_rule", "split"))
-    chosen = (rule == EPOCH_RULES[0]) & (split == "test")
-    return table["sample"].to_numpy()[chosen], table["label"].to_numpy()[chosen]
+    table = _read_test(ledger, manifest, ("sample", "label"))
+    return table["sample"].to_numpy(), table["label"].to_numpy()
 
 
 def read_json(ledger: Ledger, manifest: FoldManifest, name: str) -> dict[str, Any]:
@@ -296,6 +295,17 @@ def _read_columns(
     return file.read(columns=["epoch_rule", *columns], use_threads=False)
 
 
+def _read_test(ledger: Ledger, manifest: FoldManifest, columns: Sequence[str]) -> pa.Table:
+    """Return columns of a fold's test samples, in the order of their errors."""
+    table = _read_columns(ledger, manifest, COMPONENTS, ("split", *columns))
+    return _rows(table, split="test", epoch_rule=EPOCH_RULES[0])
+
+
+def _texts(table: pa.Table, name: str) -> npt.NDArray[np.str_]:
+    texts: npt.NDArray[np.str_] = table[name].to_numpy(zero_copy_only=False).astype(np.str_)
+    return texts
+
+
 def _rows(table: pa.Table, **where: str) -> pa.Table:
     """Return the rows in which columns have these values."""
     import pyarrow.compute as pc
@@ -317,5 +327,7 @@ def _split_errors(
         else np.zeros(rows.num_rows, dtype=np.int8)
     )
     return SplitErrors(
-        label=label, values={name: rows[name].to_numpy().astype(np.float64) for name in components}
+        label=label,
+        values={name: rows[name].to_numpy().astype(np.float64) for name in components},
+        patient=_texts(rows, "patient") if "patient" in rows.column_names else None,
     )

@@ -8,34 +8,33 @@ know, or whose files are others by now, is read and verified, and a segment that
 damaged is made again. On a disk, where only bytes tell what a file is, there is none.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from study.ledger.fold_files import to_parquet
-from study.ledger.ledger import DECISION, MANIFEST, PROPOSAL, TRIAL, Ledger
-from study.search.trial import FOLD_NAME, FoldAddress, TrialRecord, order_of
-from study.storage.folder import Folder
-from study.storage.hashes import sha256
+from study.ledger.ledger import DECISION, PROPOSAL, TRIAL, Ledger, committed_folds
+from study.search.trial import FoldAddress, TrialRecord, order_of
+from study.storage.folder import Folder, total_bytes
+from study.storage.hashes import canonical_hash, with_digest, without_digest
 
 INDEX = "index"
 SEGMENT_TRIALS = 500
 UNSAVED_TRIALS = 10
 """So many ended trials at most are read again after a driver was killed."""
 LISTINGS = 16
-DIGEST_BYTES = 32
+"""Parts of the ledger that are listed, and segments that are read, at the same time."""
 SUFFIX = ".segment"
 AFTER_SLASH = "0"
 """The character after `/`: with it a trial's name comes after all that lies in its folder."""
 
 Versions = Mapping[str, str]
-"""What `Folder.versions` returns of a trial's folder."""
+"""The versions of a trial's files, by path; see `Folder.versions`."""
 
 
 def open_ledger(results: Folder) -> Ledger:
@@ -95,11 +94,10 @@ class IndexedLedger(Ledger):
             for path in versions
             if path in (TRIAL, PROPOSAL) or DECISION.fullmatch(path)
         }
-        manifests = (FOLD_NAME.fullmatch(path.removesuffix(f"/{MANIFEST}")) for path in versions)
         self._known[name] = KnownTrial(
             fingerprint=_fingerprint(versions),
-            folds=tuple(sorted(int(match[1]) for match in manifests if match)),
-            size=sum(int(version.partition(" ")[0]) for version in versions.values()),
+            folds=tuple(committed_folds(versions)),
+            size=total_bytes(versions),
             files=files,
         )
         self._small.pop(name, None)
@@ -198,7 +196,7 @@ class _Segments:
 
 
 def _file(trials: Mapping[str, KnownTrial]) -> bytes:
-    """Return a segment: a sha256 of what follows, and a table with a row for each small file."""
+    """Return a segment: a digest, and a table with a row for each small file."""
     rows = [
         {
             "trial": name,
@@ -211,14 +209,13 @@ def _file(trials: Mapping[str, KnownTrial]) -> bytes:
         for name, trial in trials.items()
         for file, content in trial.files.items()
     ]
-    content = to_parquet(pa.Table.from_pylist(rows))
-    return bytes.fromhex(sha256(content)) + content
+    return with_digest(to_parquet(pa.Table.from_pylist(rows)))
 
 
 def _parse(raw: bytes) -> dict[str, KnownTrial] | None:
     """Return what a segment holds; None if it is damaged, or was written in another form."""
-    digest, content = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
-    if bytes.fromhex(sha256(content)) != digest:
+    content = without_digest(raw)
+    if content is None:
         return None
     try:
         rows = pq.read_table(pa.BufferReader(content), use_threads=False).to_pylist()
@@ -242,8 +239,8 @@ def _known(rows: Sequence[Mapping[str, Any]]) -> KnownTrial:
 def _listing(folder: Folder) -> dict[str, Versions]:
     """Return versions of the files of every trial, by its name and their paths below it."""
     names = [name for name in folder.names() if order_of(name) is not None]
-    names.sort()
-    parts = list(_parts(names))
+    length = max(1, -(-len(names) // LISTINGS))
+    parts = [names[at : at + length] for at in range(0, len(names), length)]
 
     def listed(part: Sequence[str], before: str) -> Versions:
         return folder.versions("", before, part[-1] + AFTER_SLASH) or {}
@@ -258,11 +255,5 @@ def _listing(folder: Folder) -> dict[str, Versions]:
     return trials
 
 
-def _parts(names: Sequence[str]) -> Iterator[list[str]]:
-    length, remaining = max(1, -(-len(names) // LISTINGS)), iter(names)
-    while part := list(islice(remaining, length)):
-        yield part
-
-
 def _fingerprint(versions: Versions) -> str:
-    return sha256(json.dumps(sorted(versions.items())).encode())
+    return canonical_hash(sorted(versions.items()))

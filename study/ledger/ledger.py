@@ -10,7 +10,7 @@ written before it starts, and `rung-<epoch>.json` before it goes on or stops the
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -236,16 +236,13 @@ class Ledger:
 
     def folds(self, trial: str) -> list[FoldAddress]:
         """Return the folds of a trial that have a folder, in order."""
-        matches = map(FOLD_NAME.fullmatch, self.folder.names(trial))
-        return [FoldAddress(trial, fold) for fold in sorted(int(m[1]) for m in matches if m)]
+        return [FoldAddress(trial, fold) for fold in _fold_numbers(self.folder.names(trial))]
 
     def committed(self, trial: str) -> list[FoldAddress]:
         """Return the committed folds of a trial, in order."""
-        listed = self.folder.versions(trial)
-        if listed is not None:
-            paths = (path.removesuffix(f"/{MANIFEST}") for path in listed)
-            matches = [match for match in map(FOLD_NAME.fullmatch, paths) if match]
-            return [FoldAddress(trial, fold) for fold in sorted(int(m[1]) for m in matches)]
+        versions = self.folder.versions(trial)
+        if versions is not None:
+            return [FoldAddress(trial, fold) for fold in committed_folds(versions)]
         return [
             address
             for address in self.folds(trial)
@@ -304,6 +301,16 @@ class Ledger:
 
     def _write_small(self, path: str, content: bytes) -> None:
         self.folder.write(path, content)
+
+
+def committed_folds(paths: Iterable[str]) -> list[int]:
+    """Return the numbers of the folds whose manifest is among a trial's files, in order."""
+    return _fold_numbers(path.removesuffix(f"/{MANIFEST}") for path in paths)
+
+
+def _fold_numbers(names: Iterable[str]) -> list[int]:
+    matches = map(FOLD_NAME.fullmatch, names)
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def _sealed(content: dict[str, Any]) -> bytes:

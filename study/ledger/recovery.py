@@ -26,7 +26,7 @@ def recover(results: Folder, ledger: Ledger | None = None) -> list[str]:
 
     Args:
         results: the study's results folder.
-        ledger: the one that the driver uses; it is told which ended trials are sound.
+        ledger: the one that the driver uses, which remembers what ended trials are sound.
     """
     results.sweep()
     results.remove("tune")

@@ -146,7 +146,7 @@ def build_report(
 
         paper_tables = Tables(scores, summary, tables["epochs"], tables["measures"])
         files += write_paper_report(study, results, paper_tables)
-    files += write_model_cards(study, results, scores, summary)
+    files += write_model_cards(study, results, ended, scores, summary)
     return Report(scores, summary, tables, tuple(files))
 
 

@@ -67,17 +67,17 @@ def comparisons_table(
     if not scores.num_rows:
         return SCHEMA.empty_table()
     frame, entries = _entries(scores)
-    found = contrasts(entries, settings)
-    if not found:
+    compared = contrasts(entries, settings)
+    if not compared:
         return SCHEMA.empty_table()
-    numbers = sorted({n for each in found for n in (each.first, each.second)})
+    numbers = sorted({n for each in compared for n in (each.first, each.second)})
     drawn = {
         protocol: resampled(own, [_key(entries, n) for n in numbers], seed)
         for protocol, own in units.items()
     }
     values = {name: _by_fold(frame, name) for name in (*COMPARED_METRICS, "ratio")}
     corrected: dict[str, list[Contrast]] = {}
-    for each in found:
+    for each in compared:
         corrected.setdefault(f"{each.family} {each.corrected}", []).append(each)
     tables = [_family(entries, values, drawn, together) for together in corrected.values()]
     return pa.concat_tables([table for family in tables for table in family]).combine_chunks()

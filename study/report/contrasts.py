@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from models import MODELS
+from models import MODELS, is_fitted_once
 from study.config.comparisons import ComparisonSettings, FamilyName
 
 REFERENCE = "reconstruction"
@@ -51,24 +51,24 @@ def contrasts(entries: pd.DataFrame, settings: ComparisonSettings) -> list[Contr
         settings: the study's families.
     """
     groups = [rows for _, rows in entries.groupby([*_SPLIT, "epoch_rule"], sort=False)]
-    found = []
+    compared = []
     for family in settings.families:
         for group, members in enumerate(groups):
             parts = _FAMILIES[family](members)
-            found += [Contrast(family, f"{group} {part}", *pair) for part, pair in parts]
+            compared += [Contrast(family, f"{group} {part}", *pair) for part, pair in parts]
     for name, named in settings.named.items():
         for group, members in enumerate(groups):
             best = _best(members)
             number = dict(zip(best["system"], _numbers(best), strict=True))
             pairs = [(number[a], number[b]) for a, b in named if a in number and b in number]
-            found += [Contrast(name, str(group), *pair) for pair in pairs]
-    return found
+            compared += [Contrast(name, str(group), *pair) for pair in pairs]
+    return compared
 
 
 def _best_simple(members: pd.DataFrame) -> Iterator[tuple[str, Pair]]:
     """Yield each system with the simple one that is the best on validation."""
     systems = _best(members)
-    simple = systems[[_is_simple(model) for model in systems["model"]]]
+    simple = systems[[is_fitted_once(model) for model in systems["model"]]]
     if len(simple):
         best = _numbers(simple)[int(simple["validation"].to_numpy().argmax())]
         yield from (("", (number, best)) for number in _numbers(systems) if number != best)
@@ -117,10 +117,6 @@ def _best(members: pd.DataFrame) -> pd.DataFrame:
 
 def _numbers(rows: pd.DataFrame) -> list[int]:
     return [int(number) for number in rows.index.to_numpy()]
-
-
-def _is_simple(model: str) -> bool:
-    return model in MODELS and MODELS[model].fitted_once
 
 
 def _same(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:

@@ -81,15 +81,15 @@ class DetailedFolds:
     def units(self) -> dict[str, Units]:
         """Return what a bootstrap draws, by protocol: patients, or samples if none is known."""
         strata, decisions = (self.table(name).to_pandas() for name in ("strata", "decisions"))
-        found = {}
+        by_protocol = {}
         for protocol, tested in self.tested.items():
             own = strata[strata["protocol"] == protocol]
             units = units_of_patients(own) or units_of_samples(
                 decisions[decisions["protocol"] == protocol], tested
             )
             if units:
-                found[protocol] = units
-        return found
+                by_protocol[protocol] = units
+        return by_protocol
 
 
 def detailed_trials(records: Iterable[TrialRecord]) -> set[str]:

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from study.report import epochs
 from study.report.dataclass_tables import schema_fields
 from study.scores.rules import compositions_of
 from study.scores.settings import ScoreSettings
 
-KEYS = (
-    *("study", "dataset", "protocol", "model", "system", "trial", "fold"),
-    *("epoch_rule", "composition", "latent_form"),
-)
+KEYS = (*epochs.KEYS, "epoch_rule", "composition", "latent_form")
 
 
 @dataclass(frozen=True)

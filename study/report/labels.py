@@ -1,7 +1,7 @@
 """What validation labels chose of a row: only where they chose nothing is it one-class.
 
 Training sees normals alone, and so does any one-class method; that they are normal is all that
-it is told. What else a row rests on can have been chosen by labels of abnormal samples: its
+it knows. What else a row rests on can have been chosen by labels of abnormal samples: its
 trial, its epoch, the weights of its composition, and the threshold.
 """
 

@@ -6,7 +6,7 @@ study's tables alone, so that the same tables make the same bytes.
 
 import importlib.resources
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -17,9 +17,7 @@ from study.config.dotted_keys import flatten
 from study.config.schema import MetricSettings, Study
 from study.config.trial_config import TrialConfig
 from study.data import DATASETS
-from study.ledger.fold_files import EPOCH_RULES
-from study.ledger.ledger import Ledger
-from study.report.labels import EPOCH, labels_chose
+from study.report.labels import BEST, EPOCH, labels_chose
 from study.search.trial import Trial, TrialRecord, best_trial
 from study.storage.folder import Folder
 
@@ -36,7 +34,11 @@ _PROTOCOL_LIMITS = {
 
 
 def write_model_cards(
-    study: Study, results: Folder, scores: pa.Table, summary: pa.Table
+    study: Study,
+    results: Folder,
+    records: Iterable[TrialRecord],
+    scores: pa.Table,
+    summary: pa.Table,
 ) -> list[str]:
     """Write `report/MODEL_CARD.md` of the best completed trial, or one for each system.
 
@@ -45,18 +47,15 @@ def write_model_cards(
 
     Args:
         study: the study.
-        results: its results folder; trials are read from its ledger.
+        results: its results folder.
+        records: how its trials ended.
         scores: `scores.parquet`.
         summary: `summary.parquet`.
 
     Returns:
         The files' paths in the results folder, in the order written.
     """
-    completed = [
-        record
-        for record in Ledger(results.folder("ledger")).trials()
-        if record.state == "completed"
-    ]
+    completed = [record for record in records if record.state == "completed"]
     systems = [record for record in completed if record.trial.system]
     best = best_trial(completed)
     if best is not None and not systems:
@@ -104,7 +103,7 @@ def model_card(record: TrialRecord, scores: pa.Table, summary: pa.Table) -> str:
         settings=_settings(config),
         seed=config.seed,
         rows=list(_rows(config.metric, summary)),
-        labels_chose_epoch=EPOCH in labels_chose(record, EPOCH_RULES[0]),
+        labels_chose_epoch=EPOCH in labels_chose(record, BEST),
         folder=f"ledger/{record.name}",
     )
 
@@ -123,15 +122,15 @@ def _settings(config: TrialConfig) -> dict[str, Any]:
 
 
 def _rows(metric: MetricSettings, summary: pa.Table) -> Iterator[dict[str, Any]]:
-    best = pc.equal(summary["epoch_rule"], EPOCH_RULES[0])
+    best = pc.equal(summary["epoch_rule"], BEST)
     for row in summary.filter(pc.or_(best, summary["one_class"])).to_pylist():
         form = row["latent_form"]
         yield {
             "composition": row["composition"],
             "form": f", {form}" if form else "",
-            "epoch": "best" if row["epoch_rule"] == EPOCH_RULES[0] else "last",
+            "epoch": "best" if row["epoch_rule"] == BEST else "last",
             "labels_chose": row["labels_chose"] or "nothing",
-            "is_metric": row["epoch_rule"] == EPOCH_RULES[0]
+            "is_metric": row["epoch_rule"] == BEST
             and row["composition"] == metric.composition
             and form in ("", metric.latent_form),
             **{name: _interval(row, name) for name in METRICS},

@@ -15,7 +15,6 @@ ROUNDING = 1e-12
 """Differences of metrics, and their deviations, below this are of rounding, and 0."""
 
 Float = npt.NDArray[np.float64]
-Index = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -149,17 +149,17 @@ def resampled(units: Units, keys: Iterable[Key], seed: int, draws: int = DRAWS) 
         draws: how many.
     """
     known = [key for key in dict.fromkeys(keys) if key in units.counts]
-    found: dict[str, dict[Key, list[Float]]] = {
+    values: dict[str, dict[Key, list[Float]]] = {
         metric: {key: [] for key in known} for metric in RESAMPLED_METRICS
     }
     for weights in _weights(units.size, seed, draws):
         for key in known:
             confusion = _drawn(weights, units.counts[key])
-            for metric, drawn in found.items():
+            for metric, drawn in values.items():
                 drawn[key].append(getattr(confusion, metric).mean(axis=1))
     means = {
         metric: {key: np.concatenate(parts) for key, parts in drawn.items()}
-        for metric, drawn in found.items()
+        for metric, drawn in values.items()
     }
     return Resampled(units.unit, units.size, means)
 

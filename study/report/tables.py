@@ -14,7 +14,7 @@ from study.ledger.fold_files import EPOCH_RULES
 from study.ledger.ledger import FoldManifest
 from study.ledger.study_folder import SplitFacts
 from study.report.fold_scores import SCHEMA
-from study.report.labels import joined, labels_chose
+from study.report.labels import LAST, joined, labels_chose
 from study.scores.evaluation import ScoreRow
 from study.search.trial import TrialRecord
 from study.storage.hashes import canonical_hash
@@ -144,7 +144,7 @@ def _fold_columns(
     fold_of_row = starts[trial_of_row] + scores["fold"].to_numpy()
     best = np.array([manifest.best_epoch for manifest in manifests])[fold_of_row]
     last = np.array([manifest.last_epoch for manifest in manifests])[fold_of_row]
-    is_last = pa.compute.equal(scores["epoch_rule"], "last").to_numpy()
+    is_last = pa.compute.equal(scores["epoch_rule"], LAST).to_numpy()
     leakage = [
         splits[trial.record.trial.protocol].leakage[manifest.fold]
         for trial in trials

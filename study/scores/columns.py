@@ -153,7 +153,7 @@ def fit_component(
             the chi distribution are draws from a posterior, and not its means: `chi_mode`
             takes `drawn_norm` in place of `latent_norm`, if there is one (`chi_norm`).
         errors: validation, and for `empirical_mode` training, errors.
-        settings: hold whether the latent distance is signed.
+        settings: hold the latent distance, the norm of `chi_mode` and the scale.
         form: latent form, "" for components other than the latent norm.
         scaled: False leaves the values unscaled, and validation unread.
 

@@ -1,8 +1,8 @@
 """The table of score compositions: how errors become one score and a threshold.
 
-A composition is fitted on validation (or, without supervision, on training
-normals), which returns a fitted object; only fitted objects can score. To add one,
-write its entry into `COMPOSITIONS`.
+A composition is fitted on validation (or, without supervision, on normals alone), which
+returns a fitted object; only fitted objects can score. To add one, write its entry into
+`COMPOSITIONS`; those of a study file are made by `study.scores.rules`.
 """
 
 from abc import ABC, abstractmethod
@@ -14,13 +14,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from study.scores.columns import FittedComponent, fit_component
-from study.scores.components import (
-    LATENT_NORM,
-    FitErrors,
-    Float,
-    Label,
-    SplitErrors,
-)
+from study.scores.components import LATENT_NORM, FitErrors, Float, Label, SplitErrors
 from study.scores.normals import chosen_normals, quantile_of_normals
 from study.scores.settings import LatentForm, ScoreSettings, Supervision
 from study.scores.support_vectors import Kernel, SupportVectors, fit_support_vectors
@@ -111,8 +105,8 @@ class Composition(ABC):
     """An entry of the table.
 
     Attributes:
-        supervision: what it is fitted on: `none` (training normals), `threshold`
-            (validation labels choose weights and threshold) or `svm`.
+        supervision: what its fit reads of validation labels: `none`, `threshold` (they choose
+            weights and threshold) or `svm`.
         fitted_to_normals: whether its threshold is a quantile of normals, see
             `study.scores.normals`.
         components: names of the error components that it needs.
@@ -206,7 +200,12 @@ class SingleQuantile(Composition):
 
 @dataclass(frozen=True)
 class WeightGrid(Composition):
-    """A weighted sum, its weights the best of a grid by validation labels."""
+    """A weighted sum of two or three components, its weights the best of a grid.
+
+    Best by validation labels. Of R and D it is A(x) = (1 - lambda) R(x) + lambda D(x)
+    (section II), lambda over a grid; of R, D and L it is A*(x) of equation 7, lambda and gamma
+    over a grid with lambda + gamma <= 1.
+    """
 
     supervision = "threshold"
 
@@ -222,24 +221,10 @@ class WeightGrid(Composition):
             columns, self.supervision, lambda_, gamma, best.threshold.tau, best.weights
         )
 
-    @abstractmethod
     def _grid(self, settings: ScoreSettings) -> Float:
         """Return rows of weights, one for each component, in the order of preference."""
-
-
-@dataclass(frozen=True)
-class LambdaGrid(WeightGrid):
-    """A(x) = (1 - lambda) R(x) + lambda D(x) (section II), lambda over a grid."""
-
-    def _grid(self, settings: ScoreSettings) -> Float:
-        return lambda_weights(settings.lambda_steps)
-
-
-@dataclass(frozen=True)
-class GammaGrid(WeightGrid):
-    """A*(x) of equation 7, lambda and gamma over a grid with lambda + gamma <= 1."""
-
-    def _grid(self, settings: ScoreSettings) -> Float:
+        if len(self.components) == 2:
+            return lambda_weights(settings.lambda_steps)
         return simplex_weights(settings.gamma_steps)
 
 
@@ -264,8 +249,8 @@ COMPOSITIONS: Mapping[str, Composition] = MappingProxyType(
         "reconstruction": Single((R,), lambda_=0.0, gamma=0.0),
         "discrimination": Single((D,), lambda_=1.0, gamma=0.0),
         "latent": Single((L,), lambda_=0.0, gamma=1.0),
-        "lambda_grid": LambdaGrid((R, D)),
-        "gamma_grid": GammaGrid((R, D, L)),
+        "lambda_grid": WeightGrid((R, D)),
+        "gamma_grid": WeightGrid((R, D, L)),
         "svm_lambda": Machine((R, D)),
         "svm_gamma": Machine((R, D, L)),
         "svm_linear": Machine((R, D), kernel="linear"),

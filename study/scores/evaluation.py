@@ -5,23 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from study.errors import RequestError
-from study.scores.components import (
-    CompositionError,
-    FitErrors,
-    FoldErrors,
-    SplitErrors,
-)
+from study.scores.components import CompositionError, FitErrors, FoldErrors, SplitErrors
 from study.scores.compositions import Composition, FittedComposition
 from study.scores.decisions import Decisions
 from study.scores.metrics import Metrics, compute_metrics, predicted_f1
 from study.scores.rules import applicable, find_composition
-from study.scores.settings import (
-    LATENT_FORMS,
-    LatentForm,
-    ScoreSettings,
-    Supervision,
-    SvmSolver,
-)
+from study.scores.settings import LATENT_FORMS, LatentForm, ScoreSettings, Supervision, SvmSolver
 
 
 @dataclass(frozen=True)
@@ -29,7 +18,7 @@ class FitResult:
     """A fitted composition in numbers.
 
     Attributes:
-        composition: its name in the table.
+        composition: its name.
         latent_form: "" for compositions without L.
         supervision: `none`, `threshold` or `svm`.
         labels_chose: what validation labels chose in the fit, of `weights` and `threshold`;
@@ -94,7 +83,7 @@ def evaluate_compositions(
         errors: components of the fold's three splits.
         settings: how to fit.
         compositions: names, in the order of the rows; None for all that the
-            validation components allow, in table order.
+            validation components allow: the table's, then the study's own.
 
     Returns:
         One per composition, three (one per latent form) where L is used. A composition
@@ -145,7 +134,7 @@ def fit_on_validation(
 
     Args:
         errors: of validation; of training, if `needs_training`.
-        composition: name in the table.
+        composition: its name.
         settings: how to fit.
         latent_form: ignored by compositions without L.
 

@@ -25,7 +25,6 @@ from study.scores.compositions import (
 )
 from study.scores.normals import chosen_normals, quantile_of_normals
 from study.scores.settings import CompositionSettings, Rule, ScoreSettings
-from study.scores.weights import lambda_weights, simplex_weights
 
 DEFAULTS = ScoreSettings()
 _NAN = float("nan")
@@ -87,16 +86,6 @@ class LargestQuantile(Composition):
         return replace(fitted, tau=quantile_of_normals(fitted.score(normals), normals, settings))
 
 
-@dataclass(frozen=True)
-class SimplexGrid(WeightGrid):
-    """A weighted sum of two or three components, its weights the best of a grid."""
-
-    def _grid(self, settings: ScoreSettings) -> Float:
-        if len(self.components) == 2:
-            return lambda_weights(settings.lambda_steps)
-        return simplex_weights(settings.gamma_steps)
-
-
 def _fixed(own: CompositionSettings) -> Composition:
     assert own.thresholds is not None
     return Fixed(own.components, own.thresholds)
@@ -107,7 +96,7 @@ def _quantile(own: CompositionSettings) -> Composition:
 
 
 def _threshold(own: CompositionSettings) -> Composition:
-    return (Single if len(own.components) == 1 else SimplexGrid)(own.components)
+    return (Single if len(own.components) == 1 else WeightGrid)(own.components)
 
 
 def _svm(own: CompositionSettings) -> Composition:

@@ -35,7 +35,8 @@ class Proposals:
         return optuna.create_study(direction="maximize")
 
     @cached_property
-    def _space(self) -> dict[str, Any]:
+    def space(self) -> dict[str, Any]:
+        """Optuna's distributions of what is searched, by dotted key."""
         return {key: values.to_optuna() for key, values in self._study.search.space.items()}
 
     def seed(self, number: int) -> int:
@@ -53,25 +54,25 @@ class Proposals:
         if not search.space:
             return {}
         self._optuna.sampler = SAMPLERS[search.sampler](self.seed(number), search.startup_trials)
-        asked = self._optuna.ask(self._space)
+        asked = self._optuna.ask(self.space)
         self._running[name] = asked
         parameters: dict[str, Any] = asked.params
         return parameters
 
     def start(self, trial: Trial) -> None:
         """Learn that a trial that was proposed before runs."""
-        if not self._space:
+        if not self.space:
             return
         from optuna.samplers import RandomSampler
 
         self._optuna.sampler = RandomSampler(seed=0)  # draws nothing: all is given
-        self._optuna.enqueue_trial({key: trial.parameters[key] for key in self._space})
-        self._running[trial.name] = self._optuna.ask(self._space)
+        self._optuna.enqueue_trial({key: trial.parameters[key] for key in self.space})
+        self._running[trial.name] = self._optuna.ask(self.space)
 
     def learn(self, ended: Iterable[TrialRecord]) -> None:
         """Learn how trials ended; what was learned before is passed over."""
         for record in ended:
-            if record.name not in self._learned and self._space:
+            if record.name not in self._learned and self.space:
                 self._learn(record)
             self._learned.add(record.name)
 
@@ -80,7 +81,7 @@ class Proposals:
 
         asked = self._running.pop(record.name, None)
         if asked is None:
-            self._optuna.add_trial(frozen_trial(record, self._space))
+            self._optuna.add_trial(frozen_trial(record, self.space))
             return
         for epoch, value in record.values:
             asked.report(value, epoch)

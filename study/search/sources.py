@@ -4,6 +4,7 @@ Only these know which of them a study file asks for. A search writes down each p
 before its trial starts, so that the ledger alone continues a study with the same trials.
 """
 
+import bisect
 import enum
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, Protocol
@@ -88,7 +89,7 @@ class Search:
         self._record = record
         self._proposed: list[str] = []
         self._by_completion: list[TrialRecord] = []
-        self._ended = self._learned = 0
+        self._sorted = self._learned = 0
         self._next = 0
 
     @property
@@ -117,7 +118,7 @@ class Search:
     @property
     def space(self) -> dict[str, Any]:
         """See `TrialSource.space`."""
-        return {key: values.to_optuna() for key, values in self._study.search.space.items()}
+        return self._proposals.space
 
     def missing(self, ended: Records) -> list[str]:
         """See `TrialSource.missing`."""
@@ -141,17 +142,16 @@ class Search:
 
     def _repeat(self, proposal: Proposal, ended: Records) -> Trial:
         """Learn what was known when a trial was proposed, and that it was."""
-        known = self._sorted(ended)
-        first = self._learned
-        while self._learned < len(known) and known[self._learned].completion_order < proposal.ended:
-            self._learned += 1
-        self._proposals.learn(known[first : self._learned])
+        known = self._in_order(ended)
+        end = bisect.bisect_left(known, proposal.ended, key=lambda record: record.completion_order)
+        self._proposals.learn(known[self._learned : end])
+        self._learned = max(self._learned, end)
         self._proposals.start(proposal.trial)
         self._proposed.append(proposal.trial.name)
         return proposal.trial
 
     def _propose(self, number: int, name: str, ended: Records) -> Trial:
-        known = self._sorted(ended)
+        known = self._in_order(ended)
         self._proposals.learn(known)
         parameters = self._proposals.propose(number, name)
         trial = Trial(number, self._config.with_parameters(parameters), parameters)
@@ -161,12 +161,12 @@ class Search:
         self._proposed.append(name)
         return trial
 
-    def _sorted(self, ended: Records) -> list[TrialRecord]:
+    def _in_order(self, ended: Records) -> list[TrialRecord]:
         """Return the records of the search's own trials, in the order in which they ended."""
-        if len(ended) != self._ended:  # a study that is continued asks for every trial of before
+        if len(ended) != self._sorted:  # a study that is continued asks for every trial of before
             records = (record for record in ended.values() if not record.trial.is_repetition)
             self._by_completion = sorted(records, key=lambda record: record.completion_order)
-            self._ended, self._learned = len(ended), 0
+            self._sorted, self._learned = len(ended), 0
         return self._by_completion
 
 

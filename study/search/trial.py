@@ -52,7 +52,7 @@ class FoldAddress:
 
     @property
     def path(self) -> str:
-        """Its place below whatever folder holds folds: `<trial>/fold-<k>`."""
+        """Its path below whatever folder holds folds: `<trial>/fold-<k>`."""
         return f"{self.trial}/{fold_name(self.fold)}"
 
 

@@ -57,14 +57,14 @@ class ArrowFolder:
             self.write(path, content)
 
     def create(self, path: str, content: bytes) -> bool:
-        """See `Folder.create`; of two that ask at the same moment, both may be told yes."""
+        """See `Folder.create`; it may be true for two that write at the same moment."""
         if self.exists(path):
             return self.read(path) == content
         self.write(path, content)
         return True
 
     def versions(self, path: str = "", after: str = "", until: str = "") -> None:
-        """See `Folder.versions`: nothing is known of them."""
+        """See `Folder.versions`: none are known."""
 
     def size(self, path: str = "") -> int:
         """See `Folder.size`."""
@@ -142,7 +142,7 @@ class ArrowFolder:
 
 
 def open_arrow(location: str) -> ArrowFolder:
-    """Return the folder at a URI; the place is not asked yet.
+    """Return the folder at a URI; nothing is asked yet.
 
     Raises:
         RequestError: the URI leads nowhere.

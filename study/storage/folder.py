@@ -1,7 +1,7 @@
 """A folder of files, on a disk or in an object store, with durable writes.
 
 A reader sees the old file or the new one: on a disk by way of `study.storage.durable`;
-other places have modules of their own.
+stores and other URIs have modules of their own.
 """
 
 import contextlib
@@ -44,15 +44,16 @@ class Folder(Protocol):
     def create(self, path: str, content: bytes) -> bool:
         """Write a file unless there is one already; return whether it holds `content` now.
 
-        Of several that ask at the same time with other contents, one is told yes.
+        Of several that write other contents at the same time, it is true for one.
         """
         ...
 
     def versions(self, path: str = "", after: str = "", until: str = "") -> dict[str, str] | None:
-        """Return what tells each file below from others that were at its place, by path.
+        """Return the version of each file below, by path: another one once it is replaced.
 
-        Paths are those from `after` to `until`, both left out by "". None where nothing but
-        a file's bytes tells: a disk changes them without a word.
+        A version begins with the file's size in bytes; see `total_bytes`. Paths are those after
+        `after` and up to `until`, where these are not "". None where nothing but a file's bytes
+        tells versions apart: a disk changes them without a word.
         """
         ...
 
@@ -207,6 +208,11 @@ class LocalFolder:
 
     def check(self) -> None:
         """See `Folder.check`: on a disk, folders appear when needed."""
+
+
+def total_bytes(versions: Mapping[str, str]) -> int:
+    """Return the bytes of all files that `Folder.versions` returned."""
+    return sum(int(version.partition(" ")[0]) for version in versions.values())
 
 
 def open_folder(location: str) -> Folder:

@@ -1,10 +1,12 @@
-"""sha256, in hex, of all that the study identifies or verifies by one."""
+"""sha256 of all that the study identifies or verifies by one: in hex, or before the content."""
 
 import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def sha256(content: bytes) -> str:
@@ -25,6 +27,17 @@ def file_sha256(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def with_digest(content: bytes) -> bytes:
+    """Return the sha256 of `content`, in bytes, and then `content`."""
+    return hashlib.sha256(content).digest() + content
+
+
+def without_digest(raw: bytes) -> bytes | None:
+    """Return the content of what `with_digest` made; None if it is damaged."""
+    digest, content = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
+    return content if hashlib.sha256(content).digest() == digest else None
 
 
 def code_sha256(paths: Iterable[Path]) -> str:

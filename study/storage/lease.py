@@ -54,6 +54,11 @@ def leased(
         lease.release()
 
 
+def held_elsewhere(study: str) -> RequestError:
+    """Return what is raised where another process holds a study."""
+    return RequestError(f"{study}: another process runs this study; wait for it or stop it")
+
+
 class _Lease:
     def __init__(self, folder: Folder, study: str, lock: Path | None) -> None:
         self._folder, self._study = folder, study
@@ -70,12 +75,12 @@ class _Lease:
             while time.monotonic() < deadline:
                 time.sleep(min(LOOK_SECONDS, LEASE_SECONDS / 4))
                 if self._newest() != newest:
-                    self._refuse()
+                    raise held_elsewhere(self._study)
         self._number = newest
         # A holder that was only slow may have written more than one by now; and a store that
-        # knows no conditions says yes to everybody: what is there then decides.
+        # writes on no condition lets everybody write: what is there then decides.
         if not self._write_next() or self._read(self._number) != self._content:
-            self._refuse()
+            raise held_elsewhere(self._study)
         if newest:
             self._folder.remove(self._file(newest))
 
@@ -122,11 +127,6 @@ class _Lease:
         except (ValueError, KeyError, TypeError):
             return False
         return bool(self._machine) and held == self._machine
-
-    def _refuse(self) -> None:
-        raise RequestError(
-            f"{self._study}: another process runs this study; wait for it or stop it"
-        )
 
 
 def _identity(lock: Path) -> str:

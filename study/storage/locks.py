@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from study.errors import RequestError, StudyFailedError
+from study.errors import StudyFailedError
 from study.storage.cache_folder import prepared_folder
 from study.storage.folder import Folder, LocalFolder
 from study.storage.hashes import sha256
-from study.storage.lease import leased
+from study.storage.lease import held_elsewhere, leased
 
 LEAVE_SECONDS = 120.0
 """How long the processes of a killed run may take to be gone."""
@@ -51,18 +51,16 @@ def sole_driver(
     Raises:
         RequestError: another process holds it.
     """
+    lock, has_locks = _lock_folder(output, name) / DRIVER, True
     with contextlib.ExitStack() as held:
-        lock: Path | None = _lock_folder(output, name) / DRIVER
         try:
-            held.enter_context(locked(_lock_folder(output, name) / DRIVER))
+            held.enter_context(locked(lock))
         except TimeoutError:
-            raise RequestError(
-                f"{output.locate(name)}: another process runs this study; wait for it or stop it"
-            ) from None
+            raise held_elsewhere(output.locate(name)) from None
         except NoLocksError:
-            lock = None
-        if lock is None or not isinstance(output, LocalFolder):
-            held.enter_context(leased(output, name, lock, on_lost))
+            has_locks = False
+        if not has_locks or not isinstance(output, LocalFolder):
+            held.enter_context(leased(output, name, lock if has_locks else None, on_lost))
         yield
 
 

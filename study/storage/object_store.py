@@ -1,6 +1,6 @@
 """A folder in an object store that writes conditionally: one request for each operation.
 
-`obstore` reaches S3 and Google Cloud Storage. pyarrow, which reaches more kinds of places, has no
+`obstore` reaches S3 and Google Cloud Storage. pyarrow, which reaches more kinds of stores, has no
 conditional write, asks twice before it reads and three times to write, and its listings do not
 tell versions apart.
 """
@@ -8,7 +8,7 @@ tell versions apart.
 import contextlib
 import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import groupby
@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from study.errors import RequestError
+from study.storage.folder import total_bytes
 
 AT_A_TIME = 32
 """Requests that are on their way at the same time."""
@@ -52,12 +53,12 @@ class StoreFolder:
 
     def read(self, path: str) -> bytes:
         """See `Folder.read`."""
-        with _told():
+        with _translated_errors():
             return bytes(self._store.get(self._key(path)).bytes())
 
     def write(self, path: str, content: bytes) -> None:
         """See `Folder.write`."""
-        with _told():
+        with _translated_errors():
             self._store.put(self._key(path), content, use_multipart=len(content) > SINGLE_BYTES)
 
     def write_all(self, files: Mapping[str, bytes]) -> None:
@@ -69,7 +70,7 @@ class StoreFolder:
         from obstore.exceptions import AlreadyExistsError
 
         try:
-            with _told():
+            with _translated_errors():
                 self._store.put(self._key(path), content, mode="create")
         except AlreadyExistsError:
             with contextlib.suppress(FileNotFoundError):  # deleted again by now
@@ -82,30 +83,30 @@ class StoreFolder:
         """See `Folder.versions`."""
         below = self._key(path)
         start = len(below) + 1 if below else 0
-        found: dict[str, str] = {}
+        versions: dict[str, str] = {}
         offset = f"{below}/{after}" if after else None
-        with _told():
+        with _translated_errors():
             for page in self._store.list(below or None, offset=offset, chunk_size=PAGE):
                 for entry in page:
                     name = entry["path"][start:]
                     if until and name > until:
-                        return found
+                        return versions
                     if not name:  # another program's marker of the folder itself
                         continue
-                    found[name] = f"{entry['size']} {entry['e_tag'] or entry['last_modified']}"
-        return found
+                    versions[name] = f"{entry['size']} {entry['e_tag'] or entry['last_modified']}"
+        return versions
 
     def names(self, path: str = "") -> list[str]:
         """See `Folder.names`."""
-        with _told():
-            found = self._store.list_with_delimiter(self._key(path) or None)
-        keys = [*found["common_prefixes"], *(entry["path"] for entry in found["objects"])]
+        with _translated_errors():
+            listed = self._store.list_with_delimiter(self._key(path) or None)
+        keys = [*listed["common_prefixes"], *(entry["path"] for entry in listed["objects"])]
         return sorted(key.rpartition("/")[2] for key in keys)
 
     def exists(self, path: str) -> bool:
         """See `Folder.exists`."""
         try:
-            with _told():
+            with _translated_errors():
                 self._store.head(self._key(path))
         except FileNotFoundError:
             return any(entry["path"] != self._key(path) for entry in self._first_page(path))
@@ -122,12 +123,12 @@ class StoreFolder:
         belongs to, is still there.
         """
         for _, level in groupby(sorted(ends, key=_depth, reverse=True), key=_depth):
-            with _told():
+            with _translated_errors():
                 self._store.delete([self._key(path, end) for end in level])
 
     def size(self, path: str = "") -> int:
         """See `Folder.size`."""
-        return sum(int(version.partition(" ")[0]) for version in self.versions(path).values())
+        return total_bytes(self.versions(path))
 
     def sweep(self) -> None:
         """See `Folder.sweep`: a store shows no unfinished file."""
@@ -137,7 +138,7 @@ class StoreFolder:
         ends = list(self.versions(source))
 
         def copy(end: str) -> None:
-            with _told():
+            with _translated_errors():
                 self._store.copy(self._key(source, end), self._key(target, end))
 
         def copy_below(end: str) -> None:
@@ -171,7 +172,7 @@ class StoreFolder:
 
     def _first_page(self, path: str) -> list[Any]:
         """Return what is listed first below a path."""
-        with _told():
+        with _translated_errors():
             return list(next(iter(self._store.list(self._key(path) or None, chunk_size=PAGE)), []))
 
 
@@ -190,9 +191,25 @@ def _address(location: str) -> tuple[str, str]:
     return bucket, unquote(key)
 
 
+def _options(location: str) -> dict[str, str]:
+    return dict(parse_qsl(location.partition("?")[2], keep_blank_values=True))
+
+
+def _endpoint(options: Mapping[str, str]) -> str | None:
+    endpoint = options.get("endpoint_override")
+    if endpoint and "://" not in endpoint:
+        endpoint = f"{options.get('scheme') or 'https'}://{endpoint}"
+    return endpoint or None
+
+
+def endpoint_url(location: str) -> str | None:
+    """Return the endpoint that a URI names, with its scheme; None if it names none."""
+    return _endpoint(_options(location))
+
+
 def _connect(location: str, retry_seconds: int = RETRY_SECONDS) -> Any:
-    scheme, _, rest = location.partition("://")
-    options = dict(parse_qsl(rest.partition("?")[2], keep_blank_values=True))
+    scheme = location.partition("://")[0]
+    options = _options(location)
     bucket = _address(location)[0]
     if not bucket:
         raise RequestError(f"{location}: names no bucket")
@@ -212,15 +229,13 @@ def _s3(bucket: str, options: Mapping[str, str], settings: dict[str, Any]) -> An
     from obstore.store import S3Store
 
     provider = _profile()
-    named = options.get("region") or os.environ.get("AWS_REGION")
     region = (
-        named
+        options.get("region")
+        or os.environ.get("AWS_REGION")
         or os.environ.get("AWS_DEFAULT_REGION")
         or (provider and provider.config.get("region"))
     )
-    endpoint = options.get("endpoint_override")
-    if endpoint and "://" not in endpoint:
-        endpoint = f"{options.get('scheme', 'https')}://{endpoint}"
+    endpoint = _endpoint(options)
     by_environment = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if (endpoint or by_environment or "").startswith("http://"):
         settings["client_options"]["allow_http"] = True
@@ -273,8 +288,8 @@ def _region(bucket: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Raise what a store refuses as a disk would: OSError, in a line."""
+def _translated_errors() -> Iterator[None]:
+    """Translate obstore's errors to those of a disk: OSError, in a line."""
     from obstore.exceptions import AlreadyExistsError, BaseError
 
     try:
@@ -288,11 +303,11 @@ def _told() -> Iterator[None]:
 
 
 def _line(error: Exception) -> str:
-    """Return what a store said, without what is for those who mend its client."""
+    """Return a store's message, without what is for those who mend its client."""
     return " ".join(str(error).partition("\n\nDebug source")[0].split())
 
 
-def _each(work: Any, parts: Iterable[str]) -> None:
+def _each(work: Callable[[str], object], parts: Iterable[str]) -> None:
     with ThreadPoolExecutor(AT_A_TIME) as workers:
         list(workers.map(work, parts))
 

@@ -154,7 +154,7 @@ class FoldEvaluator:
     def _located(self, members: Index, examined: Examination) -> Located:
         values = self._components(members, examined.errors)
         errors = SplitErrors(label=self.samples.label[members], values=values)
-        return Located(errors, fold_files.moments_of(self.samples, members))
+        return Located(errors, fold_files.sample_moments(self.samples, members))
 
     def _latent(self, latents: Latents | None) -> dict[str, Any]:
         """Measure z of training; of a posterior, draws are what follows the chi distribution."""

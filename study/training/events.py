@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from study.data.samples import Samples
 from study.data.splits import Fold
 from study.search.trial import TrialRecord
 from study.storage.folder import Folder, LocalFolder
+from study.storage.object_store import endpoint_url
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,11 +39,11 @@ Reconstruct = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32] | None]
 
 
 class EventFolder:
-    """A folder on a disk to write events to: `folder`, or one whose files go there.
+    """A folder on a disk to write events to: `folder`, or one whose files are copied there.
 
     Attributes:
         path: the folder on a disk.
-        is_copied: whether its files go elsewhere.
+        is_copied: whether its files are copied to `folder`.
     """
 
     def __init__(self, folder: Folder) -> None:
@@ -152,7 +152,7 @@ def write_hparams(
     scores: Mapping[str, float],
     columns: Iterable[str] = (),
 ) -> None:
-    """Write a trial's settings and scores for the HParams tab, in place of what is there.
+    """Write a trial's settings and scores for the HParams tab, replacing those that are there.
 
     Args:
         results: the study's folder.
@@ -213,14 +213,10 @@ def _final_scores(record: TrialRecord, summary: Sequence[Mapping[str, Any]]) -> 
 
 def reading_command(results: Folder) -> str:
     """Return the command that shows a study in TensorBoard, whose URIs have no query."""
-    logdir, _, query = results.locate().partition("?")
-    command = f"tensorboard --logdir {shlex.quote(logdir)}"
-    options = {name: values[-1] for name, values in parse_qs(query).items()}
-    endpoint = options.get("endpoint_override")
-    if not endpoint:
-        return command
-    url = endpoint if "://" in endpoint else f"{options.get('scheme', 'https')}://{endpoint}"
-    return f"AWS_ENDPOINT_URL={shlex.quote(url)} {command}"
+    location = results.locate()
+    command = f"tensorboard --logdir {shlex.quote(location.partition('?')[0])}"
+    endpoint = endpoint_url(location)
+    return f"AWS_ENDPOINT_URL={shlex.quote(endpoint)} {command}" if endpoint else command
 
 
 def _reconstruction_figure(samples: Samples, reconstructed: npt.NDArray[np.float32]) -> "Figure":

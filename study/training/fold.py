@@ -26,7 +26,7 @@ from study.search.trial import FoldAddress, State
 from study.storage.folder import Folder
 from study.training.evaluation import REPORTED_SCORES, FoldEvaluator, NonFiniteError
 from study.training.events import PROJECTED, FoldWriter
-from study.training.reports import FoldReports, numbers_of
+from study.training.reports import FoldReports, epoch_scalars
 from study.training.result import FoldResult
 from study.training.setup import build_model, fit_scaling, scale
 from study.training.validation_report import StoppedEarly, ValidationReport
@@ -226,7 +226,7 @@ class _Training:
         if self.writer:
             epoch = self.progress.epoch
             self.writer.scalars(epoch, "validation", {n: row[n] for n in REPORTED_SCORES})
-            self.writer.scalars(epoch, "", numbers_of(row, grouped=True))
+            self.writer.scalars(epoch, "", epoch_scalars(row, grouped=True))
             self.writer.reconstructions(epoch, self.samples, self.fold, self.evaluator.reconstruct)
 
     def _save_if_due(self) -> None:

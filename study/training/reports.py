@@ -16,10 +16,6 @@ class FoldReports:
         epochs: of the whole training.
         validation_epochs: those of them that are reported.
         watch: takes the reports; see `study.training.fold.train_fold`.
-
-    Attributes:
-        last: the last validation that was reported; None before there is one.
-        is_stopped: whether the search stopped the trial there.
     """
 
     def __init__(
@@ -29,13 +25,13 @@ class FoldReports:
         watch: Callable[[ValidationReport], None],
     ) -> None:
         self._epochs, self._validation_epochs, self._watch = epochs, validation_epochs, watch
-        self.last: ValidationReport | None = None
-        self.is_stopped = False
+        self._last: ValidationReport | None = None
+        self._is_stopped = False
 
     @property
     def epoch(self) -> int:
         """The last epoch that was reported; 0 before there is one."""
-        return self.last.epoch if self.last else 0
+        return self._last.epoch if self._last else 0
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Report an epoch that was validated.
@@ -44,16 +40,16 @@ class FoldReports:
             StoppedEarly: the trial ends here.
         """
         epoch = int(row["epoch"])
-        self.last = ValidationReport(
+        self._last = ValidationReport(
             epoch=epoch,
             state="completed" if epoch == self._epochs else "running",
             value=row["value"],
-            scores=numbers_of(row),
+            scores=epoch_scalars(row),
         )
         try:
-            self._watch(self.last)
+            self._watch(self._last)
         except StoppedEarly:
-            self.is_stopped = True
+            self._is_stopped = True
             raise
 
     def repeat(self, history: list[dict[str, Any]]) -> None:
@@ -64,9 +60,9 @@ class FoldReports:
 
     def end(self, manifest: FoldManifest) -> None:
         """Report how a fold ended, if it was stopped or failed, now that it is committed."""
-        if self.is_stopped and self.last:
-            value = math.nan if manifest.state == "failed" else self.last.value
-            ended = replace(self.last, state=manifest.state, reason=manifest.reason, value=value)
+        if self._is_stopped and self._last:
+            value = math.nan if manifest.state == "failed" else self._last.value
+            ended = replace(self._last, state=manifest.state, reason=manifest.reason, value=value)
             self._watch(ended)
             return
         for epoch in self._validation_epochs:
@@ -75,8 +71,8 @@ class FoldReports:
                 self._watch(ValidationReport(epoch=epoch, state="failed", reason=manifest.reason))
 
 
-def numbers_of(row: Mapping[str, Any], *, grouped: bool = False) -> dict[str, float]:
-    """Return the numbers of an epoch's row; of those with a group, `group/name`, only them."""
+def epoch_scalars(row: Mapping[str, Any], *, grouped: bool = False) -> dict[str, float]:
+    """Return the scalars of an epoch's row; of those with a group, `group/name`, only them."""
     return {
         name: float(value)
         for name, value in row.items()

@@ -9,7 +9,7 @@ import torch
 
 from study.ledger import fold_files
 from study.ledger.checkpoint import FoldProgress
-from study.ledger.fold_files import Evaluation, moments_of
+from study.ledger.fold_files import Evaluation, sample_moments
 from study.ledger.ledger import MODEL, FoldManifest
 from study.scores.components import Limits
 from study.search.trial import FoldAddress, State
@@ -59,7 +59,7 @@ class FoldResult:
                 samples, fold, evaluations, timed=timed
             ),
             fold_files.TRAINING_COMPONENTS: fold_files.training_components_file(
-                fold, evaluations, moments_of(samples, fold.training) if timed else None
+                fold, evaluations, sample_moments(samples, fold.training) if timed else None
             ),
             fold_files.HISTORY: fold_files.history_file(progress.history),
             MODEL: fold_files.json_file(described),

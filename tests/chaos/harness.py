@@ -36,12 +36,12 @@ from tests.study_run import Run, seconds_until
 KINDS = ("worker", "hang", "trial", "coordinator", "driver", "raylet", "head")
 ENDS_THE_DRIVER = ("driver", "raylet", "head")
 REPORTED = re.compile(r"^(trial-\d+): epoch (\d+) of", re.MULTILINE)
-TOLD = {
+LINES = {
     "trial": r"^trial-\d+: its processes died \([^()\n]{9,99}\); others go on",
     "hang": r"^trial-\d+: fold \d on [\d.]+ hangs, it said nothing for \d\.\d minutes; it is",
     "coordinator": r"^the coordinator died and was started again; the folds train on",
 }
-"""What the terminal says of some kinds."""
+"""What the terminal shows of some kinds."""
 FOLDS = 2
 UNDISTURBED, DISTURBED = "undisturbed", "disturbed"
 WORKERS_LEAVE_SECONDS = 10.0
@@ -221,7 +221,7 @@ class Chaos:
         if not self._run.wait_until(goes_on) and self._run.driver.poll() is None:
             self.problems.append(f"{kind}: the study does not go on: {self._run.printed()[-2000:]}")
             return False
-        if not re.search(TOLD.get(kind, ""), disturbed.printed(), re.MULTILINE):
+        if not re.search(LINES.get(kind, ""), disturbed.printed(), re.MULTILINE):
             self.problems.append(f"{kind}: no line on it: {disturbed.printed()[-2000:]}")
         kill = Kill(
             kind,
@@ -244,8 +244,8 @@ class Chaos:
         reached = []
         for address in folds - set(Ledger(results.folder("ledger")).committed(trial)):
             names = results.names(f"checkpoints/{address.path}")
-            found = [match for match in map(NAME.fullmatch, names) if match]
-            reached.append(max((int(match[1]) for match in found), default=0))
+            matches = [match for match in map(NAME.fullmatch, names) if match]
+            reached.append(max((int(match[1]) for match in matches), default=0))
         return min(reached, default=self.epochs)
 
     def _is_training(self, reports_before: int) -> bool:
@@ -301,7 +301,7 @@ class Chaos:
     def check_results(self) -> None:
         """Check that nothing is lost, twice, damaged or left over, and the table the same."""
         one, other = (self.folder / name / "chaos" for name in (UNDISTURBED, DISTURBED))
-        ledgers = [Ledger(LocalFolder(place / "ledger")) for place in (one, other)]
+        ledgers = [Ledger(LocalFolder(results / "ledger")) for results in (one, other)]
         numbers = [[record.trial.number for record in ledger.trials()] for ledger in ledgers]
         if numbers != [list(range(self.trials))] * 2:
             self.problems.append(f"trials ended: {numbers}")

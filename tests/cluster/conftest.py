@@ -112,10 +112,10 @@ def listening_addresses(run: Run) -> set[str]:
             for handle in Path(f"/proc/{pid}/fd").iterdir():
                 with contextlib.suppress(OSError):
                     sockets.add(str(handle.readlink()))
-    found = set()
+    addresses = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             _, local, _, state, *_, inode = line.split()[:10]
             if state == LISTENING and f"socket:[{inode}]" in sockets:
-                found.add(local.partition(":")[0][-8:])
-    return found
+                addresses.add(local.partition(":")[0][-8:])
+    return addresses

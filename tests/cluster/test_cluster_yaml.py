@@ -57,29 +57,29 @@ def token_of(cluster):
 def openings(cluster):
     """Return what of a cluster lets strangers in, a line each."""
     text = yaml.safe_dump(cluster)
-    found = [f"{address} stands in it" for address in WORLD if address in text]
+    problems = [f"{address} stands in it" for address in WORLD if address in text]
     for name, node in cluster.get("available_node_types", {}).items():
         if not node["node_config"].get("SecurityGroupIds"):
-            found.append(f"{name} is in the group of Ray's own making, with port 22 open to all")
+            problems.append(f"{name} is in the group of Ray's own making, with port 22 open to all")
     token = token_of(cluster)
     if token is None:
-        found.append("the nodes get no token")
+        problems.append("the nodes get no token")
     if not any(command == f"chmod 600 {token}" for command in cluster.get("setup_commands", ())):
-        found.append("others on a node may read the token")
+        problems.append("others on a node may read the token")
     for part in ("head", "worker"):
         commands = cluster.get(f"{part}_start_ray_commands", ())
         starts = [command for command in commands if "ray start" in command]
         if not starts:
-            found.append(f"{part}: Ray's own command starts it, without a token")
+            problems.append(f"{part}: Ray's own command starts it, without a token")
         for command in starts:
             if f"RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH={token} ray start" not in command:
-                found.append(f"{part}: Ray starts without the token")
+                problems.append(f"{part}: Ray starts without the token")
         heads = [command for command in starts if "--head" in command]
         if any("--dashboard-host=127.0.0.1" not in command for command in heads):
-            found.append(f"{part}: the dashboard listens on all interfaces")
+            problems.append(f"{part}: the dashboard listens on all interfaces")
         if any("--ray-client-server-port" in command for command in starts):
-            found.append(f"{part}: a port for clients from outside")
-    return found
+            problems.append(f"{part}: a port for clients from outside")
+    return problems
 
 
 def test_no_port_is_open_to_the_world_and_every_ray_needs_the_token(cluster):
@@ -216,7 +216,7 @@ def test_a_node_of_aws_in_rays_own_group_is_seen(name):
 
 def test_nodes_install_the_constrained_versions_and_workers_see_their_gpu(cluster):
     (install,) = [command for command in cluster["setup_commands"] if "pip install" in command]
-    (project,) = [place for place, source in cluster["file_mounts"].items() if source == "."]
+    (project,) = [path for path, source in cluster["file_mounts"].items() if source == "."]
     assert install.endswith(f"pip install -c {project}/constraints.txt {project}")
     assert any("torch.cuda.is_available()" in c for c in cluster["worker_setup_commands"])
 

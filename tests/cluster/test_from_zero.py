@@ -65,14 +65,14 @@ PORTS = range(20_000, 32_000)
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on, and that nobody is given by chance."""
-    found: list[int] = []
-    while len(found) < count:
+    """Return ports that nobody listens on, and that nobody gets by chance."""
+    ports: list[int] = []
+    while len(ports) < count:
         port = secrets.choice(PORTS)
         with socket.socket() as listener, contextlib.suppress(OSError):
             listener.bind(("", port))
-            found += [port] * (port not in found)
-    return found
+            ports += [port] * (port not in ports)
+    return ports
 
 
 class Head:

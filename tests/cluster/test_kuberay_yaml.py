@@ -44,10 +44,10 @@ def groups(job):
 def test_it_has_what_kuberay_requires(job):
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     for path, keys in REQUIRED.items():
-        found = job
+        value = job
         for part in path.split("."):
-            found = found[part]
-        for each in found if isinstance(found, list) else [found]:
+            value = value[part]
+        for each in value if isinstance(value, list) else [value]:
             assert not set(keys) - set(each), path
     for group in groups(job):
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
@@ -110,51 +110,51 @@ def test_the_image_installs_all_of_the_project_with_the_constrained_versions():
 
 def openings(documents):
     """Return what lets strangers in, a line each."""
-    found = []
+    problems = []
     job, policy = of_kind(documents, "RayJob"), of_kind(documents, "NetworkPolicy")
     cluster = job["spec"]["rayClusterSpec"]
     auth = cluster.get("authOptions", {})
     if auth.get("mode") != "token" or not auth.get("secretName"):
-        found.append("Ray starts without a token of yours")
+        problems.append("Ray starts without a token of yours")
     if of_kind(documents, "Secret"):
-        found.append("the token stands in the file")
+        problems.append("the token stands in the file")
     for kind in ("Service", "Ingress", "Route", "Gateway"):
         if of_kind(documents, kind):
-            found.append(f"a {kind} of its own")
+            problems.append(f"a {kind} of its own")
     if cluster["headGroupSpec"].get("serviceType") != "ClusterIP":
-        found.append("the head's service reaches beyond the cluster")
+        problems.append("the head's service reaches beyond the cluster")
     if cluster["headGroupSpec"].get("enableIngress"):
-        found.append("an ingress to the head")
+        problems.append("an ingress to the head")
     if policy is None:
-        return [*found, "no NetworkPolicy"]
+        return [*problems, "no NetworkPolicy"]
     if "Ingress" not in policy["spec"].get("policyTypes", ()):
-        found.append("the policy is not one for what comes in")
+        problems.append("the policy is not one for what comes in")
     selected = policy["spec"]["podSelector"].get("matchLabels", {})
     for group in groups(job):
         template = group["template"]
         if not selected.items() <= template["metadata"]["labels"].items():
-            found.append("the policy leaves out a pod")
+            problems.append("the policy leaves out a pod")
         if template["spec"].get("hostNetwork"):
-            found.append("a pod is on the network of its host, where no policy holds")
+            problems.append("a pod is on the network of its host, where no policy holds")
         for container in template["spec"]["containers"]:
             if any("hostPort" in port for port in container.get("ports", ())):
-                found.append("a port of the host")
+                problems.append("a port of the host")
             if container.get("securityContext", {}).get("allowPrivilegeEscalation", True):
-                found.append("a process may get more rights")
+                problems.append("a process may get more rights")
     for rule in policy["spec"].get("ingress", ()):
         if not rule.get("from"):
-            found.append("a rule for all")
+            problems.append("a rule for all")
         for peer in rule.get("from", ()):
             labels = (peer.get("podSelector") or peer.get("namespaceSelector") or {}).get(
                 "matchLabels"
             )
             if not labels or "ipBlock" in peer:
-                found.append("a rule for all of something")
+                problems.append("a rule for all of something")
             elif "namespaceSelector" in peer and [p["port"] for p in rule.get("ports", ())] != [
                 8265
             ]:
-                found.append("another namespace reaches more than the dashboard")
-    return found
+                problems.append("another namespace reaches more than the dashboard")
+    return problems
 
 
 def test_only_the_studys_pods_and_the_operator_get_in_with_the_token(documents):

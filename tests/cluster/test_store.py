@@ -109,17 +109,17 @@ def test_pandas_reads_the_table(stored, store, monkeypatch):
 
 
 def test_events_are_those_of_a_disk(stored, tmp_path):
-    place = "tensorboard/trial-00000/fold-1"
-    for name in stored.results.names(place):
-        (tmp_path / name).write_bytes(stored.results.read(f"{place}/{name}"))
+    folder = "tensorboard/trial-00000/fold-1"
+    for name in stored.results.names(folder):
+        (tmp_path / name).write_bytes(stored.results.read(f"{folder}/{name}"))
     check_events(EventAccumulator(str(tmp_path)).Reload())
 
 
 def test_tensorboard_reads_the_store(stored, store, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", store.endpoint)
-    place = "s3://bucket/results/tiny/tensorboard/trial-00000"
-    check_events(EventAccumulator(f"{place}/fold-1").Reload())
-    trial = EventAccumulator(place).Reload()
+    uri = "s3://bucket/results/tiny/tensorboard/trial-00000"
+    check_events(EventAccumulator(f"{uri}/fold-1").Reload())
+    trial = EventAccumulator(uri).Reload()
     assert "test/svm_lambda/f1_weighted" in trial.Tags()["scalars"]
 
 

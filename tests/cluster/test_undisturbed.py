@@ -119,8 +119,8 @@ def test_values_of_a_fold_follow_from_its_stored_errors(undisturbed, scores):
             f1_score(label["validation"], validation > tau, average="weighted")
             for tau in (row["tau"], -np.inf, *np.unique(validation))
         ]
-        found, best = f1s[0], max(f1s)
-        assert found == pytest.approx(best, abs=1e-6)
+        at_tau, best = f1s[0], max(f1s)
+        assert at_tau == pytest.approx(best, abs=1e-6)
         check(row, test, test > row["tau"])
     for name, form, used in (("svm_lambda", "", 2), ("svm_gamma", "implicit", 3)):
         machine = SVC().fit(scaled["validation"][:, :used], label["validation"])

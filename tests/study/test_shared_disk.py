@@ -61,10 +61,10 @@ def test_a_trial_is_stopped_and_ended_while_its_workers_hold_their_locks_and_fil
             with fold_of_run(output, "tiny", "run", address.path):
                 writer = FoldWriter(results.folder(f"tensorboard/{address.path}"))
                 task = FoldTask(trial.config, address, (2,))
-                place = checkpoints.folder(address.path)
-                place.write("held", b"read by somebody")
+                own = checkpoints.folder(address.path)
+                own.write("held", b"read by somebody")
                 with (nfs.root / "tiny/checkpoints" / address.path / "held").open("rb"):
-                    train_fold(task, samples, fold, ledger, place, stop, writer)
+                    train_fold(task, samples, fold, ledger, own, stop, writer)
                     if address.fold == 1:
                         record = finalize(ledger, checkpoints, trial, 0)
                 writer.close()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from study.data.resampling import FloatArray, IntArray
-from study.errors import RequestError
+from study.errors import RequestError, one_line
 
 DETECTED_SECONDS = 600
 OVERLAP_SECONDS = 10
@@ -49,5 +49,5 @@ def _xqrs(signal: FloatArray, rate_hz: float) -> IntArray:
     except ValueError as error:
         raise RequestError(
             f"--peaks detected: expected a signal of some seconds, found {len(signal)} samples at "
-            f"{rate_hz:g} Hz: {' '.join(str(error).split())}"
+            f"{rate_hz:g} Hz: {one_line(error)}"
         ) from None

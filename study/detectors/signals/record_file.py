@@ -9,7 +9,7 @@ import numpy as np
 
 from study.data import mitbih
 from study.data.amplitude import SETTLED_SECONDS, without_baseline
-from study.data.beat_settings import Amplitude
+from study.data.beat_settings import Reference
 from study.data.resampling import FloatArray, resample_span, resampled_length
 from study.errors import RequestError
 
@@ -108,7 +108,7 @@ class ResampledRecord:
         record = self.record
         return resample_span(record.read, record.length, self._ratio, start, stop)
 
-    def level(self, start: int, stop: int, amplitude: Amplitude) -> FloatArray:
+    def level(self, start: int, stop: int, amplitude: Reference) -> FloatArray:
         """Return the same as `without_baseline` has it of the whole record."""
         margin = SETTLED_SECONDS * self.rate_hz
         first = max(start - margin, 0)

@@ -16,14 +16,7 @@ import numpy.typing as npt
 
 from study.data import dataset as dataset_entry
 from study.data import mitbih
-from study.data.amplitude import (
-    CENTRE,
-    QRS_SECONDS,
-    UNIT,
-    learning,
-    qrs_heights,
-    typical_height,
-)
+from study.data.amplitude import CENTRE, QRS_SECONDS, UNIT, learning, qrs_heights, typical_height
 from study.data.beat_settings import BeatDatasetSettings, CentredWindow, PublishedWindow
 from study.data.beats import Spans, beat_spans, cut_windows, peak_positions
 from study.data.patient_components import (
@@ -32,12 +25,7 @@ from study.data.patient_components import (
     template_members,
     timing_components,
 )
-from study.data.resampling import (
-    FloatArray,
-    IntArray,
-    fit_length,
-    positions_of,
-)
+from study.data.resampling import FloatArray, IntArray, fit_length, positions_of
 from study.data.settings import DatasetSettings
 from study.detectors.signals.block import Block
 from study.detectors.signals.peaks import detect_peaks
@@ -148,7 +136,9 @@ class BeatSource:
         level = None
         if settings.amplitude != "beat":
             level = self._signal.level(first, stop, settings.amplitude)
-        offsets = positions_of(self.windows(members), settings.length)
+        signal = raw if level is None else level / self._height
+        windows = cut_windows(signal, spans, settings.window, settings.amplitude, first)
+        offsets = positions_of(windows, settings.length)
         drawn = []
         for i, offset in enumerate(offsets):
             position = spans.begin[i] + offset

@@ -12,7 +12,7 @@ from study.data import ucr
 from study.data.resampling import FloatArray, scale_rows
 from study.data.settings import DatasetSettings
 from study.detectors.signals.block import Block
-from study.errors import RequestError
+from study.errors import RequestError, one_line
 
 ROWS_AT_ONCE = 4096
 LABEL = "label"
@@ -127,7 +127,7 @@ def _read_parquet(path: Path, label_first: bool) -> Iterator[Rows]:
 
 
 def _unreadable(path: Path, error: Exception) -> RequestError:
-    problem = " ".join(str(error).split())
+    problem = one_line(error)
     return RequestError(f"{path}: expected a table of numbers, a row per sample, found: {problem}")
 
 

@@ -26,11 +26,10 @@ class Counts:
 def write_scores(path: Path, detector: Detector, blocks: Iterable[Block]) -> Counts:
     """Write a row per sample; the file appears when it is complete.
 
-    Columns: `sample` (from 0), the columns of its source (`record`, `position`,
-    `seconds`, `symbol`, or `label`), the error components, also those that come with the
-    samples, `score`, `decision` (1
-    abnormal), `votes` (folds that decide so by themselves), and what the decision rests on:
-    `composition`, `latent_form`, `supervision`, `tau`.
+    Columns: `sample` (from 0), the columns of its source (`record`, `position`, `seconds`,
+    `symbol`, or `label`), the error components, also those that come with the samples, `score`,
+    `decision` (1 abnormal), `votes` (folds that decide so by themselves), and what the decision
+    rests on: `composition`, `latent_form`, `supervision`, `tau`.
     """
     samples = abnormal = 0
     writer: pq.ParquetWriter | None = None

@@ -85,8 +85,9 @@ def _endings(inputs: PageInputs) -> Section:
     made = (_stopped(inputs.records), _cutoffs(inputs), _failed(inputs.records))
     notes = [f"Trials: {outcomes}{f'; {left:,} not run yet' if left > 0 else ''}."]
     if inputs.is_search:
-        notes.append("trials.parquet says from what each trial was proposed, rungs.parquet how "
-                     "each decision on it was made.")  # fmt: skip
+        made_decisions = "rungs" in inputs.tables
+        decided = ", rungs.parquet how each decision on it was made" if made_decisions else ""
+        notes.append(f"trials.parquet says from what each trial was proposed{decided}.")
     return Section(
         "endings", "What was stopped or failed",
         "Early stopping (successive halving) ends a trial at an epoch where too many others were "

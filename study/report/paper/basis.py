@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from models import MODELS
+from models import is_fitted_once
 from study.ledger.fold_files import EPOCH_RULES
 from study.report.paper.names import dataset_label
 from study.report.paper.published import EPOCHS, FOLDS
@@ -63,7 +63,7 @@ def basis_of(
     frame = frame[(frame["protocol"] == protocol) & frame["system"].isin(list(systems))]
     existing = sorted({int(fold) for fold in frame["fold"]})
     shown = existing if folds is None else [fold for fold in folds if fold in existing]
-    trained = [name for name in set(frame["model"]) if not _fitted_once(str(name))]
+    trained = [name for name in set(frame["model"]) if not is_fitted_once(name)]
     rows = (frame["epoch_rule"] == LAST) & frame["model"].isin(trained)
     epochs = frame[rows & frame["fold"].isin(shown)]["epoch"]
     return Basis(
@@ -115,10 +115,6 @@ def _folds_text(basis: Basis) -> str:
         return f"fold{plural} {numbers} of folds 0 to {basis.num_folds - 1}"
     text = f"{basis.num_folds} fold{'s' * (basis.num_folds != 1)}"
     return text if basis.num_folds == FOLDS else f"{text} (the paper: {FOLDS})"
-
-
-def _fitted_once(model: str) -> bool:
-    return model in MODELS and MODELS[model].fitted_once
 
 
 def _setting(frame: pd.DataFrame, column: str) -> Any:

@@ -120,11 +120,11 @@ def test_a_fold_may_be_silent_for_epochs_of_its_own_and_longer_after_each_hang()
 def test_a_trial_waits_for_nodes_until_each_fold_has_a_worker() -> None:
     attempt = attempt_of(2)
     attempt.waits_since = 5.0
-    attempt.hears(FoldWorker("a", 0, "n", "10.0.0.1"), now=6.0)
+    attempt.heartbeat(FoldWorker("a", 0, "n", "10.0.0.1"), now=6.0)
     assert attempt.waits_since == 5.0
-    fold = attempt.hears(FoldWorker("a", 1, "n", "10.0.0.1"), now=7.0, longest_epoch=3.0)
+    fold = attempt.heartbeat(FoldWorker("a", 1, "n", "10.0.0.1"), now=7.0, longest_epoch=3.0)
     assert attempt.waits_since is None
-    assert (fold.last_word, fold.longest_epoch) == (7.0, 3.0)
+    assert (fold.last_heartbeat, fold.longest_epoch) == (7.0, 3.0)
     attempt.lose_workers(now=9.0)
     assert attempt.waits_since == 9.0
     assert [(each.worker, each.silent_seconds(99.0)) for each in attempt.folds] == [(None, 0.0)] * 2

@@ -15,6 +15,7 @@ from study.ledger.recovery import recover
 from study.ledger.trial_outcome import split_by_completeness
 from study.search.trial import FoldAddress, Proposal, RungDecision, trial_name
 from study.storage.folder import Folder, LocalFolder, open_folder
+from study.storage.hashes import with_digest
 from tests.s3_server import S3Server
 from tests.study.trials import record_of, trial_of
 
@@ -76,13 +77,13 @@ def test_a_ledger_that_is_opened_again_knows_all_and_reads_the_index_alone(
     def look() -> None:
         ledger = open_ledger(ended)
         assert recover(ended, ledger) == []
-        found = (
+        actual = (
             ledger.trials(),
             ledger.proposals(),
             ledger.decisions(),
             [(ledger.folds(n), ledger.committed(n), ledger.size(n)) for n in ledger.names()],
         )
-        assert found == expected
+        assert actual == expected
         assert len(split_by_completeness(ledger)[0]) == TRIALS
 
     (path,) = reads(store, look)
@@ -123,7 +124,7 @@ def test_a_damaged_index_is_made_again_and_hides_nothing(
     elif how == "truncated":
         ended.write(path, content[:20])
     else:
-        ended.write(path, bytes.fromhex(index.sha256(b"no table")) + b"no table")
+        ended.write(path, with_digest(b"no table"))
     ended.write("ledger/trial-00001/fold-0/x", b"changed")
     ledger = open_ledger(ended)
     assert isinstance(ledger, IndexedLedger)

@@ -33,8 +33,8 @@ def train(tmp_path: Path, tiny_samples: Callable[..., Samples]) -> Train:
     def train(study: Study, trial: Trial) -> Path:
         folds = splits_by_protocol(samples, study.split, study.seed)[trial.protocol].folds
         for address, fold in zip(trial.folds, folds, strict=True):
-            place = checkpoints.folder(address.path)
-            train_fold(FoldTask(trial.config, address), samples, fold, ledger, place)
+            own = checkpoints.folder(address.path)
+            train_fold(FoldTask(trial.config, address), samples, fold, ledger, own)
         assert finalize(ledger, checkpoints, trial, trial.number) is not None
         return tmp_path / "ledger" / trial.name
 

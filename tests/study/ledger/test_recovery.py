@@ -32,9 +32,9 @@ def results(tmp_path: Path, tiny_study: Callable[..., Study]) -> LocalFolder:
         for address in trial.folds:
             ledger.commit_fold(*committed(address.trial, address.fold))
         ledger.record_trial(record_of(trial, values=[(2, 0.5)], completion_order=number))
-    place = folder.folder("checkpoints/trial-00002/fold-0")
+    checkpoints = folder.folder("checkpoints/trial-00002/fold-0")
     for epoch in (2, 4):
-        save_checkpoint(place, FoldProgress(epoch, best_weights={"w": torch.ones(9)}))
+        save_checkpoint(checkpoints, FoldProgress(epoch, best_weights={"w": torch.ones(9)}))
     return folder
 
 

@@ -28,5 +28,5 @@ def test_facts_of_splits_are_stored_with_the_study_and_may_lack_what_came_later(
     content = yaml.safe_load(folder.read(STUDY))
     del content["provenance"]["abnormal_neighbours"]
     folder.write(STUDY, yaml.safe_dump(content).encode())
-    found = stored_split_facts(folder, read_study(folder))
-    assert found == {"paper": SplitFacts(splits["paper"].split_hash, leakage)}
+    older = stored_split_facts(folder, read_study(folder))
+    assert older == {"paper": SplitFacts(splits["paper"].split_hash, leakage)}

@@ -53,9 +53,9 @@ VALUES = [{2: 0.1, 4: 0.9}, {2: 0.2, 4: 0.6}, {2: 0.6, 4: 0.3}]
 MEANS = [(2, 0.3), (4, 0.6)]
 
 
-def assert_values(found: list[tuple[int, float]], expected: list[tuple[int, float]]) -> None:
-    assert [epoch for epoch, _ in found] == [epoch for epoch, _ in expected]
-    np.testing.assert_allclose([v for _, v in found], [v for _, v in expected], rtol=1e-12)
+def assert_values(actual: list[tuple[int, float]], expected: list[tuple[int, float]]) -> None:
+    assert [epoch for epoch, _ in actual] == [epoch for epoch, _ in expected]
+    np.testing.assert_allclose([v for _, v in actual], [v for _, v in expected], rtol=1e-12)
 
 
 def test_all_folds_completed_is_a_completed_trial(outcome: Outcome) -> None:
@@ -113,7 +113,7 @@ def test_what_folds_reported_makes_the_record_that_their_files_make(
 
 
 @pytest.mark.parametrize("done", [1, 2])
-def test_an_interrupted_stop_is_found_and_is_no_end(done: int, outcome: Outcome) -> None:
+def test_an_interrupted_stop_is_recognised_and_is_no_end(done: int, outcome: Outcome) -> None:
     for fold in range(done):
         outcome.commit(fold, VALUES[fold], state="pruned")
     assert interrupted_stop(outcome.ledger, outcome.trial) == 4

@@ -63,7 +63,8 @@ def test_nothing_completed_has_no_card(drawn: DrawnLedger) -> None:
     assert report is not None
     drawn.results.remove("report")
     drawn.ledger.record_trial(record_of(trial_of(drawn.study), "pruned", [(6, 0.5)]))
-    assert write_model_cards(drawn.study, drawn.results, report.scores, report.summary) == []
+    records, tables = drawn.ledger.trials(), (report.scores, report.summary)
+    assert write_model_cards(drawn.study, drawn.results, records, *tables) == []
     assert not drawn.results.exists("report/MODEL_CARD.md")
 
 
@@ -85,7 +86,8 @@ def test_every_system_has_a_card_for_each_protocol(drawn: DrawnLedger) -> None:
         trial = source.next_trial({}, set())
         assert isinstance(trial, Trial)
         drawn.ledger.record_trial(record_of(trial, values=[(6, 0.5)]))
-    paths = write_model_cards(study, drawn.results, report.scores, report.summary)
+    records, tables = drawn.ledger.trials(), (report.scores, report.summary)
+    paths = write_model_cards(study, drawn.results, records, *tables)
     assert paths == ["report/ours/MODEL_CARD.md", "report/ours_inter_patient/MODEL_CARD.md"]
     texts = [drawn.results.read(path).decode() for path in paths]
     assert all(text.startswith("# ours on synthetic: trial-0000") for text in texts)

@@ -33,9 +33,9 @@ def predictions(rng: np.random.Generator, label: np.ndarray, error: Any) -> np.n
     return np.where(rng.random(len(label)) < error, 1 - label, label)
 
 
-def p_value(found: Resampled, difference: float, first: Key, second: Key) -> float:
-    error = np.array([found.error("f1_weighted", first, second)])
-    test = PairedTest.of(np.array([difference]), error, np.array([found.size - 1.0]))
+def p_value(drawn: Resampled, difference: float, first: Key, second: Key) -> float:
+    error = np.array([drawn.error("f1_weighted", first, second)])
+    test = PairedTest.of(np.array([difference]), error, np.array([drawn.size - 1.0]))
     return float(test.p[0])
 
 
@@ -54,8 +54,8 @@ def test_the_standard_error_is_that_of_scipys_bootstrap() -> None:
         method="percentile", rng=np.random.default_rng(1),
     )  # fmt: skip
     units = Units("sample", {A: decided(label, one), B: decided(label, other)})
-    found = resampled(units, [A, B], seed=0).error("f1_weighted", A, B)
-    assert found == pytest.approx(truth.standard_error, rel=0.2)
+    error = resampled(units, [A, B], seed=0).error("f1_weighted", A, B)
+    assert error == pytest.approx(truth.standard_error, rel=0.2)
 
 
 def test_draws_are_the_same_for_both_sides_and_all_folds() -> None:
@@ -64,9 +64,9 @@ def test_draws_are_the_same_for_both_sides_and_all_folds() -> None:
     label = (rng.random(100) < 0.4).astype(int)
     counts = decided(label, predictions(rng, label, 0.2))
     units = Units("sample", {A: counts, B: counts, C: np.repeat(counts, 3, axis=2)})
-    found = resampled(units, [A, B, C], seed=0)
-    assert found.error("phi", A, B) == 0
-    assert found.error("phi", A, C) == pytest.approx(0, abs=1e-12)
+    drawn = resampled(units, [A, B, C], seed=0)
+    assert drawn.error("phi", A, B) == 0
+    assert drawn.error("phi", A, C) == pytest.approx(0, abs=1e-12)
 
 
 def test_draws_do_not_depend_on_how_many_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,9 +81,9 @@ def test_draws_do_not_depend_on_how_many_are_held_at_once(monkeypatch: pytest.Mo
 
 def test_what_is_unknown_or_alone_has_no_error() -> None:
     counts = decided(np.array([0, 1]), np.array([0, 1]))
-    found = resampled(Units("sample", {A: counts}), [A, B], 0)
-    assert np.isnan(found.error("phi", A, B))
-    assert np.isnan(found.error("auroc", A, A))
+    drawn = resampled(Units("sample", {A: counts}), [A, B], 0)
+    assert np.isnan(drawn.error("phi", A, B))
+    assert np.isnan(drawn.error("auroc", A, A))
     alone = resampled(Units("patient", {A: counts[:, :1]}), [A], 0)
     assert np.isnan(alone.error("phi", A, A))
 
@@ -105,8 +105,8 @@ def simulated(seed: int, worse_by: float) -> float:
         each = [label == 0, label == 1, (label == 0) & (called == 1), (label == 1) & (called == 1)]
         counts[key] = np.array([cell.sum(axis=1) for cell in each], dtype=np.float32)[:, :, None]
         means.append(sklearn.metrics.f1_score(label.ravel(), called.ravel(), average="weighted"))
-    found = resampled(Units("patient", counts), [A, B], seed, draws=200)
-    return p_value(found, means[0] - means[1], A, B)
+    drawn = resampled(Units("patient", counts), [A, B], seed, draws=200)
+    return p_value(drawn, means[0] - means[1], A, B)
 
 
 def test_where_nothing_differs_five_in_a_hundred_are_rejected() -> None:

@@ -154,9 +154,9 @@ def test_logarithms_keep_the_order_of_errors_and_their_decades_apart():
 
 
 def test_what_may_be_negative_is_never_a_logarithm(fold):
-    for split in ("prematurity", "pause", "outlier_score"):
-        errors = FitErrors(SplitErrors(np.zeros(3, np.int8), {split: np.array([-1.0, 0.0, 3.0])}))
-        scaled = fit_component(split, errors, LOG).read(errors.validation)
+    for name in ("prematurity", "pause", "outlier_score"):
+        errors = FitErrors(SplitErrors(np.zeros(3, np.int8), {name: np.array([-1.0, 0.0, 3.0])}))
+        scaled = fit_component(name, errors, LOG).read(errors.validation)
         np.testing.assert_array_equal(scaled, [0.0, 0.25, 1.0])
     negative = FitErrors(SplitErrors(np.zeros(2, np.int8), {"own": np.array([-0.5, 1.0])}))
     with pytest.raises(CompositionError, match=r"0 or more, found -0.5 in own"):

@@ -26,7 +26,7 @@ def test_parents_appear_when_needed(folder: Folder) -> None:
     assert folder.folder("a/b").names() == ["c.txt"]
 
 
-def test_a_missing_file_is_said_to_be_missing(folder: Folder) -> None:
+def test_a_missing_file_raises_and_is_no_error_to_remove(folder: Folder) -> None:
     for path in ("none", "no/such/file"):
         with pytest.raises(FileNotFoundError):
             folder.read(path)
@@ -84,7 +84,7 @@ def test_sizes_are_of_all_files_below(folder: Folder) -> None:
 
 
 def test_a_file_is_created_once_and_by_one(folder: Folder) -> None:
-    """Whoever asks with the same content is told yes: its own first try may have been lost."""
+    """It is true for the same content too: the answer to a first try may have been lost."""
     if isinstance(folder, ArrowFolder):
         assert [folder.create("a/f", content) for content in (b"1", b"2")] == [True, False]
         return
@@ -138,9 +138,9 @@ def test_a_store_reopens_in_another_process(store: S3Server) -> None:
     assert pickle.loads(pickle.dumps(folder)).read("f") == b"1"
 
 
-def test_places_are_below_the_folder(folder: Folder) -> None:
-    place, mark, query = folder.locate().partition("?")
-    assert folder.locate("a/b") == f"{place}/a/b{mark}{query}"
+def test_locations_are_below_the_folders(folder: Folder) -> None:
+    address, mark, query = folder.locate().partition("?")
+    assert folder.locate("a/b") == f"{address}/a/b{mark}{query}"
     assert folder.folder("a").locate("b") == folder.locate("a/b")
     assert folder.folder("a").locate() == folder.locate("a")
 
@@ -192,11 +192,11 @@ def test_other_schemes_go_through_pyarrow() -> None:
     assert folder.locate("x") == "mock:///some/place/x"
 
 
-def test_a_location_opens_the_folder_that_it_was_told_of(store: S3Server) -> None:
-    folder = open_folder(store.uri("told/a%20b"))
+def test_a_location_opens_its_folder_again(store: S3Server) -> None:
+    folder = open_folder(store.uri("located/a%20b"))
     folder.write("inner/f", b"1")
     assert open_folder(folder.locate("inner")).read("f") == b"1"
-    assert store.below("told") == {"told/a b/inner/f": b"1"}
+    assert store.below("located") == {"located/a b/inner/f": b"1"}
 
 
 def test_a_store_is_reached_by_uri_or_environment(

@@ -14,7 +14,7 @@ from study.storage import locks
 from study.storage.folder import LocalFolder
 from study.storage.locks import ForeignRunError, begin_run, fold_of_run, sole_driver
 
-PLACE = "trial-00000/fold-0"
+FOLD = "trial-00000/fold-0"
 HOLD = """
 import sys, time
 from study.storage.locks import begin_run, fold_of_run, sole_driver
@@ -57,7 +57,7 @@ def test_a_run_waits_for_workers_of_the_one_before_and_lets_no_more_in(
 ) -> None:
     output = LocalFolder(tmp_path)
     begin_run(output, "mine", "old")
-    worker = hold(tmp_path, f"fold_of_run({{output}}, 'mine', 'old', {PLACE!r})")
+    worker = hold(tmp_path, f"fold_of_run({{output}}, 'mine', 'old', {FOLD!r})")
     try:
         with monkeypatch.context() as patch:
             patch.setattr(locks, "LEAVE_SECONDS", 0.2)
@@ -72,9 +72,9 @@ def test_a_run_waits_for_workers_of_the_one_before_and_lets_no_more_in(
         worker.wait()
     begun.join(60)
     assert not begun.is_alive()
-    with pytest.raises(ForeignRunError), fold_of_run(output, "mine", "old", PLACE):
+    with pytest.raises(ForeignRunError), fold_of_run(output, "mine", "old", FOLD):
         pass
-    with fold_of_run(output, "mine", "new", PLACE):
+    with fold_of_run(output, "mine", "new", FOLD):
         pass
 
 
@@ -83,7 +83,7 @@ def test_nothing_that_is_held_open_lies_in_the_study_and_a_lock_goes_with_its_ho
 ) -> None:
     output = LocalFolder(tmp_path)
     begin_run(output, "mine", "run")
-    with sole_driver(output, "mine"), fold_of_run(output, "mine", "run", PLACE):
+    with sole_driver(output, "mine"), fold_of_run(output, "mine", "run", FOLD):
         assert not output.exists("mine")
         assert output.names(".mine.locks") == ["driver.lock", "trial-00000.fold-0.lock"]
     assert output.names(".mine.locks") == ["driver.lock"]
@@ -98,7 +98,7 @@ def test_workers_that_wait_for_one_fold_have_it_one_after_the_other(tmp_path: Pa
 
     def work(number: int) -> None:
         for _ in range(3):
-            with fold_of_run(output, "mine", "run", PLACE):
+            with fold_of_run(output, "mine", "run", FOLD):
                 inside.append(number)
                 most.append(len(inside))
                 time.sleep(0.01)
@@ -116,11 +116,11 @@ def test_a_fold_has_one_worker_and_the_next_waits_for_it(
     output = LocalFolder(tmp_path)
     begin_run(output, "mine", "run")
     monkeypatch.setattr(locks, "LEAVE_SECONDS", 0.2)
-    with fold_of_run(output, "mine", "run", PLACE):
+    with fold_of_run(output, "mine", "run", FOLD):
         with fold_of_run(output, "mine", "run", "trial-00000/fold-1"):
             pass
         refused = pytest.raises(StudyFailedError, match="another worker has trial-00000/fold-0")
-        with refused, fold_of_run(output, "mine", "run", PLACE):
+        with refused, fold_of_run(output, "mine", "run", FOLD):
             pass
-    with fold_of_run(output, "mine", "run", PLACE):
+    with fold_of_run(output, "mine", "run", FOLD):
         pass

@@ -139,10 +139,10 @@ def test_errors_of_a_real_record_are_those_of_the_ledger(
         source = read_beats(real_mitdb / name, BEATS, "annotated", resample=False)
         found = detector.errors(joined(source).values)
         own = np.flatnonzero(samples.record == name)
-        place = pd.Index(source.spans.start).get_indexer(samples.start[own])
+        rows = pd.Index(source.spans.start).get_indexer(samples.start[own])
         for component, values in found.items():
             expected = stored[component].to_numpy()[own]
-            np.testing.assert_allclose(values[place], expected, rtol=1e-3, atol=1e-7)
+            np.testing.assert_allclose(values[rows], expected, rtol=1e-3, atol=1e-7)
 
 
 def test_memory_does_not_grow_with_the_record(

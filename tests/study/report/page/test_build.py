@@ -22,11 +22,11 @@ from tests.study.trials import record_of, trial_of
 
 @pytest.fixture(params=["searched", pytest.param("of_systems", marks=pytest.mark.slow)])
 def made(request: pytest.FixtureRequest) -> Reported:
-    found: Reported = request.getfixturevalue(request.param)
-    return found
+    reported: Reported = request.getfixturevalue(request.param)
+    return reported
 
 
-def said(page: str) -> str:
+def visible_text(page: str) -> str:
     """What a reader sees."""
     body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
     return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", body).split()))
@@ -37,7 +37,7 @@ def rows_of(page: str, caption: str) -> list[list[str]]:
     start = page.index(f'<p class="caption">{html.escape(caption, quote=False)}')
     body = page[page.index("<tbody>", start) : page.index("</tbody>", start)]
     return [
-        [said(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
+        [visible_text(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
         for row in re.findall(r"<tr[^>]*>(.*?)</tr>", body, re.DOTALL)
     ]
 
@@ -75,7 +75,7 @@ def test_the_best_on_validation_is_the_answer(searched: Reported) -> None:
     validation = means(searched, "validation_f1_weighted")["trial-00000"]
     composition, form = validation.idxmax()
     mean = means(searched, "f1_weighted")["trial-00000", composition, form]
-    headline = said(re.findall(r"<h1>.*?</h1>", searched.text, re.DOTALL)[0])
+    headline = visible_text(re.findall(r"<h1>.*?</h1>", searched.text, re.DOTALL)[0])
     assert headline.startswith(f"Trial-00000 is best: weighted F₁ {mean:.3f} with ")
 
 
@@ -96,11 +96,11 @@ def test_the_answer_is_of_the_studys_own_protocol_whatever_the_other_scores() ->
 def test_every_composition_has_its_means_over_folds(searched: Reported) -> None:
     shown = rows_of(searched.text, "trial-00000: every composition")
     columns = {1: "f1_weighted", 3: "phi", 4: "auroc", 5: "auroc_labels"}
-    for place, metric in columns.items():
+    for column, metric in columns.items():
         expected = means(searched, metric)["trial-00000"]
         assert len(shown) == len(expected)
         for row, value in zip(shown, expected, strict=True):
-            assert row[place].split()[0] == f"{value:.3f}".replace("-", "−")
+            assert row[column].split()[0] == f"{value:.3f}".replace("-", "−")
 
 
 @pytest.mark.slow
@@ -141,7 +141,7 @@ def test_the_page_compares_what_the_study_named(of_systems: Reported) -> None:
 def test_the_answer_says_whether_the_best_network_beats_the_best_simple_model(
     of_systems: Reported,
 ) -> None:
-    text = said(of_systems.text)
+    text = visible_text(of_systems.text)
     network = PageInputs(
         of_systems.study,
         Ledger(of_systems.results.folder("ledger")).trials(),
@@ -159,7 +159,7 @@ def test_the_answer_says_whether_the_best_network_beats_the_best_simple_model(
 
 
 def test_what_was_stopped_or_failed_is_said_with_its_reason(searched: Reported) -> None:
-    text = said(searched.text)
+    text = visible_text(searched.text)
     assert "Trials: 1 completed; 1 stopped early; 1 failed." in text
     assert [FAILURE, "1", "trial-00002"] in rows_of(searched.text, "failed")
     assert ["2", "2", "1"] in rows_of(searched.text, "stopped early")
@@ -182,7 +182,7 @@ def test_curves_are_of_the_scores_in_the_table(searched: Reported) -> None:
         "trial == 'trial-00000' and fold == 0 and epoch_rule == 'best_validation'"
         " and composition == 'svm_lambda'"
     ).iloc[0]
-    assert re.search(rf"SVM λ \(R, D\) +{row['auroc']:.3f}", said(searched.text))
+    assert re.search(rf"SVM λ \(R, D\) +{row['auroc']:.3f}", visible_text(searched.text))
 
 
 def test_kinds_are_counted_over_all_folds(searched: Reported) -> None:

@@ -11,7 +11,7 @@ WHOLE = Basis("mitbih", "paper", (500, 500), (0, 1, 2, 3, 4), 5)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "text"),
     [
         ({}, "MIT-BIH; protocol paper; 5 folds; 500 epochs (the paper: 500)."),
         (
@@ -38,8 +38,8 @@ WHOLE = Basis("mitbih", "paper", (500, 500), (0, 1, 2, 3, 4), 5)
         ),
     ],
 )
-def test_a_footer_says_what_is_behind_a_picture(change: dict[str, object], said: str) -> None:
-    assert footer(replace(WHOLE, **change)) == said  # type: ignore[arg-type]
+def test_a_footer_says_what_is_behind_a_picture(change: dict[str, object], text: str) -> None:
+    assert footer(replace(WHOLE, **change)) == text  # type: ignore[arg-type]
 
 
 def test_notes_come_last_and_empty_ones_not() -> None:

@@ -50,8 +50,8 @@ def test_table_1_is_the_mean_and_deviation_over_folds(made: Made) -> None:
     for system in ("ae", "vaegan_2"):
         values = frame[frame["system"] == system]["tstr_normals_normalised"]
         row = only(table, system=system, metric="tstr_normals_normalised")
-        place = PublishedKey("I", "mitbih", system, "", "tstr_normals_normalised")
-        paper = published_numbers()[place]
+        key = PublishedKey("I", "mitbih", system, "", "tstr_normals_normalised")
+        paper = published_numbers()[key]
         assert row["ours"] == pytest.approx(sum(values) / 3)
         assert row["ours_std"] == pytest.approx(values.std(ddof=1))
         assert (row["published"], row["published_std"]) == (paper.mean, paper.deviation)
@@ -121,8 +121,8 @@ def test_table_2_takes_the_asked_latent_form(made: Made, form: Any) -> None:
             assert found["ours"] == pytest.approx(values["f1_weighted"].mean())
             assert found["ours_std"] == pytest.approx(values["f1_weighted"].std())
             assert found["latent_form"] == asked
-            place = PublishedKey("II", "mitbih", system, composition, "f1_weighted")
-            assert found["published"] == published_numbers()[place].mean
+            key = PublishedKey("II", "mitbih", system, composition, "f1_weighted")
+            assert found["published"] == published_numbers()[key].mean
 
 
 def test_a_cell_without_our_number_has_no_difference(made: Made) -> None:

@@ -1,4 +1,4 @@
-"""What a composition needs beside samples: components of their own, and when they are."""
+"""Inputs of a composition that values do not hold: components of samples, and their times."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from study.scores.reference import Reference
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What there is beside `n` samples.
+class RecordInputs:
+    """Components and times of `n` samples of one record.
 
     Attributes:
         components: `(n,)` float32 by name, those that come with the samples.
@@ -34,23 +34,23 @@ class Beside:
         *,
         timed: bool,
     ) -> Self:
-        """Return what is needed of what is given.
+        """Return what a composition needs, of what a caller passes.
 
         Args:
             count: n.
             names: components that are needed.
-            components: given, by name.
-            seconds: given.
+            components: the caller's, by name.
+            seconds: the caller's.
             timed: whether seconds are needed.
 
         Raises:
             ValueError: something is missing, not finite, of another length or in no order.
         """
-        given = components or {}
-        missing = [name for name in names if name not in given]
+        available = components or {}
+        missing = [name for name in names if name not in available]
         if missing:
             raise ValueError(f"components of the samples are needed: {', '.join(missing)}")
-        needed = {name: _column(name, given[name], count).astype(np.float32) for name in names}
+        needed = {name: _column(name, available[name], count).astype(np.float32) for name in names}
         if not timed:
             return cls(needed, None)
         if seconds is None:
