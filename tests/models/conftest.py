@@ -12,6 +12,7 @@ from models.settings import TrainingSettings
 QUICK: dict[str, dict[str, Any]] = {
     "anogan": {"starts": 2, "max_steps": 3},
     "latent_refinement": {"max_steps": 3},
+    "rocket_knn": {"kernels": 84},
 }
 """Settings of models whose scores would else take long."""
 
