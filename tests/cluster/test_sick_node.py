@@ -18,7 +18,7 @@ STUDY = """
 name: sick
 dataset: {name: synthetic, length: 32, patients: 2, beats_per_patient: 30, abnormal_fraction: 0.3}
 split: {folds: 2}
-model: {name: beta_vaegan, latent_size: 3}
+model: {name: beta_vaegan, latent_size: 3, width: 4}
 training: {epochs: 1, batch_size: 32, discriminator_updates: 1}
 scores: {gamma_steps: 5, lambda_steps: 10}
 search:
