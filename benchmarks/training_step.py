@@ -20,7 +20,7 @@ from benchmarks.measurement import Measurement, interleaved
 from models import implementation
 from models.beta_vaegan.settings import BetaVAEGANSettings
 from models.interface import Seeds, Shape
-from models.networks.architecture import HEAD_CHANNELS, REDUCTION, WIDTHS
+from models.networks.architecture import HEAD_CHANNELS, REDUCTION, widths
 from models.settings import TrainingSettings
 from tests.models.plain import PlainBetaVAEGAN, in_plain_layout
 
@@ -52,17 +52,17 @@ def step_operations(form: Literal["ours", "plain"]) -> float:
     the generator before every update, and gives the discriminator's weights a gradient of
     the generator's loss.
     """
-    times = SHAPE.length // REDUCTION
+    times, channels = SHAPE.length // REDUCTION, widths(SETTINGS.width)
     halvings = [
         SHAPE.length // 2 ** (i + 1) * 4 * narrow * wide
-        for i, (narrow, wide) in enumerate(pairwise((SHAPE.channels, *WIDTHS)))
+        for i, (narrow, wide) in enumerate(pairwise((SHAPE.channels, *channels)))
     ]
     first, trunk = halvings[0], sum(halvings)
     latent = SETTINGS.latent_size
-    head = times * HEAD_CHANNELS * (WIDTHS[-1] + latent)
-    decoder = trunk + latent * times * WIDTHS[-1]
+    head = times * HEAD_CHANNELS * (channels[-1] + latent)
+    decoder = trunk + latent * times * channels[-1]
     generator = trunk + 2 * head + decoder
-    discriminator = trunk + times * WIDTHS[-1]
+    discriminator = trunk + times * channels[-1]
     updates = 2 * UPDATES * (3 * discriminator - first)
     adversarial = 2 * trunk  # f(x) and f(x̂)
     if form == "ours":

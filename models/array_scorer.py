@@ -115,7 +115,7 @@ class _Layer:
 
 
 class _Trunk:
-    """`Trunk`: `(batch, length, channels)` to `(batch, length / 32, 512)`."""
+    """`Trunk`: `(batch, length, channels)` to `(batch, length / 32, 16 w)`."""
 
     def __init__(self, trunk: FrozenTrunk) -> None:
         layers = [_layer(layer) for layer in trunk.layers]
@@ -155,14 +155,14 @@ class _Encoder:
 
 
 class _PosteriorHead:
-    """`PosteriorHead`: features `(batch, length / 32, 512)` to `(batch, latent)`."""
+    """`PosteriorHead`: features `(batch, length / 32, 16 w)` to `(batch, latent)`."""
 
     def __init__(self, head: FrozenPosteriorHead) -> None:
         self._mix, self._linear = _layer(head.mix), _layer(head.linear)
 
     def __call__(self, hidden: Array) -> Array:
-        rows = hidden.reshape(-1, hidden.shape[2])  # (b, l, 512) -> (b * l, 512)
-        mixed = _leaky(self._mix(rows))  # (b * l, 512) -> (b * l, 16)
+        rows = hidden.reshape(-1, hidden.shape[2])  # (b, l, 16 w) -> (b * l, 16 w)
+        mixed = _leaky(self._mix(rows))  # (b * l, 16 w) -> (b * l, 16)
         return self._linear(mixed.reshape(len(hidden), -1))  # (b * l, 16) -> (b, l * 16)
 
 
@@ -178,7 +178,7 @@ class _Decoder:
         ]
 
     def __call__(self, z: Array) -> Array:
-        x = self._expand(z).reshape(len(z), self._length, -1)  # (b, l * 512) -> (b, l, 512)
+        x = self._expand(z).reshape(len(z), self._length, -1)  # (b, l * 16 w) -> (b, l, 16 w)
         for early, late, offset in self._layers:
             batch, length, channels = x.shape
             rows = np.maximum(x, 0).reshape(-1, channels)  # (b, l, c) -> (b * l, c)

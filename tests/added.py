@@ -37,7 +37,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     },
     "new_composition": {
         "dataset": SYNTHETIC,
-        "model": {"name": "beta_vaegan", "latent_size": 3},
+        "model": {"name": "beta_vaegan", "latent_size": 3, "width": 4},
         "search": {"metric": {"composition": "maximum"}},
         "measures": {"tracked": ["svm_latent", "maximum"]},
     },

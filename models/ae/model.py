@@ -12,7 +12,8 @@ class Autoencoder(EncoderDecoder):
 
     def build_encoder(self) -> nn.Module:
         """Return the deterministic encoder."""
-        return Encoder(self.shape.channels, self.shape.length, self.settings.latent_size)
+        settings, shape = self.settings, self.shape
+        return Encoder(shape.channels, shape.length, settings.latent_size, settings.width)
 
     def encode(self, x: Tensor) -> Encoding:
         """Return enc(x) without further losses."""

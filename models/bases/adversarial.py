@@ -29,10 +29,14 @@ class AdversarialModel(DecoderModel):
 
     def build_networks(self) -> dict[str, nn.Module]:
         """See `GradientModel.build_networks`."""
-        channels, length = self.shape.channels, self.shape.length
         return {
             **super().build_networks(),
-            "discriminator": Discriminator(channels, length, spectral=self.settings.spectral_norm),
+            "discriminator": Discriminator(
+                self.shape.channels,
+                self.shape.length,
+                self.settings.width,
+                spectral=self.settings.spectral_norm,
+            ),
         }
 
     @property
@@ -59,8 +63,8 @@ class AdversarialModel(DecoderModel):
         assert isinstance(discriminator, Discriminator | FrozenDiscriminator)
         features = discriminator.features(self.network_input(both)).float()
         length, _, width = features.shape
-        features = features.view(length, 2, -1, width)  # (length, 2b, 512) -> (length, 2, b, 512)
-        real, fake = features.unbind(1)  # (length, 2, b, 512) -> (length, b, 512) twice
+        features = features.view(length, 2, -1, width)  # (length, 2b, 16 w) -> (length, 2, b, 16 w)
+        real, fake = features.unbind(1)  # (length, 2, b, 16 w) -> (length, b, 16 w) twice
         return {
             **super().compare(x, reconstructed, z),
             "discrimination_error": (real - fake).square().mean(dim=(0, 2)),

@@ -40,8 +40,14 @@ class DecoderModel(GradientModel):
 
     def build_networks(self) -> dict[str, nn.Module]:
         """See `GradientModel.build_networks`."""
-        channels, length = self.shape.channels, self.shape.length
-        return {"decoder": Decoder(channels, length, self.settings.latent_size)}
+        return {
+            "decoder": Decoder(
+                self.shape.channels,
+                self.shape.length,
+                self.settings.latent_size,
+                self.settings.width,
+            )
+        }
 
     @abstractmethod
     def latent(self, x: Tensor) -> Tensor:

@@ -142,6 +142,13 @@ class DecoderSettings(NamedSettings):
 
     latent_size: int = Field(6, ge=1, le=1024, description="dimensions of z, the paper's k")
     output_layer: OutputLayer = Field("sigmoid", description=OUTPUT_LAYER)
+    width: int = Field(
+        32,
+        ge=1,
+        le=1024,
+        description="channels of the networks' first convolution, which each of the four further "
+        "ones doubles; the paper's 32. Half of it takes a quarter of the multiplications",
+    )
 
 
 class EncoderDecoderSettings(DecoderSettings):

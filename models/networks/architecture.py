@@ -3,7 +3,8 @@
 Five convolutions of kernel 4, stride 2 and padding 1 halve the length each; the
 decoder mirrors them. Convolutions have no bias; weights are Glorot normal. Networks
 compute in the type of their input, float32 or bfloat16. Between their ends time comes
-first: `(length, batch, channels)`.
+first: `(length, batch, channels)`. In comments on shapes w is the width of the first
+convolution, 32 in the paper; each further one has twice as many channels.
 """
 
 import itertools
@@ -28,10 +29,16 @@ from models.networks.layers import (
 )
 from models.networks.spectral_norm import SpectralNorms
 
-WIDTHS = (32, 64, 128, 256, 512)
-REDUCTION = 2 ** len(WIDTHS)
+WIDTH = 32
+HALVINGS = 5
+REDUCTION = 2**HALVINGS
 LEAKAGE = 0.2
 HEAD_CHANNELS = 16
+
+
+def widths(first: int = WIDTH) -> tuple[int, ...]:
+    """Return the channels after each halving, of which the first has `first`."""
+    return tuple(first * 2**halving for halving in range(HALVINGS))
 
 
 class KeptWeights:
@@ -83,12 +90,12 @@ class Trunk(nn.Module):
     Spectral norm takes its vectors from the weights, so these are drawn before.
     """
 
-    def __init__(self, channels: int, *, spectral: bool) -> None:
+    def __init__(self, channels: int, width: int = WIDTH, *, spectral: bool) -> None:
         super().__init__()
-        self.first = Halving(channels, WIDTHS[0])
+        self.first = Halving(channels, width)
         self.halvings = nn.ModuleList()
         self.norms = nn.ModuleList()
-        for narrow, wide in itertools.pairwise(WIDTHS):
+        for narrow, wide in itertools.pairwise(widths(width)):
             halving = Halving(narrow, wide)
             self.halvings.append(spectral_norm(halving) if spectral else halving)
             self.norms.append(nn.Identity() if spectral else BatchNorm(wide))
@@ -111,7 +118,7 @@ class Trunk(nn.Module):
         return TrunkWeights([first, *divided], self._kept.taps([first, *norms.normed], dtype))
 
     def forward(self, x: Tensor, weights: TrunkWeights | None = None) -> Tensor:
-        """Convolve to `(length / 32, batch, 512)`.
+        """Convolve to `(length / 32, batch, 16 w)`.
 
         Args:
             x: `(batch, channels, length)`.
@@ -132,16 +139,17 @@ class Trunk(nn.Module):
             hidden = norm(hidden) if isinstance(norm, BatchNorm) else hidden
             leakage = LEAKAGE
         hidden = functional.leaky_relu(hidden, LEAKAGE)
-        return hidden.view(-1, batch, WIDTHS[-1])  # (length * batch, 512) -> (length, batch, 512)
+        # (length * batch, 16 w) -> (length, batch, 16 w)
+        return hidden.view(-1, batch, hidden.shape[1])
 
 
 class Encoder(nn.Module):
     """Deterministic encoder: x `(batch, channels, length)` to z `(batch, latent)`."""
 
-    def __init__(self, channels: int, length: int, latent_size: int) -> None:
+    def __init__(self, channels: int, length: int, latent_size: int, width: int = WIDTH) -> None:
         super().__init__()
-        self.trunk = Trunk(channels, spectral=False)
-        self.head = Collapse(WIDTHS[-1], latent_size, length // REDUCTION)
+        self.trunk = Trunk(channels, width, spectral=False)
+        self.head = Collapse(widths(width)[-1], latent_size, length // REDUCTION)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return z, `(batch, latent)`."""
@@ -152,9 +160,9 @@ class Encoder(nn.Module):
 class PosteriorHead(nn.Module):
     """1 x 1 convolution to 16 channels, batch norm, leaky ReLU and a linear layer."""
 
-    def __init__(self, length: int, latent_size: int) -> None:
+    def __init__(self, channels: int, length: int, latent_size: int) -> None:
         super().__init__()
-        self.mix = nn.Linear(WIDTHS[-1], HEAD_CHANNELS, bias=False)
+        self.mix = nn.Linear(channels, HEAD_CHANNELS, bias=False)
         self.norm = BatchNorm(HEAD_CHANNELS)
         self.linear = nn.Linear(HEAD_CHANNELS * length, latent_size)
         for layer in (self.mix, self.linear):
@@ -165,7 +173,7 @@ class PosteriorHead(nn.Module):
         """Return one parameter of the posterior, `(batch, latent)` float32.
 
         Args:
-            hidden: `(length, batch, 512)`.
+            hidden: `(length, batch, 16 w)`.
         """
         mixed = functional.linear(hidden, self.mix.weight.to(hidden.dtype))
         active = functional.leaky_relu(self.norm(mixed), LEAKAGE)
@@ -178,11 +186,12 @@ class PosteriorHead(nn.Module):
 class GaussianEncoder(nn.Module):
     """Encoder of the posterior q(z|x) = N(mean, diag(exp(log_variance)))."""
 
-    def __init__(self, channels: int, length: int, latent_size: int) -> None:
+    def __init__(self, channels: int, length: int, latent_size: int, width: int = WIDTH) -> None:
         super().__init__()
-        self.trunk = Trunk(channels, spectral=False)
-        self.mean = PosteriorHead(length // REDUCTION, latent_size)
-        self.log_variance = PosteriorHead(length // REDUCTION, latent_size)
+        self.trunk = Trunk(channels, width, spectral=False)
+        last, left = widths(width)[-1], length // REDUCTION
+        self.mean = PosteriorHead(last, left, latent_size)
+        self.log_variance = PosteriorHead(last, left, latent_size)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log variance, `(batch, latent)` float32 each."""
@@ -198,12 +207,13 @@ class GaussianEncoder(nn.Module):
 class Decoder(nn.Module):
     """z `(batch, latent)` to x̂ before its output layer, `(batch, channels, length)`."""
 
-    def __init__(self, channels: int, length: int, latent_size: int) -> None:
+    def __init__(self, channels: int, length: int, latent_size: int, width: int = WIDTH) -> None:
         super().__init__()
-        self.expand = Expand(latent_size, WIDTHS[-1], length // REDUCTION)
-        self.norms = nn.ModuleList(BatchNorm(width) for width in WIDTHS[::-1])
+        narrowing = widths(width)[::-1]
+        self.expand = Expand(latent_size, narrowing[0], length // REDUCTION)
+        self.norms = nn.ModuleList(map(BatchNorm, narrowing))
         self.doublings = nn.ModuleList(
-            Doubling(wide, narrow) for wide, narrow in itertools.pairwise([*WIDTHS[::-1], channels])
+            Doubling(wide, narrow) for wide, narrow in itertools.pairwise([*narrowing, channels])
         )
         self._kept = KeptWeights()
 
@@ -215,7 +225,7 @@ class Decoder(nn.Module):
                 hidden = doubling(functional.relu_(norm(hidden)))
             return channels_first(hidden)
         weights = weights_of(self.doublings)
-        hidden = hidden.flatten(0, 1)  # (length, batch, 512) -> (length * batch, 512)
+        hidden = hidden.flatten(0, 1)  # (length, batch, 16 w) -> (length * batch, 16 w)
         for weight, taps, norm in zip(
             weights, self._kept.taps(weights, z.dtype), self.norms, strict=True
         ):
@@ -227,14 +237,14 @@ class Decoder(nn.Module):
 class Discriminator(nn.Module):
     """D: x to a logit of being real, and the features f(x) before its last convolution."""
 
-    def __init__(self, channels: int, length: int, *, spectral: bool) -> None:
+    def __init__(self, channels: int, length: int, width: int = WIDTH, *, spectral: bool) -> None:
         super().__init__()
-        self.trunk = Trunk(channels, spectral=spectral)
-        self.head = Collapse(WIDTHS[-1], 1, length // REDUCTION)
+        self.trunk = Trunk(channels, width, spectral=spectral)
+        self.head = Collapse(widths(width)[-1], 1, length // REDUCTION)
         self._has_batch_norm = not spectral
 
     def features(self, x: Tensor, weights: TrunkWeights | None = None) -> Tensor:
-        """Return f(x), `(length / 32, batch, 512)`; `weights` as in `Trunk.forward`."""
+        """Return f(x), `(length / 32, batch, 16 w)`; `weights` as in `Trunk.forward`."""
         features: Tensor = self.trunk(x, weights)
         return features
 

@@ -75,7 +75,7 @@ def _fixed(value: Tensor) -> nn.Parameter:
 
 
 class FrozenTrunk(nn.Module):
-    """`Trunk`: `(batch, channels, length)` to `(batch, length / 32, 512)`."""
+    """`Trunk`: `(batch, channels, length)` to `(batch, length / 32, 16 w)`."""
 
     def __init__(self, trunk: Trunk) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class FrozenTrunk(nn.Module):
             self.layers.append(_linear(weight.t(), bias))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features, `(batch, length / 32, 512)`."""
+        """Return the features, `(batch, length / 32, 16 w)`."""
         x = x.transpose(1, 2)  # (b, c, l) -> (b, l, c)
         for layer in self.layers:
             batch, length, channels = x.shape
@@ -112,7 +112,7 @@ class FrozenEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return z, `(batch, latent)`."""
-        hidden = self.trunk(x).flatten(1)  # (b, l, 512) -> (b, l * 512)
+        hidden = self.trunk(x).flatten(1)  # (b, l, 16 w) -> (b, l * 16 w)
         z: Tensor = self.head(hidden)
         return z
 
@@ -168,9 +168,9 @@ class FrozenDecoder(nn.Module):
         norms = [*decoder.norms, nn.Identity()]
         length, _, channels = decoder.expand.weight.shape
         weight, bias = _folded(decoder.expand.weight, norms[0])
-        weight = weight.transpose(1, 2)  # (l, latent, 512) -> (l, 512, latent)
-        weight = weight.reshape(length * channels, -1)  # (l, 512, latent) -> (l * 512, latent)
-        self.expand = _linear(weight, bias.repeat(length))  # (512,) -> (l * 512,)
+        weight = weight.transpose(1, 2)  # (l, latent, 16 w) -> (l, 16 w, latent)
+        weight = weight.reshape(length * channels, -1)  # (l, 16 w, latent) -> (l * 16 w, latent)
+        self.expand = _linear(weight, bias.repeat(length))  # (16 w,) -> (l * 16 w,)
         self.length = length
         self.layers = nn.ModuleList()
         self.offsets = nn.ParameterList()
@@ -183,7 +183,7 @@ class FrozenDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return x̂ before its output layer, `(batch, channels, length)`."""
-        x: Tensor = self.expand(z).unflatten(1, (self.length, -1))  # (b, l * 512) -> (b, l, 512)
+        x: Tensor = self.expand(z).unflatten(1, (self.length, -1))  # (b, l * 16 w) -> (b, l, 16 w)
         for layer, offset in zip(self.layers, self.offsets, strict=True):
             x = functional.relu_(x)
             batch, length, _ = x.shape
@@ -205,9 +205,9 @@ class FrozenDiscriminator(nn.Module):
         self.trunk = FrozenTrunk(discriminator.trunk)
 
     def features(self, x: Tensor) -> Tensor:
-        """Return f(x) as `Discriminator.features` does, `(length / 32, batch, 512)`."""
+        """Return f(x) as `Discriminator.features` does, `(length / 32, batch, 16 w)`."""
         features: Tensor = self.trunk(x)
-        return features.transpose(0, 1)  # (b, l, 512) -> (l, b, 512)
+        return features.transpose(0, 1)  # (b, l, 16 w) -> (l, b, 16 w)
 
 
 _FROZEN: dict[type[nn.Module], type[nn.Module]] = {

@@ -34,7 +34,8 @@ class VariationalAutoencoder(EncoderDecoder):
 
     def build_encoder(self) -> nn.Module:
         """Return the encoder of the posterior."""
-        return GaussianEncoder(self.shape.channels, self.shape.length, self.settings.latent_size)
+        settings, shape = self.settings, self.shape
+        return GaussianEncoder(shape.channels, shape.length, settings.latent_size, settings.width)
 
     def encode(self, x: Tensor) -> Encoding:
         """Draw z = mean + sigma * epsilon, epsilon ~ N(0, I); the KL term of equation 4."""

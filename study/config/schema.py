@@ -7,7 +7,7 @@ the other and writes it back.
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, GetPydanticSchema, JsonValue
 
 from models.settings import ModelSettings, TrainingSettings
 from study.config.comparisons import ComparisonSettings
@@ -16,6 +16,9 @@ from study.config.search_space import Distribution, SpaceKey
 from study.data.settings import DatasetSettings, SplitSettings
 from study.scores.settings import LatentForm, MetricName, ScoreSettings
 from study.settings import Settings
+
+Json = Annotated[Any, GetPydanticSchema(lambda _, handler: handler(JsonValue))]
+"""A value that JSON has, for type checkers anything."""
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -153,6 +156,6 @@ class Study(Settings):
     comparisons: ComparisonSettings = ComparisonSettings()
     resources: ResourceSettings = ResourceSettings()
     seed: int = Field(0, ge=0, lt=2**63, description="decides everything that is random")
-    provenance: dict[str, Any] | None = Field(
+    provenance: dict[str, Json] | None = Field(
         None, description="versions and hashes of a stored study; not part of the request"
     )

@@ -15,22 +15,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
-from study.config.study_file import load_study
-from study.data import load
-from study.data.leakage import refuse_leakage
-from study.data.splits import splits_by_protocol
 from study.ledger.checkpoint import NAME
 from study.ledger.ledger import Ledger
-from study.ledger.study_folder import SplitFacts
-from study.ledger.trial_outcome import finalize
-from study.report.build import build_report
-from study.search.sources import trial_source
-from study.search.trial import FoldAddress, Trial, TrialRecord
+from study.search.trial import FoldAddress
 from study.storage.folder import LocalFolder
-from study.training.fold import FoldTask, train_fold
 from tests.gate import Gate
+from tests.serial_study import run_serially
 from tests.study_run import Run, seconds_until
 
 KINDS = ("worker", "hang", "trial", "coordinator", "driver", "raylet", "head")
@@ -50,7 +40,7 @@ STUDY = """
 name: chaos
 dataset: {name: synthetic, length: 32, patients: 4, beats_per_patient: 60, abnormal_fraction: 0.3}
 split: {folds: FOLDS}
-model: {name: beta_vaegan, latent_size: 3}
+model: {name: beta_vaegan, latent_size: 3, width: 4}
 training: {epochs: EPOCHS, batch_size: 32, discriminator_updates: 1, validation_interval: 1}
 scores: {gamma_steps: 5, lambda_steps: 10}
 search:
@@ -129,26 +119,7 @@ class Chaos:
 
     def alone(self) -> None:
         """Do the same without a cluster, in this process."""
-        torch.set_num_threads(1)  # as a fold has it
-        study = load_study(str(self.study))
-        samples = load(study.dataset, self.folder, study.seed, self.folder / "cache")
-        splits = splits_by_protocol(samples, study.split, study.seed)
-        results = LocalFolder(self.folder / UNDISTURBED / study.name)
-        ledger, source = Ledger(results.folder("ledger")), trial_source(study)
-        ended: dict[str, TrialRecord] = {}
-        while isinstance(trial := source.next_trial(ended, set()), Trial):
-            for address, fold in zip(trial.folds, splits[trial.protocol].folds, strict=True):
-                task = FoldTask(trial.config, address)
-                checkpoints = results.folder(f"checkpoints/{address.path}")
-                train_fold(task, samples, fold, ledger, checkpoints)
-            record = finalize(ledger, results.folder("checkpoints"), trial, len(ended))
-            assert record is not None
-            ended[trial.name] = record
-        facts = {
-            protocol: SplitFacts(each.split_hash, refuse_leakage(samples, each))
-            for protocol, each in splits.items()
-        }
-        build_report(study, facts, results, "serial")
+        run_serially(self.study, self.folder / UNDISTURBED)
 
     def undisturbed(self) -> None:
         """Run the study in a folder of its own, with nobody in the way."""

@@ -6,7 +6,7 @@ from tests.chaos.harness import Chaos
 from tests.gate import Gate
 
 pytestmark = pytest.mark.cluster
-KINDS = ["worker", "trial", "driver", "head"]
+KINDS = ["worker", "coordinator", "trial", "head"]
 
 
 def test_a_study_that_is_killed_in_every_part_ends_with_the_same_table(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def main() -> None:
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         cluster.add_node(num_cpus=2, env_vars={SICK: "1"}, **NODE)
-        cluster.add_node(num_cpus=2, **NODE)
+        cluster.add_node(num_cpus=1, **NODE)
         cluster.wait_for_nodes(timeout=300)
         print(cluster.address, flush=True)  # noqa: T201
         sys.stdin.read()

@@ -78,7 +78,7 @@ def free_ports(count: int) -> list[int]:
 class Head:
     """A head, its autoscaler, and the nodes that this adds."""
 
-    def __init__(self, folder: Path, cluster: dict | None) -> None:
+    def __init__(self, folder: Path, cluster: dict) -> None:
         self.mark = secrets.token_hex(16)
         self.temporary = tempfile.mkdtemp(prefix="ray-")  # short, for the sockets in it
         port, dashboard, agent, client = free_ports(4)
@@ -99,13 +99,9 @@ class Head:
             "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID,
             "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID,
         }
-        options = []
-        if cluster:
-            provider = cluster["provider"] | {"gcs_address": self.address}
-            cluster = cluster | {"provider": provider}
-            file = folder / "cluster.yaml"
-            file.write_text(yaml.safe_dump(cluster))
-            options = [f"--autoscaling-config={file}"]
+        provider = cluster["provider"] | {"gcs_address": self.address}
+        file = folder / "cluster.yaml"
+        file.write_text(yaml.safe_dump(cluster | {"provider": provider}))
         self.log = folder / "head.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -117,7 +113,7 @@ class Head:
                     f"--dashboard-port={dashboard}",
                     f"--dashboard-agent-listen-port={agent}",
                     f"--ray-client-server-port={client}",
-                    *options,
+                    f"--autoscaling-config={file}",
                 ],
                 env={**self.environment, **as_node},
                 stdout=log,
@@ -179,25 +175,13 @@ def test_a_study_is_planned_with_nodes_that_may_come_and_they_come(
     assert planned.returncode == 0, planned.stderr
     assert "1 there, and up to 2 may come (2 worker)" in planned.stdout
     assert "2 trial(s), each with all its folds" in planned.stdout
-    done = head.study(*arguments)
+    done = head.study(*arguments, "--set", "search.trials=1")
     assert done.returncode == 0, done.stderr
-    check_trials(tmp_path / "results" / "tiny", undisturbed.results)
+    ours, theirs = (
+        pd.read_parquet(results / "scores.parquet").query("trial == 'trial-00000'")
+        for results in (tmp_path / "results" / "tiny", undisturbed.results)
+    )
+    pd.testing.assert_frame_equal(ours, theirs)
     again = head.study(*arguments, "--plan", "--set", "resources.per_fold.cpu=1")
     # One node holds a fold now: both are needed by one trial, whether they live or may come.
     assert "1 trial(s), each with all its folds" in again.stdout, again.stderr
-
-
-def check_trials(ours: Path, theirs: Path) -> None:
-    """Two trials at a time are the same as one; who is stopped depends on who is faster."""
-    one, two = (pd.read_parquet(results / "scores.parquet") for results in (theirs, ours))
-    trials = ["trial", "param.model.beta", "param.training.optimizer.learning_rate"]
-    assert two[trials].drop_duplicates().equals(one[trials].drop_duplicates())
-    states = [table.groupby("trial")["state"].first() for table in (one, two)]
-    same = states[0].index[states[0] == states[1]]
-    pd.testing.assert_frame_equal(two[two["trial"].isin(same)], one[one["trial"].isin(same)])
-
-
-def test_without_an_autoscaler_only_living_nodes_count(start, study_file, tmp_path):
-    refused = start(None).study(str(study_file), "--output", str(tmp_path / "results"), "--plan")
-    assert refused.returncode == 2
-    assert "do not fit 1 node(s) with 0 CPUs" in refused.stderr

@@ -17,7 +17,7 @@ def test_the_notebook_runs_from_data_to_pictures(tmp_path: Path) -> None:
     assert sum("image/png" in data for data in shown) == 3
     assert sum("text/html" in data for data in shown) == 4
     printed = "".join(output.get("text", "") for output in outputs)
-    assert "trial-00002: epoch 12 of 12" in printed or "trial-00002 pruned" in printed
+    assert "trial-00002: epoch 6 of 6" in printed or "trial-00002 pruned" in printed
     # Lines, as in a log file; importing Ray on a terminal resets its colours.
     assert "\x1b" not in printed.replace("\x1b[0m", "")
     assert (tmp_path / "results/quickstart/report/index.html").is_file()

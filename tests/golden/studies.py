@@ -1,6 +1,9 @@
 """The golden studies: their runs, and the files that hold what they gave."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.golden.portable import ENVIRONMENT
@@ -30,4 +33,14 @@ def finish(run: Run, study: str, folder: Path) -> Tables:
         assert run.wait() == 0, run.printed()
     finally:
         run.stop()
+    return read_results(folder / "results" / study)
+
+
+def serial(study: str, folder: Path) -> Tables:
+    """Run a golden study without a cluster; return its tables."""
+    subprocess.run(
+        [sys.executable, "-m", "tests.serial_study", FOLDER / f"{study}.yaml", folder / "results"],
+        env={**os.environ, **ENVIRONMENT},
+        check=True,
+    )
     return read_results(folder / "results" / study)

@@ -9,9 +9,11 @@ from models.bases.gradient import GradientModel
 from models.interface import Model, Seeds, Shape
 from models.settings import TrainingSettings
 
+NARROW = 4
 QUICK: dict[str, dict[str, Any]] = {
     "anogan": {"starts": 2, "max_steps": 3},
-    "latent_refinement": {"max_steps": 3},
+    "latent_refinement": {"max_steps": 3, "encoder": {"name": "beta_vaegan", "width": NARROW}},
+    "rocket_knn": {"kernels": 84},
 }
 """Settings of models whose scores would else take long."""
 
@@ -26,7 +28,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def build() -> Callable[..., Model]:
-    """Builds a model with its own defaults on a tiny shape."""
+    """Builds a model with its own defaults, but narrow networks, on a tiny shape."""
 
     def build(
         name: str,
@@ -37,8 +39,9 @@ def build() -> Callable[..., Model]:
     ) -> Model:
         entry = MODELS[name]
         trained = {**entry.training_defaults, "batch_size": 8, **training}
+        narrow = {"width": NARROW} if "width" in entry.settings.model_fields else {}
         return implementation(name)(
-            entry.settings(**{**QUICK.get(name, {}), **(settings or {})}),
+            entry.settings(**{**narrow, **QUICK.get(name, {}), **(settings or {})}),
             TrainingSettings.model_validate(trained),
             Shape(*shape),
             Seeds(*seeds, augmentation=sum(seeds)),

@@ -24,7 +24,10 @@ from torch.optim import Optimizer
 from models.beta_vaegan.settings import BetaVAEGANSettings
 from models.settings import OptimizerSettings, TrainingSettings
 
-CHANNELS = (32, 64, 128, 256, 512)
+
+def channels_after(width: int) -> list[int]:
+    """Channels after each convolution, of which the first has `width`."""
+    return [width, 2 * width, 4 * width, 8 * width, 16 * width]
 
 
 def halving(channels_in: int, channels_out: int) -> nn.Conv1d:
@@ -38,18 +41,19 @@ def doubling(channels_in: int, channels_out: int) -> nn.ConvTranspose1d:
 class PlainTrunk(nn.Module):
     """Five convolutions; batch norm, or spectral norm on the weights, from the second on."""
 
-    def __init__(self, channels: int, *, spectral: bool) -> None:
+    def __init__(self, channels: int, width: int, *, spectral: bool) -> None:
         super().__init__()
-        layers: list[nn.Module] = [halving(a, b) for a, b in pairwise((channels, *CHANNELS))]
+        wider = channels_after(width)
+        layers: list[nn.Module] = [halving(a, b) for a, b in pairwise((channels, *wider))]
         if spectral:
             layers = [layers[0], *(spectral_norm(layer) for layer in layers[1:])]
         self.convolutions = nn.ModuleList(layers)
         self.norms = nn.ModuleList(
-            nn.Identity() if spectral else nn.BatchNorm1d(width) for width in CHANNELS[1:]
+            nn.Identity() if spectral else nn.BatchNorm1d(each) for each in wider[1:]
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(batch, channels, length)` to `(batch, 512, length / 32)`."""
+        """`(batch, channels, length)` to `(batch, 16 * width, length / 32)`."""
         h = functional.leaky_relu(self.convolutions[0](x), 0.2)
         for convolution, norm in zip(self.convolutions[1:], self.norms, strict=True):
             h = functional.leaky_relu(norm(convolution(h)), 0.2)
@@ -57,10 +61,10 @@ class PlainTrunk(nn.Module):
 
 
 class PlainEncoder(nn.Module):
-    def __init__(self, channels: int, length: int, latent_size: int) -> None:
+    def __init__(self, channels: int, length: int, latent_size: int, width: int) -> None:
         super().__init__()
-        self.trunk = PlainTrunk(channels, spectral=False)
-        self.head = nn.Conv1d(512, latent_size, length // 32, bias=False)
+        self.trunk = PlainTrunk(channels, width, spectral=False)
+        self.head = nn.Conv1d(16 * width, latent_size, length // 32, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         z: Tensor = self.head(self.trunk(x)).squeeze(2)
@@ -70,9 +74,9 @@ class PlainEncoder(nn.Module):
 class PlainHead(nn.Module):
     """1 x 1 convolution to 16 channels, batch norm, leaky ReLU, flatten, linear."""
 
-    def __init__(self, length: int, latent_size: int) -> None:
+    def __init__(self, channels: int, length: int, latent_size: int) -> None:
         super().__init__()
-        self.mix = nn.Conv1d(512, 16, 1, bias=False)
+        self.mix = nn.Conv1d(channels, 16, 1, bias=False)
         self.norm = nn.BatchNorm1d(16)
         self.linear = nn.Linear(16 * length, latent_size)
 
@@ -83,11 +87,11 @@ class PlainHead(nn.Module):
 
 
 class PlainGaussianEncoder(nn.Module):
-    def __init__(self, channels: int, length: int, latent_size: int) -> None:
+    def __init__(self, channels: int, length: int, latent_size: int, width: int) -> None:
         super().__init__()
-        self.trunk = PlainTrunk(channels, spectral=False)
-        self.mean = PlainHead(length // 32, latent_size)
-        self.log_variance = PlainHead(length // 32, latent_size)
+        self.trunk = PlainTrunk(channels, width, spectral=False)
+        self.mean = PlainHead(16 * width, length // 32, latent_size)
+        self.log_variance = PlainHead(16 * width, length // 32, latent_size)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         h = self.trunk(x)
@@ -95,13 +99,12 @@ class PlainGaussianEncoder(nn.Module):
 
 
 class PlainDecoder(nn.Module):
-    def __init__(self, channels: int, length: int, latent_size: int) -> None:
+    def __init__(self, channels: int, length: int, latent_size: int, width: int) -> None:
         super().__init__()
-        self.expand = nn.ConvTranspose1d(latent_size, 512, length // 32, bias=False)
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in CHANNELS[::-1])
-        self.doublings = nn.ModuleList(
-            doubling(a, b) for a, b in pairwise((*CHANNELS[::-1], channels))
-        )
+        self.expand = nn.ConvTranspose1d(latent_size, 16 * width, length // 32, bias=False)
+        narrower = channels_after(width)[::-1]
+        self.norms = nn.ModuleList(map(nn.BatchNorm1d, narrower))
+        self.doublings = nn.ModuleList(doubling(a, b) for a, b in pairwise((*narrower, channels)))
 
     def forward(self, z: Tensor) -> Tensor:
         """Return x̂ before its sigmoid."""
@@ -112,10 +115,10 @@ class PlainDecoder(nn.Module):
 
 
 class PlainDiscriminator(nn.Module):
-    def __init__(self, channels: int, length: int, *, spectral: bool) -> None:
+    def __init__(self, channels: int, length: int, width: int, *, spectral: bool) -> None:
         super().__init__()
-        self.trunk = PlainTrunk(channels, spectral=spectral)
-        self.head = nn.Conv1d(512, 1, length // 32, bias=False)
+        self.trunk = PlainTrunk(channels, width, spectral=spectral)
+        self.head = nn.Conv1d(16 * width, 1, length // 32, bias=False)
 
     def features(self, x: Tensor) -> Tensor:
         features: Tensor = self.trunk(x)
@@ -230,12 +233,13 @@ class PlainBetaVAEGAN:
     ) -> None:
         self.settings = settings
         self.training = training
+        width = settings.width
         self.networks = nn.ModuleDict(
             {
-                "encoder": PlainGaussianEncoder(channels, length, settings.latent_size),
-                "decoder": PlainDecoder(channels, length, settings.latent_size),
+                "encoder": PlainGaussianEncoder(channels, length, settings.latent_size, width),
+                "decoder": PlainDecoder(channels, length, settings.latent_size, width),
                 "discriminator": PlainDiscriminator(
-                    channels, length, spectral=settings.spectral_norm
+                    channels, length, width, spectral=settings.spectral_norm
                 ),
             }
         )

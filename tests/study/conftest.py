@@ -109,7 +109,7 @@ def tiny_study() -> Callable[..., Study]:
             "name": "tiny",
             "dataset": {"name": "synthetic", "length": 32},
             "split": {"protocol": "paper", "folds": 2},
-            "model": {"name": "beta_vaegan", "latent_size": 3},
+            "model": {"name": "beta_vaegan", "latent_size": 3, "width": 4},
             "training": {
                 "epochs": 4,
                 "batch_size": 16,
@@ -213,7 +213,7 @@ def trained_beats(record: Path, tmp_path_factory: pytest.TempPathFactory) -> Tra
             "name": "beats",
             "dataset": {"name": "mitbih", "length": 96},
             "split": {"folds": 2},
-            "model": {"name": "beta_vaegan", "latent_size": 3},
+            "model": {"name": "beta_vaegan", "latent_size": 3, "width": 4},
             "training": {"epochs": 2, "batch_size": 32, "discriminator_updates": 1},
             "search": {"metric": {"composition": "svm_lambda"}},
             "scores": {"lambda_steps": 5, "gamma_steps": 4},

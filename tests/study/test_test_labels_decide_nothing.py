@@ -47,7 +47,7 @@ SYNTHETIC = {
 }
 PARTS: dict[str, dict[str, Any]] = {
     "beta_vaegan": {
-        "model": {"name": "beta_vaegan", "latent_size": 3},
+        "model": {"name": "beta_vaegan", "latent_size": 3, "width": 4},
         "training": {
             "epochs": 4,
             "batch_size": 16,

@@ -24,7 +24,7 @@ STUDY = """
 name: NAME
 dataset: {name: synthetic, length: 32, patients: 3, beats_per_patient: 30, abnormal_fraction: 0.3}
 split: {folds: FOLDS}
-model: {name: beta_vaegan, latent_size: 3}
+model: {name: beta_vaegan, latent_size: 3, width: 4}
 training: {epochs: EPOCHS, batch_size: 32, discriminator_updates: 1, validation_interval: 1}
 scores: {gamma_steps: 5, lambda_steps: 10}
 search:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models import MODELS, REFINEMENT_ERRORS, training_defaults_of
 from models.interface import Model
+from tests.models.conftest import NARROW
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,7 @@ def trained(build: Build, name: str, x: Tensor, epochs: int = 1, **options: Any)
 
 
 def refined(build: Build, encoder: str, x: Tensor, epochs: int = 1, **settings: Any) -> Any:
-    encoding = {"encoder": {"name": encoder, **settings.pop("of_encoder", {})}}
+    encoding = {"encoder": {"name": encoder, "width": NARROW, **settings.pop("of_encoder", {})}}
     return trained(build, "latent_refinement", x, epochs, settings=encoding | settings)
 
 
@@ -36,7 +37,11 @@ def test_refinement_trains_as_its_encoder_model(encoder: str, build: Build, wave
     x = waves()
     expected = trained(build, encoder, x, **SAME_TRAINING).weights()
     weights = trained(
-        build, "latent_refinement", x, settings={"encoder": {"name": encoder}}, **SAME_TRAINING
+        build,
+        "latent_refinement",
+        x,
+        settings={"encoder": {"name": encoder, "width": NARROW}},
+        **SAME_TRAINING,
     ).weights()
     assert weights.keys() == expected.keys()
     for key, value in weights.items():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from models.networks.architecture import (
+    WIDTH,
     Decoder,
     Discriminator,
     Encoder,
@@ -26,26 +27,32 @@ from tests.models.plain import (
     in_plain_layout,
 )
 
-KINDS: dict[str, Callable[[int, int, int], tuple[nn.Module, nn.Module]]] = {
-    "encoder": lambda c, n, k: (Encoder(c, n, k), PlainEncoder(c, n, k)),
-    "gaussian_encoder": lambda c, n, k: (GaussianEncoder(c, n, k), PlainGaussianEncoder(c, n, k)),
-    "decoder": lambda c, n, k: (Decoder(c, n, k), PlainDecoder(c, n, k)),
-    "spectral_discriminator": lambda c, n, k: (
-        Discriminator(c, n, spectral=True),
-        PlainDiscriminator(c, n, spectral=True),
+KINDS: dict[str, Callable[[int, int, int, int], tuple[nn.Module, nn.Module]]] = {
+    "encoder": lambda c, n, k, w: (Encoder(c, n, k, w), PlainEncoder(c, n, k, w)),
+    "gaussian_encoder": lambda c, n, k, w: (
+        GaussianEncoder(c, n, k, w),
+        PlainGaussianEncoder(c, n, k, w),
     ),
-    "batch_norm_discriminator": lambda c, n, k: (
-        Discriminator(c, n, spectral=False),
-        PlainDiscriminator(c, n, spectral=False),
+    "decoder": lambda c, n, k, w: (Decoder(c, n, k, w), PlainDecoder(c, n, k, w)),
+    "spectral_discriminator": lambda c, n, k, w: (
+        Discriminator(c, n, w, spectral=True),
+        PlainDiscriminator(c, n, w, spectral=True),
+    ),
+    "batch_norm_discriminator": lambda c, n, k, w: (
+        Discriminator(c, n, w, spectral=False),
+        PlainDiscriminator(c, n, w, spectral=False),
     ),
 }
+NARROW = 5
 BATCHES = st.sampled_from([1, 2, 3, 7, 16, 17, 32])
 LENGTHS = st.integers(1, 6).map(lambda blocks: 32 * blocks)
 
 
-def drawn_pair(kind: str, channels: int, length: int, latent: int) -> tuple[nn.Module, nn.Module]:
+def drawn_pair(
+    kind: str, channels: int, length: int, latent: int, width: int = WIDTH
+) -> tuple[nn.Module, nn.Module]:
     """A network in a state that training might have left, and its plain twin in float64."""
-    network, plain = KINDS[kind](channels, length, latent)
+    network, plain = KINDS[kind](channels, length, latent, width)
     for name, value in network.state_dict().items():
         if name.endswith("running_mean") or ("norm" in name and name.endswith("bias")):
             value.normal_(std=0.1)
@@ -88,7 +95,7 @@ def test_outputs_and_gradients_are_those_of_the_plain_networks(
     """In float64, where nothing amplifies rounding so far that an error could hide in it."""
     training = training and batch * (length // 32) > 1  # one value has no variance
     torch.manual_seed(seed)
-    network, plain = drawn_pair(kind, channels, length, latent)
+    network, plain = drawn_pair(kind, channels, length, latent, NARROW)
     network.double().train(training)
     plain.train(training)
     x = drawn_input(kind, batch, channels, length, latent).double()

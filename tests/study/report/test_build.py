@@ -105,8 +105,8 @@ def test_tables_are_the_same_bytes_with_and_without_kept_scores(
 def test_tables_do_not_depend_on_how_they_were_computed(
     drawn: DrawnLedger, backend: Backend
 ) -> None:
-    for number in range(3):
-        drawn.commit(number)
+    drawn.commit(0)
+    drawn.commit(1)
     expected = report(drawn, "serial")
     drawn.results.remove(FOLDER)
     assert report(drawn, backend) == expected
@@ -130,7 +130,7 @@ def flippable(
 
 
 @pytest.mark.slow
-@settings(max_examples=8, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
 @given(place=st.integers(min_value=0, max_value=10**7), cut=st.booleans())
 def test_a_damaged_cache_is_noticed_and_replaced(
     place: int,

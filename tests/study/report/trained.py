@@ -102,7 +102,12 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Reported:
         "metric": {"composition": "lambda_grid"},
         "stopping": {"grace_epochs": 2, "reduction": 2},
     }
-    content = {"name": "searched", "model": {"name": "beta_vaegan"}, "search": search, **PARTS}
+    content = {
+        "name": "searched",
+        "model": {"name": "beta_vaegan", "width": 4},
+        "search": search,
+        **PARTS,
+    }
     study = check_study(content, "searched.yaml")
     drawn = [{"model.beta": 1e-4, "model.latent_size": 3}, {"model.beta": 0.01,
              "model.latent_size": 2}]  # fmt: skip
@@ -127,8 +132,11 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Reported:
 def of_systems(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     """Two of the paper's systems and a simple model."""
     systems = {
-        "vaegan_2": {"model": {"name": "beta_vaegan", "beta": 1e-4, "latent_size": 3}},
-        "ae": {"model": {"name": "ae", "latent_size": 3}, "metric": {"composition": "latent"}},
+        "vaegan_2": {"model": {"name": "beta_vaegan", "beta": 1e-4, "latent_size": 3, "width": 4}},
+        "ae": {
+            "model": {"name": "ae", "latent_size": 3, "width": 4},
+            "metric": {"composition": "latent"},
+        },
         "knn": {"model": {"name": "knn"}, "metric": {"composition": "outlier_score"}},
     }
     content = {"name": "systems", "systems": systems, **PARTS}
