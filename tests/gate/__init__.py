@@ -21,10 +21,11 @@ class Gate:
 
     Attributes:
         environment: what the processes of the study need to know of it.
+        pace_seconds: how long each epoch takes longer, at no cost, as long as it is not open.
     """
 
-    def __init__(self, folder: Path, epochs: int) -> None:
-        self._file = folder / "gate"
+    def __init__(self, folder: Path, epochs: int, pace_seconds: float = 0.0) -> None:
+        self._file, self.pace_seconds = folder / "gate", pace_seconds
         self.allow(epochs)
         paths = (str(SITE), str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep))
         self.environment = {
@@ -35,7 +36,7 @@ class Gate:
     def allow(self, epochs: int) -> None:
         """Let each process train so many epochs, those that it has trained counted in."""
         draft = self._file.with_suffix(".draft")
-        draft.write_text(str(epochs))
+        draft.write_text(f"{epochs} {self.pace_seconds}")
         draft.replace(self._file)
 
     def open(self) -> None:

@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -19,15 +20,24 @@ class GatedVAEGAN(BetaVAEGAN):
     def train_epoch(self, samples: Tensor, members: Tensor) -> dict[str, float]:
         if SICK in os.environ:
             raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
-        while GatedVAEGAN.trained >= allowed():
+        while GatedVAEGAN.trained >= (gate := read_gate()).epochs:
             time.sleep(0.02)
+        time.sleep(gate.pace_seconds)
         GatedVAEGAN.trained += 1
         return super().train_epoch(samples, members)
 
 
-def allowed() -> float:
-    """Return how many epochs a process may train."""
+class GateState(NamedTuple):
+    """How many epochs a process may train, and how long each takes longer."""
+
+    epochs: float
+    pace_seconds: float
+
+
+def read_gate() -> GateState:
+    """Return what the gate allows."""
     try:
-        return int(Path(os.environ[GATE]).read_text())
+        epochs, pace_seconds = Path(os.environ[GATE]).read_text().split()
+        return GateState(int(epochs), float(pace_seconds))
     except FileNotFoundError:
-        return float("inf")
+        return GateState(float("inf"), 0.0)
