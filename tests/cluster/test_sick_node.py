@@ -40,7 +40,7 @@ def test_a_sick_node_is_left_alone_and_no_trial_fails(tmp_path: Path) -> None:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
     }
     cluster = subprocess.Popen(
-        [sys.executable, "-m", "tests.cluster.sick_cluster"],
+        [sys.executable, "-m", "tests.cluster.sick_cluster", "cuda"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -11,7 +11,12 @@ from pathlib import Path
 
 GATE = "STUDY_TEST_GATE"
 SICK = "STUDY_TEST_SICK"
-"""Where this is set, on a node that is to be ill, training raises what a broken GPU would."""
+"""Names the illness of a node: what training raises there, or "mount"; see `illnesses`."""
+SICK_TRIALS = "STUDY_TEST_SICK_TRIALS"
+"""Names the illness of the trials whose beta is `SICK_BETA`, wherever they are trained."""
+SICK_BETA = 1e-3
+STORE_SECONDS = "STUDY_TEST_STORE_SECONDS"
+"""How long a request to a store may take; see `storage_faults`."""
 ROOT = Path(__file__).parents[2]
 SITE = Path(__file__).parent / "site"
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from models.beta_vaegan.model import BetaVAEGAN
-from tests.gate import GATE, SICK
+from tests.gate import GATE, SICK, SICK_BETA, SICK_TRIALS
+from tests.gate.illnesses import ILLNESSES
 
 
 class GatedVAEGAN(BetaVAEGAN):
@@ -18,13 +19,19 @@ class GatedVAEGAN(BetaVAEGAN):
     """Epochs that this process has trained, whatever the trial."""
 
     def train_epoch(self, samples: Tensor, members: Tensor) -> dict[str, float]:
-        if SICK in os.environ:
-            raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+        self._fall_ill()
         while GatedVAEGAN.trained >= (gate := read_gate()).epochs:
             time.sleep(0.02)
         time.sleep(gate.pace_seconds)
         GatedVAEGAN.trained += 1
         return super().train_epoch(samples, members)
+
+    def _fall_ill(self) -> None:
+        """Raise what is raised on this node, or in this trial."""
+        of_trial = SICK_TRIALS if self.settings.beta == SICK_BETA else ""
+        for name in map(os.environ.get, (SICK, of_trial)):
+            if name in ILLNESSES:
+                raise ILLNESSES[name]()
 
 
 class GateState(NamedTuple):
