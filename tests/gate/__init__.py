@@ -12,6 +12,8 @@ from pathlib import Path
 GATE = "STUDY_TEST_GATE"
 SICK = "STUDY_TEST_SICK"
 """Names the illness of a node: what training raises there, or "mount"; see `illnesses`."""
+SICK_FILE = "STUDY_TEST_SICK_FILE"
+"""A file that names it, while there is one."""
 SICK_TRIALS = "STUDY_TEST_SICK_TRIALS"
 """Names the illness of the trials whose beta is `SICK_BETA`, wherever they are trained."""
 SICK_BETA = 1e-3

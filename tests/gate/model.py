@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from models.beta_vaegan.model import BetaVAEGAN
-from tests.gate import GATE, SICK, SICK_BETA, SICK_TRIALS
+from tests.gate import GATE, SICK, SICK_BETA, SICK_FILE, SICK_TRIALS
 from tests.gate.illnesses import ILLNESSES
 
 
@@ -28,8 +28,8 @@ class GatedVAEGAN(BetaVAEGAN):
 
     def _fall_ill(self) -> None:
         """Raise what is raised on this node, or in this trial."""
-        of_trial = SICK_TRIALS if self.settings.beta == SICK_BETA else ""
-        for name in map(os.environ.get, (SICK, of_trial)):
+        of_trial = os.environ.get(SICK_TRIALS) if self.settings.beta == SICK_BETA else ""
+        for name in (os.environ.get(SICK), _content(SICK_FILE), of_trial):
             if name in ILLNESSES:
                 raise ILLNESSES[name]()
 
@@ -43,8 +43,13 @@ class GateState(NamedTuple):
 
 def read_gate() -> GateState:
     """Return what the gate allows."""
+    epochs, _, pace_seconds = _content(GATE).partition(" ")
+    return GateState(float(epochs or "inf"), float(pace_seconds or 0))
+
+
+def _content(variable: str) -> str:
+    """Return what the file holds that a variable of the environment names; "" without one."""
     try:
-        epochs, pace_seconds = Path(os.environ[GATE]).read_text().split()
-        return GateState(int(epochs), float(pace_seconds))
-    except FileNotFoundError:
-        return GateState(float("inf"), 0.0)
+        return Path(os.environ[variable]).read_text()
+    except (KeyError, FileNotFoundError):
+        return ""
