@@ -16,12 +16,14 @@ MARK = "STUDY_TEST_RUN"
 VICTIMS = {
     "worker": "RayTrainWorker",
     "hang": "RayTrainWorker",
-    "trial": "ray::ResourceTrainable",
+    "trial": "ray::ResourceTrainable.train",
     "coordinator": "ray::Coordinator",
     "raylet": "raylet/raylet",
     "head": "gcs/gcs_server",
 }
-"""What the command line of each kind holds; the driver is known by its process id."""
+"""What the command line of each kind holds; the driver is known by its process id.
+
+A trial's process has another name while it waits for a trial."""
 LOCK_OF_FOLD = re.compile(r"locks/(?:\w+/)?(trial-\d+\.fold-\d+)\.lock$")
 """What a worker has open while it trains a fold; see `study.storage.locks`."""
 PATIENCE_SECONDS = 900.0
