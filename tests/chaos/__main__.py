@@ -41,7 +41,7 @@ def main() -> int:
     trials = max(2, arguments.at_a_time, arguments.kills // kills_a_trial)
     form = Form(trials, EPOCHS, arguments.at_a_time, arguments.stopping)
     with tempfile.TemporaryDirectory(prefix="study-chaos-") as folder:
-        gate = Gate(Path(folder), UNBOUNDED, PACE_SECONDS) if is_parallel else None
+        gate = Gate(Path(folder), UNBOUNDED, PACE_SECONDS, is_narrow=True) if is_parallel else None
         chaos = Chaos(Path(folder), form, arguments.seed, gate)
         if arguments.runs:
             chaos.repeated(arguments.runs)

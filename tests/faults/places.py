@@ -79,7 +79,7 @@ def place_of(
     where: str, folder: Path, illness: str, environment: dict[str, str]
 ) -> Iterator[Place]:
     """Make a place; whatever happens, nothing of it is left."""
-    gate = Gate(folder, epochs=1)
+    gate = Gate(folder, epochs=1, is_narrow=True)
     environment = gate.environment | environment
     results = open_folder(str(folder / RESULTS))
     with contextlib.ExitStack() as left:

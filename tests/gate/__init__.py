@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 
 GATE = "STUDY_TEST_GATE"
+NARROW = "STUDY_TEST_NARROW"
+"""Where this is set, networks have few channels."""
 SICK = "STUDY_TEST_SICK"
 """Names the illness of a node: what training raises there, or "mount"; see `illnesses`."""
 SICK_FILE = "STUDY_TEST_SICK_FILE"
@@ -27,18 +29,28 @@ class Gate:
     """Lets every process of a study train so many epochs, until it is opened.
 
     Attributes:
+        site: what processes need to know to train the same models, without a gate.
         environment: what the processes of the study need to know of it.
         pace_seconds: how long each epoch takes longer, at no cost, as long as it is not open.
     """
 
-    def __init__(self, folder: Path, epochs: int, pace_seconds: float = 0.0) -> None:
+    def __init__(
+        self, folder: Path, epochs: int, pace_seconds: float = 0.0, *, is_narrow: bool = False
+    ) -> None:
+        """Close the gate.
+
+        Args:
+            folder: for its file.
+            epochs: how many each process may train.
+            pace_seconds: see above.
+            is_narrow: whether networks are narrow: epochs and checkpoints then cost little.
+        """
         self._file, self.pace_seconds = folder / "gate", pace_seconds
         self.allow(epochs)
         paths = (str(SITE), str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep))
-        self.environment = {
-            GATE: str(self._file),
-            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        }
+        self.site = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        self.site |= {NARROW: "1"} if is_narrow else {}
+        self.environment = self.site | {GATE: str(self._file)}
 
     def allow(self, epochs: int) -> None:
         """Let each process train so many epochs, those that it has trained counted in."""

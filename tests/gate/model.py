@@ -8,8 +8,12 @@ from typing import NamedTuple
 from torch import Tensor
 
 from models.beta_vaegan.model import BetaVAEGAN
-from tests.gate import GATE, SICK, SICK_BETA, SICK_FILE, SICK_TRIALS
+from models.networks import architecture
+from tests.gate import GATE, NARROW, SICK, SICK_BETA, SICK_FILE, SICK_TRIALS
 from tests.gate.illnesses import ILLNESSES
+
+if NARROW in os.environ:
+    architecture.WIDTHS = (2, 4, 4, 8, 8)
 
 
 class GatedVAEGAN(BetaVAEGAN):
