@@ -85,7 +85,7 @@ class Proposals:
         """Add the trials that Optuna does not have yet."""
         for trial in self._not_in_optuna:
             if record := self._ended.get(trial.name):
-                self._optuna.add_trial(frozen_trial(record, self.space))
+                self._optuna.add_trial(frozen_trial(record, self.space, is_last_enough=True))
             else:
                 self._running[trial.name] = self._asked_again(trial)
         self._not_in_optuna.clear()
@@ -111,12 +111,15 @@ class Proposals:
             self._optuna.tell(asked, state=TrialState.PRUNED if pruned else TrialState.FAIL)
 
 
-def frozen_trial(record: TrialRecord, space: Mapping[str, Any]) -> Any:
+def frozen_trial(
+    record: TrialRecord, space: Mapping[str, Any], *, is_last_enough: bool = False
+) -> Any:
     """Return an ended trial as Optuna's `FrozenTrial`.
 
     Args:
         record: how it ended.
         space: Optuna's distributions by dotted key; only these settings are taken.
+        is_last_enough: whether only the last of its values are wanted: samplers read no others.
     """
     import optuna
 
@@ -130,5 +133,5 @@ def frozen_trial(record: TrialRecord, space: Mapping[str, Any]) -> Any:
         value=record.best_value if record.state == "completed" else None,
         params={key: record.trial.parameters[key] for key in space},
         distributions=dict(space),
-        intermediate_values=dict(record.values),
+        intermediate_values=dict(record.values[-1:] if is_last_enough else record.values),
     )
