@@ -20,8 +20,10 @@ from tests.faults.cases import CASES, STUDY, Case
 from tests.faults.places import Place, place_of
 
 NAME, TABLE = "faults", "scores.parquet"
-PROGRESS = re.compile(r"^ |^$|^trial-\d+: epoch|^trial-\d+ completed|^[─━┃│┏┡└|]")
+PROGRESS = re.compile(r"^ |^$|^trial-\d+: epoch|^trial-\d+ completed")
 """What the terminal shows of a study that nothing disturbs."""
+SUMMARY = re.compile(rf"^{NAME}: trial-\d+ is the best.*?^supervision: [^\n]*", re.DOTALL | re.MULTILINE)
+"""What it shows at the end."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,13 @@ def meet(case: Case, folder: Path, table: bytes) -> Outcome:
     problems = tuple(problem for problem, is_right in found.items() if not is_right)
     if problems:
         problems += (printed[-3000:],)
-    said = tuple(line for line in printed.splitlines() if not PROGRESS.search(line))
-    return Outcome(case.name, case.owner, codes, states, same, said, seconds, problems)
+    return Outcome(case.name, case.owner, codes, states, same, _said(printed), seconds, problems)
+
+
+def _said(printed: str) -> tuple[str, ...]:
+    """Return what was shown besides progress and results, each line once."""
+    lines = SUMMARY.sub("", printed).splitlines()
+    return tuple(dict.fromkeys(line for line in lines if not PROGRESS.search(line)))
 
 
 def _run(case: Case, place: Place) -> tuple[tuple[int, ...], str]:
