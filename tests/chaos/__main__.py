@@ -6,6 +6,7 @@ then depends on what came first, so that the study is held against its own repla
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--at-a-time", type=int, default=1, help="trials that run side by side")
     parser.add_argument("--stopping", action="store_true", help="stop trials early, by ASHA")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left of the runs
     is_parallel = arguments.at_a_time > 1
     # What ends the driver ends all trials alike; of what does not, others go on meanwhile.
     others = [kind for kind in KINDS if is_parallel and kind not in ENDS_THE_DRIVER]

@@ -7,6 +7,7 @@ otherwise than it must.
 import argparse
 import json
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -22,7 +23,7 @@ from tests.faults.places import Place, place_of
 NAME, TABLE = "faults", "scores.parquet"
 PROGRESS = re.compile(r"^ |^$|^trial-\d+: epoch|^trial-\d+ completed")
 """What the terminal shows of a study that nothing disturbs."""
-SUMMARY = re.compile(rf"^{NAME}: trial-\d+ is the best.*?^supervision: [^\n]*", re.DOTALL | re.MULTILINE)
+SUMMARY = re.compile(rf"(?ms)^{NAME}: trial-\d+ is the best.*?^supervision: [^\n]*")
 """What it shows at the end."""
 
 
@@ -132,6 +133,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="faults whose name has this text")
     parser.add_argument("--json", type=Path, help="file of the outcomes")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left of the runs
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="study-faults-") as folder:
         table = _undisturbed(Path(folder))
