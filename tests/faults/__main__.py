@@ -1,4 +1,4 @@
-"""`python -m tests.faults [--only TEXT] [--json FILE]`: what comes of each fault, one by one.
+"""`python -m tests.faults [--only TEXT ...] [--json FILE]`: what comes of each fault, one by one.
 
 Prints for each what ended, what went on and what was said, and ends with 1 if anything came
 otherwise than it must.
@@ -130,7 +130,7 @@ def rows(outcomes: Sequence[Outcome]) -> list[str]:
 def main() -> int:
     """Meet the faults that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--only", default="", help="faults whose name has this text")
+    parser.add_argument("--only", nargs="+", default=[""], help="parts of the faults' names")
     parser.add_argument("--json", type=Path, help="file of the outcomes")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left of the runs
@@ -138,7 +138,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="study-faults-") as folder:
         table = _undisturbed(Path(folder))
         for number, case in enumerate(CASES):
-            if arguments.only in case.name:
+            if any(part in case.name for part in arguments.only):
                 outcome = meet(case, Path(folder) / str(number), table)
                 outcomes.append(outcome)
                 print(json.dumps(asdict(outcome)), flush=True)  # noqa: T201
