@@ -50,12 +50,14 @@ class S3Server:
         buckets: objects by bucket and key.
         requests: method, path and client of every request.
         delay_seconds: how long each answer takes.
+        is_throttling: whether every request is answered by "slow down".
     """
 
     def __init__(self, bucket: str, delay_seconds: float = 0.0) -> None:
         self.bucket, self.delay_seconds = bucket, delay_seconds
         self.buckets: dict[str, Objects] = {bucket: Objects()}
         self.requests: list[tuple[str, str, str]] = []
+        self.is_throttling = False
         self.writing = threading.Lock()
         self.uploads: dict[str, dict[int, bytes]] = defaultdict(dict)
         handler = type("Handler", (_Handler,), {"store": self})
@@ -114,6 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         self.store.requests.append((self.command, self.path, self.headers.get("User-Agent", "")))
         time.sleep(self.store.delay_seconds)
+        if self.store.is_throttling:
+            return self._fail(503, "SlowDown")
         if f"Credential={ACCESS_KEY}/" not in self.headers.get("Authorization", ""):
             return self._fail(403, "AccessDenied")
         if bucket not in self.store.buckets:

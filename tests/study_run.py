@@ -1,25 +1,31 @@
 """One run of a study as users start it, and its processes, known by a mark they inherit."""
 
+import contextlib
 import os
 import random
+import re
 import secrets
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 MARK = "STUDY_TEST_RUN"
 VICTIMS = {
     "worker": "RayTrainWorker",
     "hang": "RayTrainWorker",
-    "trial": "ray::ResourceTrainable",
+    "trial": "ray::ResourceTrainable.train",
     "coordinator": "ray::Coordinator",
     "raylet": "raylet/raylet",
     "head": "gcs/gcs_server",
 }
-"""What the command line of each kind holds; the driver is known by its process id."""
+"""What the command line of each kind holds; the driver is known by its process id.
+
+A trial's process has another name while it waits for a trial."""
+LOCK_OF_FOLD = re.compile(r"locks/(?:\w+/)?(trial-\d+\.fold-\d+)\.lock$")
+"""What a worker has open while it trains a fold; see `study.storage.locks`."""
 PATIENCE_SECONDS = 900.0
 LOOKS = 3
 """A process that is just replacing its program has no environment to read: look again."""
@@ -102,13 +108,24 @@ class Run:
             return [self.driver.pid]
         return sorted(pid for pid, command in self.others().items() if VICTIMS[kind] in command)
 
-    def kill_one(self, kind: str, chance: random.Random) -> int | None:
-        """Kill -9 one process of a kind, or stop one that is to hang.
+    def folds_in_training(self) -> dict[int, str]:
+        """Return the process ids of fold workers that hold a fold, `<trial>.<fold>` of each."""
+        held = {}
+        for pid in self.find("worker"):
+            with contextlib.suppress(OSError):
+                for handle in Path(f"/proc/{pid}/fd").iterdir():
+                    with contextlib.suppress(OSError):
+                        if match := LOCK_OF_FOLD.search(str(handle.readlink())):
+                            held[pid] = match[1]
+        return held
+
+    def kill_one(self, kind: str, found: Sequence[int], chance: random.Random) -> int | None:
+        """Kill -9 one process of those of a kind that were found, or stop one that is to hang.
 
         Returns:
             Its id, or None if there is none.
         """
-        found, how = self.find(kind), signal.SIGSTOP if kind == "hang" else signal.SIGKILL
+        how = signal.SIGSTOP if kind == "hang" else signal.SIGKILL
         return next((pid for pid in chance.sample(found, len(found)) if kill(pid, how)), None)
 
     def wait(self) -> int:

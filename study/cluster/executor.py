@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import ray
 
+from study.errors import StudyFailedError
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -35,28 +37,33 @@ class ClusterExecutor:
     def map(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
         """Yield `function(task)` for each task, in their order.
 
-        Ray repeats a task whose process or node is lost.
+        Ray repeats a task whose process or node is lost. What a node cannot read, since its mount
+        or its disk is ill, is computed here.
 
         Raises:
             Exception: what `function` raises.
         """
         remote_function = ray.remote(num_cpus=1)(function)
         most_ahead = TASKS_AHEAD_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1)))
-        submitted: deque[Any] = deque()
+        submitted: deque[tuple[Task, Any]] = deque()
+
+        def next_result() -> Result:
+            task, reference = submitted.popleft()
+            try:
+                result: Result = ray.get(reference)
+            except ray.exceptions.RayTaskError as error:
+                if not isinstance(error.cause, OSError | StudyFailedError):
+                    raise (error.cause or error) from None
+                result = function(task)
+            return result
+
         try:
             for task in tasks:
-                submitted.append(remote_function.remote(task))
+                submitted.append((task, remote_function.remote(task)))
                 if len(submitted) >= most_ahead:
-                    yield _result(submitted.popleft())
+                    yield next_result()
             while submitted:
-                yield _result(submitted.popleft())
+                yield next_result()
         finally:
-            for reference in submitted:
+            for _, reference in submitted:
                 ray.cancel(reference)
-
-
-def _result(reference: Any) -> Any:
-    try:
-        return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        raise (error.cause or error) from None

@@ -242,9 +242,15 @@ def pending_trials(tune_controller: Any) -> list[Any]:
     return [trial for trial in live if trial.status == Trial.PENDING]
 
 
-def knows_trial(scheduler: Any, trial_id: str) -> bool:
-    """Return whether ASHA has a trial, which must not be added twice; no public method says so."""
-    return trial_id in scheduler._trial_info
+def enter_rung(scheduler: Any, trial_id: str, epoch: int, value: float) -> None:
+    """Enter what a trial had at a rung of ASHA's, where no other value of its stands.
+
+    The public `on_trial_result` decides on the trial too, for which it sorts all of the rung.
+    """
+    (bracket,) = scheduler._brackets
+    for rung, recorded in bracket._rungs:
+        if rung == epoch:
+            recorded.setdefault(trial_id, value)
 
 
 def forget_trial(scheduler: Any, trial_id: str) -> None:

@@ -6,13 +6,12 @@ over knows what each rung held, and decides nothing twice.
 
 import math
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from study.cluster.ray_internals import forget_trial, knows_trial, pending_trials
+from study.cluster.ray_internals import enter_rung, forget_trial, pending_trials
 from study.cluster.search_state import SearchState
 from study.config.schema import StoppingSettings
 from study.search.rungs import rungs
@@ -54,12 +53,9 @@ class RungScheduler(AsyncHyperBandScheduler):
         return not any((record.name, epoch) in self._decided for epoch in self._rungs)
 
     def _enter_rungs(self, trial: str, values: Sequence[tuple[int, float]]) -> None:
-        entered = SimpleNamespace(trial_id=trial)
-        if not knows_trial(self, trial):
-            self.on_trial_add(None, entered)
         for epoch, value in values:
             if epoch in self._rungs:
-                super().on_trial_result(None, entered, {"epoch": epoch, "value": value})
+                enter_rung(self, trial, epoch, value)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """See `TrialScheduler.on_trial_result`."""

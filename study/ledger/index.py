@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from study.ledger.fold_files import to_parquet
 from study.ledger.ledger import DECISION, PROPOSAL, TRIAL, Ledger, committed_folds
-from study.search.trial import FoldAddress, TrialRecord, order_of
+from study.search.trial import FoldAddress, Trial, TrialRecord, order_of
 from study.storage.folder import Folder, total_bytes
 from study.storage.hashes import canonical_hash, with_digest, without_digest
 
@@ -119,6 +119,21 @@ class IndexedLedger(Ledger):
         if name not in self._records:
             self._records[name] = super().trial(name)
         return self._records[name]
+
+    def trials(self) -> list[TrialRecord]:
+        """See `Ledger.trials`; what is known is not worth a thread."""
+        names = self.names()
+        unknown = [name for name in names if name not in self._known]
+        with ThreadPoolExecutor() as readers:
+            read = dict(zip(unknown, readers.map(self.trial, unknown), strict=True))
+        records = (read[name] if name in read else self.trial(name) for name in names)
+        return [record for record in records if record is not None]
+
+    def has_all_folds(self, trial: Trial) -> bool:
+        """See `Ledger.has_all_folds`."""
+        if trial.name not in self._known:
+            return super().has_all_folds(trial)
+        return set(self._known[trial.name].folds) >= set(range(trial.config.split.folds))
 
     def decision_names(self, trial: str) -> list[str]:
         """See `Ledger.decision_names`."""

@@ -249,6 +249,10 @@ class Ledger:
             if self.folder.exists(f"{address.path}/{MANIFEST}")
         ]
 
+    def has_all_folds(self, trial: Trial) -> bool:
+        """Return whether all folds of a trial are committed."""
+        return set(self.committed(trial.name)) >= set(trial.folds)
+
     def is_known(self, name: str) -> bool:
         """Return whether an ended trial is known to be sound without reading it.
 

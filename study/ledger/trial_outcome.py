@@ -80,8 +80,7 @@ def split_by_completeness(ledger: Ledger) -> tuple[list[TrialRecord], list[Trial
     complete: list[TrialRecord] = []
     incomplete: list[TrialRecord] = []
     for record in ledger.trials():
-        committed = set(ledger.committed(record.name))
-        is_complete = record.state == "failed" or committed >= set(record.trial.folds)
+        is_complete = record.state == "failed" or ledger.has_all_folds(record.trial)
         (complete if is_complete else incomplete).append(record)
     return complete, incomplete
 

@@ -3,94 +3,48 @@
 Kinds are killed in turn, each at a moment that a seed decides, while folds are in
 training: a little after a validation was reported. A run that ends with 1 is
 continued by the same command. At the end the ledger must hold every trial once, and the
-table must be, byte for byte, that of a study that nobody disturbed.
+table must be, byte for byte, that of a study that nobody disturbed: with one trial at a time
+of the same study, with more of one that replays what was decided here.
 """
 
 import json
 import random
 import re
-import statistics
 import time
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from study.ledger.checkpoint import NAME
+from study.ledger.checkpoint import NAME as CHECKPOINT
 from study.ledger.ledger import Ledger
 from study.search.trial import FoldAddress
 from study.storage.folder import LocalFolder
+from tests.chaos.form import FOLDS, NAME, Form
+from tests.chaos.kills import ENDS_THE_DRIVER, LINES, Kill, lines_on
 from tests.gate import Gate
 from tests.serial_study import run_serially
 from tests.study_run import Run, seconds_until
 
-KINDS = ("worker", "hang", "trial", "coordinator", "driver", "raylet", "head")
-ENDS_THE_DRIVER = ("driver", "raylet", "head")
 REPORTED = re.compile(r"^(trial-\d+): epoch (\d+) of", re.MULTILINE)
-LINES = {
-    "trial": r"^trial-\d+: its processes died \([^()\n]{9,99}\); others go on",
-    "hang": r"^trial-\d+: fold \d on [\d.]+ hangs, it said nothing for \d\.\d minutes; it is",
-    "coordinator": r"^the coordinator died and was started again; the folds train on",
-}
-"""What the terminal shows of some kinds."""
-FOLDS = 2
-UNDISTURBED, DISTURBED = "undisturbed", "disturbed"
+UNDISTURBED, DISTURBED, REPLAYED = "undisturbed", "disturbed", "replayed"
 WORKERS_LEAVE_SECONDS = 10.0
 ALL_LEAVE_SECONDS = 90.0
-STUDY = """
-name: chaos
-dataset: {name: synthetic, length: 32, patients: 4, beats_per_patient: 60, abnormal_fraction: 0.3}
-split: {folds: FOLDS}
-model: {name: beta_vaegan, latent_size: 3, width: 4}
-training: {epochs: EPOCHS, batch_size: 32, discriminator_updates: 1, validation_interval: 1}
-scores: {gamma_steps: 5, lambda_steps: 10}
-search:
-  trials: TRIALS
-  startup_trials: 2
-  metric: {composition: reconstruction, score: auroc}
-  space:
-    model.beta: {loguniform: [1.0e-6, 1.0]}
-    training.optimizer.learning_rate: {loguniform: [1.0e-5, 1.0e-2]}
-resources: {silence_minutes: 0.5, checkpoint_minutes: 0}
-seed: 4
-"""
-
-
-@dataclass(frozen=True)
-class Kill:
-    """One kill -9, or one stopped process, and what came of it.
-
-    Attributes:
-        kind: what was killed.
-        trial: the trial that was in training.
-        epoch: the last epoch that all of its folds had reported.
-        seconds: from the kill until an epoch was reported that had not been, in the same
-            run or in the one that continued it.
-        redone: epochs that had been reported and are not in a checkpoint of every fold.
-        exit_code: the driver's, if the kill ended it.
-        end_seconds: from the kill to the driver's end.
-        left_seconds: from then until no process of the run was left.
-    """
-
-    kind: str
-    trial: str
-    epoch: int
-    seconds: float
-    redone: int
-    exit_code: int | None = None
-    end_seconds: float = 0.0
-    left_seconds: float = 0.0
+LINE_SECONDS = 300.0
+"""A fold that hangs in its first epoch is given three minutes."""
+MOST_PROBLEMS = 5
+"""With so many a study is not continued any more."""
 
 
 @dataclass
 class Chaos:
     """One study and the kills that it lived through.
 
-    With a gate, processes wait in training until they are killed: every kill finds them there.
+    With a gate processes train at its pace, or wait in training until they are killed: every kill
+    finds them there.
     """
 
     folder: Path
-    trials: int
-    epochs: int
+    form: Form
     seed: int
     gate: Gate | None = None
     kills: list[Kill] = field(default_factory=list)
@@ -99,20 +53,19 @@ class Chaos:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
         self.study = self.folder / "chaos.yaml"
-        text = STUDY.replace("TRIALS", str(self.trials)).replace("EPOCHS", str(self.epochs))
-        text = text.replace("FOLDS", str(FOLDS))
-        self.study.write_text(text)
+        self.form.write(self.study)
+        self._results = LocalFolder(self.folder / DISTURBED / NAME)
+        self._ledger = Ledger(self._results.folder("ledger"))
         self._run: Run | None = None
         self._runs: list[tuple[Run, set[str]]] = []
         """Runs that were disturbed, and the trials that had ended before each."""
 
-    def start(self, output: str) -> Run:
+    def start(self, output: str, *options: str) -> Run:
         """Start the study, or continue it."""
-        arguments = [str(self.study), "--output", str(self.folder / output)]
+        arguments = [str(self.study), "--output", str(self.folder / output), *options]
         if output != DISTURBED:
-            return Run(self.folder, *arguments)
-        ledger = Ledger(LocalFolder(self.folder / DISTURBED / "chaos" / "ledger"))
-        ended = {record.name for record in ledger.trials()}
+            return Run(self.folder, *arguments, **(self.gate.site if self.gate else {}))
+        ended = {record.name for record in self._ledger.trials()}
         run = Run(self.folder, *arguments, **(self.gate.environment if self.gate else {}))
         self._runs.append((run, ended))
         return run
@@ -123,10 +76,17 @@ class Chaos:
 
     def undisturbed(self) -> None:
         """Run the study in a folder of its own, with nobody in the way."""
-        run = self.start(UNDISTURBED)
+        self._run_to_the_end(UNDISTURBED)
+
+    def replayed(self) -> None:
+        """Run it in a folder of its own, with what was decided in the one that was disturbed."""
+        self._run_to_the_end(REPLAYED, "--replay", self._results.locate())
+
+    def _run_to_the_end(self, output: str, *options: str) -> None:
+        run = self.start(output, *options)
         try:
             if run.wait() != 0:
-                self.problems.append(f"undisturbed: {run.printed()}")
+                self.problems.append(f"{output}: {run.printed()[-2000:]}")
         finally:
             run.stop()
 
@@ -146,7 +106,7 @@ class Chaos:
                     continue
             finally:
                 run.stop()
-            tables.add((output / "chaos" / "scores.parquet").read_bytes())
+            tables.add((output / NAME / "scores.parquet").read_bytes())
         if len(tables) != 1:
             self.problems.append(f"{runs} runs of one seed made {len(tables)} tables")
 
@@ -155,7 +115,7 @@ class Chaos:
         self._run = self.start(DISTURBED)
         try:
             for kind in kinds:
-                if not self._disturb(kind):
+                if not self._disturb(kind) or len(self.problems) >= MOST_PROBLEMS:
                     break
             if self.gate:
                 self.gate.open()
@@ -166,62 +126,75 @@ class Chaos:
     def _disturb(self, kind: str) -> bool:
         """Kill one process in training; tell whether the study is still to be finished."""
         assert self._run is not None
-        # At a gate nothing more is reported: what the last kill waited for is enough.
-        before = 0 if self.gate else len(self._reported())
+        # Where they wait nothing more is reported: what the last kill waited for is enough.
+        before = 0 if self.gate and not self.gate.pace_seconds else len(self._reported())
         if not self._run.wait_until(lambda: self._is_training(before)):
             return self._go_on()
         time.sleep(self.chance.random() * 0.5)
-        reports = self._reported()
-        disturbed = self._run
+        trials, reports = self._in_training(), self._reported()
+        disturbed, lines = self._run, lines_on(kind, self._run.printed())
         killed_at = time.monotonic()
-        if self._run.kill_one(kind, self.chance) is None:
+        if self._run.kill_one(kind, self._victims(kind, trials), self.chance) is None:
             return self._go_on()
-        exit_code, end_seconds, left_seconds = None, 0.0, 0.0
+        exit_code, end_seconds, left_seconds, since = None, 0.0, 0.0, len(reports)
         if kind in ENDS_THE_DRIVER:
             exit_code = self._run.wait()
-            end_seconds = time.monotonic() - killed_at
+            end_seconds, since = time.monotonic() - killed_at, 0
             left_seconds = self._check_end(kind, exit_code)
+        redone = max((epoch - self._kept(trial) for trial, epoch in trials.items()), default=0)
+        if kind in ENDS_THE_DRIVER:
             self._run = self.start(DISTURBED)
-        trial, epoch = reports[-1]
-        redone = max(0, epoch - self._kept(trial))
-        since = 0 if kind in ENDS_THE_DRIVER else len(reports)
 
         def goes_on() -> bool:
-            return any(t != trial or e > epoch for t, e in self._reported()[since:])
+            latest = dict(self._reported())
+            return len(self._reported()) > since and all(
+                latest.get(trial, 0) > epoch or self._has_ended(trial)
+                for trial, epoch in trials.items()
+            )
 
         if not self._run.wait_until(goes_on) and self._run.driver.poll() is None:
             self.problems.append(f"{kind}: the study does not go on: {self._run.printed()[-2000:]}")
             return False
-        if not re.search(LINES.get(kind, ""), disturbed.printed(), re.MULTILINE):
+        seconds = time.monotonic() - killed_at
+        if kind in LINES and not disturbed.wait_until(
+            lambda: lines_on(kind, disturbed.printed()) > lines, LINE_SECONDS
+        ):
             self.problems.append(f"{kind}: no line on it: {disturbed.printed()[-2000:]}")
-        kill = Kill(
-            kind,
-            trial,
-            epoch,
-            time.monotonic() - killed_at,
-            redone,
-            exit_code,
-            end_seconds,
-            left_seconds,
-        )
+        kill = Kill(kind, trials, seconds, max(0, redone), exit_code, end_seconds, left_seconds)
         self.kills.append(kill)
         print(json.dumps(vars(kill)), flush=True)  # noqa: T201
         return self._go_on()
 
+    def _victims(self, kind: str, trials: Mapping[str, int]) -> list[int]:
+        """Return the processes of a kind: of fold workers those that train one of `trials`."""
+        assert self._run is not None
+        if kind in ("worker", "hang"):
+            folds = self._run.folds_in_training()
+            training = [pid for pid, fold in folds.items() if fold.partition(".")[0] in trials]
+            return sorted(training or folds)
+        return self._run.find(kind)
+
+    def _in_training(self) -> dict[str, int]:
+        """Return the trials that have not ended, with the last epoch that this run reported."""
+        return {trial: epoch for trial, epoch in self._reported() if not self._has_ended(trial)}
+
+    def _has_ended(self, trial: str) -> bool:
+        return self._ledger.trial(trial) is not None
+
     def _kept(self, trial: str) -> int:
         """Return the epoch that no fold of a trial falls behind, whatever is killed."""
-        results = LocalFolder(self.folder / DISTURBED / "chaos")
         folds = {FoldAddress(trial, fold) for fold in range(FOLDS)}
         reached = []
-        for address in folds - set(Ledger(results.folder("ledger")).committed(trial)):
-            names = results.names(f"checkpoints/{address.path}")
-            matches = [match for match in map(NAME.fullmatch, names) if match]
+        for address in folds - set(self._ledger.committed(trial)):
+            names = self._results.names(f"checkpoints/{address.path}")
+            matches = [match for match in map(CHECKPOINT.fullmatch, names) if match]
             reached.append(max((int(match[1]) for match in matches), default=0))
-        return min(reached, default=self.epochs)
+        # One that has ended in the meantime has no checkpoints any more.
+        return self.form.epochs if self._has_ended(trial) or not reached else min(reached)
 
     def _is_training(self, reports_before: int) -> bool:
         return len(self._reported()) > reports_before and bool(
-            self._run and self._run.find("worker")
+            self._run and self._run.folds_in_training()
         )
 
     def _reported(self) -> list[tuple[str, int]]:
@@ -259,7 +232,7 @@ class Chaos:
         run = self._run
         assert run is not None
         run.wait_until(lambda: False)
-        while run.driver.poll() == 1 and len(self.problems) < 5:
+        while run.driver.poll() == 1 and len(self.problems) < MOST_PROBLEMS:
             run.stop()
             self._run = run = self.start(DISTURBED)
             run.wait_until(lambda: False)
@@ -269,20 +242,30 @@ class Chaos:
         if left >= ALL_LEAVE_SECONDS:
             self.problems.append(f"processes are left: {run.others()}")
 
-    def check_results(self) -> None:
-        """Check that nothing is lost, twice, damaged or left over, and the table the same."""
-        one, other = (self.folder / name / "chaos" for name in (UNDISTURBED, DISTURBED))
-        ledgers = [Ledger(LocalFolder(results / "ledger")) for results in (one, other)]
-        numbers = [[record.trial.number for record in ledger.trials()] for ledger in ledgers]
-        if numbers != [list(range(self.trials))] * 2:
-            self.problems.append(f"trials ended: {numbers}")
+    def check_results(self, reference: str = UNDISTURBED) -> None:
+        """Check that nothing is lost, twice, damaged or left over, and the table the same.
+
+        Args:
+            reference: the folder of the study that is compared with.
+        """
+        one, other = (self.folder / name / NAME for name in (reference, DISTURBED))
+        ledgers = [Ledger(LocalFolder(one / "ledger")), self._ledger]
+        ends = [
+            {record.trial.number: (record.state, record.values) for record in ledger.trials()}
+            for ledger in ledgers
+        ]
+        if list(ends[1]) != list(range(self.form.trials)):
+            self.problems.append(f"trials ended: {list(ends[1])}")
+        if ends[0] != ends[1]:
+            other_ends = [n for n in range(self.form.trials) if ends[0].get(n) != ends[1].get(n)]
+            self.problems.append(f"trials end otherwise than {reference}: {other_ends}")
         for record in ledgers[1].trials():
             for address in ledgers[1].committed(record.name):
                 manifest = ledgers[1].fold(address)
                 assert manifest is not None
                 ledgers[1].verify(manifest)
         if (one / "scores.parquet").read_bytes() != (other / "scores.parquet").read_bytes():
-            self.problems.append("scores.parquet has other bytes than the undisturbed run's")
+            self.problems.append(f"scores.parquet has other bytes than {reference}")
         for run, ended in self._runs:
             again = ended & {name for name, _ in REPORTED.findall(run.printed())}
             if again:
@@ -291,23 +274,7 @@ class Chaos:
         if left:
             self.problems.append(f"left behind: {left}")
         self.problems += [
-            f"{kill.kind} at {kill.trial} epoch {kill.epoch}: {kill.redone} epochs lost"
+            f"{kill.kind} at {kill.trials}: {kill.redone} epochs lost"
             for kill in self.kills
             if kill.redone > 1
         ]
-
-    def summary(self) -> str:
-        """Return a Markdown table: kills by kind, and how long the study took to go on."""
-        lines = [
-            "| killed | times | median s | worst s | driver ended within s |",
-            "|" + " --- |" * 5,
-        ]
-        for kind, count in Counter(kill.kind for kill in self.kills).items():
-            kills = [kill for kill in self.kills if kill.kind == kind]
-            seconds = [kill.seconds for kill in kills]
-            ends = max(kill.end_seconds for kill in kills) if kind in ENDS_THE_DRIVER else None
-            lines.append(
-                f"| {kind} | {count} | {statistics.median(seconds):.1f} | {max(seconds):.1f} |"
-                f" {'' if ends is None else f'{ends:.1f}'} |"
-            )
-        return "\n".join(lines)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.form import Form
 from tests.chaos.harness import Chaos
 from tests.gate import Gate
 
@@ -14,7 +15,7 @@ def test_a_study_that_is_killed_in_every_part_ends_with_the_same_table(tmp_path:
 
     Without a cluster, in one process, the study gives the table that it is compared with.
     """
-    chaos = Chaos(tmp_path, trials=2, epochs=6, seed=1, gate=Gate(tmp_path, epochs=2))
+    chaos = Chaos(tmp_path, Form(trials=2, epochs=6), seed=1, gate=Gate(tmp_path, epochs=2))
     chaos.alone()
     chaos.disturbed(KINDS)
     chaos.check_results()

@@ -22,7 +22,7 @@ model: {name: beta_vaegan, latent_size: 3, width: 4}
 training: {epochs: 1, batch_size: 32, discriminator_updates: 1}
 scores: {gamma_steps: 5, lambda_steps: 10}
 search:
-  trials: 3
+  trials: 4
   metric: {composition: reconstruction, score: auroc}
   space:
     model.beta: {loguniform: [1.0e-6, 1.0]}
@@ -31,7 +31,7 @@ resources: {per_fold: {cpu: 0.5, gpu: 0}}
 
 
 def test_a_sick_node_is_left_alone_and_no_trial_fails(tmp_path: Path) -> None:
-    """Three trials run at a time, two of them where every fold raises a CUDA error."""
+    """Four trials run at a time, two of them where every fold raises a CUDA error."""
     (tmp_path / "sick.yaml").write_text(STUDY)
     gate, mark = Gate(tmp_path, epochs=0), secrets.token_hex(16)
     gate.open()
@@ -40,7 +40,7 @@ def test_a_sick_node_is_left_alone_and_no_trial_fails(tmp_path: Path) -> None:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
     }
     cluster = subprocess.Popen(
-        [sys.executable, "-m", "tests.cluster.sick_cluster"],
+        [sys.executable, "-m", "tests.cluster.sick_cluster", "cuda"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -62,4 +62,4 @@ def test_a_sick_node_is_left_alone_and_no_trial_fails(tmp_path: Path) -> None:
     assert "RuntimeError: CUDA error" in printed
     assert printed.count("it is left alone for the rest of this run") == 1
     records = Ledger(LocalFolder(tmp_path / "sick" / "ledger")).trials()
-    assert [record.state for record in records] == ["completed"] * 3
+    assert [record.state for record in records] == ["completed"] * 4

@@ -4,11 +4,13 @@ from typing import Any
 
 import yaml
 
-from tests.cluster.ray_up.machines import HOME, KEY, PROJECT, Lab
+from tests.cluster.ray_up.machines import HOME, ILLNESS, KEY, PROJECT, Lab
+from tests.gate import SICK_FILE
 
 SHIPPED = PROJECT / "cluster.yaml"
 HEAD_FLAGS = "--num-cpus=0 --object-store-memory=100000000"
 WORKER_FLAGS = "--num-cpus=1 --object-store-memory=100000000"
+WORKER_ENVIRONMENT = f"{SICK_FILE}={ILLNESS} PYTHONPATH={HOME}/study/tests/gate/site:{HOME}/study"
 CARRIED_OVER = ("idle_timeout_minutes", "rsync_exclude", "file_mounts")
 
 
@@ -33,12 +35,17 @@ def cluster_file(lab: Lab) -> dict[str, Any]:
         "auth": {"ssh_user": "root", "ssh_private_key": KEY},
         "setup_commands": [c for c in shipped["setup_commands"] if not c.startswith("pip ")],
         "head_start_ray_commands": _started(shipped["head_start_ray_commands"], HEAD_FLAGS),
-        "worker_start_ray_commands": _started(shipped["worker_start_ray_commands"], WORKER_FLAGS),
+        "worker_start_ray_commands": _started(
+            shipped["worker_start_ray_commands"], WORKER_FLAGS, WORKER_ENVIRONMENT
+        ),
     }
 
 
-def _started(commands: list[str], flags: str) -> list[str]:
-    return [f"{command} {flags}" if "ray start" in command else command for command in commands]
+def _started(commands: list[str], flags: str, environment: str = "") -> list[str]:
+    return [
+        f"{environment} {command} {flags}".lstrip() if "ray start" in command else command
+        for command in commands
+    ]
 
 
 def write_cluster_file(lab: Lab) -> str:

@@ -11,32 +11,26 @@ from typing import TextIO
 import pandas as pd
 
 from tests.cluster.ray_up.cluster_file import write_cluster_file
-from tests.cluster.ray_up.machines import KEY, PROJECT, SHARED, TOKEN, Lab, Machine
+from tests.cluster.ray_up.machines import (
+    ILLNESS,
+    KEY,
+    PROJECT,
+    SHARED,
+    TOKEN,
+    Lab,
+    Machine,
+)
 from tests.cluster.ray_up.strangers import openings
+from tests.cluster.ray_up.studies import FOLDS, write_study
 
 PATIENCE_SECONDS = 900.0
 EPOCHS = 6
-FOLDS = 3
+SICK_TRIALS, SICK_FOLDS = 4, 2
+"""The folds of a trial fit on the worker that is well."""
+LEFT_ALONE = "it is left alone for the rest of this run"
 WAITED = "waiting up to"
 MOUNTS = Path("/proc/self/mounts")
 LINKS = ("lo ", "eth0", "switch", "port")
-STUDY = """
-name: NAME
-dataset: {name: synthetic, length: 32, patients: 3, beats_per_patient: 30, abnormal_fraction: 0.3}
-split: {folds: FOLDS}
-model: {name: beta_vaegan, latent_size: 3, width: 4}
-training: {epochs: EPOCHS, batch_size: 32, discriminator_updates: 1, validation_interval: 1}
-scores: {gamma_steps: 5, lambda_steps: 10}
-search:
-  trials: 1
-  metric: {composition: reconstruction, score: auroc}
-  space:
-    model.beta: {loguniform: [1.0e-6, 1.0]}
-    training.optimizer.learning_rate: {loguniform: [1.0e-5, 1.0e-2]}
-# Two folds fit on a worker: the folds of a trial need both.
-resources: {per_fold: {cpu: 0.5}, max_concurrent_trials: 1}
-seed: 4
-"""
 NODES = """
 import json, sys, urllib.request
 request = urllib.request.Request("http://127.0.0.1:8265/nodes?view=summary")
@@ -73,6 +67,7 @@ class Exercise:
                     self._study,
                     self._strangers,
                     self._removed,
+                    self._sick,
                     self._second,
                     self._down,
                 ):
@@ -110,14 +105,16 @@ class Exercise:
 
     def _alone(self) -> str:
         """The table that a cluster must make, byte for byte."""
-        self._write_study("lab", EPOCHS)
+        write_study(self._lab.shared, "lab", EPOCHS)
+        self._run_alone("lab")
+        return f"the study on one node: {', '.join(self._hosts('alone'))}"
+
+    def _run_alone(self, name: str) -> None:
         done = self._lab.operator.run(
-            *("python", "-m", "study.run", f"{SHARED}/lab.yaml", "--output", f"{SHARED}/alone"),
+            *("python", "-m", "study.run", f"{SHARED}/{name}.yaml", "--output", f"{SHARED}/alone"),
             PYTHONPATH=str(PROJECT),
         )
-        if done.returncode:
-            raise StepFailedError(f"on one node: {done.stdout}")
-        return f"the study on one node: {', '.join(self._hosts('alone'))}"
+        self._expect(done, f"{name} on one node")
 
     def _up(self) -> str:
         operator = self._lab.operator
@@ -200,8 +197,31 @@ class Exercise:
 
         _wait(all_have, lambda: "no checkpoints")
 
+    def _sick(self) -> str:
+        """Every fold that is trained on one of the workers raises what a broken GPU would."""
+        write_study(self._lab.shared, "sick", 2, SICK_FOLDS, SICK_TRIALS)
+        self._run_alone("sick")
+        sick = self._lab.nodes[1]
+        illness = sick.on_disk(ILLNESS)
+        illness.write_text("cuda")
+        try:
+            done = self._submit("sick", "results")
+        finally:
+            illness.unlink()
+        self._expect(done, "the study with a sick node")
+        said = [line.strip() for line in done.stdout.splitlines() if LEFT_ALONE in line]
+        for line in said:
+            self._note(line)
+        if len(said) != 1 or f"node {sick.address} " not in said[0]:
+            self.problems.append(f"a sick node: {said or done.stdout[-2000:]}")
+        trials = list((self._lab.shared / "results/sick/ledger").glob("trial-*/trial.json"))
+        states = [json.loads(trial.read_text())["state"] for trial in trials]
+        if states != ["completed"] * SICK_TRIALS:
+            self.problems.append(f"a sick node: trials ended {states}")
+        return f"a sick node among three, folds ended on {self._compare('results', 'sick')}"
+
     def _second(self) -> str:
-        self._write_study("second", 1)
+        write_study(self._lab.shared, "second", 1)
         self._expect(self._submit("second", "results"), "the second study")
         return "a second study on the same cluster"
 
@@ -237,24 +257,19 @@ class Exercise:
         command = f"cd study && RAY_AUTH_MODE=token python -m study.run {study}"
         return ["ray", "exec", self._cluster, command]
 
-    def _write_study(self, name: str, epochs: int) -> None:
-        text = (
-            STUDY.replace("NAME", name).replace("EPOCHS", str(epochs)).replace("FOLDS", str(FOLDS))
-        )
-        (self._lab.shared / f"{name}.yaml").write_text(text)
-
-    def _compare(self, output: str) -> str:
+    def _compare(self, output: str, name: str = "lab") -> str:
         """Hold a study's table against one node's; return the hosts of its folds."""
-        alone, ours = (self._lab.shared / place / "lab" for place in ("alone", output))
+        alone, ours = (self._lab.shared / place / name for place in ("alone", output))
+        hosts = ", ".join(self._hosts(output, name))
         if (alone / "scores.parquet").read_bytes() != (ours / "scores.parquet").read_bytes():
-            self.problems.append(f"{output}: scores.parquet differs from one node's")
-            return f"{', '.join(self._hosts(output))}: ANOTHER scores.parquet"
-        return f"{', '.join(self._hosts(output))}: same scores.parquet"
+            self.problems.append(f"{output}/{name}: scores.parquet differs from one node's")
+            return f"{hosts}: ANOTHER scores.parquet"
+        return f"{hosts}: same scores.parquet"
 
-    def _hosts(self, output: str) -> list[str]:
-        """Return the hosts of the trial's folds."""
-        timings = pd.read_parquet(self._lab.shared / output / "lab" / "timings.parquet")
-        return list(timings.sort_values("fold")["host"])
+    def _hosts(self, output: str, name: str = "lab") -> list[str]:
+        """Return the hosts of all folds."""
+        timings = pd.read_parquet(self._lab.shared / output / name / "timings.parquet")
+        return list(timings.sort_values(["trial", "fold"])["host"])
 
     def _expect(self, done: "subprocess.CompletedProcess[str]", what: str) -> None:
         if done.returncode:

@@ -29,6 +29,8 @@ COVERED = (str(HOME.relative_to("/")), "tmp")
 PACKAGES = ("study", "models", "search_spaces")
 KEY = str(HOME / ".ssh/id_ed25519")
 TOKEN = str(HOME / ".ray/auth_token")
+ILLNESS = str(HOME / "illness")
+"""A file that names the illness of the node that has it; see `tests.gate`."""
 PATIENCE_SECONDS = 30.0
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SHADOW = "root:*:19000:0:99999:7:::\n"

@@ -1,4 +1,6 @@
+import errno
 import math
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -54,6 +56,18 @@ def test_what_a_task_on_the_cluster_raises_is_raised() -> None:
 
     with pytest.raises(DamagedError, match=r"^file 2 is gone$"):
         list(in_order(damaged, range(5), ClusterExecutor()))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_a_node_cannot_read_is_read_by_the_driver() -> None:
+    driver = os.getpid()
+
+    def read(number: int) -> int:
+        if os.getpid() != driver and number % 2:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), "components.parquet")
+        return number
+
+    assert list(in_order(read, range(5), ClusterExecutor())) == list(range(5))
 
 
 @pytest.mark.usefixtures("cluster")

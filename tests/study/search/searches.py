@@ -30,17 +30,24 @@ def searching(space: dict[str, Any] = SPACE, seed: int = 0, **search: Any) -> St
     return check_study(content, "s")
 
 
-def ended(
+def watched(
     study: Study, count: int, state: Callable[[int], State] = lambda number: "completed"
-) -> list[TrialRecord]:
-    """The first trials of a search whose score is best at beta = 1e-4."""
+) -> tuple[Proposals, list[TrialRecord]]:
+    """The first trials of a search whose score is best at beta = 1e-4, and what proposed them."""
     records: list[TrialRecord] = []
     proposals = Proposals(study)
     for number in range(count):
-        proposals.learn(records)
         parameters = proposals.propose(number, trial_name(number))
         score = -abs(math.log10(parameters["model.beta"]) + 4)
         values = [] if state(number) == "failed" else [(2, score - 0.1), (4, score)]
         trial = trial_of(study, number, parameters)
         records.append(record_of(trial, state(number), values, number))
-    return records
+        proposals.learn(records)
+    return proposals, records
+
+
+def ended(
+    study: Study, count: int, state: Callable[[int], State] = lambda number: "completed"
+) -> list[TrialRecord]:
+    """The first trials of such a search."""
+    return watched(study, count, state)[1]

@@ -13,7 +13,7 @@ from study.config.schema import Study
 from study.config.trial_config import TrialConfig
 from study.search.proposals import Proposals
 from study.search.trial import State, TrialRecord, trial_name
-from tests.study.search.searches import SPACE, ended, searching
+from tests.study.search.searches import SPACE, ended, searching, watched
 from tests.study.trials import record_of, trial_of
 
 
@@ -68,17 +68,36 @@ def test_what_is_learned_at_once_or_bit_by_bit_proposes_the_same(
     assert proposals.propose(known, trial_name(known)) == propose(study, known, records)
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("state", ["completed", "pruned", "failed"])
 def test_a_trial_that_ended_while_it_was_watched_counts_as_one_that_had_ended(
-    state: State,
+    state: State, sampler: str
 ) -> None:
-    study = searching()
-    records = ended(study, 12, lambda number: state if number % 2 else "completed")
-    watching = Proposals(study)
+    """Optuna gets the one step by step, and the other as a whole."""
+    study = searching(sampler=sampler)
+    watching, records = watched(study, 12, lambda n: state if n % 2 else "completed")
+    began_before = Proposals(study)
     for record in records:
-        watching.start(record.trial)
-        watching.learn([record])
-    assert watching.propose(12, trial_name(12)) == propose(study, 12, records)
+        began_before.start(record.trial)
+    began_before.learn(records)
+    expected = watching.propose(12, trial_name(12))
+    assert began_before.propose(12, trial_name(12)) == expected
+    assert propose(study, 12, records) == expected
+
+
+def test_trials_of_before_that_run_end_as_those_that_were_proposed_here() -> None:
+    study = searching()
+    watching, records = watched(study, 10)
+    running = [trial_of(study, n, watching.propose(n, trial_name(n))) for n in (10, 11)]
+    later = Proposals(study)
+    for trial in [*(record.trial for record in records), *running]:
+        later.start(trial)
+    later.learn(records)
+    assert later.propose(12, trial_name(12)) == watching.propose(12, trial_name(12))
+    ends = [record_of(trial, "pruned", [(2, -3.0)], trial.number) for trial in running]
+    watching.learn(ends)
+    later.learn(ends)
+    assert later.propose(13, trial_name(13)) == watching.propose(13, trial_name(13))
 
 
 def test_tpe_keeps_away_from_what_runs() -> None:
