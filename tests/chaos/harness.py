@@ -64,7 +64,7 @@ class Chaos:
         """Start the study, or continue it."""
         arguments = [str(self.study), "--output", str(self.folder / output), *options]
         if output != DISTURBED:
-            return Run(self.folder, *arguments, **(self.gate.site if self.gate else {}))
+            return Run(self.folder, *arguments)
         ended = {record.name for record in self._ledger.trials()}
         run = Run(self.folder, *arguments, **(self.gate.environment if self.gate else {}))
         self._runs.append((run, ended))

@@ -27,7 +27,6 @@ class Gate:
     """Lets every process of a study train so many epochs, until it is opened.
 
     Attributes:
-        site: what processes need to know to train the same models, without a gate.
         environment: what the processes of the study need to know of it.
         pace_seconds: how long each epoch takes longer, at no cost, as long as it is not open.
     """
@@ -36,8 +35,10 @@ class Gate:
         self._file, self.pace_seconds = folder / "gate", pace_seconds
         self.allow(epochs)
         paths = (str(SITE), str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep))
-        self.site = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-        self.environment = self.site | {GATE: str(self._file)}
+        self.environment = {
+            GATE: str(self._file),
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        }
 
     def allow(self, epochs: int) -> None:
         """Let each process train so many epochs, those that it has trained counted in."""
