@@ -89,6 +89,7 @@ class Search:
         self._proposals = Proposals(study)
         self._known = {proposal.trial.number: proposal for proposal in known}
         self._record, self._is_spent = record, is_spent
+        self._existing = max(self._known, default=-1) + 1
         self._proposed: list[str] = []
         self._by_completion: list[TrialRecord] = []
         self._sorted = self._learned = 0
@@ -124,16 +125,14 @@ class Search:
 
     def missing(self, ended: Records) -> list[str]:
         """See `TrialSource.missing`."""
-        exists = {trial_name(number) for number in self._known}.union(self._proposed)
-        is_spent = self._is_spent(ended)
-        names = map(trial_name, range(self.size))
-        return [n for n in names if n not in ended and (n in exists or not is_spent)]
+        size = min(self.size, self._existing) if self._is_spent(ended) else self.size
+        return [name for name in map(trial_name, range(size)) if name not in ended]
 
     def next_trial(self, ended: Records, lost: Set[str]) -> Trial | NoTrial:
         """See `TrialSource.next_trial`."""
         while self._next < self.size:
             number, name = self._next, trial_name(self._next)
-            if number not in self._known and name not in ended and self._is_spent(ended):
+            if number >= self._existing and name not in ended and self._is_spent(ended):
                 # What runs may be better than all before, so that the search goes on after it.
                 runs = any(other not in ended and other not in lost for other in self._proposed)
                 return NoTrial.YET if runs else NoTrial.MORE
@@ -166,6 +165,7 @@ class Search:
         running = [other for other in self._proposed if other not in ended]
         last = max((record.completion_order for record in known), default=-1)
         self._record(Proposal(trial, last + 1, running, self._proposals.seed(number)))
+        self._existing = max(self._existing, number + 1)
         self._proposed.append(name)
         return trial
 
