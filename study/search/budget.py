@@ -38,11 +38,12 @@ class Budget:
 
     def _parts(self, ended: Mapping[str, TrialRecord]) -> Iterator[tuple[float, float, str]]:
         """Yield what is spent, what may be, and both in words."""
-        settings, hours = self._settings, self._seconds() / 3600
+        settings = self._settings
         if limit := settings.hours:
+            hours = self._seconds() / 3600
             yield hours, limit, f"{hours:.2f} of {limit:g} hours"
         if settings.cost and settings.price:
-            cost, limit = hours * settings.price, settings.cost
+            cost, limit = self._seconds() / 3600 * settings.price, settings.cost
             yield cost, limit, f"{cost:.2f} of a cost of {limit:g}"
         if most := settings.without_improvement:
             if self._counted[0] != len(ended):
