@@ -22,6 +22,7 @@ from study.cluster.exchange import Answer, Assignment, FoldWorker
 from study.config.study_file import load_study
 from study.config.trial_config import TrialConfig
 from study.search.plan import Plan
+from study.search.rungs import FoldSchedule
 from study.search.trial import Trial
 from study.training.validation_report import ValidationReport
 
@@ -145,7 +146,9 @@ def main() -> None:
         from study.cluster.tune_search import start_coordinator
 
         resources = load_study("wafer").resources
-        coordinator = start_coordinator(options.folds, (RUNG,), Plan(1, 0, 1), resources)
+        coordinator = start_coordinator(
+            FoldSchedule(options.folds, (RUNG,)), Plan(1, 0, 1), resources
+        )
         for level in levels(options.trials):
             measured = measure(coordinator, level, options.folds)
             print(

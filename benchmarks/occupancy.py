@@ -17,7 +17,7 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ from study.config.schema import StoppingSettings, Study
 from study.ledger.fold_files import HISTORY, history_file
 from study.ledger.ledger import FoldManifest, Ledger
 from study.search.sources import trial_source
-from study.search.trial import State
+from study.search.trial import State, Trial
 from study.storage.folder import LocalFolder
 
 SCHEDULES = ((50, 4), (200, 20), (1000, 100))
@@ -89,13 +89,13 @@ class OurSearch:
 
     name = "study"
 
-    def __init__(self, study: Study, folder: Path) -> None:
+    def __init__(self, study: Study, folder: Path, slots: int | None = None) -> None:
         from study.cluster.scheduler import RungScheduler
         from study.cluster.tune_search import SourceSearcher, search_state
 
         results = LocalFolder(folder)
-        ledger = Ledger(results.folder("ledger"))
-        self._state = search_state(study, results, ledger, _Nobody())
+        self.ledger = Ledger(results.folder("ledger"))
+        self._state = search_state(study, results, self.ledger, _Nobody(), slots)
         self._searcher = SourceSearcher(self._state)
         self._scheduler = RungScheduler(self._state, study.search.stopping, _Nobody())
         self._epochs = study.training.epochs
@@ -120,15 +120,27 @@ class OurSearch:
         is_stopped = self._state.running[name].name in self._state.stopped  # its folds end it
         return bool(decision == self._scheduler.CONTINUE and not is_stopped)
 
-    def end(self, name: str) -> None:
-        """See `Search.end`; commits what a worker would have."""
-        reports = self._reports.pop(name)
-        history = history_file([{"epoch": epoch, "value": value} for epoch, value in reports])
-        last, trial = reports[-1][0], self._state.running[name]
+    def trial(self, name: str) -> Trial:
+        """Return the trial that was proposed by a name."""
+        return self._state.running[name]
+
+    def end(self, name: str, folds: Sequence[Sequence[float]] = ()) -> None:
+        """See `Search.end`; commits what workers would have.
+
+        Args:
+            name: the trial's.
+            folds: what each of its folds has reported, epoch by epoch; empty if all have reported
+                what the trial has.
+        """
+        reports, trial = self._reports.pop(name), self.trial(name)
+        last = reports[-1][0]
         state: State = "completed" if last == self._epochs else "pruned"
-        for address in trial.folds:
+        for address, values in zip(
+            trial.folds, folds or [[value for _, value in reports]] * len(trial.folds), strict=False
+        ):
+            rows = [{"epoch": epoch, "value": values[epoch - 1]} for epoch, _ in reports]
             manifest = FoldManifest(address.trial, address.fold, state, "", last, last, {})
-            self._state.ledger.commit_fold(manifest, {HISTORY: history})
+            self.ledger.commit_fold(manifest, {HISTORY: history_file(rows)})
         self._scheduler.on_trial_complete(None, SimpleNamespace(trial_id=name), {})
         self._state.finalize(trial)
         if self._state.errors:

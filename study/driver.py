@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from study.ledger.ledger import Ledger
     from study.ledger.study_folder import SplitFacts
     from study.report.parallel import Executor
+    from study.search.budget import Budget
     from study.search.plan import Plan
     from study.search.sources import TrialSource
     from study.search.trial import TrialRecord
@@ -50,9 +51,25 @@ class Request:
 
     def source(self) -> "TrialSource":
         """Return where the study's trials come from, from the beginning."""
+        from study.ledger.replay import known_proposals
         from study.search.sources import trial_source
 
-        return trial_source(self.study)
+        has_past = self.study.search.budget and not self.fresh
+        known = known_proposals(self.ledger, ()) if has_past else ()
+        return trial_source(self.study, known, is_spent=self.budget().is_spent)
+
+    def budget(self) -> "Budget":
+        """Return what the study may take, and what its runs have taken."""
+        from study.ledger.run_time import stored_seconds
+        from study.search.budget import Budget
+
+        def seconds() -> float:
+            # What is damaged is put aside before the study runs.
+            with contextlib.suppress(StudyFailedError):
+                return 0.0 if self.fresh else stored_seconds(self.ledger)
+            return 0.0
+
+        return Budget(self.study.search.budget, seconds)
 
     @cached_property
     def ledger(self) -> "Ledger":
@@ -79,8 +96,9 @@ class Request:
         ended = [] if self.fresh else self.ended()
         sizes = [self.ledger.size(record.name) for record in ended]
         trial_bytes = sum(sizes) / len(ended) if ended else 0.0
-        source = self.source()
-        show_plan(self.console, self.study, source, plan, ended, trial_bytes, of_cluster)
+        spent = self.budget().shown({record.name: record for record in ended})
+        lines = {"budget": spent and f"{spent} spent", **(of_cluster or {})}
+        show_plan(self.console, self.study, self.source(), plan, ended, trial_bytes, lines)
 
 
 @dataclass(frozen=True)
@@ -251,6 +269,8 @@ def _begun(request: Request, prepared: Prepared, on_lost: Callable[[str], object
 def _search(request: Request, prepared: Prepared, run: str, plan: "Plan") -> list[str]:
     """Run the trials that are missing; return the names of those that could not be finished."""
     from study.cluster.tune_search import run_search
+    from study.ledger.run_time import RunTime
+    from study.search.budget import Budget
     from study.terminal.progress import Display
     from study.training.events import reading_command, write_outcomes
 
@@ -264,7 +284,9 @@ def _search(request: Request, prepared: Prepared, run: str, plan: "Plan") -> lis
             super().on_ended(record)
             write_outcomes([record], results)
 
-    observer = Observer(study.name, request.source(), console)
+    run_time = RunTime(request.ledger)
+    budget = Budget(study.search.budget, run_time.seconds)
+    observer = Observer(study.name, request.source(), console, budget)
     observer.start(request.ended())
     try:
         return run_search(
@@ -276,6 +298,7 @@ def _search(request: Request, prepared: Prepared, run: str, plan: "Plan") -> lis
             run,
             observer,
             request.ledger,
+            run_time,
         )
     finally:
         observer.stop()
@@ -295,6 +318,9 @@ def _report(
     report = build_report(study, facts, results, executor=executor)
     ended = request.ended()
     failed = [record for record in ended if record.state == "failed"]
+    budget, by_name = request.budget(), {record.name: record for record in ended}
+    if budget.is_spent(by_name):
+        console.print(f"the budget is spent: {budget.shown(by_name)}", soft_wrap=True)
     for record in failed:
         console.print(f"{record.name} failed: {record.reason}", soft_wrap=True)
     best = best_trial(ended)

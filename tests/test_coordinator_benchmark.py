@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.coordinator import EPOCHS, RUNG, Players, levels
 from study.cluster.coordinator import Coordinator
 from study.cluster.exchange import Patience
+from study.search.rungs import FoldSchedule
 from tests.study.cluster.clusters import FewNodes
 
 
@@ -24,7 +25,7 @@ def test_all_trials_reach_the_rung_and_their_end() -> None:
     folds = 3
 
     async def play() -> None:
-        coordinator = Coordinator(folds, (RUNG,), Patience(600.0), FewNodes())
+        coordinator = Coordinator(FoldSchedule(folds, (RUNG,)), Patience(600.0), FewNodes())
         for trials in levels(20):
             players = Players(Handle(coordinator), trials, folds)
             await asyncio.wait_for(players.play(), 60)

@@ -6,6 +6,7 @@ from typing import Any
 
 from study.cluster.exchange import Assignment, FoldWorker, trial_of
 from study.cluster.faults import Fault, Owner
+from study.search.rungs import FoldSchedule
 from study.search.trial import fold_name, mean_over_folds
 from study.training.validation_report import ValidationReport
 
@@ -69,7 +70,7 @@ class Attempt:
     Attributes:
         assignment: what is trained, and by which name.
         folds: where each fold stands.
-        epoch: the last that all have reported.
+        epoch: the last that all folds have reported which it is counted by.
         waits_since: since when a fold has no worker; None if all have one.
         reports: by epoch and fold, of epochs that not all folds have reported yet.
         stops_at: the rung at which the search stops the trial, and its folds commit what they
@@ -77,6 +78,7 @@ class Attempt:
         ends: what folds report once that is committed, by fold.
         results: what all folds have reported, in order, as far as nobody has fetched it.
         is_over: whether its workers have nothing more to do for it.
+        schedule: how many folds a result is of; None: all.
     """
 
     assignment: Assignment
@@ -88,6 +90,7 @@ class Attempt:
     ends: dict[int, ValidationReport] = field(default_factory=dict)
     results: list[dict[str, Any]] = field(default_factory=list)
     is_over: bool = False
+    schedule: FoldSchedule | None = None
 
     @property
     def name(self) -> str:
@@ -98,6 +101,11 @@ class Attempt:
     def trial(self) -> str:
         """The name of its trial; "" without one."""
         return trial_of(self.name)
+
+    @property
+    def is_raced(self) -> bool:
+        """Whether trials that grow may take the slots that it waits for."""
+        return self.schedule is not None and self.schedule.is_raced
 
     @property
     def is_training(self) -> bool:
@@ -138,9 +146,18 @@ class Attempt:
             elif report.epoch > self.epoch and not self.is_over:
                 epoch_reports = self.reports.setdefault(report.epoch, {})
                 epoch_reports[fold] = report
-                if len(epoch_reports) == len(self.folds):
+                if all(fold in epoch_reports for fold in range(self._folds_at(report.epoch))):
                     self._merge(report.epoch)
         return len(self.results) > before
+
+    def _folds_at(self, epoch: int) -> int:
+        """Return how many folds the result of an epoch is of: not of those that catch up."""
+        return self.schedule.at(epoch) if self.schedule else len(self.folds)
+
+    def outgrow(self, folds: int) -> None:
+        """End it, since the trial goes on with more folds, for which it needs another group."""
+        self.results.append({"epoch": self.epoch, "state": "grows", "folds": folds})
+        self.is_over = True
 
     def _is_end_of_stop(self, report: ValidationReport) -> bool:
         """Return whether a fold reports an epoch again, since it has committed it as its last."""
@@ -153,9 +170,9 @@ class Attempt:
         self.is_over = True
 
     def _merge(self, epoch: int) -> None:
-        """Make one result of an epoch that all folds have reported; each reports in order."""
+        """Make one result of an epoch that its folds have reported; each reports in order."""
         reports = self.reports.pop(epoch)
-        result = merge_reports([reports[fold] for fold in range(len(self.folds))])
+        result = merge_reports([reports[fold] for fold in range(self._folds_at(epoch))])
         self.epoch = epoch
         for fold in self.folds:
             fold.failures, fold.fault = 0, None

@@ -31,6 +31,7 @@ from study.cluster.faults import Fault
 from study.cluster.node_faults import NodeFaults
 from study.cluster.overseer import Overseer
 from study.cluster.ray_cluster import Cluster
+from study.search.rungs import FoldSchedule
 from study.training.validation_report import ValidationReport
 
 LOOK_SECONDS = 1.0
@@ -41,8 +42,7 @@ class Coordinator:
     """An asynchronous actor; see the module.
 
     Args:
-        folds: folds of each trial.
-        rungs: epochs at which folds wait for the search.
+        schedule: the folds of each trial, and the rungs, at which they wait for the search.
         patience: how long folds and nodes are waited for.
         cluster: where they run.
         clock: returns seconds.
@@ -50,13 +50,12 @@ class Coordinator:
 
     def __init__(
         self,
-        folds: int,
-        rungs: Sequence[int],
+        schedule: FoldSchedule,
         patience: Patience,
         cluster: Cluster,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._folds, self._rungs = folds, frozenset(rungs)
+        self._schedule, self._rungs = schedule, frozenset(schedule.rungs)
         self._cluster, self._clock = cluster, clock
         self._groups: dict[str, Attempt] = {}
         self._promoted: dict[str, int] = {}
@@ -103,14 +102,28 @@ class Coordinator:
         for other, attempt in list(self._groups.items()):
             if trial and other != group and attempt.trial == trial:
                 self._begin(other, Assignment.of(None))
-        folds = [FoldState() for _ in range(self._folds)]
+        folds = [FoldState() for _ in range(assignment.folds or self._schedule.all_folds)]
         attempt = Attempt(assignment, folds, after, self._clock())
+        if assignment.trial and not assignment.trial.is_repetition:
+            attempt.schedule = self._schedule
         stops_at = self._stopped.pop(trial, None)
         if stops_at is not None and stops_at <= after:
             attempt.stops_at = stops_at
         self._groups[group] = attempt
+        self._outgrow(attempt)
         self._wake(group, *self._unassigned())
         return attempt
+
+    def _outgrow(self, attempt: Attempt) -> None:
+        """End an attempt whose trial has passed a rung after which it has more folds.
+
+        Its workers end: a trial that waits for more slots holds none, so that no number of trials
+        can block each other. The folds go on from their checkpoints at the rung.
+        """
+        rung = self._promoted.get(attempt.trial, 0)
+        needed = attempt.schedule.after(rung) if attempt.schedule else 0
+        if attempt.is_training and needed > len(attempt.folds):
+            attempt.outgrow(needed)
 
     def _unassigned(self) -> list[str]:
         """Return the groups that have no attempt yet, and whose workers wait."""
@@ -125,7 +138,10 @@ class Coordinator:
     async def promote(self, trial: str, epoch: int) -> None:
         """Let a trial train on past the rung at `epoch`."""
         self._promoted[trial] = max(epoch, self._promoted.get(trial, 0))
-        self._wake(*(group for group, each in self._groups.items() if each.trial == trial))
+        for group, attempt in self._groups.items():
+            if attempt.trial == trial:
+                self._outgrow(attempt)
+                self._wake(group)
 
     async def stop_trial(self, trial: str, epoch: int | None = None) -> None:
         """End a trial for its folds, which wait for the next; the group keeps its workers.

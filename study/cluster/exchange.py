@@ -16,15 +16,17 @@ class Assignment:
     Attributes:
         attempt: names this attempt at the trial, and no other in any run.
         trial: the trial; None ends the workers.
+        folds: how many of its folds the group has workers for, the first ones; None: all.
     """
 
     attempt: str
     trial: Trial | None
+    folds: int | None = None
 
     @classmethod
-    def of(cls, trial: Trial | None) -> "Assignment":
-        """Return a new attempt at a trial."""
-        return cls(f"{trial.name if trial else ''}/{uuid.uuid4().hex}", trial)
+    def of(cls, trial: Trial | None, folds: int | None = None) -> "Assignment":
+        """Return a new attempt at a trial, or at the first of its folds."""
+        return cls(f"{trial.name if trial else ''}/{uuid.uuid4().hex}", trial, folds)
 
 
 def trial_of(attempt: str) -> str:

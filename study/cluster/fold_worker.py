@@ -15,6 +15,7 @@ from study.cluster.faults import fault_of
 from study.cluster.fold_reporter import FoldReporter, StoppedError
 from study.ledger.ledger import Ledger
 from study.search.plan import Plan
+from study.search.rungs import FoldSchedule
 from study.search.trial import FoldAddress, Trial
 from study.storage.folder import Folder, open_folder
 from study.storage.locks import fold_of_run
@@ -34,11 +35,10 @@ class WorkerContext:
 
     Attributes:
         study: the study's name.
-        num_folds: folds of each trial.
+        schedule: folds of each trial, and the rungs, at which the search may stop it.
         plan: resources of each fold.
         outputs: path or URI of the folder of all results.
         run: names the run that this is part of; see `study.storage.locks`.
-        rungs: epochs at which the search may stop a trial.
         samples: the dataset, one copy on each node.
         folds: the folds' sample indices, by protocol.
         coordinator: assigns trials and takes reports; see `study.cluster.coordinator`.
@@ -46,11 +46,10 @@ class WorkerContext:
     """
 
     study: str
-    num_folds: int
+    schedule: FoldSchedule
     plan: Plan
     outputs: str
     run: str
-    rungs: tuple[int, ...]
     samples: "ray.ObjectRef"
     folds: "ray.ObjectRef"
     coordinator: "ray.actor.ActorHandle"
@@ -128,7 +127,9 @@ def _train(
     writer = FoldWriter(results.folder(f"tensorboard/{address.path}"))
     try:
         train_fold(
-            FoldTask(trial.config, address, context.rungs, device, context.checkpoint_seconds),
+            FoldTask(
+                trial.config, address, context.schedule.rungs, device, context.checkpoint_seconds
+            ),
             samples,
             fold,
             Ledger(results.folder("ledger")),

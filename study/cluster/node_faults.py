@@ -50,6 +50,10 @@ class NodeFaults:
         """Leave nodes alone that the coordinator before this one had left alone."""
         self._restored.update(nodes)
 
+    def has_room(self) -> bool:
+        """Return whether the folds of a trial fit on the living nodes."""
+        return self._has_room_without(frozenset())
+
     @property
     def left_alone(self) -> frozenset[str]:
         """The nodes that have failed too many trials."""

@@ -67,7 +67,10 @@ class Overseer:
         if not attempt.is_over and attempt.waits_since is not None:
             waited = self._clock() - attempt.waits_since
             if waited > (self._patience.nodes_seconds or float("inf")):
-                attempt.end("lost", f"no nodes for {waited / 60:.0f} minutes")
+                if attempt.is_raced and self._nodes.has_room():  # it waits for other trials' slots
+                    attempt.waits_since = self._clock()
+                else:
+                    attempt.end("lost", f"no nodes for {waited / 60:.0f} minutes")
         return hung
 
     @staticmethod

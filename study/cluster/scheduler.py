@@ -15,7 +15,7 @@ from study.cluster.ray_internals import enter_rung, forget_trial, pending_trials
 from study.cluster.search_state import SearchState
 from study.config.schema import StoppingSettings
 from study.search.rungs import rungs
-from study.search.trial import RungDecision, Trial, TrialRecord
+from study.search.trial import RungDecision, Trial, TrialRecord, best_trial
 
 
 class RungScheduler(AsyncHyperBandScheduler):
@@ -68,6 +68,7 @@ class RungScheduler(AsyncHyperBandScheduler):
                 return str(TrialScheduler.CONTINUE)
         elif decision == TrialScheduler.CONTINUE and result["epoch"] in self._rungs:
             self._state.promoted[ours.name] = result["epoch"]
+            self._state.slots.grow(ours, result["epoch"])
             self._coordinator.promote.remote(ours.name, result["epoch"])
         return decision
 
@@ -89,15 +90,25 @@ class RungScheduler(AsyncHyperBandScheduler):
             decision = str(TrialScheduler.CONTINUE if decided.goes_on else TrialScheduler.STOP)
         else:
             decision = str(super().on_trial_result(tune_controller, trial, result))
-            decision = self._written_down(ours, result, decision)
+            is_cut = decision != TrialScheduler.STOP and self._is_budget_spent()
+            decision = self._written_down(ours, result, decision, is_cut=is_cut)
         if result["state"] == "completed":  # it ends by itself; a stop would only cut it off
             return str(TrialScheduler.CONTINUE)
         if epoch in self._rungs and decision == TrialScheduler.STOP:
             self._state.stopped[ours.name] = epoch
         return decision
 
-    def _written_down(self, ours: Trial, result: dict[str, Any], decision: str) -> str:
+    def _is_budget_spent(self) -> bool:
+        """Return whether what runs is to end; not before a trial has completed."""
+        ended = self._state.ended
+        return self._state.budget.is_spent(ended) and best_trial(ended.values()) is not None
+
+    def _written_down(
+        self, ours: Trial, result: dict[str, Any], decision: str, *, is_cut: bool
+    ) -> str:
         """Write down what was decided at a rung; return it, or nothing where that fails."""
+        if is_cut:
+            decision = str(TrialScheduler.STOP)
         epoch = result["epoch"]
         decided = RungDecision(
             trial=ours.name,
@@ -105,6 +116,8 @@ class RungScheduler(AsyncHyperBandScheduler):
             value=result["value"],
             goes_on=decision != TrialScheduler.STOP,
             order=len(self._decided),
+            folds=self._state.slots.schedule.some_at(epoch),
+            rule="budget" if is_cut else None,
         )
         try:
             self._state.ledger.record_decision(decided)

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from study.cluster.slots import Slots
 from study.ledger.ledger import Ledger
 from study.ledger.trial_outcome import ReportedEnd, finalize
+from study.search.budget import Budget
 from study.search.sources import TrialSource
 from study.search.trial import Trial, TrialRecord
 from study.storage.folder import Folder
@@ -42,6 +44,8 @@ class SearchState:
         incomplete: records, by name, of ended trials of which folds are lost: they end as
             they had.
         observer: follows the search.
+        slots: what running trials take of the cluster.
+        budget: what the search may take.
         running: trials by Tune's own trial id.
         promoted: the last rung that a trial was let pass, by its name.
         stopped: epoch of an early stop by the trial's name.
@@ -61,6 +65,8 @@ class SearchState:
     ended: dict[str, TrialRecord]
     incomplete: dict[str, TrialRecord]
     observer: Observer
+    slots: Slots
+    budget: Budget = field(default_factory=Budget)
     running: dict[str, Trial] = field(default_factory=dict)
     promoted: dict[str, int] = field(default_factory=dict)
     stopped: dict[str, int] = field(default_factory=dict)
@@ -89,7 +95,9 @@ class SearchState:
         values[:] = [(before, value) for before, value in values if before < epoch]
         values.append((epoch, float(result["value"])))
         if state in ("completed", "pruned"):
-            self.reported[trial.name] = ReportedEnd(state, self.values.pop(trial.name))
+            values = self.values.pop(trial.name)
+            if not self.slots.schedule.is_raced:  # else folds that came later have values too
+                self.reported[trial.name] = ReportedEnd(state, values)
 
     def finalize(self, trial: Trial) -> None:
         """Write down how a trial ended, or that this run could not finish it.
@@ -105,13 +113,21 @@ class SearchState:
                 len(self.ended.keys() | self.incomplete.keys()),
                 self.failed.get(trial.name, ""),
                 self.reported.pop(trial.name, None),
+                self._num_folds(trial),
             )
             if record:
                 self.ledger.remember(trial.name)
         except Exception as error:
             self.errors.append(error)
+        self.slots.end(trial)
         if record is None:
             self.lost.add(trial.name)
         else:
             self.ended[trial.name] = record
             self.observer.on_ended(record)
+
+    def _num_folds(self, trial: Trial) -> int | None:
+        """Return how many folds a trial was to have that was stopped at a rung; None for all."""
+        if trial.name not in self.stopped:
+            return None
+        return self.slots.schedule.some_at(self.stopped[trial.name])

@@ -2,51 +2,25 @@
 
 A trial is a Ray Tune trainable. Its process, and the group of fold workers that it
 starts, are used again for the trials that follow: a trial then costs its training, and
-not the start of a dozen processes.
+not the start of a dozen processes. Where a trial needs more workers, or fewer, another group
+is started in place of the one that there was.
 """
 
-import contextlib
+import math
 import threading
-import time
-import uuid
 from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import RayError
-from ray.train import (
-    ControllerError,
-    FailureConfig,
-    RunConfig,
-    ScalingConfig,
-    UserCallback,
-)
 
 from study.cluster.exchange import Assignment
-from study.cluster.faults import fault_of
-from study.cluster.fold_worker import WorkerContext, run_folds
-from study.cluster.ray_folder import ray_folder
-from study.cluster.ray_internals import deaths, fold_group
+from study.cluster.fold_worker import WorkerContext
+from study.cluster.worker_group import WorkerGroup
 from study.search.trial import Trial
 
 POLL_SECONDS = 1.0
-LEAVE_SECONDS = 5.0
-
-
-class DeathReporter(UserCallback):
-    """Tells the coordinator of workers that died without a word; runs in the group's controller."""
-
-    def __init__(self, context: WorkerContext, group: str) -> None:
-        self._context, self._group = context, group
-
-    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
-        """See `UserCallback.after_exception`; ranks are folds."""
-        faults = {
-            fold: fault_of(error, self._context.outputs)
-            for fold, error in deaths(worker_exceptions).items()
-        }
-        if faults:
-            ray.get(self._context.coordinator.report_deaths.remote(self._group, faults))
+IDLE_SECONDS = 2.0
+"""How long workers without a trial are kept that others may wait for."""
 
 
 class TrialRunner(tune.Trainable):
@@ -64,9 +38,9 @@ class TrialRunner(tune.Trainable):
             context: what all trials share.
         """
         self._context = context
-        self._group = f"group-{uuid.uuid4().hex[:8]}"
-        self._error: BaseException | None = None
-        self._workers: threading.Thread | None = None
+        self._group: WorkerGroup | None = None
+        self._turn = threading.Lock()
+        self._idle: threading.Timer | None = None
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -77,66 +51,49 @@ class TrialRunner(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Return what all folds report of the next validation epoch."""
-        if self._workers is None:
-            self._workers = threading.Thread(target=self._run_workers, daemon=True)
-            self._workers.start()
-        if self._assignment is None:
-            self._assignment, self._reported = Assignment.of(self._trial), 0
-        ask = self._context.coordinator.next_result.remote
-        awaited = ask(self._group, self._assignment, self._reported)
-        while not ray.wait([awaited], timeout=POLL_SECONDS)[0]:
-            if not self._workers.is_alive():
-                raise RuntimeError(f"the group of fold workers is gone: {self._error}")
-        result: dict[str, Any] = ray.get(awaited)
+        if self._idle:
+            self._idle.cancel()
+        with self._turn:
+            if self._assignment is None:
+                folds = self._context.schedule.at_start(self._trial)
+                self._assignment, self._reported = Assignment.of(self._trial, folds), 0
+            result = self._next_result(self._assignment)
+            while result["state"] == "grows":
+                self._assignment = Assignment.of(self._trial, result["folds"])
+                result = self._next_result(self._assignment)
         self._reported = result["epoch"]
+        is_over = result["state"] != "running" or not math.isfinite(result["value"])
+        if is_over and self._context.schedule.is_raced:
+            self._idle = threading.Timer(IDLE_SECONDS, self._let_go, [self._assignment])
+            self._idle.daemon = True
+            self._idle.start()
         return {**result, "done": result["state"] in ("completed", "pruned")}
+
+    def _next_result(self, assignment: Assignment) -> dict[str, Any]:
+        """Have as many workers as an assignment needs; wait for their next result."""
+        size = assignment.folds or self._context.schedule.all_folds
+        if self._group is None or self._group.size != size:
+            self.cleanup()
+            self._group = WorkerGroup(self._context, size)
+        group, ask = self._group, self._context.coordinator.next_result.remote
+        awaited = ask(group.name, assignment, self._reported)
+        while not ray.wait([awaited], timeout=POLL_SECONDS)[0]:
+            if not group.is_alive:
+                raise RuntimeError(f"the group of fold workers is gone: {group.error}")
+        result: dict[str, Any] = ray.get(awaited)
+        return result
+
+    def _let_go(self, ended: Assignment) -> None:
+        """End the workers if no other trial has come: one that grows may wait for their slots.
+
+        Tune keeps a process for the trial that comes next, and proposes none while one grows.
+        """
+        with self._turn:
+            if self._assignment is None or self._assignment is ended:
+                self.cleanup()
 
     def cleanup(self) -> None:
         """End the workers."""
-        if self._workers is None:
-            return
-        with contextlib.suppress(RayError):
-            ray.get(self._context.coordinator.dismiss.remote(self._group))
-        self._workers.join(LEAVE_SECONDS)
-
-    def _run_workers(self) -> None:
-        try:
-            while True:
-                try:
-                    with ray_folder(self._context.results, "tune") as storage:
-                        self._new_group(storage).fit()
-                    return
-                except ControllerError as error:
-                    # A node that goes while workers start; where they die later, Ray Train
-                    # starts them again by itself.
-                    if not isinstance(error.controller_failure, RayError):
-                        raise
-                    time.sleep(POLL_SECONDS)
-        except BaseException as error:
-            self._error = error
-            raise
-
-    def _new_group(self, storage: str) -> Any:
-        """Return a trainer of Ray Train's with a worker for each fold."""
-        context, group = self._context, self._group
-        plan = context.plan
-        resources = {"CPU": plan.cpu} | ({"GPU": plan.gpu} if plan.gpu else {})
-        coordinator = context.coordinator
-        return fold_group(
-            run_folds,
-            nodes_to_avoid=lambda: ray.get(coordinator.before_start.remote(group)),
-            train_loop_config={"context": context, "group": group},
-            scaling_config=ScalingConfig(
-                num_workers=context.num_folds,
-                use_gpu=plan.gpu > 0,
-                resources_per_worker=resources,
-            ),
-            run_config=RunConfig(
-                name=group,
-                storage_path=storage,
-                # Workers that die are replaced, as soon as there are nodes for them: it is the
-                # coordinator that counts how often, and whose fault it was.
-                failure_config=FailureConfig(max_failures=-1, controller_failure_limit=-1),
-                callbacks=[DeathReporter(context, group)],
-            ),
-        )
+        group, self._group = self._group, None
+        if group is not None:
+            group.dismiss()

@@ -5,7 +5,7 @@ trials, knows the same rungs, and runs those that have not ended. Tune's own fil
 of no use to it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from study.cluster.ray_folder import ray_folder
 from study.cluster.ray_internals import HEAD_NODE
 from study.cluster.scheduler import RungScheduler, StopOnError
 from study.cluster.search_state import Observer, SearchState
+from study.cluster.slots import Slots
 from study.cluster.trainable import TrialRunner
 from study.config.schema import ResourceSettings, Study
 from study.data.samples import Samples
@@ -29,9 +30,11 @@ from study.data.splits import Splits
 from study.errors import StudyFailedError
 from study.ledger.ledger import Ledger
 from study.ledger.replay import known_proposals
+from study.ledger.run_time import RunTime
 from study.ledger.trial_outcome import interrupted_stop, split_by_completeness
+from study.search.budget import Budget
 from study.search.plan import Plan
-from study.search.rungs import rungs
+from study.search.rungs import FoldSchedule
 from study.search.sources import NoTrial, trial_source
 from study.search.trial import Trial
 from study.storage.folder import Folder
@@ -51,9 +54,11 @@ class SourceSearcher(Searcher):
         self._state = state
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """See `Searcher.suggest`; None while trials that the next one needs still run."""
+        """See `Searcher.suggest`; None while there is no slot, or others must end first."""
         state = self._state
         while not state.errors:
+            if not state.slots.has_room():
+                return None
             try:
                 trial = state.source.next_trial(state.ended, state.lost)
             except Exception as error:  # what cannot be written down is not started
@@ -71,6 +76,7 @@ class SourceSearcher(Searcher):
                 if epoch is not None:
                     state.interrupted[trial.name] = epoch
             state.running[trial_id] = trial
+            state.slots.start(trial)
             return {"trial": trial}
         return str(Searcher.FINISHED)
 
@@ -153,6 +159,7 @@ def run_search(
     run: str,
     observer: Observer,
     ledger: Ledger,
+    run_time: RunTime,
 ) -> list[str]:
     """Run all trials of a study that have not ended, on the connected cluster.
 
@@ -165,17 +172,20 @@ def run_search(
         run: names this run; see `study.storage.locks`.
         observer: follows it.
         ledger: the study's.
+        run_time: for how long the study has run; its budget is counted by it.
 
     Returns:
         Names of the trials that could not be finished.
     """
     results = outputs.folder(study.name)
-    state = search_state(study, results, ledger, observer)
-    context = _shared_context(study, plan, samples, splits, outputs, run, state.source.longest)
+    budget = Budget(study.search.budget, run_time.seconds)
+    state = search_state(study, results, ledger, observer, plan.slots, budget)
+    context = _shared_context(study, plan, samples, splits, outputs, run)
     try:
-        with ray_folder(results) as storage, NewsReader(state, context.coordinator):
+        with ray_folder(results) as storage, NewsReader(state, context.coordinator, run_time):
             _tuner(state, study, context, storage).fit()
     finally:
+        run_time.save()
         ledger.save()
     if state.errors:
         raise state.errors[0]
@@ -185,16 +195,41 @@ def run_search(
     return missing
 
 
-def search_state(study: Study, results: Folder, ledger: Ledger, observer: Observer) -> SearchState:
-    """Return what a driver knows of a study's trials when it comes."""
+def search_state(
+    study: Study,
+    results: Folder,
+    ledger: Ledger,
+    observer: Observer,
+    slots: int | None = None,
+    budget: Budget | None = None,
+) -> SearchState:
+    """Return what a driver knows of a study's trials when it comes.
+
+    Args:
+        study: the study.
+        results: its results folder.
+        ledger: its ledger.
+        observer: follows the search.
+        slots: see `Plan`.
+        budget: what the search may take; None: what it takes.
+    """
+    budget = budget or Budget()
     complete, incomplete = (
         {record.name: record for record in records} for records in split_by_completeness(ledger)
     )
     known = known_proposals(ledger, incomplete.values())
-    source = trial_source(study, known, ledger.record_proposal)
+    source = trial_source(study, known, ledger.record_proposal, budget.is_spent)
     begun = frozenset(ledger.names())
     return SearchState(
-        source, results, complete, incomplete, observer, known_ledger=ledger, begun=begun
+        source,
+        results,
+        complete,
+        incomplete,
+        observer,
+        slots=Slots(FoldSchedule.of(study), slots),
+        budget=budget,
+        known_ledger=ledger,
+        begun=begun,
     )
 
 
@@ -205,19 +240,17 @@ def _shared_context(
     splits: Mapping[str, Splits],
     outputs: Folder,
     run: str,
-    epochs: int,
 ) -> WorkerContext:
     """Start the coordinator, and put on the cluster what all workers share."""
-    at = rungs(study.search.stopping, epochs)
-    coordinator = start_coordinator(study.split.folds, at, plan, study.resources)
+    schedule = FoldSchedule.of(study)
+    coordinator = start_coordinator(schedule, plan, study.resources)
     coordinator.look_after.remote()
     return WorkerContext(
         study=study.name,
-        num_folds=study.split.folds,
+        schedule=schedule,
         plan=plan,
         outputs=outputs.locate(),
         run=run,
-        rungs=at,
         samples=ray.put(samples),
         folds=ray.put({protocol: divided.folds for protocol, divided in splits.items()}),
         coordinator=coordinator,
@@ -225,9 +258,7 @@ def _shared_context(
     )
 
 
-def start_coordinator(
-    folds: int, rungs: Sequence[int], plan: Plan, resources: ResourceSettings
-) -> Any:
+def start_coordinator(schedule: FoldSchedule, plan: Plan, resources: ResourceSettings) -> Any:
     """Start a study's coordinator on the head of the connected cluster; return its handle.
 
     Where it dies, Ray starts another in its place and repeats to it the calls that waited in it.
@@ -241,7 +272,8 @@ def start_coordinator(
     )
     minutes = resources.wait_for_nodes_minutes
     patience = Patience(60 * resources.silence_minutes, None if minutes is None else 60 * minutes)
-    return on_the_head(Coordinator).remote(folds, rungs, patience, RayCluster(folds, plan))
+    cluster = RayCluster(schedule.all_folds, plan)
+    return on_the_head(Coordinator).remote(schedule, patience, cluster)
 
 
 def _tuner(state: SearchState, study: Study, context: WorkerContext, storage: str) -> tune.Tuner:

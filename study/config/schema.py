@@ -5,9 +5,16 @@ the other and writes it back.
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, GetPydanticSchema, JsonValue
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetPydanticSchema,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 
 from models.settings import ModelSettings, TrainingSettings
 from study.config.comparisons import ComparisonSettings
@@ -57,6 +64,42 @@ class StoppingSettings(Settings):
         10, ge=1, le=1_000_000, description="epochs before a trial can be stopped"
     )
     reduction: int = Field(3, ge=2, le=16, description="one in this many goes on at each rung")
+    folds: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (),
+        description="how many folds train up to each rung, the first ones; all after the last that "
+        "is named; empty for all from the start",
+    )
+
+    @field_validator("folds")
+    @classmethod
+    def _growing(cls, folds: tuple[int, ...]) -> tuple[int, ...]:
+        if list(folds) != sorted(folds):
+            raise ValueError(f"must not fall from rung to rung, found {list(folds)}")
+        return folds
+
+
+class BudgetSettings(Settings):
+    """What a search may take: where one of these is spent, it ends."""
+
+    hours: float | None = Field(
+        None, gt=0, le=1_000_000, description="hours that the study runs, all its runs together"
+    )
+    cost: float | None = Field(None, gt=0, le=1e12, description="what these hours may cost")
+    price: float | None = Field(
+        None, gt=0, le=1e9, description="what an hour of the whole cluster costs, for `cost`"
+    )
+    without_improvement: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="trials that end in turn while none is better than the best completed one",
+    )
+
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        if (self.cost is None) != (self.price is None):
+            raise ValueError("cost and price go together: the hours are counted, and priced")
+        return self
 
 
 class SearchSettings(Settings):
@@ -73,6 +116,9 @@ class SearchSettings(Settings):
     metric: MetricSettings = MetricSettings()
     space: dict[SpaceKey, Distribution] = Field({}, description="settings that are searched")
     stopping: StoppingSettings | None = Field(None, description="early stopping; null for none")
+    budget: BudgetSettings | None = Field(
+        None, description="what ends the search before all its trials have run; null for nothing"
+    )
 
 
 class MeasureSettings(Settings):

@@ -190,6 +190,7 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
         return
     if study.comparisons.named:
         yield "comparisons.named: pairs are of systems, and a search has none; remove it"
+    yield from _too_many_folds(study)
     name, entry = study.model.name, MODELS[study.model.name]
     yield from metric_problems(study.search.metric, study.model, study.dataset, study.scores)
     if entry.fitted_once and study.training.epochs != 1:
@@ -213,9 +214,19 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
     yield from _unusable_values(base, study.search.space)
 
 
+def _too_many_folds(study: Study) -> Iterator[str]:
+    """Yield an error message if a rung is to have more folds than the split."""
+    stopping, folds = study.search.stopping, study.split.folds
+    if stopping and stopping.folds and stopping.folds[-1] > folds:
+        yield (
+            f"search.stopping.folds: must be at most split.folds ({folds}) each, found"
+            f" {list(stopping.folds)}"
+        )
+
+
 def _contradictions_in_systems(study: Study) -> Iterator[str]:
     """Yield the same of each system, and of what a study of systems cannot have."""
-    for part in ("space", "stopping"):
+    for part in ("space", "stopping", "budget"):
         if getattr(study.search, part):
             yield f"search.{part}: a study of systems searches nothing; remove it"
     for name, pairs in study.comparisons.named.items():

@@ -207,7 +207,12 @@ def _config(described: dict[str, Any], where: str) -> TrialConfig:
 
 def _errors(trial: TrialLocation, manifest: FoldManifest, config: TrialConfig) -> FoldErrors:
     all_folds: list[FoldManifest] = []
-    for number in range(config.split.folds) if needs_all_folds(config.scores) else ():
+    if needs_all_folds(config.scores):
+        record = trial.ledger.trial(trial.trial)
+        numbers = range((record and record.num_folds) or config.split.folds)
+    else:
+        numbers = range(0)
+    for number in numbers:
         address = FoldAddress(trial.trial, number)
         fold = manifest if number == manifest.fold else trial.ledger.fold(address)
         if fold is None or fold.state == "failed":

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from study.ledger.fold_files import to_parquet
 from study.ledger.ledger import DECISION, PROPOSAL, TRIAL, Ledger, committed_folds
-from study.search.trial import FoldAddress, Trial, TrialRecord, order_of
+from study.search.trial import FoldAddress, TrialRecord, order_of
 from study.storage.folder import Folder, total_bytes
 from study.storage.hashes import canonical_hash, with_digest, without_digest
 
@@ -129,11 +129,11 @@ class IndexedLedger(Ledger):
         records = (read[name] if name in read else self.trial(name) for name in names)
         return [record for record in records if record is not None]
 
-    def has_all_folds(self, trial: Trial) -> bool:
+    def has_all_folds(self, record: TrialRecord) -> bool:
         """See `Ledger.has_all_folds`."""
-        if trial.name not in self._known:
-            return super().has_all_folds(trial)
-        return set(self._known[trial.name].folds) >= set(range(trial.config.split.folds))
+        if record.name not in self._known:
+            return super().has_all_folds(record)
+        return set(self._known[record.name].folds) >= {each.fold for each in record.folds}
 
     def decision_names(self, trial: str) -> list[str]:
         """See `Ledger.decision_names`."""

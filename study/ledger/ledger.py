@@ -138,7 +138,8 @@ class Ledger:
 
     def record_trial(self, record: TrialRecord) -> None:
         """Write how a trial ended."""
-        outcome = {name: value for name, value in vars(record).items() if name != "trial"}
+        outcome = _given(vars(record))
+        del outcome["trial"]
         self._write_small(f"{record.name}/{TRIAL}", _sealed(record.trial.to_dict() | outcome))
 
     def trial(self, name: str) -> TrialRecord | None:
@@ -155,6 +156,7 @@ class Ledger:
             if "config" not in content and not self._complete_older(name, content):
                 return None
             outcome = {key: content.pop(key) for key in ("state", "reason", "completion_order")}
+            outcome["num_folds"] = content.pop("num_folds", None)
             values = [(int(epoch), float(value)) for epoch, value in content.pop("values")]
             record = TrialRecord(Trial.from_dict(content), **outcome, values=values)
             if record.name == name:
@@ -193,7 +195,7 @@ class Ledger:
     def record_decision(self, decision: RungDecision) -> None:
         """Write whether a trial goes on at a rung."""
         name = f"rung-{decision.epoch:06d}.json"
-        self._write_small(f"{decision.trial}/{name}", _sealed(asdict(decision)))
+        self._write_small(f"{decision.trial}/{name}", _sealed(_given(asdict(decision))))
 
     def decision_names(self, trial: str) -> list[str]:
         """Return the names of a trial's files of decisions, rung by rung."""
@@ -249,9 +251,9 @@ class Ledger:
             if self.folder.exists(f"{address.path}/{MANIFEST}")
         ]
 
-    def has_all_folds(self, trial: Trial) -> bool:
-        """Return whether all folds of a trial are committed."""
-        return set(self.committed(trial.name)) >= set(trial.folds)
+    def has_all_folds(self, record: TrialRecord) -> bool:
+        """Return whether all folds that an ended trial had are committed."""
+        return set(self.committed(record.name)) >= set(record.folds)
 
     def is_known(self, name: str) -> bool:
         """Return whether an ended trial is known to be sound without reading it.
@@ -315,6 +317,11 @@ def committed_folds(paths: Iterable[str]) -> list[int]:
 def _fold_numbers(names: Iterable[str]) -> list[int]:
     matches = map(FOLD_NAME.fullmatch, names)
     return sorted(int(match[1]) for match in matches if match)
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that are not None: what older forms lack is not written for nothing."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _sealed(content: dict[str, Any]) -> bytes:

@@ -7,6 +7,7 @@ it had. What the ledger then lacks is trained again.
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from study.ledger import run_time
 from study.ledger.ledger import PROPOSAL, TRIAL, DamagedError, Ledger
 from study.ledger.trial_outcome import split_by_completeness
 from study.search.trial import FoldAddress
@@ -32,7 +33,11 @@ def recover(results: Folder, ledger: Ledger | None = None) -> list[str]:
     results.remove("tune")
     ledger = ledger or Ledger(results.folder("ledger"))
     names = [name for name in ledger.names() if not ledger.is_known(name)]
-    lines = [*_damaged_trials(results, ledger, names), *_damaged_folds(results, ledger, names)]
+    lines = [
+        *_damaged_run_time(results, ledger),
+        *_damaged_trials(results, ledger, names),
+        *_damaged_folds(results, ledger, names),
+    ]
     ended = {record.name for record in split_by_completeness(ledger)[0]}
     with ThreadPoolExecutor(AT_A_TIME) as workers:
         left = ended.intersection(results.names("checkpoints"))
@@ -40,6 +45,14 @@ def recover(results: Folder, ledger: Ledger | None = None) -> list[str]:
         list(workers.map(ledger.remember, [name for name in names if name in ended]))
     ledger.save()
     return [*lines, *_damaged_checkpoints(results)]
+
+
+def _damaged_run_time(results: Folder, ledger: Ledger) -> Iterator[str]:
+    try:
+        run_time.stored_seconds(ledger)
+    except DamagedError as error:
+        aside = _put_aside(results, "ledger", run_time.FILE)
+        yield f"{error}; it is put aside as {aside}, and a budget does not count what was before"
 
 
 def _damaged_trials(results: Folder, ledger: Ledger, names: Sequence[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from study.errors import RequestError
 from study.ledger.ledger import Ledger
+from study.ledger.run_time import copy_run_time
 from study.search.trial import Proposal, TrialRecord
 from study.storage.folder import Folder
 
@@ -37,7 +38,8 @@ def copy_decisions(replayed: Folder, results: Folder) -> None:
     """Write the proposals and the decisions of one results folder into another's ledger.
 
     They are then those of an earlier run, which a study that is continued follows. What is
-    there already stays.
+    there already stays. With the time that the other has taken, a budget that it has spent is
+    spent here too, so that no further trial is proposed.
     """
     source, target = _ledger(replayed), _ledger(results)
     for proposal in _proposals(source):
@@ -47,6 +49,7 @@ def copy_decisions(replayed: Folder, results: Folder) -> None:
     for decision in source.decisions():
         if (decision.trial, decision.epoch) not in there:
             target.record_decision(decision)
+    copy_run_time(source, target)
 
 
 def _proposals(ledger: Ledger) -> list[Proposal]:

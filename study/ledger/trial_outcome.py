@@ -31,6 +31,7 @@ def finalize(
     completion_order: int,
     failure: str = "",
     reported: ReportedEnd | None = None,
+    num_folds: int | None = None,
 ) -> TrialRecord | None:
     """Write down how a trial ended, if it has: all its folds are committed, or one failed.
 
@@ -42,12 +43,13 @@ def finalize(
             what it had.
         failure: why it was given up, with folds missing; "" if it was not.
         reported: what its folds reported, which spares reading it in what they committed.
+        num_folds: how many folds it was to have, the first ones; None: all.
 
     Returns:
         The record, or None if folds are missing: the trial is to be run again.
     """
     committed = ledger.committed(trial.name)
-    is_whole = set(committed) >= set(trial.folds)
+    is_whole = set(committed) >= set(trial.folds[:num_folds])
     if is_whole and reported and not failure:
         end, reason = reported, ""
     else:
@@ -65,6 +67,7 @@ def finalize(
         reason=reason,
         values=list(end.values),
         completion_order=before.completion_order if before else completion_order,
+        num_folds=num_folds,
     )
     ledger.record_trial(record)
     checkpoints.remove(trial.name)
@@ -80,7 +83,7 @@ def split_by_completeness(ledger: Ledger) -> tuple[list[TrialRecord], list[Trial
     complete: list[TrialRecord] = []
     incomplete: list[TrialRecord] = []
     for record in ledger.trials():
-        is_complete = record.state == "failed" or ledger.has_all_folds(record.trial)
+        is_complete = record.state == "failed" or ledger.has_all_folds(record)
         (complete if is_complete else incomplete).append(record)
     return complete, incomplete
 

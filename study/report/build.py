@@ -129,7 +129,7 @@ def build_report(
         backend = backend or choose_backend(len(tasks), _work(tasks), executor)
         fitted = in_order(score_fold, tasks, backend)
         scored = list(_scored(ledger, cache, trials, fitted, details))
-        history = search_tables(ledger, records, study.search.stopping)
+        history = search_tables(ledger, records, study.search.stopping, study.split.folds)
     scores = scores_table(splits, scored)
     timings = timings_table([row for trial in trials for row in trial.timings])
     del scored, trials, tasks
@@ -174,7 +174,7 @@ def _read_trial(
 ) -> _Trial:
     """Read a trial, and verify the files that its cached scores were made from."""
     manifests = []
-    for address in record.trial.folds:
+    for address in record.folds:
         manifest = ledger.fold(address)
         if manifest is None:
             location = ledger.folder.locate(record.name)

@@ -30,6 +30,8 @@ class RungRow:
         earlier: how many had come before.
         goes_on: whether it trained on.
         order: how many decisions the search had made before.
+        folds: how many folds the value is of; the first ones, the same for all trials.
+        rule: what decided: `asha`, or `budget` where it was spent and stopped what ASHA let pass.
     """
 
     trial: str
@@ -39,6 +41,8 @@ class RungRow:
     earlier: int
     goes_on: bool
     order: int
+    folds: int
+    rule: str
 
 
 SEARCH_TABLES = frozenset(("trials", "rungs"))
@@ -67,6 +71,7 @@ class TrialRow:
         epochs: the last epoch that all folds validated.
         best_epoch: the epoch of its best value; 0 if nothing was validated.
         best_value: the metric's mean over folds at that epoch, on validation.
+        folds: how many folds it had; the first ones, if it was stopped before it had all.
     """
 
     trial: str
@@ -83,10 +88,14 @@ class TrialRow:
     epochs: int
     best_epoch: int
     best_value: float
+    folds: int
 
 
 def search_tables(
-    ledger: Ledger, records: Sequence[TrialRecord], stopping: StoppingSettings | None
+    ledger: Ledger,
+    records: Sequence[TrialRecord],
+    stopping: StoppingSettings | None,
+    num_folds: int,
 ) -> dict[str, pa.Table]:
     """Return `trials.parquet` and `rungs.parquet` by name; one without rows is left out.
 
@@ -94,10 +103,11 @@ def search_tables(
         ledger: holds what was proposed and decided.
         records: how trials ended, failed ones too, in order.
         stopping: the study's.
+        num_folds: folds of a trial that is not stopped.
     """
     tables = {
         "trials": trials_table(records, ledger.proposals()),
-        "rungs": rungs_table(ledger.decisions(), stopping),
+        "rungs": rungs_table(ledger.decisions(), stopping, num_folds),
     }
     return {name: table for name, table in tables.items() if table.num_rows}
 
@@ -154,6 +164,7 @@ def _trial_row(record: TrialRecord, proposal: Proposal | None, best: _BestSoFar)
         epochs=max(validated, default=0),
         best_epoch=max(validated, key=validated.__getitem__, default=0),
         best_value=record.best_value,
+        folds=len(record.folds),
     )
 
 
@@ -161,22 +172,32 @@ def _parameters(record: TrialRecord) -> Mapping[str, Any]:
     return {key: value for key, value in record.trial.parameters.items() if key not in OWN_COLUMNS}
 
 
-def rungs_table(decisions: Sequence[RungDecision], stopping: StoppingSettings | None) -> pa.Table:
-    """Return `rungs.parquet`, in the order of the decisions."""
+def rungs_table(
+    decisions: Sequence[RungDecision], stopping: StoppingSettings | None, num_folds: int
+) -> pa.Table:
+    """Return `rungs.parquet`, in the order of the decisions; arguments as of `search_tables`."""
     return table_from_rows(
-        RUNGS_SCHEMA, [field_values(row) for row in _rung_rows(decisions, stopping)]
+        RUNGS_SCHEMA, [field_values(row) for row in _rung_rows(decisions, stopping, num_folds)]
     )
 
 
 def _rung_rows(
-    decisions: Sequence[RungDecision], stopping: StoppingSettings | None
+    decisions: Sequence[RungDecision], stopping: StoppingSettings | None, num_folds: int
 ) -> Iterator[RungRow]:
     earlier: defaultdict[int, list[float]] = defaultdict(list)
     for each in decisions:
         before = earlier[each.epoch]
         cutoff = _cutoff(before, stopping)
         yield RungRow(
-            each.trial, each.epoch, each.value, cutoff, len(before), each.goes_on, each.order
+            trial=each.trial,
+            epoch=each.epoch,
+            value=each.value,
+            cutoff=cutoff,
+            earlier=len(before),
+            goes_on=each.goes_on,
+            order=each.order,
+            folds=each.folds or num_folds,
+            rule=each.rule or "asha",
         )
         before.append(each.value)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from study.config.schema import Study
 from study.errors import RequestError
+from study.search.rungs import FoldSchedule
 
 SHARED_GPU = 0.2
 FINEST_CPU_PART = 100
@@ -66,12 +67,15 @@ class Plan:
     Attributes:
         cpu: CPUs of each fold.
         gpu: GPUs of each fold.
-        trials_at_a_time: trials that run side by side, each with all its folds.
+        trials_at_a_time: trials that run side by side, each with the folds that it starts with.
+        slots: folds that fit at a time; None where trials start with all their folds, so that
+            their number says it.
     """
 
     cpu: float
     gpu: float
     trials_at_a_time: int
+    slots: int | None = None
 
     @property
     def threads(self) -> int:
@@ -91,8 +95,9 @@ def this_machine() -> list[NodeCapacity]:
 def make_plan(study: Study, nodes: Sequence[NodeCapacity], growth: Growth = NO_GROWTH) -> Plan:
     """Fit the folds of as many trials as possible onto `nodes` and those that may be added.
 
-    All folds of a trial start together or wait together, so that trials never hold
-    part of what they need: no number of them can block each other.
+    All folds of a trial that train at a time start together or wait together, so that trials
+    never hold part of what they need: no number of them can block each other. A trial that gets
+    further folds at a rung gives back what it has before it waits for more.
 
     Raises:
         RequestError: not even one trial's folds fit.
@@ -105,13 +110,19 @@ def make_plan(study: Study, nodes: Sequence[NodeCapacity], growth: Growth = NO_G
     cpu = per_fold.cpu
     if cpu == "auto":
         cpu = _largest_cpu(folds, gpu, nodes, growth)
-    at_a_time = _slots(cpu, gpu, nodes, growth) // folds
-    if at_a_time < 1:
+    slots, schedule = _slots(cpu, gpu, nodes, growth), FoldSchedule.of(study)
+    if slots < folds:
         raise RequestError(_too_much(folds, cpu, gpu, nodes, growth))
+    at_a_time = slots // schedule.after(0)
     wished = study.resources.max_concurrent_trials
     if wished != "auto":
         at_a_time = min(at_a_time, wished)
-    return Plan(cpu=cpu, gpu=gpu, trials_at_a_time=min(at_a_time, study.search.trials))
+    return Plan(
+        cpu=cpu,
+        gpu=gpu,
+        trials_at_a_time=min(at_a_time, study.search.trials),
+        slots=slots if schedule.is_raced else None,
+    )
 
 
 def _largest_cpu(folds: int, gpu: float, nodes: Sequence[NodeCapacity], growth: Growth) -> float:

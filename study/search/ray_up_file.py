@@ -123,7 +123,10 @@ def described(
         costs: what ended trials took; None if none has ended.
     """
     running = min(plan.trials_at_a_time, left)
-    folds = max(0, running * study.split.folds - folds_on(cluster.head, plan.cpu, plan.gpu))
+    training = running * study.split.folds
+    if plan.slots is not None:
+        training = min(training, plan.slots)
+    folds = max(0, training - folds_on(cluster.head, plan.cpu, plan.gpu))
     needed = nodes_for(folds, plan, cluster.growth)
     return {
         "nodes": ", ".join(

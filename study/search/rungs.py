@@ -1,6 +1,12 @@
 """The rungs of early stopping: epochs at which trials are compared, and may be stopped."""
 
-from study.config.schema import StoppingSettings
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from study.config.schema import StoppingSettings, Study
+from study.search.trial import Trial
 
 
 def rungs(stopping: StoppingSettings | None, epochs: int) -> tuple[int, ...]:
@@ -16,3 +22,53 @@ def rungs(stopping: StoppingSettings | None, epochs: int) -> tuple[int, ...]:
         epochs_of_rungs.append(epoch)
         epoch *= stopping.reduction
     return tuple(epochs_of_rungs)
+
+
+@dataclass(frozen=True)
+class FoldSchedule:
+    """How many of a trial's folds train up to each rung; always the first ones.
+
+    What a trial has at an epoch is so the same for all trials, and they are compared on folds
+    that they share.
+
+    Attributes:
+        all_folds: folds of a trial that no rung stops.
+        rungs: the epochs of the rungs, in order.
+        at_rungs: folds that train up to each of the first rungs, never fewer than up to the one
+            before; all train up to the others, and after the last.
+    """
+
+    all_folds: int
+    rungs: tuple[int, ...] = ()
+    at_rungs: Sequence[int] = ()
+
+    @classmethod
+    def of(cls, study: Study) -> Self:
+        """Return a study's."""
+        stopping = study.search.stopping
+        at = rungs(stopping, study.training.epochs)
+        return cls(study.split.folds, at, tuple(stopping.folds) if stopping else ())
+
+    def at(self, epoch: int) -> int:
+        """Return how many folds' values a trial has at an epoch: those of the rung to come."""
+        rung = bisect_left(self.rungs, epoch)
+        is_raced = rung < min(len(self.rungs), len(self.at_rungs))
+        return self.at_rungs[rung] if is_raced else self.all_folds
+
+    def some_at(self, epoch: int) -> int | None:
+        """Return the same; None for all."""
+        folds = self.at(epoch)
+        return folds if folds < self.all_folds else None
+
+    def after(self, rung: int) -> int:
+        """Return how many folds a trial has that was let pass a rung; 0 is its start."""
+        return self.at(rung + 1)
+
+    def at_start(self, trial: Trial) -> int:
+        """Return how many folds a trial starts with; a repetition is compared with nothing."""
+        return self.all_folds if trial.is_repetition else self.after(0)
+
+    @property
+    def is_raced(self) -> bool:
+        """Whether trials start with some of their folds only."""
+        return self.after(0) < self.all_folds

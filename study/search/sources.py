@@ -75,6 +75,7 @@ class Search:
         study: the study.
         known: proposals of earlier runs, in their order: these trials exist.
         record: writes a proposal down, before its trial starts.
+        is_spent: returns whether the budget is, with these trials ended: none is proposed then.
     """
 
     def __init__(
@@ -82,11 +83,13 @@ class Search:
         study: Study,
         known: Sequence[Proposal] = (),
         record: Callable[[Proposal], None] = lambda proposal: None,
+        is_spent: Callable[[Records], bool] = lambda ended: False,
     ) -> None:
         self._study, self._config = study, TrialConfig.of(study)
         self._proposals = Proposals(study)
         self._known = {proposal.trial.number: proposal for proposal in known}
-        self._record = record
+        self._record, self._is_spent = record, is_spent
+        self._existing = max(self._known, default=-1) + 1
         self._proposed: list[str] = []
         self._by_completion: list[TrialRecord] = []
         self._sorted = self._learned = 0
@@ -122,13 +125,17 @@ class Search:
 
     def missing(self, ended: Records) -> list[str]:
         """See `TrialSource.missing`."""
-        names = map(trial_name, range(self.size))
-        return [name for name in names if name not in ended]
+        size = min(self.size, self._existing) if self._is_spent(ended) else self.size
+        return [name for name in map(trial_name, range(size)) if name not in ended]
 
     def next_trial(self, ended: Records, lost: Set[str]) -> Trial | NoTrial:
         """See `TrialSource.next_trial`."""
         while self._next < self.size:
             number, name = self._next, trial_name(self._next)
+            if number >= self._existing and name not in ended and self._is_spent(ended):
+                # What runs may be better than all before, so that the search goes on after it.
+                runs = any(other not in ended and other not in lost for other in self._proposed)
+                return NoTrial.YET if runs else NoTrial.MORE
             self._next += 1
             if number in self._known:
                 trial = self._repeat(self._known[number], ended)
@@ -158,6 +165,7 @@ class Search:
         running = [other for other in self._proposed if other not in ended]
         last = max((record.completion_order for record in known), default=-1)
         self._record(Proposal(trial, last + 1, running, self._proposals.seed(number)))
+        self._existing = max(self._existing, number + 1)
         self._proposed.append(name)
         return trial
 
@@ -298,11 +306,12 @@ def trial_source(
     study: Study,
     known: Sequence[Proposal] = (),
     record: Callable[[Proposal], None] = lambda proposal: None,
+    is_spent: Callable[[Records], bool] = lambda ended: False,
 ) -> TrialSource:
-    """Return where the trials of a study come from; `known` and `record` as of `Search`."""
+    """Return where the trials of a study come from; the other arguments as of `Search`."""
     if study.systems:
         return SystemList(study)
-    search = Search(study, known, record)
+    search = Search(study, known, record, is_spent)
     return Repetition(search, study.split.beside) if study.split.beside else search
 
 

@@ -163,6 +163,8 @@ class RungDecision:
         value: the metric's mean over folds there.
         goes_on: whether it trains on.
         order: how many decisions came before, of all trials.
+        folds: how many folds the value is of, the first ones; None: all.
+        rule: what stopped it, where that was not ASHA: "budget".
     """
 
     trial: str
@@ -170,6 +172,8 @@ class RungDecision:
     value: float
     goes_on: bool
     order: int
+    folds: int | None = None
+    rule: Literal["budget"] | None = None
 
 
 @dataclass(frozen=True)
@@ -180,8 +184,9 @@ class TrialRecord:
         trial: the trial.
         state: how it ended; a trial that failed is never best.
         reason: why, if it did not complete.
-        values: validation epoch and the metric's mean over folds, in order.
+        values: validation epoch and the metric's mean over the folds that it had, in order.
         completion_order: how many trials had ended before it.
+        num_folds: how many folds it had when it was stopped, the first ones; None: all.
     """
 
     trial: Trial
@@ -189,11 +194,17 @@ class TrialRecord:
     reason: str = ""
     values: Sequence[tuple[int, float]] = ()
     completion_order: int = 0
+    num_folds: int | None = None
 
     @property
     def name(self) -> str:
         """The trial's name."""
         return self.trial.name
+
+    @property
+    def folds(self) -> tuple[FoldAddress, ...]:
+        """The folds that it had, in order."""
+        return self.trial.folds[: self.num_folds]
 
     @property
     def best_value(self) -> float:

@@ -21,7 +21,9 @@ from rich.progress import (
 from rich.table import Table
 
 from study.config.schema import MetricSettings, Study
+from study.search.budget import Budget
 from study.search.plan import Plan
+from study.search.rungs import FoldSchedule
 from study.search.sources import TrialSource
 from study.search.trial import Trial, TrialRecord, fold_name
 
@@ -48,9 +50,11 @@ class Display:
     `study.cluster.search_state`.
     """
 
-    def __init__(self, name: str, source: TrialSource, console: Console) -> None:
-        self._source, self._console = source, console
-        self._ended: dict[str, int] = {}
+    def __init__(
+        self, name: str, source: TrialSource, console: Console, budget: Budget | None = None
+    ) -> None:
+        self._source, self._console, self._budget = source, console, budget or Budget()
+        self._ended: dict[str, TrialRecord] = {}
         self._reached: dict[str, int] = {}
         self._tasks: dict[str, TaskID] = {}
         self._started = time.monotonic()
@@ -70,8 +74,8 @@ class Display:
 
     def start(self, ended: Sequence[TrialRecord]) -> None:
         """Begin, with the trials that have ended before."""
-        self._ended = {record.name: _epochs(record.trial) for record in ended}
-        self._before = sum(self._ended.values())
+        self._ended = {record.name: record for record in ended}
+        self._before = self._ended_epochs()
         self._started = time.monotonic()
         self._progress.start()
 
@@ -111,7 +115,7 @@ class Display:
 
     def on_ended(self, record: TrialRecord) -> None:
         """Show that a trial has ended."""
-        self._ended[record.name] = _epochs(record.trial)
+        self._ended[record.name] = record
         self._reached.pop(record.name, None)
         if record.name in self._tasks:
             self._progress.remove_task(self._tasks.pop(record.name))
@@ -123,10 +127,15 @@ class Display:
         self._console.print(line, highlight=False, soft_wrap=True)
 
     def _update_all(self) -> str:
-        done = sum(self._ended.values()) + sum(self._reached.values())
+        done = self._ended_epochs() + sum(self._reached.values())
         left = self._time_left(done)
+        if spent := self._budget.shown(self._ended):
+            left += f"; {spent} spent"
         self._progress.update(self._all, completed=done, status=left)
         return left
+
+    def _ended_epochs(self) -> int:
+        return sum(_epochs(record.trial) for record in self._ended.values())
 
     def _time_left(self, done: int) -> str:
         trained = done - self._before
@@ -160,8 +169,8 @@ def _metric(trial: Trial) -> str:
 def _status(trial: Trial, result: Mapping[str, Any]) -> str:
     if result["state"] == "failed":
         return f"failed: {result['reason']}"
-    folds = range(trial.config.split.folds)
-    each = " ".join(f"{result[f'{fold_name(fold)}/value']:.3f}" for fold in folds)
+    names = [f"{fold_name(fold)}/value" for fold in range(trial.config.split.folds)]
+    each = " ".join(f"{result[name]:.3f}" for name in names if name in result)
     return f"{_metric(trial)} {result['value']:.4f} (folds {each})"
 
 
@@ -198,8 +207,11 @@ def show_plan(
         " goes on"
         if stopping
         else "none",
+        "folds": _raced(FoldSchedule.of(study)),
         "each fold": f"{plan.cpu:g} CPU, {plan.gpu:g} GPU, {plan.threads} thread(s)",
-        "at a time": f"{plan.trials_at_a_time} trial(s), each with all its folds",
+        "at a time": f"{plan.trials_at_a_time} trial(s), each with all its folds"
+        if plan.slots is None
+        else f"{plan.slots} fold(s), of at most {plan.trials_at_a_time} trial(s)",
         **(of_cluster or {}),
         "disk": f"{trial_bytes / 1e6:.1f} MB a trial,"
         f" {trial_bytes * source.size / 1e9:.2f} GB when all have ended"
@@ -209,6 +221,18 @@ def show_plan(
     for name, text in lines.items():
         if text:
             console.print(f"{name:>12}  {text}", highlight=False, soft_wrap=True)
+
+
+def _raced(schedule: FoldSchedule) -> str:
+    """Say how many folds train up to which epoch; "" if all do from the start."""
+    if not schedule.is_raced:
+        return ""
+    steps = [
+        f"{schedule.at(rung)} to epoch {rung}"
+        for rung in schedule.rungs
+        if schedule.at(rung) < schedule.after(rung)
+    ]
+    return f"{', '.join(steps)}, then all {schedule.all_folds}"
 
 
 def show_systems(console: Console, study: Study, summary: pa.Table) -> None:

@@ -8,9 +8,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from study.config.study_file import dump_study, to_yaml
+from study.ledger.run_time import stored_seconds
 from study.ledger.study_folder import read_study
 from study.report.page.inputs import PageInputs, metric_label
 from study.report.page.parts import Cell, Section, Table, count, number, with_noun
+from study.search.budget import Budget
 from study.search.sources import trial_source
 from study.search.trial import TrialRecord
 
@@ -84,6 +86,9 @@ def _endings(inputs: PageInputs) -> Section:
     left = trial_source(inputs.study).size - len(inputs.records)
     made = (_stopped(inputs.records), _cutoffs(inputs), _failed(inputs.records))
     notes = [f"Trials: {outcomes}{f'; {left:,} not run yet' if left > 0 else ''}."]
+    budget = Budget(inputs.study.search.budget, lambda: stored_seconds(inputs.ledger))
+    if spent := budget.shown({record.name: record for record in inputs.records}):
+        notes.append(f"Of the budget {spent} are spent.")
     if inputs.is_search:
         made_decisions = "rungs" in inputs.tables
         decided = ", rungs.parquet how each decision on it was made" if made_decisions else ""
@@ -91,7 +96,8 @@ def _endings(inputs: PageInputs) -> Section:
     return Section(
         "endings", "What was stopped or failed",
         "Early stopping (successive halving) ends a trial at an epoch where too many others were "
-        "better. A failed trial has no scores; its reason is the first that was reported.",
+        "better, and every trial at its next rung once a budget is spent. A failed trial has no "
+        "scores; its reason is the first that was reported.",
         tables=[table for table in made if table],
         notes=notes,
     )  # fmt: skip
@@ -110,7 +116,7 @@ def _stopped(records: Sequence[TrialRecord]) -> Table | None:
 def _cutoffs(inputs: PageInputs) -> Table | None:
     """Return what each stopped trial had, and what it would have needed; the latest first."""
     rungs = inputs.tables["rungs"].to_pylist() if "rungs" in inputs.tables else []
-    stopped = [row for row in reversed(rungs) if not row["goes_on"]]
+    stopped = [row for row in reversed(rungs) if not row["goes_on"] and row["rule"] == "asha"]
     if not stopped:
         return None
     rows = [

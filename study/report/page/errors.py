@@ -90,7 +90,7 @@ def error_sections(inputs: PageInputs) -> list[Section]:
 
 def _fit(inputs: PageInputs, entry: Entry) -> FittedEntry:
     scores = entry.config.scores
-    addresses = entry.record.trial.folds if needs_all_folds(scores) else ()
+    addresses = entry.record.folds if needs_all_folds(scores) else ()
     all_folds = [fold for address in addresses if (fold := inputs.ledger.fold(address))]
     manifest = inputs.ledger.fold(FoldAddress(entry.name, DRAWN_FOLD))
     assert manifest is not None

@@ -9,6 +9,7 @@ from study.cluster.coordinator import Coordinator
 from study.cluster.exchange import Answer, Assignment, FoldWorker, Patience
 from study.cluster.faults import Fault, Owner
 from study.config.study_file import load_study
+from study.search.rungs import FoldSchedule
 from study.search.trial import Trial
 from study.training.validation_report import ValidationReport
 from tests.study.cluster.clusters import FewNodes
@@ -48,20 +49,20 @@ class Bench:
         self,
         folds: int = 1,
         rungs: Sequence[int] = (),
+        at_rungs: Sequence[int] = (),
         cluster: FewNodes | None = None,
         nodes_seconds: float | None = None,
     ) -> None:
         self.now = 0.0
         self.cluster = cluster or FewNodes()
-        self.folds, self.rungs, self.nodes_seconds = folds, rungs, nodes_seconds
+        self.schedule = FoldSchedule(folds, tuple(rungs), at_rungs)
+        self.nodes_seconds = nodes_seconds
         self.start()
 
     def start(self) -> None:
         """Start a coordinator, in place of one if there was one."""
         patience = Patience(SILENCE, self.nodes_seconds)
-        self.coordinator = Coordinator(
-            self.folds, self.rungs, patience, self.cluster, lambda: self.now
-        )
+        self.coordinator = Coordinator(self.schedule, patience, self.cluster, lambda: self.now)
 
     async def assign(self, group: str, number: int = 0) -> tuple[Assignment, "asyncio.Task[Any]"]:
         """Have a group train a trial; return the attempt, and who waits for its first result."""

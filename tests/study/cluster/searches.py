@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from study.cluster.search_state import SearchState
+from study.cluster.slots import Slots
 from study.config.schema import Study
+from study.search.rungs import FoldSchedule
 from study.search.sources import trial_source
 from study.search.trial import Trial, TrialRecord
 from study.storage.folder import LocalFolder
@@ -33,4 +35,5 @@ class Seen:
 
 
 def state_of(study: Study, results: Path) -> SearchState:
-    return SearchState(trial_source(study), LocalFolder(results), {}, {}, Seen())
+    slots = Slots(FoldSchedule.of(study))
+    return SearchState(trial_source(study), LocalFolder(results), {}, {}, Seen(), slots)

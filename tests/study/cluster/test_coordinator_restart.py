@@ -9,6 +9,7 @@ import pytest
 from study.cluster.connection import connected
 from study.cluster.exchange import Assignment
 from study.search.plan import Plan
+from study.search.rungs import FoldSchedule
 from tests.study.cluster.bench import (
     END,
     GO_ON,
@@ -147,7 +148,7 @@ def answers_of_the_real_actor(waiting: int) -> list[bool]:
 
         from study.cluster.tune_search import start_coordinator
 
-        coordinator = start_coordinator(5, (), Plan(1, 0, 1), STUDY.resources)
+        coordinator = start_coordinator(FoldSchedule(5), Plan(1, 0, 1), STUDY.resources)
         parked = [
             coordinator.next_assignment.remote(worker(f"group-{n // 5}", n % 5), "", 0)
             for n in range(waiting)
@@ -163,7 +164,9 @@ def answers_of_the_real_actor(waiting: int) -> list[bool]:
             got == [assignment] * 5,
             not others,
             news.is_restarted,
-            reports_through_a_death(start_coordinator(1, (), Plan(1, 0, 1), STUDY.resources)),
+            reports_through_a_death(
+                start_coordinator(FoldSchedule(1), Plan(1, 0, 1), STUDY.resources)
+            ),
         ]
 
 

@@ -56,11 +56,12 @@ def ended(results: Folder, study: Study) -> Folder:
 
 
 def reads(store: S3Server, work: Callable[[], object]) -> list[str]:
-    """Return the paths of the objects that are read meanwhile."""
+    """Return the paths of the objects of trials and of the index that are read meanwhile."""
     before = len(store.requests)
     work()
     requests = store.requests[before:]
-    return [path for method, path, _ in requests if method == "GET" and "list-type" not in path]
+    paths = [path for method, path, _ in requests if method == "GET"]
+    return [path for path in paths if "list-type" not in path and not path.endswith("/run_time")]
 
 
 def test_a_ledger_that_is_opened_again_knows_all_and_reads_the_index_alone(

@@ -242,7 +242,7 @@ def test_proposals_and_decisions_read_back_in_their_order(folder: Folder) -> Non
     assert ledger.proposal("trial-00003") is None
     decisions = [
         RungDecision("trial-00011", 4, 0.5, goes_on=True, order=0),
-        RungDecision("trial-00002", 4, 0.25, goes_on=False, order=1),
+        RungDecision("trial-00002", 4, 0.25, goes_on=False, order=1, folds=2),
         RungDecision("trial-00011", 12, 0.1 + 0.2, goes_on=True, order=2),
     ]
     for decision in reversed(decisions):

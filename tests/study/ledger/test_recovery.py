@@ -16,6 +16,7 @@ from study.ledger.checkpoint import (
 from study.ledger.fold_files import history_file
 from study.ledger.ledger import DamagedError, FoldManifest, Ledger
 from study.ledger.recovery import recover
+from study.ledger.run_time import RunTime, stored_seconds
 from study.ledger.trial_outcome import split_by_completeness
 from study.search.trial import FoldAddress, Proposal, RungDecision, trial_name
 from study.storage.folder import LocalFolder
@@ -48,6 +49,16 @@ def flip(path: Path) -> bytes:
     content = path.read_bytes()
     path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
     return path.read_bytes()
+
+
+def test_hours_that_are_damaged_are_put_aside(results: LocalFolder, tmp_path: Path) -> None:
+    ledger = Ledger(results.folder("ledger"))
+    RunTime(ledger).save()
+    damaged = flip(tmp_path / "ledger/run_time")
+    (line,) = recover(results)
+    assert "run_time is not what was written (sha256); it is put aside as" in line
+    assert (tmp_path / "damaged/run_time").read_bytes() == damaged
+    assert stored_seconds(ledger) == 0.0
 
 
 def test_a_sound_study_is_left_as_it_is(results: LocalFolder) -> None:

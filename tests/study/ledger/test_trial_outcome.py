@@ -7,7 +7,12 @@ import pytest
 from study.config.schema import Study
 from study.ledger.fold_files import history_file
 from study.ledger.ledger import FoldManifest, Ledger
-from study.ledger.trial_outcome import ReportedEnd, finalize, interrupted_stop
+from study.ledger.trial_outcome import (
+    ReportedEnd,
+    finalize,
+    interrupted_stop,
+    split_by_completeness,
+)
 from study.search.trial import State, mean_over_folds
 from study.storage.folder import LocalFolder
 from tests.study.trials import trial_of
@@ -38,10 +43,8 @@ class Outcome:
     def commit(self, fold: int, values: dict[int, float], **kept: Any) -> None:
         self.ledger.commit_fold(*self.fold(fold, values, **kept))
 
-    def finalize(self, completion_order: int = 0, reported: ReportedEnd | None = None) -> Any:
-        return finalize(
-            self.ledger, self.checkpoints, self.trial, completion_order, reported=reported
-        )
+    def finalize(self, completion_order: int = 0, **kept: Any) -> Any:
+        return finalize(self.ledger, self.checkpoints, self.trial, completion_order, **kept)
 
 
 @pytest.fixture
@@ -134,3 +137,18 @@ def test_a_trial_that_ends_again_keeps_its_completion_order(outcome: Outcome) ->
         outcome.commit(fold, values)
     assert outcome.finalize(completion_order=5).completion_order == 5
     assert outcome.finalize(completion_order=7).completion_order == 5
+
+
+def test_a_trial_that_was_stopped_before_it_had_all_folds_has_the_means_of_those(
+    outcome: Outcome,
+) -> None:
+    outcome.commit(0, VALUES[0], state="pruned")
+    assert outcome.finalize(num_folds=2) is None
+    outcome.commit(1, VALUES[1], state="pruned")
+    record = outcome.finalize(num_folds=2)
+    assert (record.state, record.num_folds) == ("pruned", 2)
+    assert record.folds == outcome.trial.folds[:2]
+    assert_values(record.values, [(2, 0.15), (4, 0.75)])
+    assert split_by_completeness(outcome.ledger) == ([record], [])
+    outcome.ledger.folder.remove(f"{TRIAL}/fold-1")
+    assert split_by_completeness(outcome.ledger) == ([], [record])

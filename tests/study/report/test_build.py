@@ -293,3 +293,35 @@ def test_a_search_of_which_every_trial_was_stopped_has_scores_and_no_details(
         "pruned"
     }
     assert not drawn.results.exists("epochs.parquet")
+
+
+def test_a_trial_that_was_stopped_with_some_of_its_folds_has_rows_of_those(
+    drawn: DrawnLedger,
+) -> None:
+    """They are what they are where it has all; others keep all of theirs."""
+    for number in (0, 1):
+        drawn.commit(number)
+    before = pd.read_parquet(io.BytesIO(report(drawn)["scores"]))
+    stopped = drawn.ledger.trial(trial_name(1))
+    assert stopped is not None
+    drawn.ledger.record_trial(replace(stopped, state="pruned", num_folds=1))
+    for fold in range(1, FOLDS):
+        drawn.results.remove(f"ledger/{trial_name(1)}/fold-{fold}")
+    report(drawn)
+    tables = {
+        name: pd.read_parquet(io.BytesIO(drawn.results.read(f"{name}.parquet")))
+        for name in ("scores", "summary", "timings", "trials")
+    }
+    now = tables["scores"]
+    kept = (before["trial"] == trial_name(0)) | (before["fold"] == 0)
+    pd.testing.assert_frame_equal(
+        now.drop(columns=["state", "labels_chose"]),
+        before[kept].drop(columns=["state", "labels_chose"]).reset_index(drop=True),
+    )
+    assert tables["trials"]["folds"].tolist() == [FOLDS, 1]
+    assert set(tables["timings"].query("trial == 'trial-00001'")["fold"]) == {0}
+    summary = tables["summary"].set_index("trial")["folds"]
+    assert {name: set(summary[name]) for name in summary.index} == {
+        trial_name(0): {FOLDS},
+        trial_name(1): {1},
+    }

@@ -27,7 +27,9 @@ def test_cutoffs_are_those_by_which_ray_stops(values: list[float], reduction: in
         goes_on = cutoffs[-1] is None or value >= cutoffs[-1]
         recorded[trial_name(order)] = value
         decisions.append(RungDecision(trial_name(order), 4, value, goes_on, order))
-    made = rungs_table(decisions, StoppingSettings(grace_epochs=4, reduction=reduction)).to_pylist()
+    made = rungs_table(
+        decisions, StoppingSettings(grace_epochs=4, reduction=reduction), 5
+    ).to_pylist()
     assert [row["earlier"] for row in made] == list(range(len(values)))
     for row, cutoff in zip(made, cutoffs, strict=True):
         assert row["cutoff"] == pytest.approx(math.nan if cutoff is None else cutoff, nan_ok=True)
@@ -38,11 +40,12 @@ def test_rungs_ask_for_what_came_to_them_and_not_to_others() -> None:
     decisions = [
         RungDecision("trial-00000", 2, 0.5, True, 0),
         RungDecision("trial-00001", 2, 0.7, True, 1),
-        RungDecision("trial-00000", 4, 0.9, True, 2),
+        RungDecision("trial-00000", 4, 0.9, True, 2, folds=2),
         RungDecision("trial-00001", 4, 0.8, False, 3),
     ]
-    made = rungs_table(decisions, StoppingSettings(grace_epochs=2, reduction=2)).to_pandas()
+    made = rungs_table(decisions, StoppingSettings(grace_epochs=2, reduction=2), 5).to_pandas()
     np.testing.assert_array_equal(made["cutoff"], [math.nan, 0.5, math.nan, 0.9])
+    assert made["folds"].tolist() == [5, 5, 2, 5]
 
 
 @given(st.permutations(range(8)), st.integers(0, 7))

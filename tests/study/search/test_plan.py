@@ -2,10 +2,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.config.schema import Study
+from study.config.schema import StoppingSettings, Study
 from study.config.study_file import check_study
 from study.errors import RequestError
-from study.search.plan import Growth, NodeCapacity, NodeKind, make_plan, nodes_for, this_machine
+from study.search.plan import (
+    Growth,
+    NodeCapacity,
+    NodeKind,
+    Plan,
+    make_plan,
+    nodes_for,
+    this_machine,
+)
 
 nodes = st.lists(
     st.builds(
@@ -276,3 +284,16 @@ def test_this_machine_has_what_this_process_may_use() -> None:
 def test_hidden_gpus_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert this_machine()[0].gpus == 0
+
+
+def test_a_race_starts_as_many_trials_as_its_first_folds_leave_room_for() -> None:
+    study = asked(5, 1, 0)
+    stopping = StoppingSettings(grace_epochs=2, reduction=2, folds=(2,))
+    raced = study.model_copy(
+        update={"search": study.search.model_copy(update={"stopping": stopping})}
+    )
+    have = [NodeCapacity(7, 0), NodeCapacity(4, 0)]
+    assert make_plan(study, have) == Plan(1, 0, 2)
+    assert make_plan(raced, have) == Plan(1, 0, 5, slots=11)
+    with pytest.raises(RequestError, match="5 folds"):  # one that goes on needs all of them
+        make_plan(raced, [NodeCapacity(4, 0)])

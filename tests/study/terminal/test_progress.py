@@ -128,6 +128,19 @@ def test_a_label_tells_a_system_and_a_repetition_from_others(study: Study) -> No
     assert trial_label(system) == "trial-00003 (ae, paper)"
 
 
+def test_a_plan_of_a_race_says_which_folds_train_when(tiny_study: Callable[..., Study]) -> None:
+    stopping = {"grace_epochs": 1, "reduction": 2, "folds": [1, 1, 3]}
+    study = tiny_study(
+        split={"folds": 4}, training={"epochs": 16}, search={"trials": 5, "stopping": stopping}
+    )
+    console = log()
+    plan = Plan(cpu=0.5, gpu=0.0, trials_at_a_time=5, slots=7)
+    show_plan(console, study, trial_source(study), plan, [], 0.0)
+    shown = dict(line.strip().split("  ", 1) for line in lines(console))
+    assert shown["folds"] == "1 to epoch 2, 3 to epoch 4, then all 4"
+    assert shown["at a time"] == "7 fold(s), of at most 5 trial(s)"
+
+
 def test_a_plan_shows_what_would_run_and_what_it_takes(tiny_study: Callable[..., Study]) -> None:
     stopping = {"grace_epochs": 2, "reduction": 3}
     space = {"model.beta": {"loguniform": [1e-6, 1.0]}}

@@ -1,0 +1,55 @@
+"""A search that races folds, killed where a trial has grown, continued, and replayed."""
+
+import pandas as pd
+import pytest
+
+from study.ledger.ledger import Ledger
+from study.storage.folder import LocalFolder
+from tests.study_run import kill
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+STUDY = """
+name: raced
+dataset: {name: synthetic, length: 32, patients: 4, beats_per_patient: 60, abnormal_fraction: 0.3}
+split: {folds: 2}
+model: {name: beta_vaegan, latent_size: 3}
+training: {epochs: 4, batch_size: 32, discriminator_updates: 1, validation_interval: 2}
+scores: {gamma_steps: 5, lambda_steps: 10}
+search:
+  trials: 4
+  startup_trials: 4
+  metric: {composition: reconstruction, score: auroc}
+  space: {training.optimizer.learning_rate: {loguniform: [1.0e-5, 1.0e-2]}}
+  stopping: {grace_epochs: 2, reduction: 2, folds: [1]}
+resources: {per_fold: {cpu: 1}}
+seed: 23
+"""
+"""On two CPUs two trials begin, and one that goes on needs both: the other's must come free."""
+
+
+def test_a_trial_that_goes_on_gets_its_other_folds_whatever_is_killed(start, tmp_path):
+    file = tmp_path / "raced.yaml"
+    file.write_text(STUDY)
+    run = start(file, "--output", tmp_path / "results")
+    decided = tmp_path / "results/raced/ledger"
+    assert run.wait_until(lambda: any(decided.glob("*/rung-000002.json"))), run.printed()
+    assert kill(run.driver.pid)
+    run.wait()
+    run = start(file, "--output", tmp_path / "results")
+    assert run.wait() == 0, run.printed()
+    ledger = Ledger(LocalFolder(tmp_path / "results/raced/ledger"))
+    records = ledger.trials()
+    assert {record.state for record in records} == {"completed", "pruned"}
+    for record in records:
+        folds = 2 if record.state == "completed" else 1
+        assert len(record.folds) == folds
+        assert [address.fold for address in ledger.committed(record.name)] == [*range(folds)]
+    scores = pd.read_parquet(tmp_path / "results/raced/scores.parquet")
+    rows = scores.groupby("trial")["fold"].nunique()
+    assert rows.to_dict() == {record.name: len(record.folds) for record in records}
+    assert [each.folds for each in ledger.decisions()] == [1] * 4
+    again = start(file, "--output", tmp_path / "again", "--replay", tmp_path / "results/raced")
+    assert again.wait() == 0, again.printed()
+    replayed, first = (tmp_path / name / "raced/scores.parquet" for name in ("again", "results"))
+    assert replayed.read_bytes() == first.read_bytes()
