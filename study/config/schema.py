@@ -15,7 +15,7 @@ from study.config.samplers import SamplerName
 from study.config.search_space import Distribution, SpaceKey
 from study.data.settings import DatasetSettings, SplitSettings
 from study.scores.settings import LatentForm, MetricName, ScoreSettings
-from study.settings import Settings
+from study.settings import Settings, added_field
 
 Json = Annotated[Any, GetPydanticSchema(lambda _, handler: handler(JsonValue))]
 """A value that JSON has, for type checkers anything."""
@@ -63,12 +63,21 @@ class SearchSettings(Settings):
     """The search over trials."""
 
     trials: int = Field(1, ge=1, le=100_000, description="trials of the study")
-    sampler: SamplerName = Field("tpe", description="search algorithm: what proposes trials")
+    sampler: SamplerName = Field(
+        "tpe",
+        description="search algorithm: what proposes trials; or package.module:Class, one of "
+        "Optuna's kind that is installed",
+    )
     startup_trials: int = Field(
         10,
         ge=1,
         le=100_000,
         description="trials drawn at random before the sampler learns",
+    )
+    startup: Literal["random", "qmc"] = added_field(
+        "random",
+        description="how these are drawn: independently, or as points of one Sobol sequence, "
+        "which cover the space evenly",
     )
     metric: MetricSettings = MetricSettings()
     space: dict[SpaceKey, Distribution] = Field({}, description="settings that are searched")

@@ -5,9 +5,11 @@ from typing import Any, Self
 
 from pydantic import Field
 
+from models import is_fitted_once
 from models.settings import ModelSettings, TrainingSettings
 from study.config.dotted_keys import assign
 from study.config.schema import MeasureSettings, MetricSettings, Name, Study, SystemSettings
+from study.config.search_space import MODEL
 from study.data.settings import DatasetSettings, Protocol, SplitSettings
 from study.scores.settings import ScoreSettings
 from study.settings import Settings
@@ -58,12 +60,20 @@ class TrialConfig(Settings):
     def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
         """Return the same with searched settings replaced, by dotted key.
 
+        Another model has its own defaults for what is not searched: what is set here is of this
+        one. Training is as it is here, but for what is fitted once.
+
         Raises:
             ValidationError: a value is not allowed.
         """
         if not parameters:
             return self
         content = self.to_dict()
+        name = parameters.get(MODEL, self.model.name)
+        if name != self.model.name:
+            content["model"] = {"name": name}
+            if is_fitted_once(name):
+                content["training"] = {"epochs": 1}
         for key, value in parameters.items():
             assign(content, key, value)
         return self.model_validate(content)

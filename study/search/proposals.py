@@ -2,14 +2,14 @@
 
 The sampler is seeded by the study's seed and the trial's number, and learns from all that
 is known: ended trials, stopped ones with the value that they had reached, failed ones as
-failed, and running ones as running, from which TPE keeps away (constant liar).
+failed, and running ones as running, from which samplers keep away as far as they can.
 """
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from study.config.samplers import SAMPLERS
+from study.config.samplers import SAMPLERS, SamplerEntry, SamplerRequest, sampler_entry
 from study.config.schema import Study
 from study.randomness import stream_seed
 from study.search.trial import Trial, TrialRecord
@@ -30,6 +30,8 @@ class Proposals:
         self._known: set[str] = set()
         self._not_in_optuna: list[Trial] = []
         self._running: dict[str, Any] = {}
+        self._learned: set[str] = set()
+        self._counted = {"completed": 0, "pruned": 0, "failed": 0}
 
     @cached_property
     def _optuna(self) -> Any:
@@ -37,6 +39,10 @@ class Proposals:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         return optuna.create_study(direction="maximize")
+
+    @cached_property
+    def _entry(self) -> SamplerEntry:
+        return sampler_entry(self._study.search.sampler)
 
     @cached_property
     def space(self) -> dict[str, Any]:
@@ -54,22 +60,36 @@ class Proposals:
             number: the trial's number.
             name: its name.
         """
-        search = self._study.search
-        if not search.space:
+        if not self.space:
             return {}
-        self._complete_optuna()
-        self._optuna.sampler = SAMPLERS[search.sampler](self.seed(number), search.startup_trials)
-        asked = self._optuna.ask(self.space)
-        self._known.add(name)
-        self._running[name] = asked
+        asked = self._running[name] = self._ask(self._sampler(), number)
         parameters: dict[str, Any] = asked.params
         return parameters
 
     def start(self, trial: Trial) -> None:
-        """Learn of a trial that was proposed before; it runs, unless it is learned how it ended."""
-        if trial.name not in self._known:
-            self._known.add(trial.name)
-            self._not_in_optuna.append(trial)
+        """Learn that a trial runs that was proposed before.
+
+        A sampler that remembers what it proposed proposes it again, and so knows it as its own. If
+        it comes to something else, as another version of it may, what was proposed counts.
+        """
+        if not self.space:
+            return
+        drawn = {key: trial.parameters[key] for key in self.space if key in trial.parameters}
+        sampler = self._sampler()
+        if sampler.remembers:
+            asked = self._ask(sampler, trial.number)
+            if asked.params == drawn:
+                self._running[trial.name] = asked
+                return
+            self._tell(asked, "failed")
+        self.take(trial.name, drawn)
+
+    def take(self, name: str, parameters: Mapping[str, Any]) -> None:
+        """Learn that a trial runs whose parameters no sampler proposed."""
+        if not self.space:
+            return
+        self._optuna.enqueue_trial(dict(parameters))
+        self._running[name] = self._ask(SAMPLERS["random"], 0)  # draws nothing: all is given
 
     def learn(self, ended: Iterable[TrialRecord]) -> None:
         """Learn how trials ended; what was learned before is passed over."""
@@ -81,33 +101,47 @@ class Proposals:
                 if asked is not None:
                     self._end(asked, record)
 
-    def _complete_optuna(self) -> None:
-        """Add the trials that Optuna does not have yet."""
-        for trial in self._not_in_optuna:
-            if record := self._ended.get(trial.name):
-                self._optuna.add_trial(frozen_trial(record, self.space, is_last_enough=True))
-            else:
-                self._running[trial.name] = self._asked_again(trial)
-        self._not_in_optuna.clear()
+    def _sampler(self) -> SamplerEntry:
+        """Return what proposes now: the study's sampler, or the one of its first trials."""
+        search, entry = self._study.search, self._entry
+        known = self._counted["completed"] + self._counted["pruned"] * entry.learns_from_pruned
+        is_startup = entry.learns and known < search.startup_trials
+        return SAMPLERS["qmc"] if is_startup and search.startup == "qmc" else entry
 
-    def _asked_again(self, trial: Trial) -> Any:
-        """Return Optuna's own of a trial that was proposed before and runs."""
-        from optuna.samplers import RandomSampler
+    def _ask(self, sampler: SamplerEntry, number: int) -> Any:
+        """Have Optuna draw all settings of a trial, those first that others depend on."""
+        search = self._study.search
+        self._optuna.sampler = sampler.make(
+            SamplerRequest(
+                seed=self.seed(number),
+                study_seed=stream_seed(self._study.seed, "search") % 2**32,
+                startup_trials=search.startup_trials,
+                is_conditional=any(values.when for values in search.space.values()),
+            )
+        )
+        asked = self._optuna.ask()
+        for key, values in search.space.items():
+            if values.holds_in(asked.params):
+                values.suggest(asked, key)
+        return asked
 
-        self._optuna.sampler = RandomSampler(seed=0)  # draws nothing: all is given
-        self._optuna.enqueue_trial({key: trial.parameters[key] for key in self.space})
-        return self._optuna.ask(self.space)
-
-    def _end(self, asked: Any, record: TrialRecord) -> None:
-        """Tell Optuna how one of its running trials ended."""
-        from optuna.trial import TrialState
-
+    def _learn(self, record: TrialRecord) -> None:
+        self._counted[record.state] += 1
+        asked = self._running.pop(record.name, None)
+        if asked is None:
+            self._optuna.add_trial(frozen_trial(record, self.space))
+            return
         for epoch, value in record.values:
             asked.report(value, epoch)
-        if record.state == "completed":
-            self._optuna.tell(asked, record.best_value)
+        self._tell(asked, record.state, record.best_value)
+
+    def _tell(self, asked: Any, state: str, value: float | None = None) -> None:
+        from optuna.trial import TrialState
+
+        if state == "completed":
+            self._optuna.tell(asked, value)
         else:
-            pruned = record.state == "pruned"
+            pruned = state == "pruned"
             self._optuna.tell(asked, state=TrialState.PRUNED if pruned else TrialState.FAIL)
 
 
@@ -118,8 +152,8 @@ def frozen_trial(
 
     Args:
         record: how it ended.
-        space: Optuna's distributions by dotted key; only these settings are taken.
-        is_last_enough: whether only the last of its values are wanted: samplers read no others.
+        space: Optuna's distributions by dotted key; only these settings are taken, as far as the
+            trial has them.
     """
     import optuna
 
@@ -128,10 +162,12 @@ def frozen_trial(
         "pruned": optuna.trial.TrialState.PRUNED,
         "failed": optuna.trial.TrialState.FAIL,
     }[record.state]
+    parameters = record.trial.parameters
+    own = {key: values for key, values in space.items() if key in parameters}
     return optuna.trial.create_trial(
         state=state,
         value=record.best_value if record.state == "completed" else None,
-        params={key: record.trial.parameters[key] for key in space},
-        distributions=dict(space),
-        intermediate_values=dict(record.values[-1:] if is_last_enough else record.values),
+        params={key: parameters[key] for key in own},
+        distributions=own,
+        intermediate_values=dict(record.values),
     )
