@@ -24,7 +24,8 @@ from study.ledger.study_folder import SplitFacts, write_study
 from study.ledger.trial_outcome import finalize
 from study.report import __main__ as report
 from study.run import main as run
-from study.search.sources import NoTrial, trial_source
+from study.search.sources import trial_source
+from study.search.trial_source import NoTrial
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, GetPydanticSchema, JsonValue
 from models.settings import ModelSettings, TrainingSettings
 from study.config.comparisons import ComparisonSettings
 from study.config.samplers import SamplerName
-from study.config.search_space import Distribution, SpaceKey
+from study.config.search_space import Distribution, Scalar, SpaceKey
 from study.data.settings import DatasetSettings, SplitSettings
 from study.scores.settings import LatentForm, MetricName, ScoreSettings
 from study.settings import Settings, added_field
@@ -81,6 +81,23 @@ class SearchSettings(Settings):
     )
     metric: MetricSettings = MetricSettings()
     space: dict[SpaceKey, Distribution] = Field({}, description="settings that are searched")
+    enqueue: tuple[dict[str, Scalar], ...] = added_field(
+        (),
+        description="settings that the first trials try, such as the paper's; what one does not "
+        "name of the searched settings is as in the study",
+    )
+    learn_from: tuple[str, ...] = added_field(
+        (),
+        description="results folders of other studies, whose ended trials the sampler learns "
+        "from: those with this metric, and with settings that lie within the space",
+    )
+    confirm: int = added_field(
+        0,
+        ge=0,
+        le=1000,
+        description="so many of the best trials are trained again with another seed when all have "
+        "ended, and the first of `enqueue` with them",
+    )
     stopping: StoppingSettings | None = Field(None, description="early stopping; null for none")
 
 

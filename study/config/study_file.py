@@ -15,6 +15,7 @@ from study.config.comparisons import ComparisonSettings
 from study.config.components import score_problems
 from study.config.dotted_keys import assign, flatten, inner
 from study.config.error_messages import first_problem, nearest, shown
+from study.config.known_settings import enqueue_problems
 from study.config.schema import Study
 from study.config.search_checks import SPACE, search_problems
 from study.config.systems import resolve_systems, with_model_defaults
@@ -194,11 +195,12 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
             f" found {study.training.epochs}"
         )
     yield from search_problems(study, flatten(assignments).keys())
+    yield from enqueue_problems(study)
 
 
 def _contradictions_in_systems(study: Study) -> Iterator[str]:
     """Yield the same of each system, and of what a study of systems cannot have."""
-    for part in ("space", "stopping"):
+    for part in ("space", "stopping", "enqueue", "learn_from", "confirm"):
         if getattr(study.search, part):
             yield f"search.{part}: a study of systems searches nothing; remove it"
     for name, pairs in study.comparisons.named.items():

@@ -20,6 +20,7 @@ from study.errors import StudyFailedError
 from study.search.trial import (
     FOLD_NAME,
     FoldAddress,
+    LearnedTrial,
     Proposal,
     RungDecision,
     State,
@@ -35,6 +36,7 @@ MANIFEST = "manifest.json"
 TRIAL = "trial.json"
 MODEL = "model.json"
 PROPOSAL = "proposal.json"
+LEARNED = "learned.json"
 DECISION = re.compile(r"rung-(\d+)\.json")
 FILE_NAME = re.compile(r"\w[\w.-]*")
 
@@ -190,6 +192,26 @@ class Ledger:
         proposals = [self.proposal(name) for name in self.names()]
         return [proposal for proposal in proposals if proposal is not None]
 
+    def record_learned(self, trials: Iterable[LearnedTrial]) -> None:
+        """Write down, once for the study, what its search learns of other studies."""
+        self._write_small(LEARNED, _sealed({"trials": [asdict(trial) for trial in trials]}))
+
+    def learned(self) -> list[LearnedTrial]:
+        """Return what the search learns of other studies.
+
+        Raises:
+            DamagedError: it is not what was written.
+        """
+        content = self._sealed_file(LEARNED)
+        try:
+            trials = [LearnedTrial(**trial) for trial in content["trials"]] if content else []
+        except (KeyError, TypeError):
+            raise DamagedError(f"{self.folder.locate(LEARNED)} holds no trials") from None
+        return [
+            replace(trial, values=[(int(epoch), float(value)) for epoch, value in trial.values])
+            for trial in trials
+        ]
+
     def record_decision(self, decision: RungDecision) -> None:
         """Write whether a trial goes on at a rung."""
         name = f"rung-{decision.epoch:06d}.json"
@@ -282,12 +304,12 @@ class Ledger:
                 # A fold that was trained again since then is of the present form.
                 described = json.loads(self.read(manifest, MODEL))
                 config = TrialConfig.from_stored(described.get("config") or described["study"])
-                is_repetition, number = order_of(name) or (False, -1)
+                is_repetition, number = order_of(name) or (0, -1)
                 content |= {
                     "number": number,
                     "config": config.to_dict(),
                     "system": content["parameters"].get("system", ""),
-                    "is_repetition": is_repetition,
+                    "is_repetition": bool(is_repetition),
                     "completion_order": content.pop("arrival"),
                 }
                 return True

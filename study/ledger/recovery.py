@@ -7,7 +7,7 @@ it had. What the ledger then lacks is trained again.
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from study.ledger.ledger import PROPOSAL, TRIAL, DamagedError, Ledger
+from study.ledger.ledger import LEARNED, PROPOSAL, TRIAL, DamagedError, Ledger
 from study.ledger.trial_outcome import split_by_completeness
 from study.search.trial import FoldAddress
 from study.storage.folder import Folder
@@ -32,7 +32,11 @@ def recover(results: Folder, ledger: Ledger | None = None) -> list[str]:
     results.remove("tune")
     ledger = ledger or Ledger(results.folder("ledger"))
     names = [name for name in ledger.names() if not ledger.is_known(name)]
-    lines = [*_damaged_trials(results, ledger, names), *_damaged_folds(results, ledger, names)]
+    lines = [
+        *_damaged_trials(results, ledger, names),
+        *_damaged_folds(results, ledger, names),
+        *_damaged_learned(results, ledger),
+    ]
     ended = {record.name for record in split_by_completeness(ledger)[0]}
     with ThreadPoolExecutor(AT_A_TIME) as workers:
         left = ended.intersection(results.names("checkpoints"))
@@ -70,6 +74,14 @@ def _damaged_search(results: Folder, ledger: Ledger, name: str) -> Iterator[str]
         except DamagedError as error:
             aside = _put_aside(results, "ledger", f"{name}/{decision}")
             yield f"{error}; it is put aside as {aside} and decided anew"
+
+
+def _damaged_learned(results: Folder, ledger: Ledger) -> Iterator[str]:
+    try:
+        ledger.learned()
+    except DamagedError as error:
+        aside = _put_aside(results, "ledger", LEARNED)
+        yield f"{error}; it is put aside as {aside} and learned anew"
 
 
 def _damaged_folds(results: Folder, ledger: Ledger, names: Sequence[str]) -> Iterator[str]:

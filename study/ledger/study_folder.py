@@ -18,7 +18,7 @@ from study.storage.folder import Folder
 
 STUDY = "study.yaml"
 VERSIONED = ("numpy", "optuna", "ray", "scikit-learn", "torch", "wfdb")
-CHANGEABLE = ("resources.", "search.trials", "provenance.")
+CHANGEABLE = ("resources.", "search.trials", "search.confirm", "provenance.")
 
 
 def read_study(results: Folder) -> Study:

@@ -16,6 +16,7 @@ from study.ledger.ledger import Ledger
 from study.randomness import stream_seed
 from study.report.choices import choices_table
 from study.report.comparisons import comparisons_table, mean_scores
+from study.report.confirmation import confirmed_table
 from study.report.epochs import KEYS, FoldHistory, epochs_table, measures_table
 from study.report.false_alarms import false_alarms_table
 from study.report.groups import groups_table
@@ -31,6 +32,7 @@ DETAIL_TABLES = frozenset(
         "epochs",
         "measures",
         "choices",
+        "confirmed",
         "strata",
         "prevalence",
         "clinical",
@@ -126,7 +128,9 @@ def detail_tables(
     """
     if not folds.histories:
         return {}
-    trials = pa.array({fold.manifest.trial for fold in folds.histories}, pa.string())
+    names = {fold.manifest.trial for fold in folds.histories}
+    again = {record.name for record in records if record.trial.is_confirmation}
+    trials, others = pa.array(names, pa.string()), pa.array(names - again, pa.string())
     chosen = scores.filter(pc.is_in(scores["trial"], trials))
     strata = folds.table("strata")
     inter_patient = strata.filter(pc.equal(strata["protocol"], "inter_patient"))
@@ -137,13 +141,14 @@ def detail_tables(
         "epochs": epochs_table(folds.histories),
         "measures": measures_table(folds.histories),
         "choices": choices_table(records, folds.histories, scores, study.search),
+        "confirmed": confirmed_table(records, scores),
         "strata": strata,
         "prevalence": folds.table("prevalence"),
         "clinical": folds.table("clinical"),
         "comparisons": comparisons,
         "groups": groups_table(comparisons, mean_scores(chosen)),
         "patients": patient_intervals(inter_patient, stream_seed(study.seed, "patients")),
-        "protocols": protocol_differences(summary.filter(pc.is_in(summary["trial"], trials))),
+        "protocols": protocol_differences(summary.filter(pc.is_in(summary["trial"], others))),
         "false_alarms": false_alarms_table(strata, study.scores),
     }
     return {name: table for name, table in tables.items() if table.num_rows}

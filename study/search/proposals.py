@@ -12,7 +12,7 @@ from typing import Any
 from study.config.samplers import SAMPLERS, SamplerEntry, SamplerRequest, sampler_entry
 from study.config.schema import Study
 from study.randomness import stream_seed
-from study.search.trial import Trial, TrialRecord
+from study.search.trial import LearnedTrial, Trial, TrialRecord
 
 
 class Proposals:
@@ -91,6 +91,12 @@ class Proposals:
         self._optuna.enqueue_trial(dict(parameters))
         self._running[name] = self._ask(SAMPLERS["random"], 0)  # draws nothing: all is given
 
+    def learn_others(self, trials: Iterable[LearnedTrial]) -> None:
+        """Learn of ended trials of other studies, as of this one's."""
+        for trial in trials if self.space else ():
+            self._counted[trial.state] += 1
+            self._optuna.add_trial(frozen_trial(trial, self.space))
+
     def learn(self, ended: Iterable[TrialRecord]) -> None:
         """Learn how trials ended; what was learned before is passed over."""
         for record in ended:
@@ -145,13 +151,11 @@ class Proposals:
             self._optuna.tell(asked, state=TrialState.PRUNED if pruned else TrialState.FAIL)
 
 
-def frozen_trial(
-    record: TrialRecord, space: Mapping[str, Any], *, is_last_enough: bool = False
-) -> Any:
+def frozen_trial(ended: TrialRecord | LearnedTrial, space: Mapping[str, Any]) -> Any:
     """Return an ended trial as Optuna's `FrozenTrial`.
 
     Args:
-        record: how it ended.
+        ended: how it ended.
         space: Optuna's distributions by dotted key; only these settings are taken, as far as the
             trial has them.
     """
@@ -161,13 +165,12 @@ def frozen_trial(
         "completed": optuna.trial.TrialState.COMPLETE,
         "pruned": optuna.trial.TrialState.PRUNED,
         "failed": optuna.trial.TrialState.FAIL,
-    }[record.state]
-    parameters = record.trial.parameters
-    own = {key: values for key, values in space.items() if key in parameters}
+    }[ended.state]
+    own = {key: values for key, values in space.items() if key in ended.parameters}
     return optuna.trial.create_trial(
         state=state,
-        value=record.best_value if record.state == "completed" else None,
-        params={key: parameters[key] for key in own},
+        value=ended.best_value if ended.state == "completed" else None,
+        params={key: ended.parameters[key] for key in own},
         distributions=own,
-        intermediate_values=dict(record.values),
+        intermediate_values=dict(ended.values),
     )

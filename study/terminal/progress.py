@@ -22,8 +22,8 @@ from rich.table import Table
 
 from study.config.schema import MetricSettings, Study
 from study.search.plan import Plan
-from study.search.sources import TrialSource
 from study.search.trial import Trial, TrialRecord, fold_name
+from study.search.trial_source import TrialSource
 
 LOG_WIDTH = 120
 
@@ -143,7 +143,8 @@ class Display:
 def trial_label(trial: Trial) -> str:
     """Return a trial's name, with what a reader needs to tell it from others."""
     if trial.repeats:
-        return f"{trial.name} ({trial.repeats}, {trial.protocol})"
+        how = "another seed" if trial.is_confirmation else trial.protocol
+        return f"{trial.name} ({trial.repeats}, {how})"
     if not trial.system:
         return trial.name
     return f"{trial.name} ({', '.join(trial.parameters.values())})"
