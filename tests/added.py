@@ -51,7 +51,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "dataset": SYNTHETIC,
         "model": {"name": "pca", "components": 3},
         "search": {
-            "sampler": "gaussian_process",
+            "sampler": "one_changed:OneChanged",
             "trials": 4,
             "startup_trials": 2,
             "metric": {"composition": "reconstruction"},

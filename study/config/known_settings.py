@@ -42,7 +42,7 @@ def enqueue_problems(study: Study) -> Iterator[str]:
                 whose = "" if key in named else ", the study's own,"
                 yield (
                     f"{where}.{key}: {shown(value)}{whose} is not within search.space,"
-                    f" {search.space[key].form} {list(search.space[key].ends)}"
+                    f" {search.space[key].form} {list(search.space[key].ends)}; change one of them"
                 )
                 return
         for key in named.keys() - parameters.keys():

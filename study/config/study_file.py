@@ -170,15 +170,23 @@ def read_assignment(override: str) -> tuple[str, Any]:
 
 
 def _override(content: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key; all that follows `search.space.` is one key, and null removes it."""
+    """Set a dotted key; all that follows `search.space.` is one key.
+
+    Null removes that one, and its values from what is tried first.
+    """
     if not key.startswith(SPACE):
         assign(content, key, value)
         return
-    space = inner(content, ("search", "space"))
-    if value is None:
-        space.pop(key.removeprefix(SPACE), None)
-    else:
-        space[key.removeprefix(SPACE)] = value
+    search, key = inner(content, ("search",)), key.removeprefix(SPACE)
+    space = inner(search, ("space",))
+    if value is not None:
+        space[key] = value
+        return
+    space.pop(key, None)
+    enqueued = search.get("enqueue")
+    for named in enqueued if isinstance(enqueued, list) else ():
+        if isinstance(named, dict):
+            named.pop(key, None)
 
 
 def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[str]:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from study.config.schema import MetricSettings
-from study.report.comparisons import ONE_TEST_SET
+from study.config.schema import MetricSettings, SearchSettings
+from study.data.splits import ONE_TEST_SET
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
 from study.report.labels import BEST
 from study.report.paired_tests import PairedTest, fold_errors
@@ -58,14 +58,18 @@ class ConfirmedRow:
 SCHEMA = pa.schema(schema_fields(ConfirmedRow))
 
 
-def confirmed_table(records: Sequence[TrialRecord], scores: pa.Table) -> pa.Table:
+def confirmed_table(
+    records: Sequence[TrialRecord], scores: pa.Table, search: SearchSettings
+) -> pa.Table:
     """Return `confirmed.parquet`, the best trial first; without rows if nothing was confirmed.
 
     Args:
         records: all trials that did not fail.
         scores: `scores.parquet`.
+        search: says whether the first trial was enqueued.
     """
-    return table_from_rows(SCHEMA, [field_values(row) for row in _rows(records, scores)])
+    first = trial_name(0) if search.enqueue else ""
+    return table_from_rows(SCHEMA, [field_values(row) for row in _rows(records, scores, first)])
 
 
 def confirmed_values(records: Sequence[TrialRecord]) -> dict[str, float]:
@@ -77,7 +81,7 @@ def confirmed_values(records: Sequence[TrialRecord]) -> dict[str, float]:
     }
 
 
-def _rows(records: Sequence[TrialRecord], scores: pa.Table) -> Iterator[ConfirmedRow]:
+def _rows(records: Sequence[TrialRecord], scores: pa.Table, first: str) -> Iterator[ConfirmedRow]:
     named = {record.name: record for record in records}
     again = [
         (named[trial_name(record.trial.number)], record)
@@ -88,10 +92,8 @@ def _rows(records: Sequence[TrialRecord], scores: pa.Table) -> Iterator[Confirme
         return
     again.sort(key=lambda pair: (-pair[0].best_value, pair[0].trial.number))
     test = {r.name: _on_test(scores, r.name, r.trial.config.metric) for pair in again for r in pair}
-    # The first that was enqueued is trial 0; without any, trial 0 is here only if it is a best one.
-    first = next((record for trial, record in again if trial.trial.number == 0), None)
-    compared = [record for trial, record in again if first is not None and trial.trial.number]
-    tests = _tests(test, compared, first)
+    other = next((record for trial, record in again if trial.name == first), None)
+    tests = _tests(test, [record for trial, record in again if trial.name != first], other)
     for trial, record in again:
         outcome = tests.get(record.name, _NO_TEST)
         yield ConfirmedRow(
@@ -102,7 +104,7 @@ def _rows(records: Sequence[TrialRecord], scores: pa.Table) -> Iterator[Confirme
             confirmed_value=record.best_value,
             test_value=float(test[trial.name]["value"].mean()),
             confirmed_test_value=float(test[record.name]["value"].mean()),
-            against=trial_name(0) if record.name in tests else "",
+            against=first if record.name in tests else "",
             **outcome,
         )
 

@@ -141,7 +141,7 @@ def detail_tables(
         "epochs": epochs_table(folds.histories),
         "measures": measures_table(folds.histories),
         "choices": choices_table(records, folds.histories, scores, study.search),
-        "confirmed": confirmed_table(records, scores),
+        "confirmed": confirmed_table(records, scores, study.search),
         "strata": strata,
         "prevalence": folds.table("prevalence"),
         "clinical": folds.table("clinical"),

@@ -13,6 +13,7 @@ from study.report.page.answer import answer_section
 from study.report.page.bookkeeping import bookkeeping_sections
 from study.report.page.charts import page_style
 from study.report.page.comparisons import comparison_sections
+from study.report.page.confirmation import confirmation_sections
 from study.report.page.errors import error_sections
 from study.report.page.false_alarms import false_alarm_sections
 from study.report.page.inputs import PageInputs
@@ -56,6 +57,7 @@ def page_sections(inputs: PageInputs) -> list[Section]:
     return [
         answer_section(inputs),
         *search_sections(inputs),
+        *confirmation_sections(inputs),
         learning_section(inputs),
         *error_sections(inputs),
         *sample_sections(inputs),

@@ -87,10 +87,9 @@ def _against(
 ) -> Picture:
     figure, axes = charts.panel(key, metric_label(inputs.study.search.metric))
     scale = _Positions(form)
+    records = [record for record in records if key in record.parameters]
     kept = charts.thinned(len(records))
-    _scatter(
-        axes, [scale.position(record.trial.parameters[key]) for record in records], records, kept
-    )
+    _scatter(axes, [scale.position(record.parameters[key]) for record in records], records, kept)
     scale.set_ticks(axes)
     return charts.picture(figure, f"{key} against the metric")
 
@@ -157,7 +156,10 @@ def _parallel(
     scales = {key: _Positions(form) for key, form in space.items()}
     values = np.array([record.best_value for record in kept])
     low, high = float(values.min()), float(values.max())
-    columns = [[scales[key].share(r.trial.parameters[key]) for r in kept] for key in space]
+    columns = [
+        [scales[key].share(r.parameters[key]) if key in r.parameters else math.nan for r in kept]
+        for key in space
+    ]
     columns.append(list((values - low) / (high - low or 1.0)))
     lines = np.stack([np.broadcast_to(np.arange(len(columns)), (len(kept), len(columns))),
                       np.array(columns).T], axis=2)  # fmt: skip

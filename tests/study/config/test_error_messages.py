@@ -77,7 +77,7 @@ WRONG = [
     ("search/stopping/reduction", 1, "search.stopping.reduction", ["greater than or equal to 2"]),
     ("search/space", [], "search.space", ["dict"]),
     ("search/space/beta", {"uniform": [0, 1]}, "search.space.beta", ["model and training"]),
-    ("search/space/model.name", {"choice": ["a"]}, "search.space.model.name", ["searched"]),
+    ("search/space/model.name", {"choice": ["a"]}, "search.space.model.name", ["beta_vaegan"]),
     ("search/space/training.epochs", {"int": [1, 2]}, "search.space.training.epochs", ["searched"]),
     ("search/space/model.betta", {"uniform": [0, 1]}, "model.betta", ["'model.beta'"]),
     ("search/space/model.beta", {"uniform": [1, 0]}, "search.space.model.beta", ["not exceed"]),
