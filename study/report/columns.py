@@ -14,6 +14,7 @@ from study.report import protocols
 from study.report.comparisons import COMPARED_METRICS
 from study.report.confirmation import ConfirmedRow
 from study.report.false_alarms import PatientAlarms
+from study.report.marginals import ImportanceRow, MarginalRow
 from study.report.paired_tests import PairedTest
 from study.report.patients import PATIENT_METRICS
 from study.report.search_history import RungRow, TrialRow
@@ -155,6 +156,8 @@ def documented_columns() -> dict[str, dict[str, str]]:
         | MEASURES,
         "choices": _keys("protocol", "system", "trial", "fold") | CHOICES,
         "confirmed": attributes(ConfirmedRow),
+        "importance": attributes(ImportanceRow),
+        "marginals": attributes(MarginalRow),
         "strata": trial | _keys("fold") | composition | attributes(StratumRow),
         "prevalence": trial | _keys("fold") | composition | attributes(PrevalenceRow),
         "clinical": trial | _keys("fold") | composition | attributes(ClinicalRow),

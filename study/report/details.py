@@ -20,6 +20,7 @@ from study.report.confirmation import confirmed_table
 from study.report.epochs import KEYS, FoldHistory, epochs_table, measures_table
 from study.report.false_alarms import false_alarms_table
 from study.report.groups import groups_table
+from study.report.marginals import learned_tables
 from study.report.patients import patient_intervals
 from study.report.protocols import protocol_differences
 from study.report.resampling import FoldSamples, Units, units_of_patients, units_of_samples
@@ -33,6 +34,8 @@ DETAIL_TABLES = frozenset(
         "measures",
         "choices",
         "confirmed",
+        "importance",
+        "marginals",
         "strata",
         "prevalence",
         "clinical",
@@ -142,6 +145,7 @@ def detail_tables(
         "measures": measures_table(folds.histories),
         "choices": choices_table(records, folds.histories, scores, study.search),
         "confirmed": confirmed_table(records, scores, study.search),
+        **learned_tables(study, records, scores),
         "strata": strata,
         "prevalence": folds.table("prevalence"),
         "clinical": folds.table("clinical"),

@@ -18,6 +18,7 @@ from study.report.page.errors import error_sections
 from study.report.page.false_alarms import false_alarm_sections
 from study.report.page.inputs import PageInputs
 from study.report.page.labels import label_sections
+from study.report.page.marginals import learned_sections
 from study.report.page.paper import paper_section
 from study.report.page.parts import Section, with_noun
 from study.report.page.samples import sample_sections
@@ -57,6 +58,7 @@ def page_sections(inputs: PageInputs) -> list[Section]:
     return [
         answer_section(inputs),
         *search_sections(inputs),
+        *learned_sections(inputs),
         *confirmation_sections(inputs),
         learning_section(inputs),
         *error_sections(inputs),
