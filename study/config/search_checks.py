@@ -119,11 +119,7 @@ def _problems_of_model(study: Study, context: Mapping[str, Any]) -> Iterator[str
     """Yield what is wrong of the trials of one model."""
     config = TrialConfig.of(study).with_parameters(context)
     name, defined = config.model.name, flatten(config.to_dict())
-    space = {
-        key: values
-        for key, values in study.search.space.items()
-        if MODEL not in values.when or is_among(name, values.when[MODEL])
-    }
+    space = _space_of_model(study.search.space, name)
     compositions = space.get("metric.composition")
     for composition in compositions.ends if compositions else (config.metric.composition,):
         metric = config.metric.model_copy(update={"composition": composition})
@@ -135,6 +131,16 @@ def _problems_of_model(study: Study, context: Mapping[str, Any]) -> Iterator[str
         if reason := why_without_effect(key, config, space.keys()):
             yield f"search.space: {key} {reason}"
     yield from _unusable_values(config, context, space)
+
+
+def _space_of_model(space: Mapping[str, Distribution], name: str) -> dict[str, Distribution]:
+    """Return the settings that trials of one model may have."""
+    own: dict[str, Distribution] = {}
+    for key, values in space.items():
+        of_model = MODEL not in values.when or is_among(name, values.when[MODEL])
+        if of_model and all(other in own for other in values.when):
+            own[key] = values
+    return own
 
 
 def _unusable_values(
@@ -160,6 +166,6 @@ def _conditions(space: Mapping[str, Distribution], keys: list[str]) -> dict[str,
     needed: dict[str, Any] = {}
     for key in keys:
         for other, allowed in space[key].when.items():
-            needed |= _conditions(space, [other]) if other in space else {}
+            needed |= _conditions(space, [other])
             needed.setdefault(other, allowed[0])
     return needed

@@ -46,7 +46,7 @@ def test_a_sampler_is_taken_by_its_import_path_with_the_arguments_that_it_has() 
     tpe = sampler_entry("optuna.samplers:TPESampler").make(REQUEST)
     assert isinstance(tpe, TPESampler)
     assert tpe._n_startup_trials == 5
-    assert isinstance(sampler_entry("optuna.samplers:BruteForceSampler").make(REQUEST), BaseSampler)
+    assert isinstance(sampler_entry("optuna.samplers:NSGAIISampler").make(REQUEST), BaseSampler)
 
 
 @pytest.mark.parametrize(
