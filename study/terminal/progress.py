@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 
 from study.config.schema import MetricSettings, Study
+from study.config.search_space import MODEL
 from study.search.plan import Plan
 from study.search.trial import Trial, TrialRecord, fold_name
 from study.search.trial_source import TrialSource
@@ -188,7 +189,9 @@ def show_plan(
     """
     left = len(source.missing({record.name: record for record in ended}))
     stopping, facts = study.search.stopping, source.facts
-    what = "systems" if "systems" in facts else study.model.name
+    searched = study.search.space.get(MODEL)
+    models = ", ".join(map(str, searched.ends)) if searched else study.model.name
+    what = "systems" if "systems" in facts else models
     lines = {
         "study": f"{study.name}: {what} on {study.dataset.name}",
         "trials": f"{source.size} x {study.split.folds} folds x"

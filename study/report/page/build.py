@@ -7,6 +7,7 @@ import jinja2
 import pyarrow as pa
 
 from study.config.schema import Study
+from study.config.search_space import MODEL
 from study.ledger.ledger import Ledger
 from study.report.build import damage_advice
 from study.report.page.answer import answer_section
@@ -73,7 +74,9 @@ def page_sections(inputs: PageInputs) -> list[Section]:
 
 def _render(inputs: PageInputs, sections: list[Section]) -> str:
     study = inputs.study
-    subject = study.model.name if inputs.is_search else "systems"
+    searched = study.search.space.get(MODEL)
+    models = map(str, searched.ends) if searched else [study.model.name]
+    subject = ", ".join(models) if inputs.is_search else "systems"
     facts = [
         f"{subject} on {dataset_label(study.dataset.name)}",
         *filter(None, [study.dataset.unlike_published]),
