@@ -301,7 +301,7 @@ def _report(
     from study.report.build import build_report
     from study.report.page.build import write_page
     from study.search.trial import best_trial
-    from study.terminal.progress import show_summary, show_systems
+    from study.terminal.progress import show_front, show_summary, show_systems
     from study.training.events import reading_command, write_outcomes
 
     study, console, results = request.study, request.console, request.results
@@ -317,6 +317,7 @@ def _report(
         show_systems(console, study, report.summary)
     else:
         show_summary(console, study, request.source(), report.summary, best)
+        show_front(console, study, report.tables.get("front"))
     write_outcomes(ended, results, report.summary)
     page = write_page(study, results, report.tables)
     for name, path in (

@@ -53,6 +53,7 @@ class SamplerEntry:
             again what it proposed before where a study goes on.
         takes_conditions: whether settings may be searched in some trials only.
         takes_choices: whether it searches the values of a `choice`.
+        takes_metrics: whether it improves several metrics.
     """
 
     make: Callable[[SamplerRequest], "BaseSampler"]
@@ -61,6 +62,7 @@ class SamplerEntry:
     remembers: bool = False
     takes_conditions: bool = False
     takes_choices: bool = True
+    takes_metrics: bool = True
 
 
 def tpe(request: SamplerRequest) -> "BaseSampler":
@@ -131,7 +133,7 @@ def random(request: SamplerRequest) -> "BaseSampler":
 SAMPLERS: dict[str, SamplerEntry] = {
     "tpe": SamplerEntry(tpe, takes_conditions=True),
     "gp": SamplerEntry(gp, learns_from_pruned=False),
-    "cmaes": SamplerEntry(cmaes, remembers=True, takes_choices=False),
+    "cmaes": SamplerEntry(cmaes, remembers=True, takes_choices=False, takes_metrics=False),
     "qmc": SamplerEntry(qmc, learns=False, remembers=True),
     "random": SamplerEntry(random, learns=False, takes_conditions=True),
 }

@@ -40,6 +40,10 @@ CPUs = Annotated[float, Field(gt=0, le=1024)]
 GPUs = Annotated[float, Field(ge=0, le=1024), AfterValidator(_integer_above_one)]
 
 
+Objective = Literal["f1_weighted", "phi", "auroc", "microseconds", "parameters", "bytes"]
+"""What a search can improve beside its metric."""
+
+
 class MetricSettings(Settings):
     """What the search maximises: a validation score, as the mean over folds."""
 
@@ -80,6 +84,12 @@ class SearchSettings(Settings):
         "which cover the space evenly",
     )
     metric: MetricSettings = MetricSettings()
+    metrics: tuple[Objective, ...] = added_field(
+        (),
+        description="what is improved beside the metric, which alone stops and ranks trials: other "
+        "scores of its composition on validation, microseconds that scoring a sample takes on "
+        "the worker, parameters and bytes of the model",
+    )
     space: dict[SpaceKey, Distribution] = Field({}, description="settings that are searched")
     enqueue: tuple[dict[str, Scalar], ...] = added_field(
         (),

@@ -99,6 +99,8 @@ def _wrong_conditions(study: Study) -> Iterator[str]:
 
 def _sampler_problems(study: Study) -> Iterator[str]:
     search = study.search
+    if search.metric.score in search.metrics or len(set(search.metrics)) < len(search.metrics):
+        yield f"search.metrics: must differ, and from search.metric, {search.metric.score}"
     entry = SAMPLERS.get(search.sampler)  # of another one nothing is known
     if entry is None:
         return
@@ -111,6 +113,8 @@ def _sampler_problems(study: Study) -> Iterator[str]:
             f"search.{what} needs settings that all trials have, {conditional[0]} has a `when`;"
             f" {' and '.join(able)} take it, with startup: random"
         )
+    if search.metrics and not entry.takes_metrics:
+        yield f"search.sampler: {search.sampler} improves search.metric alone; remove metrics"
     if choices and not entry.takes_choices:
         yield f"search.sampler: {search.sampler} searches numbers, {choices[0]} is a choice"
 

@@ -208,7 +208,7 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
 
 def _contradictions_in_systems(study: Study) -> Iterator[str]:
     """Yield the same of each system, and of what a study of systems cannot have."""
-    for part in ("space", "stopping", "enqueue", "learn_from", "confirm"):
+    for part in ("space", "stopping", "metrics", "enqueue", "learn_from", "confirm"):
         if getattr(study.search, part):
             yield f"search.{part}: a study of systems searches nothing; remove it"
     for name, pairs in study.comparisons.named.items():

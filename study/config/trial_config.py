@@ -8,11 +8,18 @@ from pydantic import Field
 from models import is_fitted_once
 from models.settings import ModelSettings, TrainingSettings
 from study.config.dotted_keys import assign
-from study.config.schema import MeasureSettings, MetricSettings, Name, Study, SystemSettings
+from study.config.schema import (
+    MeasureSettings,
+    MetricSettings,
+    Name,
+    Objective,
+    Study,
+    SystemSettings,
+)
 from study.config.search_space import MODEL
 from study.data.settings import DatasetSettings, Protocol, SplitSettings
 from study.scores.settings import ScoreSettings
-from study.settings import Settings
+from study.settings import Settings, added_field
 
 
 class TrialConfig(Settings):
@@ -30,6 +37,7 @@ class TrialConfig(Settings):
     scores: ScoreSettings
     measures: MeasureSettings
     metric: MetricSettings
+    metrics: tuple[Objective, ...] = added_field(())
     seed: int
 
     @classmethod
@@ -49,6 +57,7 @@ class TrialConfig(Settings):
             scores=study.scores,
             measures=study.measures,
             metric=system.metric if system else study.search.metric,
+            metrics=study.search.metrics,
             seed=study.seed,
         )
 

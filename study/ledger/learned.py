@@ -49,8 +49,11 @@ def _learned(study: Study, path: str, records: list[TrialRecord]) -> Iterator[Le
         if record.trial.is_repetition or record.state == "failed" or not has_model:
             continue
         parameters = _parameters(study, flatten(config.to_dict()))
-        if parameters is not None and config.metric == study.search.metric:
-            yield LearnedTrial(path, record.name, parameters, record.state, record.values)
+        has_all = record.objectives.keys() >= set(study.search.metrics)
+        if parameters is not None and has_all and config.metric == study.search.metric:
+            yield LearnedTrial(
+                path, record.name, parameters, record.state, record.values, record.objectives
+            )
 
 
 def _parameters(study: Study, settings: Mapping[str, Any]) -> dict[str, Any] | None:

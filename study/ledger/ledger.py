@@ -141,6 +141,8 @@ class Ledger:
     def record_trial(self, record: TrialRecord) -> None:
         """Write how a trial ended."""
         outcome = {name: value for name, value in vars(record).items() if name != "trial"}
+        if not record.objectives:
+            del outcome["objectives"]
         self._write_small(f"{record.name}/{TRIAL}", _sealed(record.trial.to_dict() | outcome))
 
     def trial(self, name: str) -> TrialRecord | None:
@@ -158,7 +160,9 @@ class Ledger:
                 return None
             outcome = {key: content.pop(key) for key in ("state", "reason", "completion_order")}
             values = [(int(epoch), float(value)) for epoch, value in content.pop("values")]
-            record = TrialRecord(Trial.from_dict(content), **outcome, values=values)
+            objectives = content.pop("objectives", {})
+            trial = Trial.from_dict(content)
+            record = TrialRecord(trial, **outcome, values=values, objectives=objectives)
             if record.name == name:
                 return record
         except (KeyError, TypeError, ValueError):

@@ -14,6 +14,7 @@ from study.report import protocols
 from study.report.comparisons import COMPARED_METRICS
 from study.report.confirmation import ConfirmedRow
 from study.report.false_alarms import PatientAlarms
+from study.report.front import FRONT_COLUMNS
 from study.report.marginals import ImportanceRow, MarginalRow
 from study.report.paired_tests import PairedTest
 from study.report.patients import PATIENT_METRICS
@@ -156,6 +157,7 @@ def documented_columns() -> dict[str, dict[str, str]]:
         | MEASURES,
         "choices": _keys("protocol", "system", "trial", "fold") | CHOICES,
         "confirmed": attributes(ConfirmedRow),
+        "front": FRONT_COLUMNS,
         "importance": attributes(ImportanceRow),
         "marginals": attributes(MarginalRow),
         "strata": trial | _keys("fold") | composition | attributes(StratumRow),

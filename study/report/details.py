@@ -19,6 +19,7 @@ from study.report.comparisons import comparisons_table, mean_scores
 from study.report.confirmation import confirmed_table
 from study.report.epochs import KEYS, FoldHistory, epochs_table, measures_table
 from study.report.false_alarms import false_alarms_table
+from study.report.front import front_table
 from study.report.groups import groups_table
 from study.report.marginals import learned_tables
 from study.report.patients import patient_intervals
@@ -34,6 +35,7 @@ DETAIL_TABLES = frozenset(
         "measures",
         "choices",
         "confirmed",
+        "front",
         "importance",
         "marginals",
         "strata",
@@ -145,6 +147,7 @@ def detail_tables(
         "measures": measures_table(folds.histories),
         "choices": choices_table(records, folds.histories, scores, study.search),
         "confirmed": confirmed_table(records, scores, study.search),
+        "front": front_table(records, study.search),
         **learned_tables(study, records, scores),
         "strata": strata,
         "prevalence": folds.table("prevalence"),

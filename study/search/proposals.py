@@ -5,14 +5,15 @@ is known: ended trials, stopped ones with the value that they had reached, faile
 failed, and running ones as running, from which samplers keep away as far as they can.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from study.config.samplers import SAMPLERS, SamplerEntry, SamplerRequest, sampler_entry
-from study.config.schema import Study
+from study.config.schema import Objective, Study
 from study.randomness import stream_seed
-from study.search.trial import LearnedTrial, Trial, TrialRecord
+from study.search.objectives import directions, objective_values
+from study.search.trial import LearnedTrial, State, Trial, TrialRecord
 
 
 class Proposals:
@@ -38,7 +39,7 @@ class Proposals:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        return optuna.create_study(direction="maximize")
+        return optuna.create_study(directions=directions(self._study.search.metrics))
 
     @cached_property
     def _entry(self) -> SamplerEntry:
@@ -95,7 +96,7 @@ class Proposals:
         """Learn of ended trials of other studies, as of this one's."""
         for trial in trials if self.space else ():
             self._counted[trial.state] += 1
-            self._optuna.add_trial(frozen_trial(trial, self.space))
+            self._optuna.add_trial(frozen_trial(trial, self.space, self._study.search.metrics))
 
     def learn(self, ended: Iterable[TrialRecord]) -> None:
         """Learn how trials ended; what was learned before is passed over."""
@@ -135,42 +136,54 @@ class Proposals:
         self._counted[record.state] += 1
         asked = self._running.pop(record.name, None)
         if asked is None:
-            self._optuna.add_trial(frozen_trial(record, self.space))
+            self._optuna.add_trial(frozen_trial(record, self.space, self._study.search.metrics))
+            return
+        metrics = self._study.search.metrics
+        if metrics:  # Optuna takes no values of epochs then, and a stopped trial counts as it was
+            ended = "failed" if record.state == "failed" else "completed"
+            self._tell(asked, ended, objective_values(record, metrics))
             return
         for epoch, value in record.values:
             asked.report(value, epoch)
-        self._tell(asked, record.state, record.best_value)
+        self._tell(asked, record.state, [record.best_value])
 
-    def _tell(self, asked: Any, state: str, value: float | None = None) -> None:
-        from optuna.trial import TrialState
-
+    def _tell(self, asked: Any, state: State, values: Sequence[float] = ()) -> None:
+        tell_as = _states()[state]
         if state == "completed":
-            self._optuna.tell(asked, value)
+            self._optuna.tell(asked, list(values))
         else:
-            pruned = state == "pruned"
-            self._optuna.tell(asked, state=TrialState.PRUNED if pruned else TrialState.FAIL)
+            self._optuna.tell(asked, state=tell_as)
 
 
-def frozen_trial(ended: TrialRecord | LearnedTrial, space: Mapping[str, Any]) -> Any:
+def _states() -> dict[State, Any]:
+    from optuna.trial import TrialState
+
+    return {
+        "completed": TrialState.COMPLETE,
+        "pruned": TrialState.PRUNED,
+        "failed": TrialState.FAIL,
+    }
+
+
+def frozen_trial(
+    ended: TrialRecord | LearnedTrial, space: Mapping[str, Any], metrics: Sequence[Objective] = ()
+) -> Any:
     """Return an ended trial as Optuna's `FrozenTrial`.
 
     Args:
         ended: how it ended.
         space: Optuna's distributions by dotted key; only these settings are taken, as far as the
             trial has them.
+        metrics: what is improved beside the metric; a stopped trial counts as it was then.
     """
     import optuna
 
-    state = {
-        "completed": optuna.trial.TrialState.COMPLETE,
-        "pruned": optuna.trial.TrialState.PRUNED,
-        "failed": optuna.trial.TrialState.FAIL,
-    }[ended.state]
+    state: State = "completed" if metrics and ended.state == "pruned" else ended.state
     own = {key: values for key, values in space.items() if key in ended.parameters}
     return optuna.trial.create_trial(
-        state=state,
-        value=ended.best_value if ended.state == "completed" else None,
+        state=_states()[state],
+        values=objective_values(ended, metrics) if state == "completed" else None,
         params={key: ended.parameters[key] for key in own},
         distributions=own,
-        intermediate_values=dict(ended.values),
+        intermediate_values={} if metrics else dict(ended.values),
     )

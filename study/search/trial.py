@@ -172,6 +172,7 @@ class LearnedTrial:
         parameters: its values of what is searched here, by dotted key.
         state: how it ended.
         values: validation epoch and the metric's mean over folds, in order.
+        objectives: means over folds of what else this search improves.
     """
 
     results: str
@@ -179,6 +180,7 @@ class LearnedTrial:
     parameters: Mapping[str, Any]
     state: State
     values: Sequence[tuple[int, float]]
+    objectives: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -220,6 +222,7 @@ class TrialRecord:
         reason: why, if it did not complete.
         values: validation epoch and the metric's mean over folds, in order.
         completion_order: how many trials had ended before it.
+        objectives: means over folds of what else the search improves, by `search.metrics`.
     """
 
     trial: Trial
@@ -227,6 +230,7 @@ class TrialRecord:
     reason: str = ""
     values: Sequence[tuple[int, float]] = ()
     completion_order: int = 0
+    objectives: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -279,6 +279,19 @@ def show_summary(
     )
 
 
+def show_front(console: Console, study: Study, front: pa.Table | None) -> None:
+    """Print which trials none beats, of a search with several metrics."""
+    if front is None:
+        return
+    metric = study.search.metric
+    names = front.filter(front["on_front"])["trial"].to_pylist()
+    console.print(
+        f"the best is so by {metric.score} of {metric.composition}; none beats"
+        f" {', '.join(names)} in that, {', '.join(study.search.metrics)} together",
+        highlight=False,
+    )
+
+
 def _mean_and_deviation(row: Mapping[str, Any], metric: str) -> str:
     deviation = row[f"{metric}_std"]
     spread = "" if math.isnan(deviation) else f"±{deviation:.3f}"

@@ -17,6 +17,7 @@ from study.report.page.comparisons import comparison_sections
 from study.report.page.confirmation import confirmation_sections
 from study.report.page.errors import error_sections
 from study.report.page.false_alarms import false_alarm_sections
+from study.report.page.front import front_sections
 from study.report.page.inputs import PageInputs
 from study.report.page.labels import label_sections
 from study.report.page.marginals import learned_sections
@@ -60,6 +61,7 @@ def page_sections(inputs: PageInputs) -> list[Section]:
         answer_section(inputs),
         *search_sections(inputs),
         *learned_sections(inputs),
+        *front_sections(inputs),
         *confirmation_sections(inputs),
         learning_section(inputs),
         *error_sections(inputs),
