@@ -100,7 +100,7 @@ def learned_tables(
         scores: `scores.parquet`.
     """
     trials = [r for r in records if not r.trial.is_repetition and not math.isnan(r.best_value)]
-    if trials and len(trials) > MOST_TRIALS:
+    if len(trials) > MOST_TRIALS:
         kept = np.linspace(0, len(trials) - 1, MOST_TRIALS).round().astype(int)
         trials = [trials[index] for index in kept]
     searched = {key: form for key, form in study.search.space.items() if len(set(form.ends)) > 1}
@@ -152,7 +152,10 @@ class _Effects:
         self._epochs = max(record.values[-1][0] for record in trials)
         values, self._ratio = _on_test(trials, scores)
         settings = [
-            [axis.position(record.parameters.get(key)) for key, axis in self._axes.items()]
+            [
+                axis.position(record.parameters[key]) if key in record.parameters else math.nan
+                for key, axis in self._axes.items()
+            ]
             for record in trials
         ]
         reached = [math.log(record.values[-1][0]) for record in trials]
@@ -181,12 +184,10 @@ class _Effects:
                 [(first, [a[0] for a, _ in both]), (second, [b[0] for _, b in both])]
             )
             means = np.full(len(both), math.nan) if not trials else expected.mean(axis=1)
-            for (a, b), mean in zip(both, means.tolist(), strict=True):
-                yield MarginalRow(
-                    first, a[1], self._axes[first].value(a[0]),
-                    second, b[1], self._axes[second].value(b[0]),
-                    self._epochs, mean, math.nan, math.nan, trials,
-                )  # fmt: skip
+            for ((at, text), (on, other)), mean in zip(both, means.tolist(), strict=True):
+                x, y = self._axes[first].value(at), self._axes[second].value(on)
+                yield MarginalRow(first, text, x, second, other, y, self._epochs,
+                                  mean, math.nan, math.nan, trials)  # fmt: skip
 
     def _expected(self, settings: Sequence[tuple[str, Sequence[float]]]) -> tuple[Float, int]:
         """Return `(values, folds)` what is expected where settings have values, and of how many.
@@ -202,10 +203,9 @@ class _Effects:
         inputs = np.tile(background, (count, 1))
         for column, (_, positions) in zip(columns, settings, strict=True):
             inputs[:, column] = np.repeat(positions, len(background))
-        folds = [forest.predict(inputs) for forest in self._forests]
-        return np.stack(folds, axis=1).reshape(count, len(background), -1).mean(axis=1), len(
-            background
-        )
+        folds = np.stack([forest.predict(inputs) for forest in self._forests], axis=1)
+        trials = len(background)
+        return folds.reshape(count, trials, -1).mean(axis=1), trials
 
 
 class _Axis:
@@ -216,16 +216,10 @@ class _Axis:
         self._is_log = form.form.startswith("log")
 
     def position(self, value: Any) -> float:
-        """Return where a value lies; nan for a trial that does not have the setting."""
+        """Return where a value lies."""
         if self._form.choice is not None:
             kinds = [(type(each), each) for each in self._form.choice]
-            return (
-                float(kinds.index((type(value), value)))
-                if self._form.contains(value)
-                else (math.nan)
-            )
-        if value is None:
-            return math.nan
+            return float(kinds.index((type(value), value)))
         return math.log(value) if self._is_log else float(value)
 
     def value(self, position: float) -> float:
