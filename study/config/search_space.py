@@ -116,9 +116,9 @@ class Distribution(Settings):
 
     def suggest(self, trial: "Trial", key: str) -> Any:
         """Have Optuna draw a value of setting `key` for a trial; return it."""
-        values = self.to_optuna()
         if self.choice is not None:
             return trial.suggest_categorical(key, self.choice)
+        values: Any = self.to_optuna()
         suggest: Any = trial.suggest_int if self.is_integer else trial.suggest_float
         return suggest(key, values.low, values.high, log=values.log)
 

@@ -133,7 +133,8 @@ def trials_table(
         name: pa.array([getattr(row, name) for row in rows], kind)
         for name, kind in schema_fields(TrialRow)
     }
-    parameters = [_parameters(trial.parameters) for trial in (*records, *learned)]
+    trials: list[TrialRecord | LearnedTrial] = [*records, *learned]
+    parameters = [_parameters(trial.parameters) for trial in trials]
     for name in sorted({name for each in parameters for name in each}):
         values[f"param.{name}"] = column([each.get(name) for each in parameters])
     return pa.table(values)

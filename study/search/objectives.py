@@ -4,6 +4,7 @@ A trial that was stopped early has the values of where it was stopped.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +13,12 @@ from study.config.schema import Objective
 from study.search.trial import LearnedTrial, TrialRecord
 
 Float = npt.NDArray[np.float64]
+Direction = Literal["minimize", "maximize"]
 
 MINIMIZED: frozenset[Objective] = frozenset(("microseconds", "parameters", "bytes"))
 
 
-def directions(objectives: Sequence[Objective]) -> list[str]:
+def directions(objectives: Sequence[Objective]) -> list[Direction]:
     """Return Optuna's directions of the metric and of these."""
     return ["maximize", *("minimize" if o in MINIMIZED else "maximize" for o in objectives)]
 
@@ -40,7 +42,7 @@ def on_front(values: Float) -> npt.NDArray[np.bool_]:
 
     A row with nan is not on it.
     """
-    defined = ~np.isnan(values).any(axis=1)
+    defined = np.array(~np.isnan(values).any(axis=1), dtype=np.bool_)
     as_good = (values[:, None, :] <= values[None, :, :]).all(axis=2)
     better = (values[:, None, :] < values[None, :, :]).any(axis=2)
     beaten = (as_good & better & defined[:, None]).any(axis=0)
@@ -59,8 +61,9 @@ def hypervolume(front: Float, reference: Float) -> float:
         return float(reference[0] - inside.min())
     inside = inside[np.argsort(inside[:, -1], kind="stable")]
     ends = [*inside[1:, -1], reference[-1]]
-    return sum(
+    slices = (
         (end - inside[index, -1]) * hypervolume(inside[: index + 1, :-1], reference[:-1])
         for index, end in enumerate(ends)
         if end > inside[index, -1]
     )
+    return float(sum(slices))

@@ -140,7 +140,7 @@ class Proposals:
             return
         metrics = self._study.search.metrics
         if metrics:  # Optuna takes no values of epochs then, and a stopped trial counts as it was
-            ended = "failed" if record.state == "failed" else "completed"
+            ended: State = "failed" if record.state == "failed" else "completed"
             self._tell(asked, ended, objective_values(record, metrics))
             return
         for epoch, value in record.values:

@@ -13,7 +13,7 @@ from study.config.schema import Study
 from study.config.trial_config import TrialConfig
 from study.search.proposals import Proposals
 from study.search.repetitions import Repetitions
-from study.search.trial import LearnedTrial, Proposal, Trial, TrialRecord, trial_name
+from study.search.trial import LearnedTrial, Origin, Proposal, Trial, TrialRecord, trial_name
 from study.search.trial_source import NoTrial, Records, TrialSource
 
 
@@ -113,10 +113,12 @@ class Search:
     def _propose(self, number: int, name: str, ended: Records) -> Trial:
         known = self._in_order(ended)
         self._proposals.learn(known)
-        parameters, origin = enqueued_parameters(self._study, number), "enqueued"
-        if parameters is None:
-            parameters, origin = self._proposals.propose(number, name), "sampler"
+        enqueued = enqueued_parameters(self._study, number)
+        origin: Origin = "sampler" if enqueued is None else "enqueued"
+        if enqueued is None:
+            parameters = self._proposals.propose(number, name)
         else:
+            parameters = enqueued
             self._proposals.take(name, parameters)
         trial = Trial(number, self._config.with_parameters(parameters), parameters)
         running = [other for other in self._proposed if other not in ended]

@@ -1,10 +1,11 @@
 """Sections on what a search learned: importance, and what values and pairs of values are worth."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
+from study.config.search_space import Distribution
 from study.report.marginals import LEARNED_FROM, MOST_TRIALS
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
@@ -81,8 +82,8 @@ def _effects(inputs: PageInputs) -> Iterator[Section]:
         "dot is the best pair of the grid. Where lines run straight along an axis, the other "
         "setting does not matter there.",
         pictures=[
-            _pair(part, first, second, Positions(space[first]), Positions(space[second]))
-            for (first, second), part in pairs.groupby(["setting", "other"], sort=False)
+            _pair(part, space)
+            for _, part in pairs.groupby(["setting", "other"], sort=False)
             if part["mean"].notna().all() and min(
                 part["position"].nunique(), part["other_position"].nunique()) > 1
         ],
@@ -104,7 +105,9 @@ def _effect(rows: pd.DataFrame, scale: Positions, key: str, label: str) -> Pictu
     return charts.picture(figure, f"{key}: what its values are worth")
 
 
-def _pair(rows: pd.DataFrame, first: str, second: str, one: Positions, two: Positions) -> Picture:
+def _pair(rows: pd.DataFrame, space: Mapping[str, Distribution]) -> Picture:
+    best = rows.iloc[int(rows["mean"].argmax())]
+    first, second = str(best["setting"]), str(best["other"])
     figure, axes = charts.panel(first, second)
     grid = rows.pivot_table(index="other_position", columns="position", values="mean")
     values = grid.to_numpy()
@@ -113,8 +116,7 @@ def _pair(rows: pd.DataFrame, first: str, second: str, one: Positions, two: Posi
         lines = axes.contour(grid.columns, grid.index, values, levels=levels, colors=INK,
                              linewidths=np.linspace(0.4, 2.0, LEVELS))  # fmt: skip
         axes.clabel(lines, fmt="%.3f", fontsize=charts.LETTER - 2)
-    best = rows.loc[rows["mean"].idxmax()]
     axes.scatter([best["position"]], [best["other_position"]], s=36, color=ACCENT, zorder=3)
-    one.set_ticks(axes)
-    two.set_ticks(axes, "y")
+    Positions(space[first]).set_ticks(axes)
+    Positions(space[second]).set_ticks(axes, "y")
     return charts.picture(figure, f"{first} and {second} together")
