@@ -22,7 +22,7 @@ class Proposals:
     Optuna's study has the trials in the order in which they became known here: a proposal
     when it was made, a trial of before when it is learned of. It gets those of before when it is
     asked for the next, as they stand then: as a whole, which costs a fraction of what following
-    them costs.
+    them costs. Only what a sampler that remembers proposed before is followed one by one.
     """
 
     def __init__(self, study: Study) -> None:
@@ -31,8 +31,7 @@ class Proposals:
         self._known: set[str] = set()
         self._not_in_optuna: list[Trial] = []
         self._running: dict[str, Any] = {}
-        self._learned: set[str] = set()
-        self._counted = {"completed": 0, "pruned": 0, "failed": 0}
+        self._counted: dict[State, int] = {"completed": 0, "pruned": 0, "failed": 0}
 
     @cached_property
     def _optuna(self) -> Any:
@@ -61,52 +60,60 @@ class Proposals:
             number: the trial's number.
             name: its name.
         """
-        if not self.space:
+        if not self._study.search.space:
             return {}
-        asked = self._running[name] = self._ask(self._sampler(), number)
+        self._complete_optuna()
+        asked = self._ask(self._sampler(), number)
+        self._known.add(name)
+        self._running[name] = asked
         parameters: dict[str, Any] = asked.params
         return parameters
 
-    def start(self, trial: Trial) -> None:
-        """Learn that a trial runs that was proposed before.
+    def start(self, trial: Trial, *, is_enqueued: bool = False) -> None:
+        """Learn of a trial whose settings are known; it runs, unless it is learned how it ended.
 
         A sampler that remembers what it proposed proposes it again, and so knows it as its own. If
         it comes to something else, as another version of it may, what was proposed counts.
+
+        Args:
+            trial: the trial.
+            is_enqueued: whether the study named its settings, and no sampler.
         """
-        if not self.space:
+        if trial.name in self._known:
             return
-        drawn = {key: trial.parameters[key] for key in self.space if key in trial.parameters}
-        sampler = self._sampler()
-        if sampler.remembers:
-            asked = self._ask(sampler, trial.number)
-            if asked.params == drawn:
-                self._running[trial.name] = asked
-                return
+        self._known.add(trial.name)
+        search = self._study.search
+        may_remember = self._entry.remembers or search.startup == "qmc"
+        if is_enqueued or not (search.space and may_remember and self._sampler().remembers):
+            self._not_in_optuna.append(trial)
+            return
+        self._complete_optuna()
+        asked = self._ask(self._sampler(), trial.number)
+        if asked.params == self._searched(trial):
+            self._running[trial.name] = asked
+        else:
             self._tell(asked, "failed")
-        self.take(trial.name, drawn)
-
-    def take(self, name: str, parameters: Mapping[str, Any]) -> None:
-        """Learn that a trial runs whose parameters no sampler proposed."""
-        if not self.space:
-            return
-        self._optuna.enqueue_trial(dict(parameters))
-        self._running[name] = self._ask(SAMPLERS["random"], 0)  # draws nothing: all is given
-
-    def learn_others(self, trials: Iterable[LearnedTrial]) -> None:
-        """Learn of ended trials of other studies, as of this one's."""
-        for trial in trials if self.space else ():
-            self._counted[trial.state] += 1
-            self._optuna.add_trial(frozen_trial(trial, self.space, self._study.search.metrics))
+            self._not_in_optuna.append(trial)
 
     def learn(self, ended: Iterable[TrialRecord]) -> None:
         """Learn how trials ended; what was learned before is passed over."""
         for record in ended:
-            if record.name not in self._ended:
-                self._ended[record.name] = record
-                self.start(record.trial)
-                asked = self._running.pop(record.name, None)
-                if asked is not None:
-                    self._end(asked, record)
+            if record.name in self._ended:
+                continue
+            self._ended[record.name] = record
+            self._counted[record.state] += 1
+            asked = self._running.pop(record.name, None)
+            if asked is not None:
+                self._end(asked, record)
+            elif record.name not in self._known:
+                self._known.add(record.name)
+                self._not_in_optuna.append(record.trial)
+
+    def learn_others(self, trials: Iterable[LearnedTrial]) -> None:
+        """Learn of ended trials of other studies, as of this one's."""
+        for trial in trials if self._study.search.space else ():
+            self._counted[trial.state] += 1
+            self._optuna.add_trial(frozen_trial(trial, self.space, self._study.search.metrics))
 
     def _sampler(self) -> SamplerEntry:
         """Return what proposes now: the study's sampler, or the one of its first trials."""
@@ -132,27 +139,39 @@ class Proposals:
                 values.suggest(asked, key)
         return asked
 
-    def _learn(self, record: TrialRecord) -> None:
-        self._counted[record.state] += 1
-        asked = self._running.pop(record.name, None)
-        if asked is None:
-            self._optuna.add_trial(frozen_trial(record, self.space, self._study.search.metrics))
-            return
+    def _searched(self, trial: Trial) -> dict[str, Any]:
+        """Return the parameters of a trial that the sampler knows."""
+        return {key: trial.parameters[key] for key in self.space if key in trial.parameters}
+
+    def _complete_optuna(self) -> None:
+        """Add the trials that Optuna does not have yet."""
+        metrics = self._study.search.metrics
+        for trial in self._not_in_optuna:
+            if record := self._ended.get(trial.name):
+                frozen = frozen_trial(record, self.space, metrics, is_last_enough=True)
+                self._optuna.add_trial(frozen)
+            else:
+                self._optuna.enqueue_trial(self._searched(trial))
+                # It draws nothing: all is given.
+                self._running[trial.name] = self._ask(SAMPLERS["random"], trial.number)
+        self._not_in_optuna.clear()
+
+    def _end(self, asked: Any, record: TrialRecord) -> None:
+        """Tell Optuna how one of its running trials ended."""
         metrics = self._study.search.metrics
         if metrics:  # Optuna takes no values of epochs then, and a stopped trial counts as it was
-            ended: State = "failed" if record.state == "failed" else "completed"
-            self._tell(asked, ended, objective_values(record, metrics))
+            state: State = "failed" if record.state == "failed" else "completed"
+            self._tell(asked, state, objective_values(record, metrics))
             return
         for epoch, value in record.values:
             asked.report(value, epoch)
         self._tell(asked, record.state, [record.best_value])
 
     def _tell(self, asked: Any, state: State, values: Sequence[float] = ()) -> None:
-        tell_as = _states()[state]
         if state == "completed":
             self._optuna.tell(asked, list(values))
         else:
-            self._optuna.tell(asked, state=tell_as)
+            self._optuna.tell(asked, state=_states()[state])
 
 
 def _states() -> dict[State, Any]:
@@ -166,7 +185,11 @@ def _states() -> dict[State, Any]:
 
 
 def frozen_trial(
-    ended: TrialRecord | LearnedTrial, space: Mapping[str, Any], metrics: Sequence[Objective] = ()
+    ended: TrialRecord | LearnedTrial,
+    space: Mapping[str, Any],
+    metrics: Sequence[Objective] = (),
+    *,
+    is_last_enough: bool = False,
 ) -> Any:
     """Return an ended trial as Optuna's `FrozenTrial`.
 
@@ -175,15 +198,17 @@ def frozen_trial(
         space: Optuna's distributions by dotted key; only these settings are taken, as far as the
             trial has them.
         metrics: what is improved beside the metric; a stopped trial counts as it was then.
+        is_last_enough: whether only the last of its values are wanted: samplers read no others.
     """
     import optuna
 
     state: State = "completed" if metrics and ended.state == "pruned" else ended.state
     own = {key: values for key, values in space.items() if key in ended.parameters}
+    values = ended.values[-1:] if is_last_enough else ended.values
     return optuna.trial.create_trial(
         state=_states()[state],
         values=objective_values(ended, metrics) if state == "completed" else None,
         params={key: ended.parameters[key] for key in own},
         distributions=own,
-        intermediate_values={} if metrics else dict(ended.values),
+        intermediate_values={} if metrics else dict(values),
     )

@@ -103,10 +103,7 @@ class Search:
         end = bisect.bisect_left(known, proposal.ended, key=lambda record: record.completion_order)
         self._proposals.learn(known[self._learned : end])
         self._learned = max(self._learned, end)
-        if proposal.origin == "enqueued":
-            self._proposals.take(proposal.trial.name, proposal.trial.parameters)
-        else:
-            self._proposals.start(proposal.trial)
+        self._proposals.start(proposal.trial, is_enqueued=proposal.origin == "enqueued")
         self._proposed.append(proposal.trial.name)
         return proposal.trial
 
@@ -115,12 +112,10 @@ class Search:
         self._proposals.learn(known)
         enqueued = enqueued_parameters(self._study, number)
         origin: Origin = "sampler" if enqueued is None else "enqueued"
-        if enqueued is None:
-            parameters = self._proposals.propose(number, name)
-        else:
-            parameters = enqueued
-            self._proposals.take(name, parameters)
+        parameters = self._proposals.propose(number, name) if enqueued is None else enqueued
         trial = Trial(number, self._config.with_parameters(parameters), parameters)
+        if enqueued is not None:
+            self._proposals.start(trial, is_enqueued=True)
         running = [other for other in self._proposed if other not in ended]
         last = max((record.completion_order for record in known), default=-1)
         self._record(Proposal(trial, last + 1, running, self._proposals.seed(number), origin))
