@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from study.report.parallel import Executor
     from study.search.budget import Budget
     from study.search.plan import Plan
-    from study.search.sources import TrialSource
-    from study.search.trial import TrialRecord
+    from study.search.trial import LearnedTrial, TrialRecord
+    from study.search.trial_source import TrialSource
     from study.storage.folder import Folder
 
 
@@ -109,11 +109,13 @@ class Prepared:
         samples: the dataset.
         splits: the folds, by protocol.
         facts: hash and leakage of the folds, by protocol.
+        learned: what the search learns of other studies; None where that is fixed already.
     """
 
     samples: "Samples"
     splits: "dict[str, Splits]"
     facts: "dict[str, SplitFacts]"
+    learned: "list[LearnedTrial] | None"
 
 
 def plan_for_file(request: Request, file: str, price: float | None) -> None:
@@ -146,9 +148,11 @@ def show_plan(
     from study.cluster.capacity import plan_on_cluster
     from study.cluster.connection import connected
     from study.cluster.head import await_head
+    from study.config.samplers import sampler_entry
     from study.search.plan import make_plan, this_machine
 
     if not address:
+        sampler_entry(request.study.search.sampler)  # refuses what cannot be imported
         request.show_plan(make_plan(request.study, this_machine()))
         return
     await_head(address, wait_seconds)
@@ -214,13 +218,16 @@ def _prepare(request: Request, data: str | None) -> Prepared:
     Raises:
         RequestError: the data cannot be used so, or the results are of another study.
     """
+    from study.config.samplers import sampler_entry
     from study.data import data_folder, load
     from study.data.leakage import count_abnormal_neighbours, refuse_leakage
     from study.data.splits import splits_by_protocol
+    from study.ledger.learned import has_learned, trials_to_learn
     from study.ledger.replay import refuse_other_trials
     from study.ledger.study_folder import SplitFacts, read_study, refuse_other_study
 
     study = request.study
+    sampler_entry(study.search.sampler)  # refuses what cannot be imported
     samples = load(study.dataset, data_folder(data), study.seed)
     splits = splits_by_protocol(samples, study.split, study.seed)
     facts = {
@@ -238,12 +245,15 @@ def _prepare(request: Request, data: str | None) -> Prepared:
         refuse_other_study(request.replayed, study, samples, splits)
         if not request.fresh:
             refuse_other_trials(request.results, request.replayed)
-    return Prepared(samples, splits, facts)
+    fixed = [request.replayed, None if request.fresh else request.results]
+    is_fixed = any(folder is not None and has_learned(folder) for folder in fixed)
+    return Prepared(samples, splits, facts, None if is_fixed else trials_to_learn(study))
 
 
 @contextlib.contextmanager
 def _begun(request: Request, prepared: Prepared, on_lost: Callable[[str], object]) -> Iterator[str]:
     """Hold the study's folder, in order and with nothing damaged; return the run's name."""
+    from study.ledger.learned import has_learned, trials_to_learn
     from study.ledger.recovery import recover
     from study.ledger.replay import copy_decisions
     from study.ledger.study_folder import put_aside, write_study
@@ -263,6 +273,9 @@ def _begun(request: Request, prepared: Prepared, on_lost: Callable[[str], object
         write_study(results, study, prepared.samples, prepared.splits, prepared.facts)
         if request.replayed:
             copy_decisions(request.replayed, results)
+        if study.search.learn_from and not has_learned(results):
+            learned = prepared.learned
+            request.ledger.record_learned(trials_to_learn(study) if learned is None else learned)
         yield run
 
 
@@ -311,7 +324,7 @@ def _report(
     from study.report.build import build_report
     from study.report.page.build import write_page
     from study.search.trial import best_trial
-    from study.terminal.progress import show_summary, show_systems
+    from study.terminal.progress import show_front, show_summary, show_systems
     from study.training.events import reading_command, write_outcomes
 
     study, console, results = request.study, request.console, request.results
@@ -330,6 +343,7 @@ def _report(
         show_systems(console, study, report.summary)
     else:
         show_summary(console, study, request.source(), report.summary, best)
+        show_front(console, study, report.tables.get("front"))
     write_outcomes(ended, results, report.summary)
     page = write_page(study, results, report.tables)
     for name, path in (

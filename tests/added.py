@@ -24,7 +24,8 @@ from study.ledger.study_folder import SplitFacts, write_study
 from study.ledger.trial_outcome import finalize
 from study.report import __main__ as report
 from study.run import main as run
-from study.search.sources import NoTrial, trial_source
+from study.search.sources import trial_source
+from study.search.trial_source import NoTrial
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
 
@@ -50,7 +51,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "dataset": SYNTHETIC,
         "model": {"name": "pca", "components": 3},
         "search": {
-            "sampler": "gaussian_process",
+            "sampler": "one_changed:OneChanged",
             "trials": 4,
             "startup_trials": 2,
             "metric": {"composition": "reconstruction"},

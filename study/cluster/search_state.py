@@ -8,8 +8,8 @@ from study.cluster.slots import Slots
 from study.ledger.ledger import Ledger
 from study.ledger.trial_outcome import ReportedEnd, finalize
 from study.search.budget import Budget
-from study.search.sources import TrialSource
 from study.search.trial import Trial, TrialRecord
+from study.search.trial_source import TrialSource
 from study.storage.folder import Folder
 
 

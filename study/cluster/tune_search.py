@@ -35,8 +35,9 @@ from study.ledger.trial_outcome import interrupted_stop, split_by_completeness
 from study.search.budget import Budget
 from study.search.plan import Plan
 from study.search.rungs import FoldSchedule
-from study.search.sources import NoTrial, trial_source
+from study.search.sources import trial_source
 from study.search.trial import Trial
+from study.search.trial_source import NoTrial
 from study.storage.folder import Folder
 
 TRIAL_RESTARTS = 3
@@ -218,7 +219,7 @@ def search_state(
         {record.name: record for record in records} for records in split_by_completeness(ledger)
     )
     known = known_proposals(ledger, incomplete.values())
-    source = trial_source(study, known, ledger.record_proposal, budget.is_spent)
+    source = trial_source(study, known, ledger.record_proposal, ledger.learned(), budget.is_spent)
     begun = frozenset(ledger.names())
     return SearchState(
         source,
@@ -291,7 +292,7 @@ def _tuner(state: SearchState, study: Study, context: WorkerContext, storage: st
         tune_config=tune.TuneConfig(
             search_alg=SourceSearcher(state),
             scheduler=RungScheduler(state, study.search.stopping, context.coordinator),
-            num_samples=state.source.size + 1,  # with a repetition, if there is to be one
+            num_samples=state.source.size + state.source.repetitions,
             reuse_actors=True,
             max_concurrent_trials=context.plan.trials_at_a_time,
             trial_name_creator=name,

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from models import components_of
+from models import MODELS, components_of
 from models.settings import ModelSettings
 from study.config.error_messages import nearest
 from study.config.schema import MetricSettings, Study
+from study.config.search_space import MODEL
 from study.data import DATASETS
 from study.data.settings import DatasetSettings
 from study.scores.compositions import COMPOSITIONS
@@ -20,8 +21,7 @@ def available_components(model: ModelSettings, dataset: DatasetSettings) -> tupl
 
 def score_problems(study: Study) -> Iterator[str]:
     """Yield an error message for each setting of scores that this study cannot have."""
-    models = [system.model for system in study.systems.values()] or [study.model]
-    sets = [set(available_components(model, study.dataset)) for model in models]
+    sets = [set(available_components(model, study.dataset)) for model in _models(study)]
     for name, own in study.scores.compositions.items():
         key = f"scores.compositions.{name}"
         if name in COMPOSITIONS:
@@ -39,6 +39,14 @@ def score_problems(study: Study) -> Iterator[str]:
         if name not in known_names:
             yield f"measures.tracked: {_unknown(name, known_names)}"
     yield from _impossible_fits(study)
+
+
+def _models(study: Study) -> list[ModelSettings]:
+    """Return the models of a study: its systems', or its own and those that are searched."""
+    searched = study.search.space.get(MODEL)
+    names = [str(name) for name in (searched.choice or () if searched else ())]
+    others = [MODELS[n].settings() for n in names if n in MODELS and n != study.model.name]
+    return [system.model for system in study.systems.values()] or [study.model, *others]
 
 
 def metric_problems(

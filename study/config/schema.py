@@ -19,10 +19,10 @@ from pydantic import (
 from models.settings import ModelSettings, TrainingSettings
 from study.config.comparisons import ComparisonSettings
 from study.config.samplers import SamplerName
-from study.config.search_space import Distribution, SpaceKey
+from study.config.search_space import Distribution, Scalar, SpaceKey
 from study.data.settings import DatasetSettings, SplitSettings
 from study.scores.settings import LatentForm, MetricName, ScoreSettings
-from study.settings import Settings
+from study.settings import Settings, added_field
 
 Json = Annotated[Any, GetPydanticSchema(lambda _, handler: handler(JsonValue))]
 """A value that JSON has, for type checkers anything."""
@@ -45,6 +45,10 @@ def _integer_above_one(amount: float) -> float:
 Name = Annotated[str, AfterValidator(_plain_name)]
 CPUs = Annotated[float, Field(gt=0, le=1024)]
 GPUs = Annotated[float, Field(ge=0, le=1024), AfterValidator(_integer_above_one)]
+
+
+Objective = Literal["f1_weighted", "phi", "auroc", "microseconds", "parameters", "bytes"]
+"""What a search can improve beside its metric."""
 
 
 class MetricSettings(Settings):
@@ -106,15 +110,47 @@ class SearchSettings(Settings):
     """The search over trials."""
 
     trials: int = Field(1, ge=1, le=100_000, description="trials of the study")
-    sampler: SamplerName = Field("tpe", description="search algorithm: what proposes trials")
+    sampler: SamplerName = Field(
+        "tpe",
+        description="search algorithm: what proposes trials; or package.module:Class, one of "
+        "Optuna's kind that is installed",
+    )
     startup_trials: int = Field(
         10,
         ge=1,
         le=100_000,
         description="trials drawn at random before the sampler learns",
     )
+    startup: Literal["random", "qmc"] = added_field(
+        "random",
+        description="how these are drawn: independently, or as points of one Sobol sequence, "
+        "which cover the space evenly",
+    )
     metric: MetricSettings = MetricSettings()
+    metrics: tuple[Objective, ...] = added_field(
+        (),
+        description="what is improved beside the metric, which alone stops and ranks trials: other "
+        "scores of its composition on validation, microseconds that scoring a sample takes on "
+        "the worker, parameters and bytes of the model",
+    )
     space: dict[SpaceKey, Distribution] = Field({}, description="settings that are searched")
+    enqueue: tuple[dict[str, Scalar], ...] = added_field(
+        (),
+        description="settings that the first trials try, such as the paper's; what one does not "
+        "name of the searched settings is as in the study",
+    )
+    learn_from: tuple[str, ...] = added_field(
+        (),
+        description="results folders of other studies, whose ended trials the sampler learns "
+        "from: those with this metric, and with settings that lie within the space",
+    )
+    confirm: int = added_field(
+        0,
+        ge=0,
+        le=1000,
+        description="so many of the best trials are trained again with another seed when all have "
+        "ended, and the first of `enqueue` with them",
+    )
     stopping: StoppingSettings | None = Field(None, description="early stopping; null for none")
     budget: BudgetSettings | None = Field(
         None, description="what ends the search before all its trials have run; null for nothing"

@@ -1,16 +1,25 @@
 """Distributions of searched settings, as a study file writes them."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from study.settings import Settings
+from study.settings import Settings, added_field
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+    from optuna.trial import Trial
 
-SEARCHABLE = ("model.", "training.")
-FIXED = ("model.name", "training.recipe", "training.epochs", "training.validation_interval")
+MODEL = "model.name"
+SEARCHABLE = ("model.", "training.", "scores.svm_", "metric.")
+FIXED = (
+    "training.recipe",
+    "training.epochs",
+    "training.validation_interval",
+    "scores.svm_nystroem_from",
+    "metric.score",
+)
 
 
 def _searchable(key: str) -> str:
@@ -21,17 +30,23 @@ def _searchable(key: str) -> str:
         )
     if not key.startswith(SEARCHABLE) or key in FIXED:
         raise ValueError(
-            f"{key} cannot be searched; keys of model and training can, but for {', '.join(FIXED)}"
+            f"{key} cannot be searched; keys of model and training can, scores.svm_* and"
+            f" metric.composition, but for {', '.join(FIXED)}"
         )
     return key
 
 
+def _as_list(values: Any) -> Any:
+    return values if isinstance(values, list | tuple) else (values,)
+
+
 SpaceKey = Annotated[str, AfterValidator(_searchable)]
 Scalar = bool | int | float | str | None
+OneOf = Annotated[tuple[Scalar, ...], BeforeValidator(_as_list), Field(min_length=1)]
 
 
 class Distribution(Settings):
-    """Exactly one of these forms, each written as `{form: [...]}`.
+    """Exactly one of these forms, each written as `{form: [...]}`, and when it is searched.
 
     Bounds are inclusive.
     """
@@ -41,13 +56,18 @@ class Distribution(Settings):
     int_: tuple[int, int] | None = Field(None, alias="int", description="[low, high]")
     logint: tuple[int, int] | None = Field(None, description="[low, high], low > 0")
     choice: tuple[Scalar, ...] | None = Field(None, min_length=1, description="the values")
+    when: dict[str, OneOf] = added_field(
+        {}, description="in which trials: those where other searched settings have these values"
+    )
 
     @model_validator(mode="after")
     def _exactly_one_form(self) -> Self:
-        forms = self.model_dump(exclude_none=True, by_alias=True)
+        forms = self.model_dump(exclude={"when"}, exclude_none=True, by_alias=True)
         if len(forms) != 1:
             names = ", ".join(
-                field.alias or name for name, field in type(self).model_fields.items()
+                field.alias or name
+                for name, field in type(self).model_fields.items()
+                if name != "when"
             )
             raise ValueError(f"must have exactly one of {names}, found {sorted(forms) or 'none'}")
         (form,) = forms
@@ -60,15 +80,47 @@ class Distribution(Settings):
         return self
 
     @property
+    def form(self) -> str:
+        """The name of its form."""
+        (form,) = self.model_dump(exclude={"when"}, exclude_none=True, by_alias=True)
+        return str(form)
+
+    @property
     def ends(self) -> tuple[Any, ...]:
         """The values that bound all others: both ends of a range, or every choice."""
-        (values,) = self.model_dump(exclude_none=True).values()
+        (values,) = self.model_dump(exclude={"when"}, exclude_none=True).values()
         return tuple(values)
+
+    def holds_in(self, parameters: Mapping[str, Any]) -> bool:
+        """Return whether a trial with these parameters has this setting, by `when`."""
+        return all(
+            key in parameters and is_among(parameters[key], allowed)
+            for key, allowed in self.when.items()
+        )
+
+    def contains(self, value: Any) -> bool:
+        """Return whether a trial can draw `value`."""
+        if self.choice is not None:
+            return is_among(value, self.choice)
+        if isinstance(value, bool) or not isinstance(
+            value, int if self.is_integer else int | float
+        ):
+            return False
+        low, high = self.ends
+        return bool(low <= value <= high)
 
     @property
     def is_integer(self) -> bool:
         """Whether every value is an integer."""
         return all(type(value) is int for value in self.ends)
+
+    def suggest(self, trial: "Trial", key: str) -> Any:
+        """Have Optuna draw a value of setting `key` for a trial; return it."""
+        if self.choice is not None:
+            return trial.suggest_categorical(key, self.choice)
+        values: Any = self.to_optuna()
+        suggest: Any = trial.suggest_int if self.is_integer else trial.suggest_float
+        return suggest(key, values.low, values.high, log=values.log)
 
     def to_optuna(self) -> "BaseDistribution":
         """Return the same distribution as Optuna's class."""
@@ -88,3 +140,15 @@ class Distribution(Settings):
             return IntDistribution(*self.logint, log=True)
         assert self.choice is not None
         return CategoricalDistribution(self.choice)
+
+
+def is_among(value: Any, values: tuple[Scalar, ...]) -> bool:
+    """Return whether `value` is one of `values`, of the same type: 1 is not true."""
+    return any(type(value) is type(each) and value == each for each in values)
+
+
+def searched_in(
+    space: Mapping[str, Distribution], parameters: Mapping[str, Any]
+) -> dict[str, Distribution]:
+    """Return the settings of a space that a trial with these parameters has, by `when`."""
+    return {key: values for key, values in space.items() if values.holds_in(parameters)}

@@ -1,6 +1,5 @@
 """Reading a study file, with overrides, into a checked `Study`, and writing it back."""
 
-import copy
 import importlib.resources
 import itertools
 import os
@@ -13,15 +12,14 @@ from pydantic import ValidationError
 
 from models import MODELS
 from study.config.comparisons import ComparisonSettings
-from study.config.components import metric_problems, score_problems
+from study.config.components import score_problems
 from study.config.dotted_keys import assign, flatten, inner
 from study.config.error_messages import first_problem, nearest, shown
+from study.config.known_settings import enqueue_problems
 from study.config.schema import Study
-from study.config.search_space import Distribution
+from study.config.search_checks import SPACE, search_problems
 from study.config.systems import resolve_systems, with_model_defaults
 from study.errors import RequestError
-
-SPACE = "search.space."
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -172,15 +170,23 @@ def read_assignment(override: str) -> tuple[str, Any]:
 
 
 def _override(content: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key; all that follows `search.space.` is one key, and null removes it."""
+    """Set a dotted key; all that follows `search.space.` is one key.
+
+    Null removes that one, and its values from what is tried first.
+    """
     if not key.startswith(SPACE):
         assign(content, key, value)
         return
-    space = inner(content, ("search", "space"))
-    if value is None:
-        space.pop(key.removeprefix(SPACE), None)
-    else:
-        space[key.removeprefix(SPACE)] = value
+    search, key = inner(content, ("search",)), key.removeprefix(SPACE)
+    space = inner(search, ("space",))
+    if value is not None:
+        space[key] = value
+        return
+    space.pop(key, None)
+    enqueued = search.get("enqueue")
+    for named in enqueued if isinstance(enqueued, list) else ():
+        if isinstance(named, dict):
+            named.pop(key, None)
 
 
 def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[str]:
@@ -192,26 +198,13 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
         yield "comparisons.named: pairs are of systems, and a search has none; remove it"
     yield from _too_many_folds(study)
     name, entry = study.model.name, MODELS[study.model.name]
-    yield from metric_problems(study.search.metric, study.model, study.dataset, study.scores)
     if entry.fitted_once and study.training.epochs != 1:
         yield (
             f"training.epochs: {name} is fitted once, so this must be 1 or left out,"
             f" found {study.training.epochs}"
         )
-    base = dump_study(study)
-    defined = flatten({"model": base["model"], "training": base["training"]})
-    assigned = flatten(assignments)
-    for key, distribution in study.search.space.items():
-        if key not in defined:
-            yield f"search.space: {key} is not a setting of this study{nearest(key, defined)}"
-            return
-        if entry.fitted_once and key.startswith("training."):
-            yield f"search.space: {key} changes nothing of {name}, which is fitted once"
-        if key in assigned:
-            yield f"{key} is searched; end that with --set {SPACE}{key}=null to fix it"
-        if type(defined[key]) is int and not distribution.is_integer:
-            yield f"search.space.{key}: needs whole numbers: int, logint or choice"
-    yield from _unusable_values(base, study.search.space)
+    yield from search_problems(study, flatten(assignments).keys())
+    yield from enqueue_problems(study)
 
 
 def _too_many_folds(study: Study) -> Iterator[str]:
@@ -226,7 +219,8 @@ def _too_many_folds(study: Study) -> Iterator[str]:
 
 def _contradictions_in_systems(study: Study) -> Iterator[str]:
     """Yield the same of each system, and of what a study of systems cannot have."""
-    for part in ("space", "stopping", "budget"):
+    alone = ("space", "stopping", "budget", "metrics", "enqueue", "learn_from", "confirm")
+    for part in alone:
         if getattr(study.search, part):
             yield f"search.{part}: a study of systems searches nothing; remove it"
     for name, pairs in study.comparisons.named.items():
@@ -249,19 +243,3 @@ def _contradictions_in_systems(study: Study) -> Iterator[str]:
         )
         for problem in _contradictions(of_system, {}):
             yield f"systems.{name}: {problem}"
-
-
-def _unusable_values(base: dict[str, Any], space: Mapping[str, Distribution]) -> Iterator[str]:
-    """Yield an error message for each end, or pair of ends, that no trial can have."""
-    ends = [(key, value) for key, forms in space.items() for value in forms.ends]
-    together = [pair for pair in itertools.combinations(ends, 2) if pair[0][0] != pair[1][0]]
-    for values in [*((end,) for end in ends), *together]:
-        trial = copy.deepcopy({**base, "search": {}})
-        for key, value in values:
-            assign(trial, key, value)
-        try:
-            Study.model_validate(trial)
-        except ValidationError as error:
-            problem = first_problem(error, "", {}).removeprefix(": ")
-            setting = " with ".join(f"search.space.{key}: {shown(value)}" for key, value in values)
-            yield f"{setting} is not allowed: {problem}"

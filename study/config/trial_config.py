@@ -5,12 +5,21 @@ from typing import Any, Self
 
 from pydantic import Field
 
+from models import is_fitted_once
 from models.settings import ModelSettings, TrainingSettings
 from study.config.dotted_keys import assign
-from study.config.schema import MeasureSettings, MetricSettings, Name, Study, SystemSettings
+from study.config.schema import (
+    MeasureSettings,
+    MetricSettings,
+    Name,
+    Objective,
+    Study,
+    SystemSettings,
+)
+from study.config.search_space import MODEL
 from study.data.settings import DatasetSettings, Protocol, SplitSettings
 from study.scores.settings import ScoreSettings
-from study.settings import Settings
+from study.settings import Settings, added_field
 
 
 class TrialConfig(Settings):
@@ -28,6 +37,7 @@ class TrialConfig(Settings):
     scores: ScoreSettings
     measures: MeasureSettings
     metric: MetricSettings
+    metrics: tuple[Objective, ...] = added_field(())
     seed: int
 
     @classmethod
@@ -47,6 +57,7 @@ class TrialConfig(Settings):
             scores=study.scores,
             measures=study.measures,
             metric=system.metric if system else study.search.metric,
+            metrics=study.search.metrics,
             seed=study.seed,
         )
 
@@ -58,12 +69,20 @@ class TrialConfig(Settings):
     def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
         """Return the same with searched settings replaced, by dotted key.
 
+        Another model has its own defaults for what is not searched: what is set here is of this
+        one. Training is as it is here, but for what is fitted once.
+
         Raises:
             ValidationError: a value is not allowed.
         """
         if not parameters:
             return self
         content = self.to_dict()
+        name = parameters.get(MODEL, self.model.name)
+        if name != self.model.name:
+            content["model"] = {"name": name}
+            if is_fitted_once(name):
+                content["training"] = {"epochs": 1}
         for key, value in parameters.items():
             assign(content, key, value)
         return self.model_validate(content)

@@ -20,6 +20,7 @@ from study.errors import StudyFailedError
 from study.search.trial import (
     FOLD_NAME,
     FoldAddress,
+    LearnedTrial,
     Proposal,
     RungDecision,
     State,
@@ -35,6 +36,7 @@ MANIFEST = "manifest.json"
 TRIAL = "trial.json"
 MODEL = "model.json"
 PROPOSAL = "proposal.json"
+LEARNED = "learned.json"
 DECISION = re.compile(r"rung-(\d+)\.json")
 FILE_NAME = re.compile(r"\w[\w.-]*")
 
@@ -140,6 +142,8 @@ class Ledger:
         """Write how a trial ended."""
         outcome = _given(vars(record))
         del outcome["trial"]
+        if not record.objectives:
+            del outcome["objectives"]
         self._write_small(f"{record.name}/{TRIAL}", _sealed(record.trial.to_dict() | outcome))
 
     def trial(self, name: str) -> TrialRecord | None:
@@ -158,7 +162,9 @@ class Ledger:
             outcome = {key: content.pop(key) for key in ("state", "reason", "completion_order")}
             outcome["num_folds"] = content.pop("num_folds", None)
             values = [(int(epoch), float(value)) for epoch, value in content.pop("values")]
-            record = TrialRecord(Trial.from_dict(content), **outcome, values=values)
+            objectives = content.pop("objectives", {})
+            trial = Trial.from_dict(content)
+            record = TrialRecord(trial, **outcome, values=values, objectives=objectives)
             if record.name == name:
                 return record
         except (KeyError, TypeError, ValueError):
@@ -191,6 +197,26 @@ class Ledger:
         """Return all proposals, in the order in which they were made."""
         proposals = [self.proposal(name) for name in self.names()]
         return [proposal for proposal in proposals if proposal is not None]
+
+    def record_learned(self, trials: Iterable[LearnedTrial]) -> None:
+        """Write down, once for the study, what its search learns of other studies."""
+        self._write_small(LEARNED, _sealed({"trials": [asdict(trial) for trial in trials]}))
+
+    def learned(self) -> list[LearnedTrial]:
+        """Return what the search learns of other studies.
+
+        Raises:
+            DamagedError: it is not what was written.
+        """
+        content = self._sealed_file(LEARNED)
+        try:
+            trials = [LearnedTrial(**trial) for trial in content["trials"]] if content else []
+        except (KeyError, TypeError):
+            raise DamagedError(f"{self.folder.locate(LEARNED)} holds no trials") from None
+        return [
+            replace(trial, values=[(int(epoch), float(value)) for epoch, value in trial.values])
+            for trial in trials
+        ]
 
     def record_decision(self, decision: RungDecision) -> None:
         """Write whether a trial goes on at a rung."""
@@ -284,12 +310,12 @@ class Ledger:
                 # A fold that was trained again since then is of the present form.
                 described = json.loads(self.read(manifest, MODEL))
                 config = TrialConfig.from_stored(described.get("config") or described["study"])
-                is_repetition, number = order_of(name) or (False, -1)
+                is_repetition, number = order_of(name) or (0, -1)
                 content |= {
                     "number": number,
                     "config": config.to_dict(),
                     "system": content["parameters"].get("system", ""),
-                    "is_repetition": is_repetition,
+                    "is_repetition": bool(is_repetition),
                     "completion_order": content.pop("arrival"),
                 }
                 return True

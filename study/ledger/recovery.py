@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from study.ledger import run_time
-from study.ledger.ledger import PROPOSAL, TRIAL, DamagedError, Ledger
+from study.ledger.ledger import LEARNED, PROPOSAL, TRIAL, DamagedError, Ledger
 from study.ledger.trial_outcome import split_by_completeness
 from study.search.trial import FoldAddress
 from study.storage.folder import Folder
@@ -37,6 +37,7 @@ def recover(results: Folder, ledger: Ledger | None = None) -> list[str]:
         *_damaged_run_time(results, ledger),
         *_damaged_trials(results, ledger, names),
         *_damaged_folds(results, ledger, names),
+        *_damaged_learned(results, ledger),
     ]
     ended = {record.name for record in split_by_completeness(ledger)[0]}
     with ThreadPoolExecutor(AT_A_TIME) as workers:
@@ -83,6 +84,14 @@ def _damaged_search(results: Folder, ledger: Ledger, name: str) -> Iterator[str]
         except DamagedError as error:
             aside = _put_aside(results, "ledger", f"{name}/{decision}")
             yield f"{error}; it is put aside as {aside} and decided anew"
+
+
+def _damaged_learned(results: Folder, ledger: Ledger) -> Iterator[str]:
+    try:
+        ledger.learned()
+    except DamagedError as error:
+        aside = _put_aside(results, "ledger", LEARNED)
+        yield f"{error}; it is put aside as {aside} and learned anew"
 
 
 def _damaged_folds(results: Folder, ledger: Ledger, names: Sequence[str]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from study.errors import RequestError
+from study.ledger.learned import has_learned
 from study.ledger.ledger import Ledger
 from study.ledger.run_time import copy_run_time
 from study.search.trial import Proposal, TrialRecord
@@ -42,6 +43,8 @@ def copy_decisions(replayed: Folder, results: Folder) -> None:
     spent here too, so that no further trial is proposed.
     """
     source, target = _ledger(replayed), _ledger(results)
+    if has_learned(replayed) and not has_learned(results):
+        target.record_learned(source.learned())
     for proposal in _proposals(source):
         if target.proposal(proposal.trial.name) is None:
             target.record_proposal(proposal)

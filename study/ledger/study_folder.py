@@ -18,7 +18,13 @@ from study.storage.folder import Folder
 
 STUDY = "study.yaml"
 VERSIONED = ("numpy", "optuna", "ray", "scikit-learn", "torch", "wfdb")
-CHANGEABLE = ("resources.", "search.trials", "search.budget", "provenance.")
+CHANGEABLE = (
+    "resources.",
+    "search.trials",
+    "search.budget",
+    "search.confirm",
+    "provenance.",
+)
 
 
 def read_study(results: Folder) -> Study:

@@ -1,11 +1,12 @@
 """How a trial ended, read off its folds: completed, pruned or failed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from study.ledger.fold_files import TIMINGS, read_history, read_json
 from study.ledger.ledger import FoldManifest, Ledger
+from study.ledger.objectives import measured_objectives
 from study.search.ray_up_file import TrialCosts
 from study.search.trial import State, Trial, TrialRecord, mean_over_folds
 from study.storage.folder import Folder
@@ -60,6 +61,10 @@ def finalize(
         if not reason and not is_whole:
             return None
         end = ReportedEnd("failed", []) if reason else _end(ledger, manifests)
+    objectives: Mapping[str, float] = {}
+    if trial.config.metrics and end.state != "failed":
+        manifests = [each for each in map(ledger.fold, trial.folds) if each]
+        objectives = measured_objectives(ledger, manifests, trial.config.metrics)
     before = ledger.trial(trial.name)
     record = TrialRecord(
         trial=trial,
@@ -68,6 +73,7 @@ def finalize(
         values=list(end.values),
         completion_order=before.completion_order if before else completion_order,
         num_folds=num_folds,
+        objectives=objectives,
     )
     ledger.record_trial(record)
     checkpoints.remove(trial.name)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from study.config.samplers import SAMPLERS
 from study.config.schema import MetricSettings, SearchSettings
 from study.report.epochs import NORMAL_ERROR, FoldHistory
 from study.report.labels import BEST, EPOCH, LAST, TRIAL
@@ -161,7 +162,9 @@ def _last_normal_errors(scores: pa.Table) -> dict[str, float]:
 
 def _search_reads_labels(search: SearchSettings) -> bool:
     """Return whether trials were proposed from labelled values, or stopped by them."""
-    learns = search.sampler != "random" and search.trials > search.startup_trials
+    entry = SAMPLERS.get(search.sampler)
+    has_learned = search.trials > search.startup_trials or bool(search.learn_from)
+    learns = (entry is None or entry.learns) and has_learned
     return learns or search.stopping is not None
 
 

@@ -12,7 +12,10 @@ from collections.abc import Iterator, Mapping
 from study.data.leakage import Leakage
 from study.report import protocols
 from study.report.comparisons import COMPARED_METRICS
+from study.report.confirmation import ConfirmedRow
 from study.report.false_alarms import PatientAlarms
+from study.report.front import FRONT_COLUMNS
+from study.report.marginals import ImportanceRow, MarginalRow
 from study.report.paired_tests import PairedTest
 from study.report.patients import PATIENT_METRICS
 from study.report.search_history import RungRow, TrialRow
@@ -153,6 +156,10 @@ def documented_columns() -> dict[str, dict[str, str]]:
         | {f"latent_{name}": meaning for name, meaning in latent.items()}
         | MEASURES,
         "choices": _keys("protocol", "system", "trial", "fold") | CHOICES,
+        "confirmed": attributes(ConfirmedRow),
+        "front": FRONT_COLUMNS,
+        "importance": attributes(ImportanceRow),
+        "marginals": attributes(MarginalRow),
         "strata": trial | _keys("fold") | composition | attributes(StratumRow),
         "prevalence": trial | _keys("fold") | composition | attributes(PrevalenceRow),
         "clinical": trial | _keys("fold") | composition | attributes(ClinicalRow),

@@ -16,9 +16,12 @@ from study.ledger.ledger import Ledger
 from study.randomness import stream_seed
 from study.report.choices import choices_table
 from study.report.comparisons import comparisons_table, mean_scores
+from study.report.confirmation import confirmed_table
 from study.report.epochs import KEYS, FoldHistory, epochs_table, measures_table
 from study.report.false_alarms import false_alarms_table
+from study.report.front import front_table
 from study.report.groups import groups_table
+from study.report.marginals import learned_tables
 from study.report.patients import patient_intervals
 from study.report.protocols import protocol_differences
 from study.report.resampling import FoldSamples, Units, units_of_patients, units_of_samples
@@ -31,6 +34,10 @@ DETAIL_TABLES = frozenset(
         "epochs",
         "measures",
         "choices",
+        "confirmed",
+        "front",
+        "importance",
+        "marginals",
         "strata",
         "prevalence",
         "clinical",
@@ -126,7 +133,9 @@ def detail_tables(
     """
     if not folds.histories:
         return {}
-    trials = pa.array({fold.manifest.trial for fold in folds.histories}, pa.string())
+    names = {fold.manifest.trial for fold in folds.histories}
+    again = {record.name for record in records if record.trial.is_confirmation}
+    trials, others = pa.array(names, pa.string()), pa.array(names - again, pa.string())
     chosen = scores.filter(pc.is_in(scores["trial"], trials))
     strata = folds.table("strata")
     inter_patient = strata.filter(pc.equal(strata["protocol"], "inter_patient"))
@@ -137,13 +146,16 @@ def detail_tables(
         "epochs": epochs_table(folds.histories),
         "measures": measures_table(folds.histories),
         "choices": choices_table(records, folds.histories, scores, study.search),
+        "confirmed": confirmed_table(records, scores, study.search),
+        "front": front_table(records, study.search),
+        **learned_tables(study, records, scores),
         "strata": strata,
         "prevalence": folds.table("prevalence"),
         "clinical": folds.table("clinical"),
         "comparisons": comparisons,
         "groups": groups_table(comparisons, mean_scores(chosen)),
         "patients": patient_intervals(inter_patient, stream_seed(study.seed, "patients")),
-        "protocols": protocol_differences(summary.filter(pc.is_in(summary["trial"], trials))),
+        "protocols": protocol_differences(summary.filter(pc.is_in(summary["trial"], others))),
         "false_alarms": false_alarms_table(strata, study.scores),
     }
     return {name: table for name, table in tables.items() if table.num_rows}

@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from study.config.schema import StoppingSettings
 from study.ledger.ledger import Ledger
+from study.report.confirmation import confirmed_values
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
 from study.report.tables import column
-from study.search.trial import Proposal, RungDecision, TrialRecord
+from study.search.trial import LearnedTrial, Proposal, RungDecision, Trial, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class RungRow:
 
 
 SEARCH_TABLES = frozenset(("trials", "rungs"))
-OWN_COLUMNS = ("system", "split.protocol")
-"""Parameters of trials that `TrialRow` has."""
+OWN_COLUMNS = ("system", "split.protocol", "seed")
+"""Parameters of trials that `TrialRow` has, or that say which trial it is."""
 RUNGS_SCHEMA = pa.schema(schema_fields(RungRow))
 
 
@@ -59,7 +60,12 @@ class TrialRow:
         trial: the trial's name.
         system: the system of a study of systems; "" in a search.
         protocol: how samples were divided.
-        repeats: the trial that it trains again under a second protocol; "" for none.
+        repeats: the trial that it trains again, under a second protocol or with another seed;
+            "" for none.
+        origin: what its settings are from: `sampler`, `enqueued` (`search.enqueue`), `learned` (a
+            trial of another study, `search.learn_from`), `repetition`, `confirmation` or
+            `system`; "" where that is not known.
+        learned_from: results folder of that other study; "" for none.
         proposed_after: trials that had ended when it was proposed; null where nothing was
             proposed, as in a study of systems.
         proposed_beside: names of the trials that ran then, with blanks between them.
@@ -67,17 +73,22 @@ class TrialRow:
         sampler_seed: what the sampler was seeded with.
         state: `completed`, `pruned` or `failed`.
         reason: why, if it did not complete.
-        completion_order: trials that had ended before it.
+        completion_order: trials that had ended before it; -1 of those that are learned from.
         epochs: the last epoch that all folds validated.
         best_epoch: the epoch of its best value; 0 if nothing was validated.
         best_value: the metric's mean over folds at that epoch, on validation.
-        folds: how many folds it had; the first ones, if it was stopped before it had all.
+        folds: how many folds it had; the first ones, if it was stopped before it had all;
+            null for one of another study.
+        confirmed_value: the same of the trial trained again with another seed
+            (`search.confirm`); nan for none.
     """
 
     trial: str
     system: str
     protocol: str
     repeats: str
+    origin: str
+    learned_from: str
     proposed_after: int | None
     proposed_beside: str
     proposed_best: float
@@ -88,7 +99,8 @@ class TrialRow:
     epochs: int
     best_epoch: int
     best_value: float
-    folds: int
+    folds: int | None
+    confirmed_value: float
 
 
 def search_tables(
@@ -106,22 +118,34 @@ def search_tables(
         num_folds: folds of a trial that is not stopped.
     """
     tables = {
-        "trials": trials_table(records, ledger.proposals()),
+        "trials": trials_table(records, ledger.proposals(), ledger.learned()),
         "rungs": rungs_table(ledger.decisions(), stopping, num_folds),
     }
     return {name: table for name, table in tables.items() if table.num_rows}
 
 
-def trials_table(records: Sequence[TrialRecord], proposals: Iterable[Proposal]) -> pa.Table:
-    """Return `trials.parquet`: the columns of `TrialRow`, then one for each searched setting."""
+def trials_table(
+    records: Sequence[TrialRecord],
+    proposals: Iterable[Proposal],
+    learned: Sequence[LearnedTrial] = (),
+) -> pa.Table:
+    """Return `trials.parquet`: the columns of `TrialRow`, then one for each searched setting.
+
+    Trials of other studies that the search learned from come last.
+    """
     by_name = {proposal.trial.name: proposal for proposal in proposals}
-    best = _BestSoFar(records)
-    rows = [_trial_row(record, by_name.get(record.name), best) for record in records]
+    best, confirmed = _BestSoFar(records), confirmed_values(records)
+    rows = [
+        _trial_row(record, by_name.get(record.name), best, confirmed.get(record.name, math.nan))
+        for record in records
+    ]
+    rows += map(_learned_row, learned)
     values: dict[str, Any] = {
         name: pa.array([getattr(row, name) for row in rows], kind)
         for name, kind in schema_fields(TrialRow)
     }
-    parameters = [_parameters(record) for record in records]
+    trials: list[TrialRecord | LearnedTrial] = [*records, *learned]
+    parameters = [_parameters(trial.parameters) for trial in trials]
     for name in sorted({name for each in parameters for name in each}):
         values[f"param.{name}"] = column([each.get(name) for each in parameters])
     return pa.table(values)
@@ -146,7 +170,9 @@ class _BestSoFar:
         return float(self._best[bisect_left(self._orders, ended)])
 
 
-def _trial_row(record: TrialRecord, proposal: Proposal | None, best: _BestSoFar) -> TrialRow:
+def _trial_row(
+    record: TrialRecord, proposal: Proposal | None, best: _BestSoFar, confirmed: float
+) -> TrialRow:
     trial = record.trial
     validated = dict(record.values)
     return TrialRow(
@@ -154,6 +180,8 @@ def _trial_row(record: TrialRecord, proposal: Proposal | None, best: _BestSoFar)
         system=trial.system,
         protocol=trial.protocol,
         repeats=trial.repeats or "",
+        origin=_origin(trial, proposal),
+        learned_from="",
         proposed_after=proposal.ended if proposal else None,
         proposed_beside=" ".join(proposal.running) if proposal else "",
         proposed_best=best.after(proposal.ended) if proposal else math.nan,
@@ -165,11 +193,44 @@ def _trial_row(record: TrialRecord, proposal: Proposal | None, best: _BestSoFar)
         best_epoch=max(validated, key=validated.__getitem__, default=0),
         best_value=record.best_value,
         folds=len(record.folds),
+        confirmed_value=confirmed,
     )
 
 
-def _parameters(record: TrialRecord) -> Mapping[str, Any]:
-    return {key: value for key, value in record.trial.parameters.items() if key not in OWN_COLUMNS}
+def _origin(trial: Trial, proposal: Proposal | None) -> str:
+    if trial.is_repetition:
+        return "confirmation" if trial.is_confirmation else "repetition"
+    if trial.system:
+        return "system"
+    return proposal.origin if proposal else ""
+
+
+def _learned_row(trial: LearnedTrial) -> TrialRow:
+    validated = dict(trial.values)
+    return TrialRow(
+        trial=trial.name,
+        system="",
+        protocol="",
+        repeats="",
+        origin="learned",
+        learned_from=trial.results,
+        proposed_after=None,
+        proposed_beside="",
+        proposed_best=math.nan,
+        sampler_seed=None,
+        state=trial.state,
+        reason="",
+        completion_order=-1,
+        epochs=max(validated, default=0),
+        best_epoch=max(validated, key=validated.__getitem__, default=0),
+        best_value=trial.best_value,
+        folds=None,
+        confirmed_value=math.nan,
+    )
+
+
+def _parameters(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: value for key, value in parameters.items() if key not in OWN_COLUMNS}
 
 
 def rungs_table(

@@ -56,7 +56,7 @@ def summary_table(scores: pa.Table) -> pa.Table:
         values = scores[metric].to_numpy()
         result = np.empty((len(first), len(STATISTICS)))
         for members, rows in blocks:
-            result[members] = _over_folds(values[rows], ratio[rows])
+            result[members] = over_folds(values[rows], ratio[rows])
         columns |= {f"{metric}_{n}": pa.array(result[:, i]) for i, n in enumerate(STATISTICS)}
     parameters = [name for name in scores.column_names if name.startswith("param.")]
     shared = scores.select([*SUMMARY_KEYS, *parameters]).take(pa.array(first)).combine_chunks()
@@ -81,7 +81,7 @@ def _groups(scores: pa.Table) -> tuple[Index, Index]:
     return rank[group], first[order]
 
 
-def _over_folds(values: Float, ratio: Float) -> Float:
+def over_folds(values: Float, ratio: Float) -> Float:
     """Return `(g, 4)` mean, deviation, and ends of the interval.
 
     Args:

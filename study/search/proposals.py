@@ -2,17 +2,18 @@
 
 The sampler is seeded by the study's seed and the trial's number, and learns from all that
 is known: ended trials, stopped ones with the value that they had reached, failed ones as
-failed, and running ones as running, from which TPE keeps away (constant liar).
+failed, and running ones as running, from which samplers keep away as far as they can.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from study.config.samplers import SAMPLERS
-from study.config.schema import Study
+from study.config.samplers import SAMPLERS, SamplerEntry, SamplerRequest, sampler_entry
+from study.config.schema import Objective, Study
 from study.randomness import stream_seed
-from study.search.trial import Trial, TrialRecord
+from study.search.objectives import directions, objective_values
+from study.search.trial import LearnedTrial, State, Trial, TrialRecord
 
 
 class Proposals:
@@ -21,7 +22,7 @@ class Proposals:
     Optuna's study has the trials in the order in which they became known here: a proposal
     when it was made, a trial of before when it is learned of. It gets those of before when it is
     asked for the next, as they stand then: as a whole, which costs a fraction of what following
-    them costs.
+    them costs. Only what a sampler that remembers proposed before is followed one by one.
     """
 
     def __init__(self, study: Study) -> None:
@@ -30,13 +31,18 @@ class Proposals:
         self._known: set[str] = set()
         self._not_in_optuna: list[Trial] = []
         self._running: dict[str, Any] = {}
+        self._counted: dict[State, int] = {"completed": 0, "pruned": 0, "failed": 0}
 
     @cached_property
     def _optuna(self) -> Any:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        return optuna.create_study(direction="maximize")
+        return optuna.create_study(directions=directions(self._study.search.metrics))
+
+    @cached_property
+    def _entry(self) -> SamplerEntry:
+        return sampler_entry(self._study.search.sampler)
 
     @cached_property
     def space(self) -> dict[str, Any]:
@@ -54,84 +60,155 @@ class Proposals:
             number: the trial's number.
             name: its name.
         """
-        search = self._study.search
-        if not search.space:
+        if not self._study.search.space:
             return {}
         self._complete_optuna()
-        self._optuna.sampler = SAMPLERS[search.sampler](self.seed(number), search.startup_trials)
-        asked = self._optuna.ask(self.space)
+        asked = self._ask(self._sampler(), number)
         self._known.add(name)
         self._running[name] = asked
         parameters: dict[str, Any] = asked.params
         return parameters
 
-    def start(self, trial: Trial) -> None:
-        """Learn of a trial that was proposed before; it runs, unless it is learned how it ended."""
-        if trial.name not in self._known:
-            self._known.add(trial.name)
+    def start(self, trial: Trial, *, is_enqueued: bool = False) -> None:
+        """Learn of a trial whose settings are known; it runs, unless it is learned how it ended.
+
+        A sampler that remembers what it proposed proposes it again, and so knows it as its own. If
+        it comes to something else, as another version of it may, what was proposed counts.
+
+        Args:
+            trial: the trial.
+            is_enqueued: whether the study named its settings, and no sampler.
+        """
+        if trial.name in self._known:
+            return
+        self._known.add(trial.name)
+        search = self._study.search
+        may_remember = self._entry.remembers or search.startup == "qmc"
+        if is_enqueued or not (search.space and may_remember and self._sampler().remembers):
+            self._not_in_optuna.append(trial)
+            return
+        self._complete_optuna()
+        asked = self._ask(self._sampler(), trial.number)
+        if asked.params == self._searched(trial):
+            self._running[trial.name] = asked
+        else:
+            self._tell(asked, "failed")
             self._not_in_optuna.append(trial)
 
     def learn(self, ended: Iterable[TrialRecord]) -> None:
         """Learn how trials ended; what was learned before is passed over."""
         for record in ended:
-            if record.name not in self._ended:
-                self._ended[record.name] = record
-                self.start(record.trial)
-                asked = self._running.pop(record.name, None)
-                if asked is not None:
-                    self._end(asked, record)
+            if record.name in self._ended:
+                continue
+            self._ended[record.name] = record
+            self._counted[record.state] += 1
+            asked = self._running.pop(record.name, None)
+            if asked is not None:
+                self._end(asked, record)
+            elif record.name not in self._known:
+                self._known.add(record.name)
+                self._not_in_optuna.append(record.trial)
+
+    def learn_others(self, trials: Iterable[LearnedTrial]) -> None:
+        """Learn of ended trials of other studies, as of this one's."""
+        for trial in trials if self._study.search.space else ():
+            self._counted[trial.state] += 1
+            self._optuna.add_trial(frozen_trial(trial, self.space, self._study.search.metrics))
+
+    def _sampler(self) -> SamplerEntry:
+        """Return what proposes now: the study's sampler, or the one of its first trials."""
+        search, entry = self._study.search, self._entry
+        known = self._counted["completed"] + self._counted["pruned"] * entry.learns_from_pruned
+        is_startup = entry.learns and known < search.startup_trials
+        return SAMPLERS["qmc"] if is_startup and search.startup == "qmc" else entry
+
+    def _ask(self, sampler: SamplerEntry, number: int) -> Any:
+        """Have Optuna draw all settings of a trial, those first that others depend on."""
+        search = self._study.search
+        self._optuna.sampler = sampler.make(
+            SamplerRequest(
+                seed=self.seed(number),
+                study_seed=stream_seed(self._study.seed, "search") % 2**32,
+                startup_trials=search.startup_trials,
+                is_conditional=any(values.when for values in search.space.values()),
+            )
+        )
+        asked = self._optuna.ask()
+        for key, values in search.space.items():
+            if values.holds_in(asked.params):
+                values.suggest(asked, key)
+        return asked
+
+    def _searched(self, trial: Trial) -> dict[str, Any]:
+        """Return the parameters of a trial that the sampler knows."""
+        return {key: trial.parameters[key] for key in self.space if key in trial.parameters}
 
     def _complete_optuna(self) -> None:
         """Add the trials that Optuna does not have yet."""
+        metrics = self._study.search.metrics
         for trial in self._not_in_optuna:
             if record := self._ended.get(trial.name):
-                self._optuna.add_trial(frozen_trial(record, self.space, is_last_enough=True))
+                frozen = frozen_trial(record, self.space, metrics, is_last_enough=True)
+                self._optuna.add_trial(frozen)
             else:
-                self._running[trial.name] = self._asked_again(trial)
+                self._optuna.enqueue_trial(self._searched(trial))
+                # It draws nothing: all is given.
+                self._running[trial.name] = self._ask(SAMPLERS["random"], trial.number)
         self._not_in_optuna.clear()
-
-    def _asked_again(self, trial: Trial) -> Any:
-        """Return Optuna's own of a trial that was proposed before and runs."""
-        from optuna.samplers import RandomSampler
-
-        self._optuna.sampler = RandomSampler(seed=0)  # draws nothing: all is given
-        self._optuna.enqueue_trial({key: trial.parameters[key] for key in self.space})
-        return self._optuna.ask(self.space)
 
     def _end(self, asked: Any, record: TrialRecord) -> None:
         """Tell Optuna how one of its running trials ended."""
-        from optuna.trial import TrialState
-
+        metrics = self._study.search.metrics
+        if metrics:  # Optuna takes no values of epochs then, and a stopped trial counts as it was
+            state: State = "failed" if record.state == "failed" else "completed"
+            self._tell(asked, state, objective_values(record, metrics))
+            return
         for epoch, value in record.values:
             asked.report(value, epoch)
-        if record.state == "completed":
-            self._optuna.tell(asked, record.best_value)
+        self._tell(asked, record.state, [record.best_value])
+
+    def _tell(self, asked: Any, state: State, values: Sequence[float] = ()) -> None:
+        if state == "completed":
+            self._optuna.tell(asked, list(values))
         else:
-            pruned = record.state == "pruned"
-            self._optuna.tell(asked, state=TrialState.PRUNED if pruned else TrialState.FAIL)
+            self._optuna.tell(asked, state=_states()[state])
+
+
+def _states() -> dict[State, Any]:
+    from optuna.trial import TrialState
+
+    return {
+        "completed": TrialState.COMPLETE,
+        "pruned": TrialState.PRUNED,
+        "failed": TrialState.FAIL,
+    }
 
 
 def frozen_trial(
-    record: TrialRecord, space: Mapping[str, Any], *, is_last_enough: bool = False
+    ended: TrialRecord | LearnedTrial,
+    space: Mapping[str, Any],
+    metrics: Sequence[Objective] = (),
+    *,
+    is_last_enough: bool = False,
 ) -> Any:
     """Return an ended trial as Optuna's `FrozenTrial`.
 
     Args:
-        record: how it ended.
-        space: Optuna's distributions by dotted key; only these settings are taken.
+        ended: how it ended.
+        space: Optuna's distributions by dotted key; only these settings are taken, as far as the
+            trial has them.
+        metrics: what is improved beside the metric; a stopped trial counts as it was then.
         is_last_enough: whether only the last of its values are wanted: samplers read no others.
     """
     import optuna
 
-    state = {
-        "completed": optuna.trial.TrialState.COMPLETE,
-        "pruned": optuna.trial.TrialState.PRUNED,
-        "failed": optuna.trial.TrialState.FAIL,
-    }[record.state]
+    state: State = "completed" if metrics and ended.state == "pruned" else ended.state
+    own = {key: values for key, values in space.items() if key in ended.parameters}
+    values = ended.values[-1:] if is_last_enough else ended.values
     return optuna.trial.create_trial(
-        state=state,
-        value=record.best_value if record.state == "completed" else None,
-        params={key: record.trial.parameters[key] for key in space},
-        distributions=dict(space),
-        intermediate_values=dict(record.values[-1:] if is_last_enough else record.values),
+        state=_states()[state],
+        values=objective_values(ended, metrics) if state == "completed" else None,
+        params={key: ended.parameters[key] for key in own},
+        distributions=own,
+        intermediate_values={} if metrics else dict(values),
     )

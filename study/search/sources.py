@@ -1,71 +1,20 @@
-"""Where trials come from: a search, a list of systems, and a repetition of the best trial.
+"""Where trials come from: a search, with repetitions of its best trials, or a list of systems.
 
 Only these know which of them a study file asks for. A search writes down each proposal
 before its trial starts, so that the ledger alone continues a study with the same trials.
 """
 
 import bisect
-import enum
-from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence, Set
+from typing import Any
 
+from study.config.known_settings import enqueued_parameters
 from study.config.schema import Study
 from study.config.trial_config import TrialConfig
-from study.data.settings import Protocol as SplitProtocol
 from study.search.proposals import Proposals
-from study.search.trial import Proposal, Trial, TrialRecord, best_trial, trial_name
-
-Records = Mapping[str, TrialRecord]
-"""Ended trials by name."""
-
-
-class NoTrial(enum.Enum):
-    """Why there is no trial to start."""
-
-    YET = "trials that run must end first"
-    MORE = "there is none left, or none that can be known in this run"
-
-
-class TrialSource(Protocol):
-    """Says which trials a study has, in what order, and which of them are missing."""
-
-    @property
-    def size(self) -> int:
-        """Trials that it names at the beginning; a repetition comes on top."""
-        ...
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of all trials together, if none is stopped early."""
-        ...
-
-    @property
-    def longest(self) -> int:
-        """Epochs of the longest trial."""
-        ...
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """The lines of a plan that describe the trials, by their names."""
-        ...
-
-    @property
-    def space(self) -> dict[str, Any]:
-        """Optuna's distributions of what sets its trials apart, by dotted key."""
-        ...
-
-    def missing(self, ended: Records) -> list[str]:
-        """Return the names of the trials that are still to run, as far as they are decided."""
-        ...
-
-    def next_trial(self, ended: Records, lost: Set[str]) -> Trial | NoTrial:
-        """Return the next trial that has not ended; each is returned once.
-
-        Args:
-            ended: the ended trials.
-            lost: names of trials that this run cannot finish.
-        """
-        ...
+from study.search.repetitions import Repetitions
+from study.search.trial import LearnedTrial, Origin, Proposal, Trial, TrialRecord, trial_name
+from study.search.trial_source import NoTrial, Records, TrialSource
 
 
 class Search:
@@ -75,6 +24,7 @@ class Search:
         study: the study.
         known: proposals of earlier runs, in their order: these trials exist.
         record: writes a proposal down, before its trial starts.
+        learned: trials of other studies, which its sampler learns from.
         is_spent: returns whether the budget is, with these trials ended: none is proposed then.
     """
 
@@ -83,10 +33,12 @@ class Search:
         study: Study,
         known: Sequence[Proposal] = (),
         record: Callable[[Proposal], None] = lambda proposal: None,
+        learned: Sequence[LearnedTrial] = (),
         is_spent: Callable[[Records], bool] = lambda ended: False,
     ) -> None:
         self._study, self._config = study, TrialConfig.of(study)
         self._proposals = Proposals(study)
+        self._proposals.learn_others(learned)
         self._known = {proposal.trial.number: proposal for proposal in known}
         self._record, self._is_spent = record, is_spent
         self._existing = max(self._known, default=-1) + 1
@@ -99,6 +51,11 @@ class Search:
     def size(self) -> int:
         """See `TrialSource.size`."""
         return self._study.search.trials
+
+    @property
+    def repetitions(self) -> int:
+        """See `TrialSource.repetitions`."""
+        return 0
 
     @property
     def epochs(self) -> int:
@@ -153,18 +110,22 @@ class Search:
         end = bisect.bisect_left(known, proposal.ended, key=lambda record: record.completion_order)
         self._proposals.learn(known[self._learned : end])
         self._learned = max(self._learned, end)
-        self._proposals.start(proposal.trial)
+        self._proposals.start(proposal.trial, is_enqueued=proposal.origin == "enqueued")
         self._proposed.append(proposal.trial.name)
         return proposal.trial
 
     def _propose(self, number: int, name: str, ended: Records) -> Trial:
         known = self._in_order(ended)
         self._proposals.learn(known)
-        parameters = self._proposals.propose(number, name)
+        enqueued = enqueued_parameters(self._study, number)
+        origin: Origin = "sampler" if enqueued is None else "enqueued"
+        parameters = self._proposals.propose(number, name) if enqueued is None else enqueued
         trial = Trial(number, self._config.with_parameters(parameters), parameters)
+        if enqueued is not None:
+            self._proposals.start(trial, is_enqueued=True)
         running = [other for other in self._proposed if other not in ended]
         last = max((record.completion_order for record in known), default=-1)
-        self._record(Proposal(trial, last + 1, running, self._proposals.seed(number)))
+        self._record(Proposal(trial, last + 1, running, self._proposals.seed(number), origin))
         self._existing = max(self._existing, number + 1)
         self._proposed.append(name)
         return trial
@@ -190,6 +151,11 @@ class SystemList:
     def size(self) -> int:
         """See `TrialSource.size`."""
         return len(self._trials)
+
+    @property
+    def repetitions(self) -> int:
+        """See `TrialSource.repetitions`."""
+        return 0
 
     @property
     def epochs(self) -> int:
@@ -235,84 +201,18 @@ class SystemList:
         return NoTrial.MORE
 
 
-class Repetition:
-    """Another source's trials, and at last its best one again under another protocol."""
-
-    def __init__(self, source: TrialSource, protocol: SplitProtocol) -> None:
-        self._source, self._protocol = source, protocol
-        self._proposed: set[str] = set()
-
-    @property
-    def size(self) -> int:
-        """See `TrialSource.size`."""
-        return self._source.size
-
-    @property
-    def epochs(self) -> int:
-        """See `TrialSource.epochs`."""
-        return self._source.epochs + self._source.longest
-
-    @property
-    def longest(self) -> int:
-        """See `TrialSource.longest`."""
-        return self._source.longest
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """See `TrialSource.facts`."""
-        facts = self._source.facts
-        after = f"{facts['protocols']}; then the best trial under {self._protocol}"
-        return facts | {"protocols": after}
-
-    @property
-    def space(self) -> dict[str, Any]:
-        """See `TrialSource.space`."""
-        return self._source.space
-
-    def missing(self, ended: Records) -> list[str]:
-        """See `TrialSource.missing`: the repetition is decided when all others have ended."""
-        missing = self._source.missing(ended)
-        if missing:
-            return missing
-        repetition = self._repetition(ended)
-        return [repetition.name] if repetition and repetition.name not in ended else []
-
-    def next_trial(self, ended: Records, lost: Set[str]) -> Trial | NoTrial:
-        """See `TrialSource.next_trial`."""
-        trial = self._source.next_trial(ended, lost)
-        if trial is not NoTrial.MORE:
-            return trial
-        if self._source.missing(ended):
-            return NoTrial.MORE if lost else NoTrial.YET
-        repetition = self._repetition(ended)
-        if not repetition or lost or repetition.name in {*ended, *self._proposed}:
-            return NoTrial.MORE
-        self._proposed.add(repetition.name)
-        return repetition
-
-    def _repetition(self, ended: Records) -> Trial | None:
-        best = best_trial(ended.values())
-        if best is None:
-            return None
-        return Trial(
-            number=best.trial.number,
-            config=best.trial.config.under(self._protocol),
-            parameters={**best.trial.parameters, "split.protocol": self._protocol},
-            is_repetition=True,
-        )
-
-
 def trial_source(
     study: Study,
     known: Sequence[Proposal] = (),
     record: Callable[[Proposal], None] = lambda proposal: None,
+    learned: Sequence[LearnedTrial] = (),
     is_spent: Callable[[Records], bool] = lambda ended: False,
 ) -> TrialSource:
-    """Return where the trials of a study come from; the other arguments as of `Search`."""
+    """Return where the trials of a study come from; further arguments as of `Search`."""
     if study.systems:
         return SystemList(study)
-    search = Search(study, known, record, is_spent)
-    return Repetition(search, study.split.beside) if study.split.beside else search
+    search = Search(study, known, record, learned, is_spent)
+    return Repetitions(study, search) if study.split.beside or study.search.confirm else search
 
 
 def _trials_of_systems(study: Study) -> list[Trial]:

@@ -14,14 +14,17 @@ from study.data.settings import Protocol
 TRIAL_NAME = re.compile(r"trial-(\d{5,})")
 FOLD_NAME = re.compile(r"fold-(\d+)")
 REPETITION = 1_000_000
-"""What a repetition's name adds to the number of its trial; no search has as many trials."""
+"""What a repetition's name adds to the number of its trial; no search has as many trials.
+
+A confirmation's adds twice as much."""
 
 State = Literal["completed", "pruned", "failed"]
+Origin = Literal["sampler", "enqueued"]
 
 
-def trial_name(number: int, *, is_repetition: bool = False) -> str:
-    """Return the name of trial `number`, or of its repetition."""
-    return f"trial-{number + REPETITION * is_repetition:05d}"
+def trial_name(number: int, *, is_repetition: bool = False, is_confirmation: bool = False) -> str:
+    """Return the name of trial `number`, or of its repetition, a confirmation or another."""
+    return f"trial-{number + REPETITION * (is_repetition + is_confirmation):05d}"
 
 
 def fold_name(number: int) -> str:
@@ -29,13 +32,10 @@ def fold_name(number: int) -> str:
     return f"fold-{number}"
 
 
-def order_of(name: str) -> tuple[bool, int] | None:
+def order_of(name: str) -> tuple[int, int] | None:
     """Return `Trial.order` of the trial with this name; None if it is no trial's name."""
     match = TRIAL_NAME.fullmatch(name)
-    if not match:
-        return None
-    is_repetition, number = divmod(int(match[1]), REPETITION)
-    return bool(is_repetition), number
+    return divmod(int(match[1]), REPETITION) if match else None
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ class Trial:
         config: all that its folds need to know.
         parameters: what sets it apart from the study's other trials, by dotted key.
         system: its name in a study of systems; "" in a search.
-        is_repetition: whether it is another trial, trained again under a second protocol.
+        is_repetition: whether it is another trial, trained again: under a second protocol, or
+        is_confirmation: under the same one with another seed.
     """
 
     number: int
@@ -73,16 +74,19 @@ class Trial:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     system: str = ""
     is_repetition: bool = False
+    is_confirmation: bool = False
 
     @property
     def name(self) -> str:
         """The trial's name, which is that of its folder."""
-        return trial_name(self.number, is_repetition=self.is_repetition)
+        return trial_name(
+            self.number, is_repetition=self.is_repetition, is_confirmation=self.is_confirmation
+        )
 
     @property
-    def order(self) -> tuple[bool, int]:
-        """What trials are sorted by: their numbers, repetitions last."""
-        return self.is_repetition, self.number
+    def order(self) -> tuple[int, int]:
+        """What trials are sorted by: their numbers, repetitions last, confirmations after them."""
+        return self.is_repetition + self.is_confirmation, self.number
 
     @property
     def protocol(self) -> Protocol:
@@ -101,12 +105,14 @@ class Trial:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, which `from_dict` reads back."""
+        confirms = {"is_confirmation": True} if self.is_confirmation else {}
         return {
             "number": self.number,
             "config": self.config.to_dict(),
             "parameters": dict(self.parameters),
             "system": self.system,
             "is_repetition": self.is_repetition,
+            **confirms,
         }
 
     @classmethod
@@ -131,12 +137,14 @@ class Proposal:
             `completion_order` is smaller.
         running: names of the trials that ran then, in the order of their proposals.
         seed: what the sampler was seeded with.
+        origin: what its settings are from: the sampler, or `search.enqueue`.
     """
 
     trial: Trial
     ended: int
     running: Sequence[str]
     seed: int
+    origin: Origin = "sampler"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, which `from_dict` reads back."""
@@ -145,12 +153,44 @@ class Proposal:
             "ended": self.ended,
             "running": list(self.running),
             "seed": self.seed,
+            "origin": self.origin,
         }
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Read what `to_dict` returned; errors as of `Trial.from_dict`."""
         return cls(**{**content, "trial": Trial.from_dict(content["trial"])})
+
+
+@dataclass(frozen=True)
+class LearnedTrial:
+    """An ended trial of another study, which a search learns from.
+
+    Attributes:
+        results: the other study's results folder, as `search.learn_from` names it.
+        trial: the trial's name there.
+        parameters: its values of what is searched here, by dotted key.
+        state: how it ended.
+        values: validation epoch and the metric's mean over folds, in order.
+        objectives: means over folds of what else this search improves.
+    """
+
+    results: str
+    trial: str
+    parameters: Mapping[str, Any]
+    state: State
+    values: Sequence[tuple[int, float]]
+    objectives: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Its name here, which is no trial's of this study."""
+        return f"{self.results}/{self.trial}"
+
+    @property
+    def best_value(self) -> float:
+        """The metric's mean over folds at its best epoch."""
+        return max((value for _, value in self.values), default=math.nan)
 
 
 @dataclass(frozen=True)
@@ -187,6 +227,7 @@ class TrialRecord:
         values: validation epoch and the metric's mean over the folds that it had, in order.
         completion_order: how many trials had ended before it.
         num_folds: how many folds it had when it was stopped, the first ones; None: all.
+        objectives: means over folds of what else the search improves, by `search.metrics`.
     """
 
     trial: Trial
@@ -195,6 +236,7 @@ class TrialRecord:
     values: Sequence[tuple[int, float]] = ()
     completion_order: int = 0
     num_folds: int | None = None
+    objectives: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -205,6 +247,11 @@ class TrialRecord:
     def folds(self) -> tuple[FoldAddress, ...]:
         """The folds that it had, in order."""
         return self.trial.folds[: self.num_folds]
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What sets the trial apart from others of its study, by dotted key."""
+        return self.trial.parameters
 
     @property
     def best_value(self) -> float:
@@ -221,8 +268,15 @@ def best_trial(
     ended: Iterable[TrialRecord], states: Sequence[State] = ("completed",)
 ) -> TrialRecord | None:
     """Return the trial with the largest value, the first of equals; never a repetition."""
+    return next(iter(best_trials(ended, states)), None)
+
+
+def best_trials(
+    ended: Iterable[TrialRecord], states: Sequence[State] = ("completed",)
+) -> list[TrialRecord]:
+    """Return trials by value, the largest first, and of equals the first; no repetitions."""
     eligible = [r for r in ended if r.state in states and not r.trial.is_repetition]
-    return max(eligible, key=lambda r: (_or_least(r.best_value), -r.trial.number), default=None)
+    return sorted(eligible, key=lambda r: (-_or_least(r.best_value), r.trial.number))
 
 
 def _or_least(value: float) -> float:

@@ -21,11 +21,12 @@ from rich.progress import (
 from rich.table import Table
 
 from study.config.schema import MetricSettings, Study
+from study.config.search_space import MODEL
 from study.search.budget import Budget
 from study.search.plan import Plan
 from study.search.rungs import FoldSchedule
-from study.search.sources import TrialSource
 from study.search.trial import Trial, TrialRecord, fold_name
+from study.search.trial_source import TrialSource
 
 LOG_WIDTH = 120
 
@@ -152,7 +153,8 @@ class Display:
 def trial_label(trial: Trial) -> str:
     """Return a trial's name, with what a reader needs to tell it from others."""
     if trial.repeats:
-        return f"{trial.name} ({trial.repeats}, {trial.protocol})"
+        how = "another seed" if trial.is_confirmation else trial.protocol
+        return f"{trial.name} ({trial.repeats}, {how})"
     if not trial.system:
         return trial.name
     return f"{trial.name} ({', '.join(trial.parameters.values())})"
@@ -196,7 +198,9 @@ def show_plan(
     """
     left = len(source.missing({record.name: record for record in ended}))
     stopping, facts = study.search.stopping, source.facts
-    what = "systems" if "systems" in facts else study.model.name
+    searched = study.search.space.get(MODEL)
+    models = ", ".join(map(str, searched.ends)) if searched else study.model.name
+    what = "systems" if "systems" in facts else models
     lines = {
         "study": f"{study.name}: {what} on {study.dataset.name}",
         "trials": f"{source.size} x {study.split.folds} folds x"
@@ -295,6 +299,19 @@ def show_summary(
     console.print(table)
     console.print(
         "supervision: what saw validation labels; nothing, the threshold, or an SVM",
+        highlight=False,
+    )
+
+
+def show_front(console: Console, study: Study, front: pa.Table | None) -> None:
+    """Print which trials none beats, of a search with several metrics."""
+    if front is None:
+        return
+    metric = study.search.metric
+    names = front.filter(front["on_front"])["trial"].to_pylist()
+    console.print(
+        f"the best is so by {metric.score} of {metric.composition}; none beats"
+        f" {', '.join(names)} in that, {', '.join(study.search.metrics)} together",
         highlight=False,
     )
 

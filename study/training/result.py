@@ -2,7 +2,9 @@
 
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import safetensors.torch
 import torch
@@ -64,7 +66,7 @@ class FoldResult:
             fold_files.HISTORY: fold_files.history_file(progress.history),
             MODEL: fold_files.json_file(described),
             fold_files.WEIGHTS: safetensors.torch.save(progress.best_weights),
-            fold_files.TIMINGS: self._timings(time.perf_counter() - started),
+            fold_files.TIMINGS: self._timings(time.perf_counter() - started, self._scoring()),
         }
         return self._manifest(state, ""), files
 
@@ -95,9 +97,18 @@ class FoldResult:
             files={},
         )
 
-    def _timings(self, evaluate_seconds: float) -> bytes:
+    def _scoring(self) -> dict[str, float]:
+        """Return what scoring takes, where the search improves it."""
+        if "microseconds" not in self.evaluator.config.metrics:
+            return {}
+        return {"score_microseconds": self.evaluator.score_microseconds()}
+
+    def _timings(
+        self, evaluate_seconds: float, scoring: Mapping[str, float] = MappingProxyType({})
+    ) -> bytes:
         return fold_files.json_file(
             {
+                **scoring,
                 "train_seconds": self.progress.train_seconds,
                 "evaluate_seconds": evaluate_seconds,
                 "host": platform.node(),

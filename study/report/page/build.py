@@ -7,16 +7,20 @@ import jinja2
 import pyarrow as pa
 
 from study.config.schema import Study
+from study.config.search_space import MODEL
 from study.ledger.ledger import Ledger
 from study.report.build import damage_advice
 from study.report.page.answer import answer_section
 from study.report.page.bookkeeping import bookkeeping_sections
 from study.report.page.charts import page_style
 from study.report.page.comparisons import comparison_sections
+from study.report.page.confirmation import confirmation_sections
 from study.report.page.errors import error_sections
 from study.report.page.false_alarms import false_alarm_sections
+from study.report.page.front import front_sections
 from study.report.page.inputs import PageInputs
 from study.report.page.labels import label_sections
+from study.report.page.marginals import learned_sections
 from study.report.page.paper import paper_section
 from study.report.page.parts import Section, with_noun
 from study.report.page.samples import sample_sections
@@ -56,6 +60,9 @@ def page_sections(inputs: PageInputs) -> list[Section]:
     return [
         answer_section(inputs),
         *search_sections(inputs),
+        *learned_sections(inputs),
+        *front_sections(inputs),
+        *confirmation_sections(inputs),
         learning_section(inputs),
         *error_sections(inputs),
         *sample_sections(inputs),
@@ -69,7 +76,9 @@ def page_sections(inputs: PageInputs) -> list[Section]:
 
 def _render(inputs: PageInputs, sections: list[Section]) -> str:
     study = inputs.study
-    subject = study.model.name if inputs.is_search else "systems"
+    searched = study.search.space.get(MODEL)
+    models = map(str, searched.ends) if searched else [study.model.name]
+    subject = ", ".join(models) if inputs.is_search else "systems"
     facts = [
         f"{subject} on {dataset_label(study.dataset.name)}",
         *filter(None, [study.dataset.unlike_published]),

@@ -1,4 +1,4 @@
-"""Sections of a search: trials in turn, settings against the metric, importance."""
+"""Sections of a search: trials in turn, settings against the metric, all settings at once."""
 
 import math
 from collections.abc import Sequence
@@ -9,20 +9,15 @@ from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
 from study.config.search_space import Distribution
-from study.randomness import stream_seed
 from study.report.page import charts
 from study.report.page.charts import ACCENT, FAINT, INK, MUTED, PAPER
 from study.report.page.inputs import PageInputs, metric_label
-from study.report.page.parts import Picture, Section, format_setting, with_noun
-from study.search.proposals import frozen_trial
+from study.report.page.parts import Picture, Section, with_noun
+from study.report.page.positions import Positions
 from study.search.trial import TrialRecord
 
 MOST_SETTINGS = 12
 MOST_LINES = 200
-IMPORTANCE_FROM = 10
-"""Completed trials from which on a forest shows more than noise."""
-IMPORTANCE_TRIALS = 400
-TREES = 32
 
 
 def search_sections(inputs: PageInputs) -> list[Section]:
@@ -79,72 +74,19 @@ def _settings(inputs: PageInputs) -> list[Section]:
         pictures=[_against(inputs, key, form, records) for key, form in space.items()],
         notes=notes,
     )  # fmt: skip
-    return [against, _importance(inputs, space), _parallel(inputs, space, records)]
+    return [against, _parallel(inputs, space, records)]
 
 
 def _against(
     inputs: PageInputs, key: str, form: Distribution, records: Sequence[TrialRecord]
 ) -> Picture:
     figure, axes = charts.panel(key, metric_label(inputs.study.search.metric))
-    scale = _Positions(form)
+    scale = Positions(form)
+    records = [record for record in records if key in record.parameters]
     kept = charts.thinned(len(records))
-    _scatter(
-        axes, [scale.position(record.trial.parameters[key]) for record in records], records, kept
-    )
+    _scatter(axes, [scale.position(record.parameters[key]) for record in records], records, kept)
     scale.set_ticks(axes)
     return charts.picture(figure, f"{key} against the metric")
-
-
-def _importance(inputs: PageInputs, space: dict[str, Distribution]) -> Section:
-    reading = (
-        "How much of the metric’s variance over completed trials each setting explains, "
-        "alone and together with others: functional ANOVA on a random forest (Hutter et al. "
-        "2014, as Optuna computes it). The bars add up to 1; they do not show in which direction."
-    )
-    key, title = "importance", "Which settings matter"
-    completed = [r for r in inputs.records if r.state == "completed"]
-    different = {record.best_value for record in completed}
-    if len(completed) < IMPORTANCE_FROM or len(different) < 2:
-        note = f"Needs {IMPORTANCE_FROM} completed trials that differ; there are {len(completed)}."
-        return Section(key, title, reading, notes=[note])
-    kept = [completed[i] for i in charts.thinned(len(completed), IMPORTANCE_TRIALS)]
-    shares = importance(space, kept, stream_seed(inputs.study.seed, "importance") % 2**32)
-    figure, axes = charts.panel("share of the metric’s variance", "")
-    names = sorted(shares, key=lambda name: shares[name])
-    axes.barh(range(len(names)), [shares[name] for name in names], color=ACCENT, height=0.55)
-    axes.set_yticks([])
-    axes.grid(visible=False)
-    for height, name in enumerate(names):
-        axes.text(0, height + 0.3, f"{name}  {shares[name]:.2f}", va="bottom", color=INK,
-                  fontsize=charts.LETTER)  # fmt: skip
-    axes.set_ylim(-0.5, len(names))
-    axes.spines["left"].set_visible(False)
-    notes = [f"Taken from {len(kept)} of {len(completed):,} completed trials, evenly."] * (
-        len(kept) < len(completed)
-    )
-    drawn = charts.picture(figure, "share of variance by setting")
-    return Section(key, title, reading, pictures=[drawn], notes=notes)
-
-
-def importance(
-    space: dict[str, Distribution], completed: Sequence[TrialRecord], seed: int
-) -> dict[str, float]:
-    """Return the share of the metric's variance that each setting explains, in sum 1.
-
-    Args:
-        space: settings that were searched.
-        completed: trials, of at least two values.
-        seed: of the forest.
-    """
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    forms = {key: form.to_optuna() for key, form in space.items()}
-    study = optuna.create_study(direction="maximize")
-    study.add_trials([frozen_trial(record, forms) for record in completed])
-    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=TREES, seed=seed)
-    shares: dict[str, float] = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return shares
 
 
 def _parallel(
@@ -154,10 +96,13 @@ def _parallel(
     kept = [ranked[i] for i in charts.thinned(len(ranked), MOST_LINES)]
     top = max(1, len(kept) // 10)
     figure, axes = charts.panel("", "", wide=True)
-    scales = {key: _Positions(form) for key, form in space.items()}
+    scales = {key: Positions(form) for key, form in space.items()}
     values = np.array([record.best_value for record in kept])
     low, high = float(values.min()), float(values.max())
-    columns = [[scales[key].share(r.trial.parameters[key]) for r in kept] for key in space]
+    columns = [
+        [scales[key].share(r.parameters[key]) if key in r.parameters else math.nan for r in kept]
+        for key in space
+    ]
     columns.append(list((values - low) / (high - low or 1.0)))
     lines = np.stack([np.broadcast_to(np.arange(len(columns)), (len(kept), len(columns))),
                       np.array(columns).T], axis=2)  # fmt: skip
@@ -182,44 +127,6 @@ def _parallel(
         pictures=[charts.picture(figure, "settings and the metric of each trial", wide=True)],
         notes=[note] * (len(kept) < len(records)),
     )  # fmt: skip
-
-
-class _Positions:
-    """Positions of a searched setting's values on an axis."""
-
-    def __init__(self, form: Distribution) -> None:
-        self._choices = [str(value) for value in form.choice] if form.choice else []
-        self._is_log = bool(form.loguniform or form.logint)
-        self._is_whole = form.is_integer
-        self._low, self._high = (form.ends[0], form.ends[-1])
-
-    @property
-    def ends(self) -> tuple[str, str]:
-        """Labels of the axis's ends."""
-        return format_setting(self._low), format_setting(self._high)
-
-    def position(self, value: Any) -> float:
-        """Return a value's position on the axis of a picture."""
-        return float(self._choices.index(str(value))) if self._choices else float(value)
-
-    def share(self, value: Any) -> float:
-        """Return a value's position between the ends, in [0, 1]."""
-        if self._choices:
-            return self.position(value) / max(1, len(self._choices) - 1)
-        position, low, high = (
-            (math.log(v) if self._is_log else float(v)) for v in (value, self._low, self._high)
-        )
-        return (position - low) / (high - low) if high > low else 0.5
-
-    def set_ticks(self, axes: Any) -> None:
-        """Give an axis its scale and ticks."""
-        if self._choices:
-            axes.set_xticks(range(len(self._choices)), self._choices)
-            axes.set_xlim(-0.5, len(self._choices) - 0.5)
-        elif self._is_log:
-            charts.logarithmic(axes, "x")
-        elif self._is_whole:
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _scatter(axes: Any, x: Sequence[float], records: Sequence[TrialRecord], kept: Any) -> None:

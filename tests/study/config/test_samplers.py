@@ -1,17 +1,33 @@
-import pytest
-from optuna.samplers import RandomSampler, TPESampler
+import sys
+from pathlib import Path
 
-from study.config.samplers import SAMPLERS
+import pytest
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    GPSampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+
+from study.config.samplers import SAMPLERS, SamplerRequest, sampler_entry
 from study.config.study_file import check_study, load_study
 from study.errors import RequestError
 
 CONTENT = {"name": "a", "dataset": {"name": "synthetic"}, "model": {"name": "beta_vaegan"}}
+REQUEST = SamplerRequest(seed=3, study_seed=9, startup_trials=5, is_conditional=False)
+KINDS: dict[str, type[BaseSampler]] = {
+    "tpe": TPESampler,
+    "gp": GPSampler,
+    "cmaes": CmaEsSampler,
+    "qmc": QMCSampler,
+    "random": RandomSampler,
+}
 
 
 def test_the_table_names_optunas_samplers() -> None:
-    made = {name: sampler(3, 5) for name, sampler in SAMPLERS.items()}
-    assert isinstance(made["tpe"], TPESampler)
-    assert isinstance(made["random"], RandomSampler)
+    assert {name: type(entry.make(REQUEST)) for name, entry in SAMPLERS.items()} == KINDS
 
 
 def test_a_study_searches_with_tpe_unless_it_says_otherwise() -> None:
@@ -24,3 +40,33 @@ def test_an_unknown_sampler_is_answered_with_those_there_are() -> None:
         check_study({**CONTENT, "search": {"sampler": "grid"}}, "f")
     assert all(name in str(raised.value) for name in SAMPLERS)
     assert "\n" not in str(raised.value)
+
+
+def test_a_sampler_is_taken_by_its_import_path_with_the_arguments_that_it_has() -> None:
+    tpe = sampler_entry("optuna.samplers:TPESampler").make(REQUEST)
+    assert isinstance(tpe, TPESampler)
+    assert tpe._n_startup_trials == 5
+    assert isinstance(sampler_entry("optuna.samplers:NSGAIISampler").make(REQUEST), BaseSampler)
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("nowhere_at_all:Sampler", "ModuleNotFoundError"),
+        ("optuna.samplers:Sampler", "AttributeError"),
+        ("optuna.pruners:MedianPruner", "no class of optuna.samplers.BaseSampler"),
+        ("os:system", "no class of optuna.samplers.BaseSampler"),
+        ("broken_sampler:Sampler", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_what_is_no_sampler_is_refused_in_one_line(
+    path: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_sampler.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert check_study({**CONTENT, "search": {"sampler": path}}, "f").search.sampler == path
+    with pytest.raises(RequestError) as raised:
+        sampler_entry(path)
+    assert problem in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert "broken_sampler" not in sys.modules

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from study.config.schema import Study
 from study.config.study_file import check_study
 from study.search.proposals import Proposals
-from study.search.sources import NoTrial, Repetition, Search, SystemList, TrialSource, trial_source
+from study.search.repetitions import Repetitions
+from study.search.sources import Search, SystemList, trial_source
 from study.search.trial import Proposal, State, Trial, TrialRecord, trial_name
+from study.search.trial_source import NoTrial, TrialSource
 from tests.study.search.searches import SPACE, searching
 from tests.study.trials import record_of, trial_of
 
@@ -177,7 +179,7 @@ def test_systems_that_have_ended_are_left_out() -> None:
 def test_a_search_counts_the_epochs_of_its_repetition() -> None:
     plain, repeated = trial_source(searched(3)), trial_source(searched(3, beside="inter_patient"))
     assert isinstance(plain, Search)
-    assert isinstance(repeated, Repetition)
+    assert isinstance(repeated, Repetitions)
     assert plain.size == repeated.size == 3
     assert (plain.epochs, repeated.epochs) == (1500, 2000)
     assert plain.space.keys() == repeated.space.keys() == BETA.keys()

@@ -4,20 +4,14 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from study.config.search_space import Distribution
 from study.ledger.ledger import Ledger
 from study.report.page import charts
 from study.report.page.build import page_sections
 from study.report.page.inputs import PageInputs
-from study.report.page.search import importance, search_sections
+from study.report.page.search import search_sections
 from study.search.trial import State, TrialRecord
 from tests.study.report.trained import Reported
 from tests.study.trials import record_of, trial_of
-
-SPACE = {
-    "model.beta": Distribution(loguniform=(1e-6, 0.1)),
-    "model.latent_size": Distribution.model_validate({"int": (2, 4)}),
-}
 
 
 def trials(made: Reported, count: int) -> list[TrialRecord]:
@@ -39,33 +33,17 @@ def source(made: Reported, records: Sequence[TrialRecord]) -> PageInputs:
     return PageInputs(made.study, records, made.report.tables, made.results)
 
 
-def test_the_setting_that_matters_has_the_largest_share(searched: Reported) -> None:
-    completed = [record for record in trials(searched, 45) if record.state == "completed"]
-    shares = importance(SPACE, completed, 0)
-    assert sum(shares.values()) == pytest.approx(1)
-    assert shares["model.beta"] > 0.8
-    assert shares == importance(SPACE, completed, 0)
-
-
 @pytest.mark.slow
 def test_a_thousand_trials_make_a_page_of_bounded_size(searched: Reported) -> None:
     many = [*searched_records(searched), *trials(searched, 1000)[3:]]
     with charts.page_style():
         few_sections = search_sections(source(searched, many[:40]))
         sections = search_sections(source(searched, many))
-    assert [s.key for s in sections] == ["trials", "settings", "importance", "parallel"]
+    assert [s.key for s in sections] == ["trials", "settings", "parallel"]
     assert size(sections) < 1_500_000
     assert size(sections) < 30 * size(few_sections)
     notes = " ".join(note for section in sections for note in section.notes)
     assert "Drawn are 200 of 999 trials" in notes
-    assert "Taken from 400 of" in notes
-
-
-def test_few_trials_have_no_importance_and_are_told_why(searched: Reported) -> None:
-    with charts.page_style():
-        sections = {s.key: s for s in search_sections(source(searched, trials(searched, 6)))}
-    assert not sections["importance"].pictures
-    assert sections["importance"].notes == ["Needs 10 completed trials that differ; there are 4."]
 
 
 def test_one_trial_has_a_page(searched: Reported) -> None:

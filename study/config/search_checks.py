@@ -1,0 +1,175 @@
+"""What no trial of a search could have: settings without meaning or effect, and their values."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Set
+from typing import Any
+
+from pydantic import ValidationError
+
+from models import MODELS
+from study.config.components import metric_problems
+from study.config.dotted_keys import flatten
+from study.config.effects import why_without_effect
+from study.config.error_messages import first_problem, nearest, shown
+from study.config.samplers import SAMPLERS
+from study.config.schema import Study
+from study.config.search_space import MODEL, Distribution, is_among, searched_in
+from study.config.trial_config import TrialConfig
+
+SPACE = "search.space."
+
+
+def search_problems(study: Study, assigned: Set[str]) -> Iterator[str]:
+    """Yield an error message for each setting of a search that contradicts another.
+
+    Each takes those that came before it to be right.
+
+    Args:
+        study: the study, of no systems.
+        assigned: dotted keys that are set on the command line.
+    """
+    space = study.search.space
+    for problems in (_unknown_models, _without_meaning, _wrong_conditions, _sampler_problems):
+        yield from problems(study)
+    yield from (
+        f"{key} is searched; end that with --set {SPACE}{key}=null to fix it"
+        for key in space
+        if key in assigned
+    )
+    for context in _contexts(study):
+        yield from _problems_of_model(study, context)
+
+
+def _contexts(study: Study) -> Iterator[dict[str, Any]]:
+    """Yield the parameters that say of a trial which model it has: none, or each model's name."""
+    if MODEL in study.search.space:
+        yield from ({MODEL: name} for name in study.search.space[MODEL].ends)
+    else:
+        yield {}
+
+
+def _without_meaning(study: Study) -> Iterator[str]:
+    """Yield settings that no model of the study has, and values of the wrong kind."""
+    configs = [TrialConfig.of(study).with_parameters(context) for context in _contexts(study)]
+    defined = [flatten(config.to_dict()) for config in configs]
+    known = {key: None for settings in defined for key in settings}
+    for key, distribution in study.search.space.items():
+        if key not in known:
+            yield f"search.space: {key} is not a setting of this study{nearest(key, known)}"
+        values = [settings[key] for settings in defined if key in settings]
+        if any(type(value) is int for value in values) and not distribution.is_integer:
+            yield f"{SPACE}{key}: needs whole numbers: int, logint or choice"
+
+
+def _unknown_models(study: Study) -> Iterator[str]:
+    """Yield what is wrong with a choice of models."""
+    models = study.search.space.get(MODEL)
+    if models is None:
+        return
+    if models.choice is None or models.when:
+        yield f"{SPACE}{MODEL}: must be a choice of models, in all trials"
+        return
+    for name in models.choice:
+        if name not in MODELS:
+            known = ", ".join(MODELS)
+            yield f"{SPACE}{MODEL}: must be some of {known}, found {shown(name)}"
+            return
+    own = study.model.name
+    if MODELS[own].fitted_once and not all(MODELS[str(n)].fitted_once for n in models.choice):
+        yield f"{MODEL}: {own} is fitted once; name a network, whose epochs the others have"
+
+
+def _wrong_conditions(study: Study) -> Iterator[str]:
+    """Yield conditions on what no trial has drawn when they are asked."""
+    space, above = study.search.space, list[str]()
+    for key, distribution in space.items():
+        for other, values in distribution.when.items():
+            where = f"{SPACE}{key}.when.{other}"
+            choice = space[other].choice if other in above else None
+            if other not in above:
+                near = nearest(other, above)
+                yield f"{where}: must be a searched setting that stands above{near}"
+            elif choice is None:
+                yield f"{where}: conditions are on a choice, found {space[other].form}"
+            elif wrong := [value for value in values if not is_among(value, choice)]:
+                allowed = ", ".join(map(str, choice))
+                yield f"{where}: must be some of {allowed}, found {shown(wrong[0])}"
+        above.append(key)
+
+
+def _sampler_problems(study: Study) -> Iterator[str]:
+    search = study.search
+    if search.metric.score in search.metrics or len(set(search.metrics)) < len(search.metrics):
+        yield f"search.metrics: must differ, and from search.metric, {search.metric.score}"
+    entry = SAMPLERS.get(search.sampler)  # of another one nothing is known
+    if entry is None:
+        return
+    conditional = [key for key, values in search.space.items() if values.when]
+    choices = [key for key, values in search.space.items() if values.choice is not None]
+    if conditional and not (entry.takes_conditions and search.startup == "random"):
+        able = [name for name, each in SAMPLERS.items() if each.takes_conditions]
+        what = f"sampler: {search.sampler}" if not entry.takes_conditions else "startup: qmc"
+        yield (
+            f"search.{what} needs settings that all trials have, {conditional[0]} has a `when`;"
+            f" {' and '.join(able)} take it, with startup: random"
+        )
+    if search.metrics and not entry.takes_metrics:
+        yield f"search.sampler: {search.sampler} improves search.metric alone; remove metrics"
+    if choices and not entry.takes_choices:
+        yield f"search.sampler: {search.sampler} searches numbers, {choices[0]} is a choice"
+
+
+def _problems_of_model(study: Study, context: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong of the trials of one model."""
+    config = TrialConfig.of(study).with_parameters(context)
+    name, defined = config.model.name, flatten(config.to_dict())
+    space = _space_of_model(study.search.space, name)
+    compositions = space.get("metric.composition")
+    for composition in compositions.ends if compositions else (config.metric.composition,):
+        metric = config.metric.model_copy(update={"composition": composition})
+        yield from metric_problems(metric, config.model, study.dataset, study.scores)
+    for key in space:
+        if key not in defined:
+            yield f"search.space: {key} is no setting of {name}; say `when: {{{MODEL}: ...}}`"
+            return
+        if reason := why_without_effect(key, config, space.keys()):
+            yield f"search.space: {key} {reason}"
+    yield from _unusable_values(config, context, space)
+
+
+def _space_of_model(space: Mapping[str, Distribution], name: str) -> dict[str, Distribution]:
+    """Return the settings that trials of one model may have."""
+    own: dict[str, Distribution] = {}
+    for key, values in space.items():
+        of_model = MODEL not in values.when or is_among(name, values.when[MODEL])
+        if of_model and all(other in own for other in values.when):
+            own[key] = values
+    return own
+
+
+def _unusable_values(
+    config: TrialConfig, context: Mapping[str, Any], space: Mapping[str, Distribution]
+) -> Iterator[str]:
+    """Yield an error message for each end, or pair of ends, that no trial can have."""
+    ends = [(key, value) for key, values in space.items() if key != MODEL for value in values.ends]
+    together = [pair for pair in itertools.combinations(ends, 2) if pair[0][0] != pair[1][0]]
+    for values in [*((end,) for end in ends), *together]:
+        drawn = {**context, **_conditions(space, [key for key, _ in values]), **dict(values)}
+        if not all(key in searched_in(space, drawn) for key, _ in values):
+            continue  # never together
+        try:
+            config.with_parameters(drawn)
+        except ValidationError as error:
+            problem = first_problem(error, "", {}).removeprefix(": ")
+            setting = " with ".join(f"{SPACE}{key}: {shown(value)}" for key, value in values)
+            yield f"{setting} is not allowed: {problem}"
+
+
+def _conditions(space: Mapping[str, Distribution], keys: list[str]) -> dict[str, Any]:
+    """Return values of other settings with which a trial has these."""
+    needed: dict[str, Any] = {}
+    for key in keys:
+        for other, allowed in space[key].when.items():
+            needed |= _conditions(space, [other])
+            needed.setdefault(other, allowed[0])
+    return needed

@@ -1,0 +1,269 @@
+"""What a search learned of its settings: which matter, and what each value is worth.
+
+Trials that were stopped early count at the epoch that they reached. Importance takes their value
+there. For the effect of a value a random forest learns the metric of settings and epochs
+together, so that what is said of a value is said of trials of one length.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from study.config.schema import Study
+from study.config.search_space import Distribution
+from study.randomness import stream_seed
+from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
+from study.report.labels import BEST
+from study.report.summary import over_folds
+from study.search.proposals import frozen_trial
+from study.search.trial import TrialRecord
+
+Float = npt.NDArray[np.float64]
+
+LEARNED_FROM = 8
+"""Trials from which on what is said of settings is more than noise."""
+MOST_TRIALS = 400
+GRID, PAIR_GRID = 12, 8
+MOST_PAIRED = 3
+"""Settings of most importance whose pairs are shown."""
+TREES = 32
+
+
+@dataclass(frozen=True)
+class ImportanceRow:
+    """A row of `importance.parquet`: how much a searched setting matters.
+
+    Attributes:
+        setting: its dotted key.
+        share: of all settings' importance (PED-ANOVA, Watanabe et al. 2023): how far the best
+            tenth of trials differs from all in it; they add up to 1.
+        trials: trials that it was taken from.
+        stopped: how many of these were stopped early, whose value is the best that they reached.
+    """
+
+    setting: str
+    share: float
+    trials: int
+    stopped: int
+
+
+@dataclass(frozen=True)
+class MarginalRow:
+    """A row of `marginals.parquet`: what a value of a setting, or a pair, is worth.
+
+    Attributes:
+        setting: its dotted key.
+        value: the value, as text.
+        position: the value as a number; of a choice its place in it.
+        other: the second setting of a pair; "" for none.
+        other_value: its value, as text.
+        other_position: as a number; nan for none.
+        epochs: the epochs of a trial that it is said of.
+        mean: the study's metric on test that a random forest expects there, over what trials had of
+            all other settings; mean over folds.
+        low: lower end of a 95 % interval over folds (Nadeau and Bengio 2003); nan for a pair.
+        high: its upper end.
+        trials: trials that have the settings.
+    """
+
+    setting: str
+    value: str
+    position: float
+    other: str
+    other_value: str
+    other_position: float
+    epochs: int
+    mean: float
+    low: float
+    high: float
+    trials: int
+
+
+IMPORTANCE_SCHEMA = pa.schema(schema_fields(ImportanceRow))
+MARGINALS_SCHEMA = pa.schema(schema_fields(MarginalRow))
+
+
+def learned_tables(
+    study: Study, records: Sequence[TrialRecord], scores: pa.Table
+) -> dict[str, pa.Table]:
+    """Return `importance` and `marginals` by name, without rows where trials are too few.
+
+    Args:
+        study: the study.
+        records: its trials that did not fail.
+        scores: `scores.parquet`.
+    """
+    trials = [r for r in records if not r.trial.is_repetition and not math.isnan(r.best_value)]
+    if len(trials) > MOST_TRIALS:
+        kept = np.linspace(0, len(trials) - 1, MOST_TRIALS).round().astype(int)
+        trials = [trials[index] for index in kept]
+    searched = {key: form for key, form in study.search.space.items() if len(set(form.ends)) > 1}
+    tables = {"importance": IMPORTANCE_SCHEMA.empty_table(),
+              "marginals": MARGINALS_SCHEMA.empty_table()}  # fmt: skip
+    if len(trials) < LEARNED_FROM or not searched or len({r.best_value for r in trials}) < 2:
+        return tables
+    shares = importance(searched, trials)
+    stopped = sum(record.state == "pruned" for record in trials)
+    rows = [ImportanceRow(key, share, len(trials), stopped) for key, share in shares.items()]
+    tables["importance"] = table_from_rows(IMPORTANCE_SCHEMA, [field_values(row) for row in rows])
+    effects = _Effects(searched, trials, scores, stream_seed(study.seed, "importance") % 2**32)
+    paired = list(combinations(list(shares)[:MOST_PAIRED], 2))
+    marginals = [*effects.of_settings(), *effects.of_pairs(paired)]
+    tables["marginals"] = table_from_rows(MARGINALS_SCHEMA, [field_values(m) for m in marginals])
+    return tables
+
+
+def importance(
+    space: Mapping[str, Distribution], trials: Sequence[TrialRecord]
+) -> dict[str, float]:
+    """Return each setting's share of importance, in sum 1, the largest first (PED-ANOVA)."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    forms = {key: form.to_optuna() for key, form in space.items()}
+    study = optuna.create_study(direction="maximize")
+    for record in trials:
+        trial = frozen_trial(record, forms)
+        trial.state, trial.values = optuna.trial.TrialState.COMPLETE, [record.best_value]
+        study.add_trial(trial)
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    shares: dict[str, float] = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return shares
+
+
+class _Effects:
+    """Forests of every fold, and what they expect of values."""
+
+    def __init__(
+        self,
+        space: Mapping[str, Distribution],
+        trials: Sequence[TrialRecord],
+        scores: pa.Table,
+        seed: int,
+    ) -> None:
+        self._axes = {key: _Axis(form) for key, form in space.items()}
+        self._columns = {key: column for column, key in enumerate(space)}
+        self._epochs = max(record.values[-1][0] for record in trials)
+        values, self._ratio = _on_test(trials, scores)
+        settings = [
+            [
+                axis.position(record.parameters[key]) if key in record.parameters else math.nan
+                for key, axis in self._axes.items()
+            ]
+            for record in trials
+        ]
+        reached = [math.log(record.values[-1][0]) for record in trials]
+        inputs = np.column_stack([np.array(settings, dtype=float), reached])
+        self._forests = [_fitted(inputs, fold, seed) for fold in values.T]
+        self._background = inputs.copy()
+        self._background[:, -1] = math.log(self._epochs)
+
+    def of_settings(self) -> Iterator[MarginalRow]:
+        """Yield the rows of each setting's values, with intervals over folds."""
+        for key, axis in self._axes.items():
+            grid = axis.grid(GRID)
+            expected, trials = self._expected([(key, [at for at, _ in grid])])
+            ratio = np.full(expected.shape, self._ratio)
+            ends = over_folds(expected, ratio)
+            for (at, text), (mean, _, low, high) in zip(grid, ends.tolist(), strict=True):
+                yield MarginalRow(key, text, axis.value(at), "", "", math.nan, self._epochs,
+                                  mean, low, high, trials)  # fmt: skip
+
+    def of_pairs(self, pairs: Sequence[tuple[str, str]]) -> Iterator[MarginalRow]:
+        """Yield the rows of pairs of values, means over folds."""
+        for first, second in pairs:
+            one, two = (self._axes[key].grid(PAIR_GRID) for key in (first, second))
+            both = [(a, b) for a in one for b in two]
+            expected, trials = self._expected(
+                [(first, [a[0] for a, _ in both]), (second, [b[0] for _, b in both])]
+            )
+            means = np.full(len(both), math.nan) if not trials else expected.mean(axis=1)
+            for ((at, text), (on, other)), mean in zip(both, means.tolist(), strict=True):
+                x, y = self._axes[first].value(at), self._axes[second].value(on)
+                yield MarginalRow(first, text, x, second, other, y, self._epochs,
+                                  mean, math.nan, math.nan, trials)  # fmt: skip
+
+    def _expected(self, settings: Sequence[tuple[str, Sequence[float]]]) -> tuple[Float, int]:
+        """Return `(values, folds)` what is expected where settings have values, and of how many.
+
+        Args:
+            settings: keys, and the positions of their values, as many of each.
+        """
+        columns = [self._columns[key] for key, _ in settings]
+        background = self._background[~np.isnan(self._background[:, columns]).any(axis=1)]
+        count = len(settings[0][1])
+        if not len(background):
+            return np.full((count, len(self._forests)), math.nan), 0
+        inputs = np.tile(background, (count, 1))
+        for column, (_, positions) in zip(columns, settings, strict=True):
+            inputs[:, column] = np.repeat(positions, len(background))
+        folds = np.stack([forest.predict(inputs) for forest in self._forests], axis=1)
+        trials = len(background)
+        return folds.reshape(count, trials, -1).mean(axis=1), trials
+
+
+class _Axis:
+    """The values of a searched setting as numbers, a logarithm where it is searched by it."""
+
+    def __init__(self, form: Distribution) -> None:
+        self._form = form
+        self._is_log = form.form.startswith("log")
+
+    def position(self, value: Any) -> float:
+        """Return where a value lies."""
+        if self._form.choice is not None:
+            kinds = [(type(each), each) for each in self._form.choice]
+            return float(kinds.index((type(value), value)))
+        return math.log(value) if self._is_log else float(value)
+
+    def value(self, position: float) -> float:
+        """Return the number at a position."""
+        return math.exp(position) if self._is_log else position
+
+    def grid(self, size: int) -> list[tuple[float, str]]:
+        """Return positions and values as text: every choice, or at most `size` of a range."""
+        if self._form.choice is not None:
+            return [(float(at), str(value)) for at, value in enumerate(self._form.choice)]
+        low, high = (self.position(end) for end in self._form.ends)
+        positions = np.linspace(low, high, size)
+        if not self._form.is_integer:
+            return [(float(at), f"{self.value(at):.4g}") for at in positions]
+        whole = sorted({round(self.value(at)) for at in positions})
+        return [(self.position(value), str(value)) for value in whole]
+
+
+def _fitted(inputs: Float, values: Float, seed: int) -> Any:
+    from sklearn.ensemble import RandomForestRegressor
+
+    known = ~np.isnan(values)
+    forest = RandomForestRegressor(n_estimators=TREES, min_samples_leaf=2, random_state=seed)
+    return forest.fit(inputs[known], values[known])
+
+
+def _on_test(trials: Sequence[TrialRecord], scores: pa.Table) -> tuple[Float, float]:
+    """Return `(trials, folds)` each one's metric on test, and test to training samples.
+
+    Folds that no trial has a value of are left out.
+    """
+    metrics = {record.trial.config.metric.score for record in trials}
+    names = ["trial", "epoch_rule", "composition", "latent_form", "fold", *sorted(metrics)]
+    frame = scores.select([*names, "num_samples", "num_training"]).to_pandas()
+    frame = frame[frame["epoch_rule"] == BEST]
+    by_trial = dict(tuple(frame.groupby("trial", sort=False)))
+    values = np.full((len(trials), int(frame["fold"].max()) + 1), math.nan)
+    for row, record in enumerate(trials):
+        metric, own = record.trial.config.metric, by_trial.get(record.name)
+        if own is None:
+            continue
+        chosen = (own["composition"] == metric.composition) & own["latent_form"].isin(
+            ("", metric.latent_form)
+        )
+        values[row, own.loc[chosen, "fold"]] = own.loc[chosen, metric.score]
+    ratio = float((frame["num_samples"] / frame["num_training"]).mean())
+    return values[:, ~np.isnan(values).all(axis=0)], ratio

@@ -1,0 +1,58 @@
+"""The section on the best trials trained again: what the search's best values are worth."""
+
+from typing import Any
+
+import pandas as pd
+
+from study.report.page.inputs import PageInputs, metric_label
+from study.report.page.parts import Cell, Section, Table, decimal, difference, number, with_interval
+from study.report.summary import INTERVAL
+
+
+def confirmation_sections(inputs: PageInputs) -> list[Section]:
+    """Return the section, if trials were trained again with another seed."""
+    frame = inputs.table("confirmed")
+    if frame.empty:
+        return []
+    metric = metric_label(inputs.study.search.metric)
+    reading = (
+        "What is best of many is in part best by luck: its value flatters it. The best trials were "
+        "trained again with another seed, on the same folds, and that value is fair. On test, "
+        "where nothing was chosen, each is compared with the settings that the search tried first, "
+        "trained again as well."
+    )
+    head = ["trial", "validation", "again", "test", "again", "less the first tried", "p (Holm)"]
+    rows = [_row(row) for _, row in frame.iterrows()]
+    table = Table(head, rows, f"{metric}, means over folds")
+    return [
+        Section(
+            "confirmed", "The best trials again", reading, [table], lede=_verdict(frame)
+        )
+    ]  # fmt: skip
+
+
+def _row(row: "pd.Series[Any]") -> list[Cell]:
+    numbers = ("value", "confirmed_value", "test_value", "confirmed_test_value")
+    compared = difference(row["difference"])
+    if row["p"] == row["p"]:
+        compared = with_interval(row["difference"], row["low"], row["high"], floor=-1.0)
+    return [Cell(row["trial"]), *(number(row[name]) for name in numbers), compared,
+            number(row["p_holm"])]  # fmt: skip
+
+
+def _verdict(frame: pd.DataFrame) -> str:
+    """Say whether the best trial is better than the first tried beyond chance."""
+    best = frame.iloc[0]
+    name, first = best["trial"], frame["against"].max()
+    fell = f"{name} had {decimal(best['value'])}, and {decimal(best['confirmed_value'])} again."
+    if not first:
+        return fell
+    if not best["against"]:
+        return f"{fell} The settings that were tried first are the best."
+    by = f"{best['difference']:+.3f} on test"
+    if best["p_holm"] != best["p_holm"]:
+        return f"{fell} It is {by} from {first}; folds of one test set do not say how sure that is."
+    if best["p_holm"] >= 1 - INTERVAL:
+        return f"{fell} It cannot be told from {first}, the settings tried first ({by})."
+    better = "better" if best["difference"] > 0 else "worse"
+    return f"{fell} Beyond chance it is {better} than {first}, the settings tried first ({by})."

@@ -1,0 +1,122 @@
+"""Sections on what a search learned: importance, and what values and pairs of values are worth."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from study.config.search_space import Distribution
+from study.report.marginals import LEARNED_FROM, MOST_TRIALS
+from study.report.page import charts
+from study.report.page.charts import ACCENT, INK, MUTED
+from study.report.page.inputs import PageInputs, metric_label
+from study.report.page.parts import Picture, Section
+from study.report.page.positions import Positions
+
+MOST_SETTINGS = 12
+LEVELS = 6
+
+
+def learned_sections(inputs: PageInputs) -> list[Section]:
+    """Return the sections; of a search that learned too little, one that says so."""
+    if not inputs.is_search or not inputs.study.search.space or len(inputs.records) < 2:
+        return []
+    frame = inputs.table("importance")
+    if frame.empty:
+        note = f"Needs {LEARNED_FROM} trials that differ, stopped ones included."
+        return [Section("importance", IMPORTANCE_TITLE, IMPORTANCE_READING, notes=[note])]
+    return [_importance(frame), *_effects(inputs)]
+
+
+IMPORTANCE_TITLE = "Which settings matter"
+IMPORTANCE_READING = (
+    "How far the values of the best tenth of trials lie from those of all: PED-ANOVA (Watanabe et "
+    "al. 2023), as Optuna computes it. Stopped trials count with the best value that they reached. "
+    "The bars add up to 1; they do not show in which direction."
+)
+
+
+def _importance(frame: pd.DataFrame) -> Section:
+    figure, axes = charts.panel("share of importance", "")
+    rising = frame.iloc[::-1]
+    axes.barh(range(len(rising)), rising["share"], color=ACCENT, height=0.55)
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    for height, (name, share) in enumerate(zip(rising["setting"], rising["share"], strict=True)):
+        axes.text(0, height + 0.3, f"{name}  {share:.2f}", va="bottom", color=INK,
+                  fontsize=charts.LETTER)  # fmt: skip
+    axes.set_ylim(-0.5, len(rising))
+    axes.spines["left"].set_visible(False)
+    trials, stopped = int(frame["trials"].iloc[0]), int(frame["stopped"].iloc[0])
+    notes = [f"Of {trials:,} trials, {stopped:,} of them stopped early."]
+    if trials == MOST_TRIALS:
+        notes = [f"{notes[0]} More are taken from evenly."]
+    drawn = charts.picture(figure, "importance by setting")
+    return Section("importance", IMPORTANCE_TITLE, IMPORTANCE_READING, pictures=[drawn],
+                   notes=notes)  # fmt: skip
+
+
+def _effects(inputs: PageInputs) -> Iterator[Section]:
+    frame = inputs.table("marginals")
+    space, label = inputs.study.search.space, metric_label(inputs.study.search.metric)
+    alone, pairs = frame[frame["other"] == ""], frame[frame["other"] != ""]
+    if alone.empty:
+        return
+    epochs = int(alone["epochs"].iloc[0])
+    shown = list(dict.fromkeys(alone["setting"]))[:MOST_SETTINGS]
+    yield Section(
+        "effects", "What each value is worth",
+        f"The {label} on test that a random forest expects of a trial of {epochs} epochs with this "
+        "value, over what trials had of all other settings; the band is a 95 % interval over "
+        "folds. Unlike the clouds above, short trials are not held against a value here.",
+        pictures=[
+            _effect(alone[alone["setting"] == key], Positions(space[key]), key, label)
+            for key in shown
+        ],
+    )  # fmt: skip
+    if pairs.empty:
+        return
+    yield Section(
+        "pairs", "Pairs of settings",
+        "The same of two settings together, those of most importance. Thick lines are high; the "
+        "dot is the best pair of the grid. Where lines run straight along an axis, the other "
+        "setting does not matter there.",
+        pictures=[
+            _pair(part, space)
+            for _, part in pairs.groupby(["setting", "other"], sort=False)
+            if part["mean"].notna().all() and min(
+                part["position"].nunique(), part["other_position"].nunique()) > 1
+        ],
+        folded=True,
+    )  # fmt: skip
+
+
+def _effect(rows: pd.DataFrame, scale: Positions, key: str, label: str) -> Picture:
+    figure, axes = charts.panel(key, label)
+    at, mean = rows["position"].to_numpy(), rows["mean"].to_numpy()
+    low, high = rows["low"].to_numpy(), rows["high"].to_numpy()
+    if scale.is_choice:
+        axes.errorbar(at, mean, yerr=np.stack([mean - low, high - mean]), fmt="o", color=ACCENT,
+                      ecolor=MUTED, markersize=5, capsize=3)  # fmt: skip
+    else:
+        axes.fill_between(at, low, high, color=MUTED, alpha=0.25, linewidth=0)
+        axes.plot(at, mean, color=ACCENT)
+    scale.set_ticks(axes)
+    return charts.picture(figure, f"{key}: what its values are worth")
+
+
+def _pair(rows: pd.DataFrame, space: Mapping[str, Distribution]) -> Picture:
+    best = rows.iloc[int(rows["mean"].argmax())]
+    first, second = str(best["setting"]), str(best["other"])
+    figure, axes = charts.panel(first, second)
+    grid = rows.pivot_table(index="other_position", columns="position", values="mean")
+    values = grid.to_numpy()
+    if np.ptp(values) > 0:
+        levels = np.linspace(values.min(), values.max(), LEVELS + 2)[1:-1]
+        lines = axes.contour(grid.columns, grid.index, values, levels=levels, colors=INK,
+                             linewidths=np.linspace(0.4, 2.0, LEVELS))  # fmt: skip
+        axes.clabel(lines, fmt="%.3f", fontsize=charts.LETTER - 2)
+    axes.scatter([best["position"]], [best["other_position"]], s=36, color=ACCENT, zorder=3)
+    Positions(space[first]).set_ticks(axes)
+    Positions(space[second]).set_ticks(axes, "y")
+    return charts.picture(figure, f"{first} and {second} together")

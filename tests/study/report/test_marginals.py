@@ -1,0 +1,164 @@
+"""What a search learned: importance, and what values are worth."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from study.config.schema import Study
+from study.config.study_file import check_study
+from study.report.marginals import LEARNED_FROM, PAIR_GRID, learned_tables
+from study.report.page import charts
+from study.report.page.inputs import PageInputs
+from study.report.page.marginals import learned_sections
+from study.search.trial import State, TrialRecord
+from study.storage.folder import LocalFolder
+from tests.study.trials import record_of, trial_of
+
+SPACE = {
+    "model.beta": {"loguniform": [1e-6, 0.1]},
+    "model.latent_size": {"int": [2, 4]},
+    "model.latent": {"choice": ["mean", "sampled"]},
+}
+EPOCHS, FOLDS = 8, 3
+
+
+def study_of(space: dict[str, Any] = SPACE) -> Study:
+    content = {"name": "s", "dataset": {"name": "synthetic"}, "model": {"name": "beta_vaegan"}}
+    search = {"space": space, "trials": 200, "metric": {"composition": "reconstruction"}}
+    return check_study({**content, "search": search}, "s")
+
+
+def worth(beta: float, epoch: int) -> float:
+    """Beta 1e-4 is the best; half of what there is comes in the first epochs."""
+    return 0.9 - 0.05 * abs(math.log10(beta) + 4) - 0.5 / epoch
+
+
+def trials(study: Study, count: int) -> list[TrialRecord]:
+    """Trials whose metric follows beta and epochs alone; two in three are stopped."""
+    random = np.random.default_rng(0)
+    records = []
+    for number in range(count):
+        beta = float(10 ** random.uniform(-6, -1))
+        parameters = {"model.beta": beta, "model.latent_size": int(random.integers(2, 5)),
+                      "model.latent": str(random.choice(["mean", "sampled"]))}  # fmt: skip
+        state: State = "completed" if number % 3 == 0 else "pruned"
+        epochs = range(1, 1 + (EPOCHS if state == "completed" else 2))
+        values = [(epoch, worth(beta, epoch)) for epoch in epochs]
+        records.append(record_of(trial_of(study, number, parameters), state, values, number))
+    return records
+
+
+def scores(records: Sequence[TrialRecord]) -> pa.Table:
+    return pa.Table.from_pylist(
+        [
+            {"trial": record.name, "fold": fold, "epoch_rule": rule, "composition": composition,
+             "latent_form": "", "num_samples": 30, "num_training": 100,
+             "f1_weighted": record.best_value + 0.001 * fold if composition[0] == "r" else 0.0}
+            for record in records
+            for fold in range(FOLDS)
+            for rule in ("best_validation", "last")
+            for composition in ("reconstruction", "latent")
+        ]
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def learned() -> tuple[Study, list[TrialRecord], dict[str, pa.Table]]:
+    study = study_of()
+    records = trials(study, 90)
+    return study, records, learned_tables(study, records, scores(records))
+
+
+def test_the_setting_that_matters_has_the_largest_share_with_stopped_trials(learned: Any) -> None:
+    rows = learned[2]["importance"].to_pylist()
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    assert rows[0]["setting"] == "model.beta"
+    assert rows[0]["share"] > 0.8
+    assert {(row["trials"], row["stopped"]) for row in rows} == {(90, 60)}
+
+
+def test_a_value_is_worth_what_a_whole_trial_has_there(learned: Any) -> None:
+    """Two thirds of the trials have two epochs, and 0.25 less for it: that is not held against."""
+    frame = learned[2]["marginals"].to_pandas()
+    beta = frame[(frame["setting"] == "model.beta") & (frame["other"] == "")]
+    assert set(beta["epochs"]) == {EPOCHS}
+    expected = [worth(value, EPOCHS) for value in beta["position"]]
+    assert np.abs(beta["mean"] - expected)[1:-1].max() < 0.04
+    assert beta["position"].iloc[[0, -1]].tolist() == pytest.approx([1e-6, 0.1])
+    best = float(beta.loc[beta["mean"].idxmax(), "position"])
+    assert 1e-5 < best < 1e-3
+    assert (beta["low"] < beta["mean"]).all()
+    # Folds differ by a constant each; where trees tie, they may differ by a little more.
+    half = 4.302652729696142 * 0.001 * math.sqrt(1 / FOLDS + 0.3)
+    np.testing.assert_allclose(beta["high"] - beta["mean"], half, rtol=0.2)
+
+
+def test_settings_that_change_nothing_are_flat_and_choices_are_listed(learned: Any) -> None:
+    frame = learned[2]["marginals"].to_pandas().query("other == ''")
+    spread = frame.groupby("setting")["mean"].agg(lambda means: means.max() - means.min())
+    assert spread["model.latent"] < 0.02 < 0.1 < spread["model.beta"]
+    of = {key: part["value"].tolist() for key, part in frame.groupby("setting")}
+    assert of["model.latent"] == ["mean", "sampled"]
+    assert of["model.latent_size"] == ["2", "3", "4"]
+
+
+def test_pairs_cross_the_values_of_two_settings(learned: Any) -> None:
+    frame = learned[2]["marginals"].to_pandas()
+    pairs = frame[frame["other"] != ""].groupby(["setting", "other"]).size()
+    assert len(pairs) == 3
+    of_beta_and_size = [
+        count
+        for key, count in pairs.items()
+        if {*key} == {"model.beta", "model.latent_size"}  # type: ignore[misc]
+    ]
+    assert of_beta_and_size == [PAIR_GRID * 3]
+
+
+def test_one_study_gives_one_table(learned: Any) -> None:
+    study, records, tables = learned
+    again = learned_tables(study, records, scores(records))
+    assert all(again[n].to_pandas().equals(table.to_pandas()) for n, table in tables.items())
+
+
+def test_a_setting_of_some_trials_is_taken_from_these() -> None:
+    space = {
+        "model.latent": {"choice": ["mean", "sampled"]},
+        "model.beta": {"loguniform": [1e-6, 0.1], "when": {"model.latent": "sampled"}},
+    }
+    study = study_of(space)
+    records = []
+    for number in range(30):
+        latent = ("mean", "sampled")[number % 2]
+        beta = {"model.beta": 10.0 ** -(1 + number / 6)} if number % 2 else {}
+        trial = trial_of(study, number, {"model.latent": latent, **beta})
+        records.append(record_of(trial, values=[(4, number / 30)], completion_order=number))
+    tables = learned_tables(study, records, scores(records))
+    rows = tables["marginals"].to_pandas().query("other == ''").groupby("setting")["trials"].max()
+    assert rows.to_dict() == {"model.latent": 30, "model.beta": 15}
+    assert set(tables["importance"]["setting"].to_pylist()) == set(space)
+
+
+@pytest.mark.parametrize("count", [2, LEARNED_FROM - 1])
+def test_few_trials_say_nothing_and_the_page_says_why(count: int) -> None:
+    study = study_of()
+    records = trials(study, count)
+    tables = learned_tables(study, records, scores(records))
+    assert all(table.num_rows == 0 for table in tables.values())
+    (section,) = learned_sections(PageInputs(study, records, tables, LocalFolder("nowhere")))
+    assert section.notes == [f"Needs {LEARNED_FROM} trials that differ, stopped ones included."]
+
+
+def test_the_page_shows_every_setting_and_the_pairs(learned: Any) -> None:
+    study, records, tables = learned
+    with charts.page_style():
+        sections = learned_sections(PageInputs(study, records, tables, LocalFolder("nowhere")))
+    pictures = {section.key: section.pictures for section in sections}
+    assert {key: len(drawn) for key, drawn in pictures.items()} == {
+        "importance": 1, "effects": 3, "pairs": 3
+    }  # fmt: skip
+    assert "60 of them stopped early" in sections[0].notes[0]
+    assert "model.beta" in str(pictures["effects"][0].svg)

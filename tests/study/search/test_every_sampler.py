@@ -1,0 +1,180 @@
+"""What holds of every search algorithm: the table's, and one by its import path."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from optuna.samplers import BaseSampler, RandomSampler
+
+from study.config.samplers import SAMPLERS
+from study.config.schema import Study
+from study.search.proposals import Proposals
+from study.search.sources import Search
+from study.search.trial import Proposal, Trial, TrialRecord
+from tests.study.search.searches import searching
+from tests.study.trials import record_of
+
+NUMBERS = {
+    "model.beta": {"loguniform": [1e-6, 0.1]},
+    "training.optimizer.learning_rate": {"uniform": [1e-5, 1e-2]},
+    "model.latent_size": {"int": [2, 64]},
+}
+CHOICES = {"model.latent": {"choice": ["mean", "sampled"]}}
+OWN = f"{__name__}:LeftOfTheLast"
+EVERY = [*SAMPLERS, OWN]
+SHORT = {"gp": 1}
+"""Trials at random and trials in turn of those that take seconds to propose."""
+NO_ONE: frozenset[str] = frozenset()
+
+
+class LeftOfTheLast(BaseSampler):
+    """Of its own: left of what it proposed last, which it keeps with the study's trials."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = RandomSampler(seed=seed)
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+        return {}
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(self, study: Any, trial: Any, name: str, values: Any) -> Any:
+        """Remember the beta that was drawn as an attribute of the trial."""
+        drawn = self._random.sample_independent(study, trial, name, values)
+        if name != "model.beta":
+            return drawn
+        last = [t.system_attrs["beta"] for t in study.trials if "beta" in t.system_attrs]
+        beta = last[-1] * 0.9 if last and last[-1] * 0.9 > values.low else drawn
+        study._storage.set_trial_system_attr(trial._trial_id, "beta", beta)
+        return beta
+
+
+def space_of(sampler: str) -> dict[str, Any]:
+    if sampler == "gp":  # whose time grows with it
+        return {"model.beta": NUMBERS["model.beta"]}
+    entry = SAMPLERS.get(sampler)
+    return NUMBERS | CHOICES if entry is None or entry.takes_choices else NUMBERS
+
+
+def study_with(sampler: str, **search: Any) -> Study:
+    return searching(space_of(sampler), sampler=sampler, trials=40, **search)
+
+
+class Driver:
+    """One driver's search: trials start, and end with what their settings are worth."""
+
+    def __init__(self, study: Study, written: list[Proposal]) -> None:
+        self.written = list(written)
+        self._source = Search(study, written, self.written.append)
+
+    def start(self, ended: dict[str, TrialRecord]) -> Trial:
+        trial = self._source.next_trial(ended, NO_ONE)
+        assert isinstance(trial, Trial)
+        return trial
+
+
+def end(trial: Trial, ended: dict[str, TrialRecord]) -> None:
+    """End a trial, every fifth one early."""
+    value = -abs(np.log10(trial.parameters["model.beta"]) + 4)
+    state: Any = "pruned" if trial.number % 5 == 4 else "completed"
+    ended[trial.name] = record_of(trial, state, [(1, value)], len(ended))
+
+
+def played(driver: Driver, ended: dict[str, TrialRecord], trials: int, beside: int) -> None:
+    """Run so many trials, `beside` of them at a time; the first that started ends first."""
+    running = [p.trial for p in driver.written if p.trial.name not in ended]
+    for _ in range(trials):
+        running.append(driver.start(ended))
+        if len(running) > beside:
+            end(running.pop(0), ended)
+
+
+@pytest.mark.parametrize("startup", ["random", "qmc"])
+@pytest.mark.parametrize("sampler", EVERY)
+def test_a_search_that_is_resumed_proposes_what_an_undisturbed_one_does(
+    sampler: str, startup: str
+) -> None:
+    """The second driver comes twice: while trials run, and when the sampler has learned."""
+    study = study_with(sampler, startup=startup, startup_trials=SHORT.get(sampler, 4))
+    ended: dict[str, TrialRecord] = {}
+    first = Driver(study, [])
+    played(first, ended, SHORT.get(sampler, 6) + 1, beside=SHORT.get(sampler, 3))
+    again, second = dict(ended), Driver(study, first.written)
+    unfinished = [p.trial for p in first.written if p.trial.name not in again]
+    assert [second.start(again) for _ in unfinished] == unfinished
+    for driver, known in ((first, ended), (second, again)):
+        played(driver, known, SHORT.get(sampler, 7), beside=1)
+    assert second.written == first.written
+    third = Driver(study, second.written)
+    left = [p.trial for p in second.written if p.trial.name not in again]
+    assert [third.start(again) for _ in left] == left
+    assert third.start(again) == first.start(ended)
+
+
+@pytest.mark.parametrize("sampler", EVERY)
+def test_one_seed_gives_one_search_and_another_gives_another(sampler: str) -> None:
+    def proposed(seed: int) -> list[Any]:
+        startup_trials = SHORT.get(sampler, 3)
+        driver, ended = (
+            Driver(study_with(sampler, startup_trials=startup_trials, seed=seed), []),
+            {},
+        )
+        played(driver, ended, startup_trials + SHORT.get(sampler, 4), beside=0)
+        return [proposal.trial.parameters for proposal in driver.written]
+
+    one = proposed(1)
+    np.random.seed(3)  # noqa: NPY002 - the global stream must not matter
+    assert proposed(1) == one
+    assert proposed(2) != one
+
+
+@pytest.mark.parametrize("sampler", EVERY)
+def test_proposals_lie_in_the_space_and_trials_that_run_get_no_double(sampler: str) -> None:
+    study = study_with(sampler, startup_trials=SHORT.get(sampler, 3))
+    driver, ended = Driver(study, []), {}
+    played(driver, ended, SHORT.get(sampler, 5), beside=0)
+    beside = [driver.start(ended).parameters for _ in range(2 if sampler in SHORT else 4)]
+    for parameters in beside:
+        assert parameters.keys() == study.search.space.keys()
+        assert all(study.search.space[key].contains(value) for key, value in parameters.items())
+    assert len({parameters["model.beta"] for parameters in beside}) == len(beside)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_what_runs_is_known_to_those_that_learn_from_it(sampler: str) -> None:
+    study = study_with(sampler, startup_trials=3)
+    driver, ended = Driver(study, []), {}
+    played(driver, ended, 3, beside=0)
+    alone = Proposals(study)
+    alone.learn(ended.values())
+    beside = Proposals(study)
+    beside.learn(ended.values())
+    last = driver.written[-1].trial
+    beside.start(replace(last, number=30))
+    assert alone.propose(31, "trial-00031") != beside.propose(31, "trial-00031")
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
+def test_those_that_learn_end_nearer_to_the_best_than_what_is_drawn_at_random(sampler: str) -> None:
+    study = searching({"model.beta": NUMBERS["model.beta"]}, sampler=sampler, startup_trials=4,
+                      trials=40)  # fmt: skip
+    driver, ended = Driver(study, []), {}
+    played(driver, ended, 24, beside=0)
+    values = [record.best_value for record in ended.values()]
+    assert np.median(values[-8:]) > np.median(values[:4])
+    assert max(values) > -0.3
+
+
+def test_a_sobol_sequence_covers_the_space_more_evenly_than_draws_do() -> None:
+    def gap(sampler: str) -> float:
+        """Largest distance to the next beta, of 16, on the logarithmic axis in [0, 1]."""
+        driver, ended = Driver(study_with(sampler), []), {}
+        played(driver, ended, 17, beside=0)
+        betas = [proposal.trial.parameters["model.beta"] for proposal in driver.written[1:]]
+        at = np.sort((np.log10(betas) + 6) / 5)
+        return float(np.diff([0, *at, 1]).max())
+
+    assert gap("qmc") < 2 / 16 + 1e-9  # one point in each sixteenth
+    assert gap("random") > 2 / 16

@@ -1,0 +1,113 @@
+"""Searches that improve several metrics."""
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from study.config.samplers import SAMPLERS
+from study.errors import RequestError
+from study.report.front import front_table
+from study.search.objectives import hypervolume, losses, objective_values, on_front
+from study.search.proposals import Proposals
+from study.search.trial import TrialRecord
+from tests.study.search.searches import searching
+from tests.study.trials import record_of, trial_of
+
+BETA = {"model.beta": {"loguniform": [1e-6, 0.1]}}
+METRICS = ("auroc", "bytes")
+TAKE_METRICS = [name for name, entry in SAMPLERS.items() if entry.takes_metrics]
+points = arrays.arrays(np.float64, st.tuples(st.integers(1, 6), st.integers(1, 3)),
+                       elements=st.integers(0, 4).map(float))  # fmt: skip
+
+
+def study_of(sampler: str = "tpe", **search: Any) -> Any:
+    return searching(BETA, sampler=sampler, metrics=METRICS, startup_trials=3, **search)
+
+
+def records_of(count: int) -> list[TrialRecord]:
+    """The metric rises with beta, AUROC falls; the file is small where beta is small."""
+    study, records = study_of(), []
+    for number in range(count):
+        beta = 10.0 ** -(1 + number * 5 / count)
+        state: Any = ("completed", "completed", "pruned")[number % 3]
+        record = record_of(trial_of(study, number, {"model.beta": beta}), state,
+                           [(2, beta)], number)  # fmt: skip
+        records.append(replace(record, objectives={"auroc": 1 - beta, "bytes": 1000 * beta}))
+    return records
+
+
+@given(points)
+def test_the_front_is_what_no_other_beats(values: Any) -> None:
+    expected = [
+        not any((a <= b).all() and (a < b).any() for a in values) for b in values
+    ]  # fmt: skip
+    assert on_front(values).tolist() == expected
+
+
+@given(points)
+def test_hypervolume_counts_the_cells_that_are_dominated(values: Any) -> None:
+    """By brute force: unit cells below the reference of which some point is the lower corner."""
+    reference = np.full(values.shape[1], 4.0)
+    cells = itertools.product(range(4), repeat=values.shape[1])
+    dominated = sum(any((point <= cell).all() for point in values) for cell in cells)
+    assert hypervolume(values, reference) == pytest.approx(dominated)
+
+
+def test_what_is_smaller_where_better_is_told_apart() -> None:
+    record = records_of(1)[0]
+    assert objective_values(record, METRICS) == [0.1, 0.9, 100.0]
+    assert losses([record], METRICS).tolist() == [[-0.1, -0.9, 100.0]]
+    assert not on_front(losses([replace(record, objectives={})], METRICS))[0]
+
+
+@pytest.mark.parametrize("sampler", [name for name in TAKE_METRICS if name != "gp"])
+def test_what_is_learned_at_once_or_as_it_is_watched_proposes_the_same(sampler: str) -> None:
+    records, study = records_of(9), study_of(sampler)
+    at_once, watching = Proposals(study), Proposals(study)
+    at_once.learn(records)
+    for record in records if not SAMPLERS[sampler].remembers else ():
+        watching.start(record.trial)
+        watching.learn([record])
+    proposed = at_once.propose(9, "trial-00009")
+    assert study.search.space["model.beta"].contains(proposed["model.beta"])
+    if not SAMPLERS[sampler].remembers:
+        assert watching.propose(9, "trial-00009") == proposed
+
+
+def test_other_metrics_change_what_is_proposed() -> None:
+    records = records_of(12)
+    several, one = Proposals(study_of()), Proposals(study_of().model_copy(
+        update={"search": study_of().search.model_copy(update={"metrics": ()})}))  # fmt: skip
+    for proposals in (several, one):
+        proposals.learn(records)
+    assert several.propose(12, "trial-00012") != one.propose(12, "trial-00012")
+
+
+@pytest.mark.parametrize(
+    ("search", "words"),
+    [
+        ({"metrics": ["f1_weighted"]}, r"must differ, and from search\.metric, f1_weighted"),
+        ({"metrics": ["bytes", "bytes"]}, "must differ"),
+        ({"metrics": ["bytes"], "sampler": "cmaes"}, r"cmaes improves search\.metric alone"),
+        ({"metrics": ["speed"]}, "microseconds"),
+    ],
+)
+def test_metrics_that_cannot_be_are_refused(search: Any, words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        searching(BETA, **search)
+
+
+def test_the_table_has_completed_trials_and_a_front_that_grows() -> None:
+    table = front_table(records_of(12), study_of().search).to_pandas()
+    assert len(table) == 8
+    assert table.columns.tolist() == ["trial", "on_front", "hypervolume", "value", *METRICS]
+    assert table["on_front"].all()  # what is better in one is worse in the others
+    assert (np.diff(table["hypervolume"]) >= 0).all()
+    assert 0 < table["hypervolume"].iloc[-1] < 1
+    assert front_table(records_of(12), searching(BETA).search).num_rows == 0
