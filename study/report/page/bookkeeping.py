@@ -20,7 +20,7 @@ QUANTILES = {"least": 0.0, "median": 0.5, "nine in ten below": 0.9, "most": 1.0}
 
 def bookkeeping_sections(inputs: PageInputs) -> list[Section]:
     """Return the sections that close the page."""
-    return [_timing(inputs), _endings(inputs), _reproduction(inputs)]
+    return [_timing(inputs), endings_section(inputs), reproduction_section(inputs)]
 
 
 def _timing(inputs: PageInputs) -> Section:
@@ -75,7 +75,8 @@ def _seconds(row: "pd.Series[float]") -> Iterator[Cell]:
     yield number(row["evaluate_seconds"], 1)
 
 
-def _endings(inputs: PageInputs) -> Section:
+def endings_section(inputs: PageInputs) -> Section:
+    """Return how trials ended, and why those that did not complete."""
     states = Counter(str(record.state) for record in inputs.records)
     outcomes = "; ".join(f"{states[state]:,} {name}" for state, name in
                          (("completed", "completed"), ("pruned", "stopped early"),
@@ -84,7 +85,7 @@ def _endings(inputs: PageInputs) -> Section:
     left = trial_source(inputs.study).size - len(inputs.records)
     made = (_stopped(inputs.records), _cutoffs(inputs), _failed(inputs.records))
     notes = [f"Trials: {outcomes}{f'; {left:,} not run yet' if left > 0 else ''}."]
-    if inputs.is_search:
+    if "trials" in inputs.tables and inputs.is_search:
         made_decisions = "rungs" in inputs.tables
         decided = ", rungs.parquet how each decision on it was made" if made_decisions else ""
         notes.append(f"trials.parquet says from what each trial was proposed{decided}.")
@@ -141,7 +142,8 @@ def _failed(records: Sequence[TrialRecord]) -> Table | None:
     return Table(["reason", "trials", "the first"], rows, "failed") if rows else None
 
 
-def _reproduction(inputs: PageInputs) -> Section:
+def reproduction_section(inputs: PageInputs) -> Section:
+    """Return the study file, and what the same numbers rest on."""
     # The request of a run has no provenance: it is stored with the results.
     study, provenance = inputs.study, read_study(inputs.results).provenance or {}
     file = to_yaml(dump_study(study.model_copy(update={"provenance": None})))
