@@ -8,6 +8,7 @@ from urllib.parse import quote
 import numpy as np
 from markupsafe import Markup
 
+from study.config.schema import MetricSettings
 from study.ledger.view import RunningTrial
 from study.report.model_card import CARD, card_folder
 from study.report.page.inputs import PageInputs, metric_label
@@ -41,14 +42,15 @@ def trials_section(inputs: PageInputs, running: Sequence[RunningTrial] = ()) -> 
     marked = frozenset(
         index for index, trial in enumerate(trials) if best and trial.name == best.name
     )
+    metric = metric_label(columns.metrics[0]) if len(columns.metrics) == 1 else "its metric"
     links = (
         "Links lead to files beside this page, in the results folder. Those to TensorBoard work "
         "while `tensorboard --logdir .` runs there."
     )
     return Section(
         "trials", "All trials",
-        "Each with its settings, how it ended, and the metric at its best validation epoch: the "
-        "mean over folds on validation, by which the search chooses, and what that comes to on "
+        f"Each with its settings, how it ended, and {metric} at its best validation epoch: the "
+        "mean over folds on validation, by which trials are chosen, and what that comes to on "
         "test. Who chooses a trial by its test values has no test set left.",
         tables=[Table(
             columns.head, rows, "trials", marked,
@@ -71,13 +73,18 @@ class _Columns:
     inputs: PageInputs
 
     @cached_property
+    def metrics(self) -> list[MetricSettings]:
+        """The metrics of the trials."""
+        return list(dict.fromkeys(record.trial.config.metric for record in self.inputs.records))
+
+    @cached_property
     def head(self) -> list[str]:
         """Names of the columns."""
-        metrics = {metric_label(record.trial.config.metric) for record in self.inputs.records}
-        value = metrics.pop() if len(metrics) == 1 else "its metric"
+        scores = {metric.score for metric in self.metrics}
+        value = scores.pop() if len(scores) == 1 else "metric"
         named = ["trial", *(["protocol"] * self._has_systems), "state", *self._settings, "epochs"]
         named += [f"{value} on validation"]
-        named += ["on test", "on test, by fold"] * bool(self._tested)
+        named += [f"{value} on test", "by fold"] * bool(self._tested)
         named += ["seconds of its folds"] * bool(self._seconds)
         return [*named, *(["files"] * self.has_files)]
 
@@ -130,9 +137,8 @@ class _Columns:
             return {}
         frame = self.inputs.tables["scores"].to_pandas()
         frame = frame[frame["epoch_rule"] == BEST]
-        metrics = {r.trial.config.metric for r in self.inputs.records}
         tested: dict[str, list[float]] = {}
-        for metric in metrics:
+        for metric in self.metrics:
             names = {r.name for r in self.inputs.records if r.trial.config.metric == metric}
             rows = frame[
                 frame["trial"].isin(names)

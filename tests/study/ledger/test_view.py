@@ -24,7 +24,10 @@ SYSTEMS = {
     "name": "viewed",
     "dataset": {"name": "synthetic"},
     "split": {"folds": 2},
-    "systems": {"one": {"model": {"name": "ae"}}, "two": {"model": {"name": "vae"}}},
+    "systems": {
+        name: {"model": {"name": name}, "metric": {"composition": "reconstruction"}}
+        for name in ("ae", "vae")
+    },
 }
 
 

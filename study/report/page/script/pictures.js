@@ -123,7 +123,9 @@ function show(event, lines) {
   if (!lines.length) return;
   tip.replaceChildren(...lines.map(([name, text]) => {
     const line = element('div', {});
-    line.append(element('span', {textContent: `${name} `}), element('b', {textContent: text}));
+    const isNamed = !text.startsWith(name); // a trial's name says what it is
+    if (isNamed) line.append(element('span', {textContent: `${name} `}));
+    line.append(element('b', {textContent: text}));
     return line;
   }));
   const [width, height] = [tip.offsetWidth, tip.offsetHeight];

@@ -1,4 +1,4 @@
-"""The page in a real browser: both schemes, from a phone's width up, with its script and without."""
+"""The page in a real browser: both schemes, narrow and wide, with its script and without."""
 
 import asyncio
 import csv
@@ -204,7 +204,9 @@ def test_what_is_chosen_is_drawn_in_every_picture(opened: Any) -> None:
     drawn = [("over-time", "4"), ("parallel", "4"), ("settings", "4"), ("settings", "4")]
     assert chosen_marks(opened) == drawn
     mark = opened.find_element("css selector", "#over-time use[data-trial='9']")
-    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", mark)
+    opened.execute_script(
+        "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", mark
+    )
     from selenium.webdriver import ActionChains
 
     ActionChains(opened).move_to_element(mark).click().perform()
@@ -237,7 +239,7 @@ def test_a_table_is_downloaded_as_it_is_shown_with_all_digits(
     assert {row["trial"] for row in downloaded} == set(records)
     for row in downloaded:
         assert float(row["model.beta"]) == records[row["trial"]].trial.parameters["model.beta"]
-        value = float(row["f1_weighted of lambda_grid on validation"])
+        value = float(row["f1_weighted on validation"])
         assert value == records[row["trial"]].best_value
 
 

@@ -45,16 +45,14 @@ def test_every_trial_has_its_settings_its_end_and_its_metric(searched: Reported)
         assert str(row["state"]).startswith(state[record.state])
         assert int(row["epochs"]) == max((epoch for epoch, _ in record.values), default=0)
         if record.values:
-            shown = float(row["f1_weighted of lambda_grid on validation"])
+            shown = float(row["f1_weighted on validation"])
             assert shown == max(value for _, value in record.values)
     assert "needed" in frame.set_index("trial")["state"]["trial-00001"]
     assert "discriminator_loss is nan" in frame.set_index("trial")["state"]["trial-00002"]
 
 
 def test_the_best_on_validation_is_first_and_who_failed_last(searched: Reported) -> None:
-    values = pd.to_numeric(
-        listed(searched)["f1_weighted of lambda_grid on validation"], errors="coerce"
-    )
+    values = pd.to_numeric(listed(searched)["f1_weighted on validation"], errors="coerce")
     assert values[:-1].is_monotonic_decreasing
     assert np.isnan(values.iloc[-1])
 
@@ -65,8 +63,8 @@ def test_test_values_are_those_of_the_metrics_composition(searched: Reported) ->
     )
     frame = listed(searched).set_index("trial")
     for name, folds in scores.groupby("trial")["f1_weighted"]:
-        assert float(frame["on test"][name]) == pytest.approx(folds.mean(), abs=1e-15)
-        each = [float(value) for value in frame["on test, by fold"][name].split()]
+        assert float(frame["f1_weighted on test"][name]) == pytest.approx(folds.mean(), abs=1e-15)
+        each = [float(value) for value in frame["by fold"][name].split()]
         np.testing.assert_allclose(each, folds, atol=5e-4)
     timings = pd.read_parquet(io.BytesIO(searched.results.read("timings.parquet")))
     seconds = (timings["train_seconds"] + timings["evaluate_seconds"]).groupby(timings["trial"])
