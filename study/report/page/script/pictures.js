@@ -31,19 +31,24 @@ class Chart {
     const chosen = this.table.chosen;
     this.svg.classList.toggle('has-chosen', chosen.size > 0);
     for (const mark of this.painted ?? []) {
+      if (chosen.has(mark.dataset.trial)) continue;
       mark.classList.remove('chosen');
       mark.style.removeProperty('--chosen');
     }
-    this.painted = [];
+    const groups = new Map();
     for (const [trial, colour] of chosen) {
       for (const mark of this.byTrial.get(trial) ?? []) {
         mark.classList.add('chosen');
         mark.style.setProperty('--chosen', `var(--chosen-${colour})`);
-        mark.parentNode.append(mark);
-        mark.parentNode.parentNode.append(mark.parentNode);
-        this.painted.push(mark);
+        if (!groups.has(mark.parentNode)) groups.set(mark.parentNode, []);
+        groups.get(mark.parentNode).push(mark);
       }
     }
+    for (const [group, marks] of groups) {
+      group.append(...marks);
+      group.parentNode.append(group);
+    }
+    this.painted = [...groups.values()].flat();
   }
 
   place(event) {

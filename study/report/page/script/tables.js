@@ -12,6 +12,8 @@ class ChoiceTable {
     this.box = table.closest('.table');
     this.body = table.tBodies[0];
     this.rows = [...this.body.rows];
+    this.texts = new Map(this.rows.map(row => [row, row.textContent.toLowerCase()]));
+    this.boxes = new Map();
     this.head = [...table.tHead.rows[0].cells];
     this.names = this.head.map(cell => cell.textContent.trim());
     this.listeners = [];
@@ -24,6 +26,7 @@ class ChoiceTable {
     for (const key of this.state.chosen.keys()) if (!here.has(key)) this.state.chosen.delete(key);
     if (this.state.sorted) this.sort(this.state.sorted.column, this.state.sorted.down);
     this.filter();
+    this.changed();
   }
 
   get chosen() {
@@ -47,27 +50,29 @@ class ChoiceTable {
   }
 
   changed() {
-    for (const row of this.rows) {
+    for (const [row, box] of this.boxes) {
       const colour = this.chosen.get(row.dataset.row);
-      row.querySelector('input').checked = colour !== undefined;
-      row.classList.toggle('chosen', colour !== undefined);
-      row.style.setProperty('--chosen', colour === undefined ? '' : `var(--chosen-${colour})`);
+      const isChosen = colour !== undefined;
+      box.checked = isChosen;
+      if (isChosen === row.classList.contains('chosen')) continue;
+      row.classList.toggle('chosen', isChosen);
+      row.style.setProperty('--chosen', isChosen ? `var(--chosen-${colour})` : '');
     }
     this.count();
     this.listeners.forEach(listener => listener());
   }
 
-  // The colour that the fewest of the chosen have.
-  nextColour() {
+  // Each of the chosen gets the colour that the fewest have.
+  choose(keys, on) {
     const used = Array(PALETTE).fill(0);
     for (const colour of this.chosen.values()) used[colour] += 1;
-    return used.indexOf(Math.min(...used));
-  }
-
-  choose(keys, on) {
     for (const key of keys) {
       if (!on) this.chosen.delete(key);
-      else if (!this.chosen.has(key)) this.chosen.set(key, this.nextColour());
+      else if (!this.chosen.has(key)) {
+        const colour = used.indexOf(Math.min(...used));
+        used[colour] += 1;
+        this.chosen.set(key, colour);
+      }
     }
     this.changed();
   }
@@ -114,6 +119,7 @@ class ChoiceTable {
     box.setAttribute('aria-label', `choose ${cellText(cell)}`);
     box.addEventListener('change', () => this.choose([row.dataset.row], box.checked));
     cell.prepend(box, ' ');
+    this.boxes.set(row, box);
     row.addEventListener('click', event => {
       if (!event.target.closest('a, input') && !getSelection().toString()) {
         this.toggle(row.dataset.row);
@@ -143,13 +149,13 @@ class ChoiceTable {
     const terms = this.input.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
     const tests = terms.map(term => this.test(term));
     for (const row of this.rows) row.hidden = !tests.every(test => test(row));
-    this.changed();
+    this.count();
   }
 
   test(term) {
     const [, name, sign, text] = CONDITION.exec(term) ?? [];
     const column = name ? this.column(name) : -1;
-    if (column < 0) return row => row.textContent.toLowerCase().includes(term);
+    if (column < 0) return row => this.texts.get(row).includes(term);
     const wanted = Number.isNaN(Number(text)) ? text : Number(text);
     return row => {
       const value = sortValue(row.cells[column]);
