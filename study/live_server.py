@@ -45,11 +45,11 @@ class Watch:
         self.results = results
         self._view = LedgerView(results)
         self._state = self._view.read()
-        self._page: tuple[str, bytes] = ("", b"")
+        self._page = ("", "")
         self._making, self._changed = asyncio.Lock(), asyncio.Condition()
         self._seconds = 0.0
 
-    async def page(self) -> bytes:
+    async def page(self) -> str:
         """Return the page of the ledger as it was when it was read last."""
         async with self._making:
             state = self._state
@@ -95,8 +95,7 @@ def application(watch: Watch) -> web.Application:
 
     async def page(_: web.Request) -> web.Response:
         headers = {"Cache-Control": "no-store"}
-        body = await watch.page()
-        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
+        return web.Response(text=await watch.page(), content_type="text/html", headers=headers)
 
     async def events(request: web.Request) -> web.StreamResponse:
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}

@@ -48,7 +48,7 @@ def write_page(study: Study, results: Folder, tables: Mapping[str, pa.Table]) ->
     inputs = PageInputs(study, records, tables, results)
     with damage_advice(results), page_style():
         sections = page_sections(inputs)
-    results.write(PAGE, render(study.name, page_facts(inputs), sections))
+    results.write(PAGE, render(study.name, page_facts(inputs), sections).encode())
     return PAGE
 
 

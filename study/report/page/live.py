@@ -18,7 +18,7 @@ from study.search.trial import best_trial
 from study.storage.folder import Folder
 
 
-def render_live(state: LedgerState, results: Folder, events: str) -> bytes:
+def render_live(state: LedgerState, results: Folder, events: str) -> str:
     """Return the page of a study that runs.
 
     Compositions are fitted when the study ends: here is the metric on validation, which the

@@ -30,7 +30,7 @@ class Live:
 
 def render(
     name: str, facts: Sequence[str], sections: Sequence[Section], live: Live | None = None
-) -> bytes:
+) -> str:
     """Return the page; its policy lets it load nothing, and run no script but its own.
 
     Args:
@@ -56,7 +56,7 @@ def render(
         script_hash=f"sha256-{digest}",
         live=live.events if live else "",
         version=live.version if live else "",
-    ).encode()
+    )
 
 
 def _part(name: str) -> str:

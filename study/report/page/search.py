@@ -87,6 +87,7 @@ def _against(
 ) -> Picture:
     figure, axes = charts.panel(key, metric_label(inputs.study.search.metric))
     scale = _Positions(form)
+    records = [record for record in records if key in record.trial.parameters]
     _scatter(axes, records, lambda record: scale.position(record.trial.parameters[key]))
     scale.set_ticks(axes)
     return charts.picture(figure, f"{key} against the metric")
@@ -153,7 +154,13 @@ def _parallel(
     scales = {key: _Positions(form) for key, form in space.items()}
     values = np.array([record.best_value for record in ranked])
     low, high = float(values.min()), float(values.max())
-    columns = [[scales[key].share(r.trial.parameters[key]) for r in ranked] for key in space]
+    columns = [
+        [
+            scales[k].share(p[k]) if k in p else math.nan
+            for p in (r.trial.parameters for r in ranked)
+        ]
+        for k in space
+    ]
     columns.append(list((values - low) / (high - low or 1.0)))
     lines = np.stack([np.broadcast_to(np.arange(len(columns)), (len(ranked), len(columns))),
                       np.array(columns).T], axis=2)  # fmt: skip

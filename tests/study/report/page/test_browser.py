@@ -28,7 +28,8 @@ from study.report.page.training import trial_curves
 from study.report.page.trials import trials_section
 from study.storage.folder import LocalFolder
 from tests.study.ledger.test_view import proposed, write_study
-from tests.study.report.page.test_search import source, trials
+from tests.study.report.page.test_search import trials
+from tests.study.report.page.test_trials import STUDY, unreported
 from tests.study.report.trained import Reported
 from tests.study.trials import record_of
 
@@ -83,15 +84,15 @@ def shaped(browser: Any, width: int, scheme: str = "light", media: str = "") -> 
 
 
 @pytest.fixture(scope="module")
-def many(searched: Reported, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of sixty trials, without what is drawn of folds."""
-    inputs = source(searched, trials(searched, 60))
+    inputs = unreported(trials(STUDY, 60))
     with page_style():
         sections = [trials_section(inputs), *search_sections(inputs)]
         curves = trial_curves(inputs)
     assert curves is not None
     path = tmp_path_factory.mktemp("many") / "index.html"
-    path.write_bytes(render("many", page_facts(inputs), sections))
+    path.write_text(render("many", page_facts(inputs), sections))
     return path
 
 
@@ -187,10 +188,10 @@ def test_rows_are_sorted_by_a_columns_name_in_both_directions(opened: Any) -> No
     ],
 )
 def test_rows_are_found_by_words_and_conditions(
-    opened: Any, searched: Reported, terms: str, is_meant: Callable[[Any], bool]
+    opened: Any, terms: str, is_meant: Callable[[Any], bool]
 ) -> None:
     opened.find_element("id", "filter-trials").send_keys(terms)
-    meant = {record.name for record in trials(searched, 60) if is_meant(record)}
+    meant = {record.name for record in trials(STUDY, 60) if is_meant(record)}
     assert set(rows(opened)) == meant
     count = opened.find_element("css selector", ".count").text
     assert count == f"{len(meant)} of 60 shown, 0 chosen"
@@ -224,9 +225,7 @@ def test_what_is_chosen_is_drawn_in_every_picture(opened: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_table_is_downloaded_as_it_is_shown_with_all_digits(
-    opened: Any, searched: Reported, tmp_path: Path
-) -> None:
+def test_a_table_is_downloaded_as_it_is_shown_with_all_digits(opened: Any, tmp_path: Path) -> None:
     allowed = {"behavior": "allow", "downloadPath": str(tmp_path)}
     opened.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
     opened.find_element("id", "filter-trials").send_keys("completed")
@@ -234,7 +233,7 @@ def test_a_table_is_downloaded_as_it_is_shown_with_all_digits(
     path = tmp_path / "many-trials.csv"
     await_(path.exists)
     downloaded = list(csv.DictReader(io.StringIO(path.read_text())))
-    records = {r.name: r for r in trials(searched, 60) if r.state == "completed"}
+    records = {r.name: r for r in trials(STUDY, 60) if r.state == "completed"}
     assert [row["trial"] for row in downloaded] == rows(opened)
     assert {row["trial"] for row in downloaded} == set(records)
     for row in downloaded:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from study.config.schema import Study
 from study.config.search_space import Distribution
 from study.ledger.ledger import Ledger
 from study.report.page import charts
@@ -20,7 +21,7 @@ SPACE = {
 }
 
 
-def trials(made: Reported, count: int) -> list[TrialRecord]:
+def trials(study: Study, count: int) -> list[TrialRecord]:
     """Trials whose metric follows beta alone, a third of them stopped early."""
     random = np.random.default_rng(0)
     found = []
@@ -31,7 +32,7 @@ def trials(made: Reported, count: int) -> list[TrialRecord]:
         values = [(epoch, best - 0.1 / epoch) for epoch in range(1, 3 if stopped else 9)]
         parameters = {"model.beta": beta, "model.latent_size": int(random.integers(2, 5))}
         state: State = "pruned" if stopped else "completed"
-        found.append(record_of(trial_of(made.study, number, parameters), state, values, number))
+        found.append(record_of(trial_of(study, number, parameters), state, values, number))
     return found
 
 
@@ -40,7 +41,7 @@ def source(made: Reported, records: Sequence[TrialRecord]) -> PageInputs:
 
 
 def test_the_setting_that_matters_has_the_largest_share(searched: Reported) -> None:
-    completed = [record for record in trials(searched, 45) if record.state == "completed"]
+    completed = [record for record in trials(searched.study, 45) if record.state == "completed"]
     shares = importance(SPACE, completed, 0)
     assert sum(shares.values()) == pytest.approx(1)
     assert shares["model.beta"] > 0.8
@@ -49,7 +50,7 @@ def test_the_setting_that_matters_has_the_largest_share(searched: Reported) -> N
 
 @pytest.mark.slow
 def test_a_thousand_trials_make_a_page_of_bounded_size(searched: Reported) -> None:
-    many = [*searched_records(searched), *trials(searched, 1000)[3:]]
+    many = [*searched_records(searched), *trials(searched.study, 1000)[3:]]
     with charts.page_style():
         few_sections = search_sections(source(searched, many[:40]))
         sections = search_sections(source(searched, many))
@@ -62,7 +63,7 @@ def test_a_thousand_trials_make_a_page_of_bounded_size(searched: Reported) -> No
 
 def test_few_trials_have_no_importance_and_are_told_why(searched: Reported) -> None:
     with charts.page_style():
-        sections = {s.key: s for s in search_sections(source(searched, trials(searched, 6)))}
+        sections = {s.key: s for s in search_sections(source(searched, trials(searched.study, 6)))}
     assert not sections["importance"].pictures
     assert sections["importance"].notes == ["Needs 10 completed trials that differ; there are 4."]
 

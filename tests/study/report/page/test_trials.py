@@ -1,12 +1,14 @@
 import html
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from study.config.study_file import check_study
 from study.ledger.ledger import Ledger
 from study.report.page import inputs as page_inputs
 from study.report.page.build import page_sections
@@ -15,10 +17,18 @@ from study.report.page.inputs import PageInputs
 from study.report.page.search import search_sections
 from study.report.page.training import trial_curves
 from study.report.page.trials import trials_section
-from tests.study.report.page.test_search import source, trials
-from tests.study.report.trained import Reported
+from study.search.trial import TrialRecord
+from study.storage.folder import open_folder
+from tests.study.report.page.test_search import trials
+from tests.study.report.trained import SEARCH, Reported
 
+STUDY = check_study(SEARCH, "searched.yaml")
 MARK = re.compile(r'<(use|path)[^>]* data-trial="(\d+)"/>')
+
+
+def unreported(records: Sequence[TrialRecord]) -> PageInputs:
+    """Trials of a study that has no tables yet."""
+    return PageInputs(STUDY, records, {}, open_folder("nowhere"))
 
 
 def listed(made: Reported) -> pd.DataFrame:
@@ -86,9 +96,9 @@ def test_links_to_files_lead_somewhere(made: str, request: pytest.FixtureRequest
         assert what == "TensorBoard" or (page.page.parent / where).exists()
 
 
-def test_pictures_have_a_mark_of_each_trial_that_they_can_show(searched: Reported) -> None:
-    records = trials(searched, 60)
-    inputs = source(searched, records)
+def test_pictures_have_a_mark_of_each_trial_that_they_can_show() -> None:
+    records = trials(STUDY, 60)
+    inputs = unreported(records)
     with page_style():
         sections = {section.key: section for section in search_sections(inputs)}
         curves = trial_curves(inputs)
@@ -106,11 +116,11 @@ def numbers(svg: str) -> list[str]:
     return sorted(number for _, number in MARK.findall(svg))
 
 
-def test_a_mark_is_where_its_trial_is(searched: Reported) -> None:
+def test_a_mark_is_where_its_trial_is() -> None:
     """Places in the picture are linear in the trial's number and in its best value."""
-    records = trials(searched, 30)
+    records = trials(STUDY, 30)
     with page_style():
-        picture = search_sections(source(searched, records))[0].pictures[0]
+        picture = search_sections(unreported(records))[0].pictures[0]
     marks = re.findall(r'<use[^>]* x="([\d.]+)" y="([\d.]+)" data-trial="(\d+)"/>', picture.svg)
     places = {int(number): (float(x), float(y)) for x, y, number in marks}
     for values, axis in (
@@ -122,11 +132,11 @@ def test_a_mark_is_where_its_trial_is(searched: Reported) -> None:
 
 
 def test_of_many_trials_an_even_part_and_the_best_are_shown(
-    searched: Reported, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(page_inputs, "MOST_TRIALS", 11)
-    records = trials(searched, 101)
-    inputs = source(searched, records)
+    records = trials(STUDY, 101)
+    inputs = unreported(records)
     best = max((r for r in records if r.state == "completed"), key=lambda record: record.best_value)
     shown = [record.trial.number for record in inputs.listed]
     assert shown == sorted({*range(0, 101, 10), best.trial.number})
