@@ -87,7 +87,8 @@ class LedgerView:
             RequestError: the folder holds no study.
         """
         study, files = self._read_study(), self._files()
-        self._known = {name: self._trial(name, files[name]) for name in sorted(files, key=order_of)}
+        names = sorted(files, key=lambda name: order_of(name) or (False, 0))
+        self._known = {name: self._trial(name, files[name]) for name in names}
         known = self._known.values()
         decisions = [decision for each in known for decision in each.decisions]
         assert self._study is not None

@@ -92,12 +92,12 @@ def picture(figure: Figure, caption: str, *, wide: bool = False, legend: str = "
         wide: whether it takes the page's whole width.
         legend: what all entries of the legend have in common.
     """
-    sink, axes = io.StringIO(), figure.axes[0]
+    sink = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": caption}):
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(sink, format="svg", metadata=metadata)
-    svg = for_page(sink.getvalue(), caption, axes)
-    return Picture(svg, caption, wide, legend_keys(axes), legend)
+    svg = for_page(sink.getvalue(), caption, figure)
+    return Picture(svg, caption, wide, legend_keys(figure.axes[0]), legend)
 
 
 def link(marks: Collection, trials: Iterable[int]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator
@@ -32,13 +33,13 @@ _LONG = re.compile(r"(\d+\.\d\d)\d+")
 _DASHES = {"--": "5 2.5", "-.": "6 2.5 1.5 2.5", ":": "1.5 2.5"}
 
 
-def for_page(text: str, label: str, axes: Axes) -> Markup:
+def for_page(text: str, label: str, figure: Figure) -> Markup:
     """Return the `<svg>` element, of the page's colours and letters and of its own size.
 
     Args:
         text: Matplotlib's SVG, with text as text.
         label: what screen readers say of it.
-        axes: of the figure, whose scales let the page say where the pointer is.
+        figure: what was drawn; the scales of its first axes let the page say where the pointer is.
     """
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
@@ -52,7 +53,7 @@ def for_page(text: str, label: str, axes: Axes) -> Markup:
     text = re.sub(r"<[^>]*>", lambda tag: _LONG.sub(r"\1", tag[0]), text)
     text = re.sub(r"\n\s*", "\n", _coloured(text))
     opening = f'<svg class="chart" role="img" aria-label="{escape(label)}" {box[0]}'
-    return Markup(f"{opening}{_scales(axes)}>{text}")
+    return Markup(f"{opening}{_scales(figure)}>{text}")
 
 
 def legend_keys(axes: Axes) -> list[Key]:
@@ -84,11 +85,12 @@ def _mark(mark: re.Match[str]) -> str:
     return f'<{kind}{_CLIP.sub("", attributes)} data-trial="{number}"/>'
 
 
-def _scales(axes: Axes) -> str:
+def _scales(figure: Figure) -> str:
     """Return attributes that say where on the picture the values of numeric axes are."""
+    axes = figure.axes[0]
     if not axes.axison:
         return ""
-    width, height = axes.figure.get_size_inches() * UNITS
+    width, height = figure.get_size_inches() * UNITS
     box = axes.get_position()
     ends = {"x": (box.x0 * width, box.x1 * width),
             "y": ((1 - box.y0) * height, (1 - box.y1) * height)}  # fmt: skip
