@@ -159,6 +159,9 @@ def reproduction_section(inputs: PageInputs) -> Section:
         Markup("Save the study file below as {}.yaml and start <code>{}</code>. With the same "
                "data (compare the hashes) and versions, the CPU gives the same scores, byte for "
                "byte.").format(study.name, command),
-        tables=[Table(["data", "sha256"], rows), Table(["version of", ""], versions)],
+        tables=[
+            Table(["data", "sha256"], rows, "hashes"),
+            Table(["of", "version"], versions, "versions"),
+        ],
         text={f"{study.name}.yaml": file},
     )  # fmt: skip

@@ -79,7 +79,10 @@ def shaped(browser: Any, width: int, scheme: str = "light", media: str = "") -> 
     """Give the browser's window a width, and the media that pages ask for."""
     shape = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", shape)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    features = [
+        {"name": "prefers-color-scheme", "value": scheme},
+        {"name": "prefers-reduced-motion", "value": "reduce"},
+    ]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
 
 
@@ -205,9 +208,7 @@ def test_what_is_chosen_is_drawn_in_every_picture(opened: Any) -> None:
     drawn = [("over-time", "4"), ("parallel", "4"), ("settings", "4"), ("settings", "4")]
     assert chosen_marks(opened) == drawn
     mark = opened.find_element("css selector", "#over-time use[data-trial='9']")
-    opened.execute_script(
-        "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", mark
-    )
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", mark)
     from selenium.webdriver import ActionChains
 
     ActionChains(opened).move_to_element(mark).click().perform()
