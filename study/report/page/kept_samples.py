@@ -46,8 +46,17 @@ def kept_samples_section(inputs: PageInputs) -> list[Section]:
         return []
     samples.sort(key=lambda sample: -sample.row[ERROR])
     has_patients = any(sample.row["patient"] for sample in samples)
-    head = ["sample", "model", "fold", "class", "kind", *(["patient"] * has_patients), "R"]
-    rows = [_cells(sample, has_patients=has_patients) for sample in samples]
+    has_models = len(inputs.drawn) > 1
+    head = [
+        "sample",
+        *(["model"] * has_models),
+        "fold",
+        "class",
+        "kind",
+        *(["patient"] * has_patients),
+        "R",
+    ]
+    rows = [_cells(sample, has_models=has_models, has_patients=has_patients) for sample in samples]
     return [Section(
         "kept-samples", "Any kept sample",
         "Of each fold some validation samples are kept with their reconstructions: drawn at "
@@ -85,14 +94,11 @@ def _errors(inputs: PageInputs, entry: Entry, fold: int) -> pd.DataFrame:
     return frame
 
 
-def _cells(sample: KeptSample, *, has_patients: bool) -> list[Cell]:
+def _cells(sample: KeptSample, *, has_models: bool, has_patients: bool) -> list[Cell]:
     row = sample.row
     error = float(row[ERROR])
-    cells = [
-        Cell(str(row["sample"]), "number"),
-        Cell(sample.label),
-        Cell(str(sample.fold), "number"),
-    ]
+    cells = [Cell(str(row["sample"])), *([Cell(sample.label)] * has_models)]
+    cells += [Cell(str(sample.fold), "number")]
     cells += [Cell(CLASSES[int(row["label"])]), Cell(str(row["kind"]))]
     cells += [Cell(str(row["patient"]))] * has_patients
     return [*cells, Cell(decimal(error, 5), "number", repr(error))]

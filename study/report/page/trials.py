@@ -32,7 +32,7 @@ TENSORBOARD = "http://localhost:6006/?runFilter={}"
 
 
 def trials_section(inputs: PageInputs, running: Sequence[RunningTrial] = ()) -> Section:
-    """Return the table of all trials, the best on validation first; what runs stands before it."""
+    """Return the table of all trials, the best first; those that run stand before it."""
     columns = _Columns(inputs)
     ended = sorted(inputs.listed, key=_rank)
     rows = [columns.of_running(each) for each in running]
@@ -43,9 +43,9 @@ def trials_section(inputs: PageInputs, running: Sequence[RunningTrial] = ()) -> 
         index for index, trial in enumerate(trials) if best and trial.name == best.name
     )
     metric = metric_label(columns.metrics[0]) if len(columns.metrics) == 1 else "its metric"
-    links = (
+    links = Markup(
         "Links lead to files beside this page, in the results folder. Those to TensorBoard work "
-        "while `tensorboard --logdir .` runs there."
+        "while <code>tensorboard --logdir .</code> runs there."
     )
     return Section(
         "trials", "All trials",
@@ -60,10 +60,13 @@ def trials_section(inputs: PageInputs, running: Sequence[RunningTrial] = ()) -> 
     )  # fmt: skip
 
 
-def _rank(record: TrialRecord) -> tuple[bool, bool, float, int]:
-    """Return what trials are sorted by: the best first, failed ones last."""
-    value = record.best_value
-    return record.state == "failed", np.isnan(value), -np.nan_to_num(value), record.trial.number
+def _rank(record: TrialRecord) -> tuple[int, bool, float, int]:
+    """Return what trials are sorted by: completed ones by value, then stopped, then failed ones.
+
+    A stopped trial is never best, since its value is of fewer epochs, or of a lucky one.
+    """
+    value, state = record.best_value, list(STATES).index(record.state)
+    return state, np.isnan(value), -np.nan_to_num(value), record.trial.number
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from study.search.trial import TrialRecord
 from study.storage.folder import open_folder
 from tests.study.report.page.test_search import trials
 from tests.study.report.trained import SEARCH, Reported
+from tests.study.trials import record_of, trial_of
 
 STUDY = check_study(SEARCH, "searched.yaml")
 MARK = re.compile(r'<(use|path)[^>]* data-trial="(\d+)"/>')
@@ -61,10 +62,19 @@ def test_every_trial_has_its_settings_its_end_and_its_metric(searched: Reported)
     assert "discriminator_loss is nan" in frame.set_index("trial")["state"]["trial-00002"]
 
 
-def test_the_best_on_validation_is_first_and_who_failed_last(searched: Reported) -> None:
-    values = pd.to_numeric(listed(searched)["f1_weighted on validation"], errors="coerce")
-    assert values[:-1].is_monotonic_decreasing
-    assert np.isnan(values.iloc[-1])
+def test_completed_trials_are_first_by_their_values_and_failed_ones_last() -> None:
+    records = trials(STUDY, 40)
+    records.append(record_of(trial_of(STUDY, 40, records[0].trial.parameters), "failed", (), 40))
+    (table,) = trials_section(unreported(records[::-1])).tables
+    completed = sorted((r for r in records if r.state == "completed"), key=best_value)[::-1]
+    stopped = sorted((r for r in records if r.state == "pruned"), key=best_value)[::-1]
+    expected = [*completed, *stopped, records[-1]]
+    assert [row[0].text for row in table.rows] == [record.name for record in expected]
+    assert table.marked == {0}
+
+
+def best_value(record: TrialRecord) -> float:
+    return max(value for _, value in record.values)
 
 
 def test_test_values_are_those_of_the_metrics_composition(searched: Reported) -> None:
