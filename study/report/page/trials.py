@@ -63,7 +63,7 @@ def trials_section(inputs: PageInputs, running: Sequence[RunningTrial] = ()) -> 
 def _rank(record: TrialRecord) -> tuple[int, bool, float, int]:
     """Return what trials are sorted by: completed ones by value, then stopped, then failed ones.
 
-    A stopped trial is never best, since its value is of fewer epochs, or of a lucky one.
+    A stopped trial is never best, whatever it had after few epochs.
     """
     value, state = record.best_value, list(STATES).index(record.state)
     return state, np.isnan(value), -np.nan_to_num(value), record.trial.number
