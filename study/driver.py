@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import shlex
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -289,6 +290,8 @@ def _search(request: Request, prepared: Prepared, run: str, plan: "Plan") -> lis
 
     study, console, results = request.study, request.console, request.results
     console.print(f" TensorBoard  {reading_command(results)}", soft_wrap=True)
+    watching = shlex.join(["python", "-m", "study.watch", results.locate()])
+    console.print(f"{'page':>12}  {watching}", soft_wrap=True, highlight=False)
 
     class Observer(Display):
         """Shows trials here, and their outcomes in TensorBoard."""

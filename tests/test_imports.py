@@ -31,11 +31,13 @@ COMMANDS = {
         "driver",
         "estimators",
         "export",
+        "live_server",
         "optuna_storage",
         "pyod_detector",
         "report.__main__",
         "run",
         "score",
+        "watch",
     )
 }
 """What people call: modules on the top floor, wherever their files lie."""

@@ -13,7 +13,11 @@ DRAWN_FOLD = 0
 
 
 def read_drawn_fold(
-    ledger: Ledger, trial: str, file: str, columns: Sequence[str] | None = None
+    ledger: Ledger,
+    trial: str,
+    file: str,
+    columns: Sequence[str] | None = None,
+    fold: int = DRAWN_FOLD,
 ) -> pa.Table | None:
     """Return a table of a trial's drawn fold; None if it is empty or lacks a column.
 
@@ -22,11 +26,12 @@ def read_drawn_fold(
         trial: the trial's name.
         file: the table's name, which not every fold has.
         columns: to read; None for all.
+        fold: another fold.
 
     Raises:
         DamagedError: the file is not what was committed.
     """
-    manifest = ledger.fold(FoldAddress(trial, DRAWN_FOLD))
+    manifest = ledger.fold(FoldAddress(trial, fold))
     if manifest is None or file not in manifest.files:
         return None
     content = pq.ParquetFile(io.BytesIO(ledger.read(manifest, file)))

@@ -65,7 +65,7 @@ def write_model_cards(
         tables = [
             table.filter(pc.equal(table["trial"], record.name)) for table in (scores, summary)
         ]
-        paths.append(f"{FOLDER}/{_folder(study, record.trial)}{CARD}")
+        paths.append(f"{FOLDER}/{card_folder(study, record.trial)}{CARD}")
         results.write(paths[-1], model_card(record, *tables).encode())
     return paths
 
@@ -108,7 +108,7 @@ def model_card(record: TrialRecord, scores: pa.Table, summary: pa.Table) -> str:
     )
 
 
-def _folder(study: Study, trial: Trial) -> str:
+def card_folder(study: Study, trial: Trial) -> str:
     """Return the folder of a trial's card below the report's, with a slash after it."""
     if not trial.system:
         return ""

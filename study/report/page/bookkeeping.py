@@ -22,7 +22,7 @@ QUANTILES = {"least": 0.0, "median": 0.5, "nine in ten below": 0.9, "most": 1.0}
 
 def bookkeeping_sections(inputs: PageInputs) -> list[Section]:
     """Return the sections that close the page."""
-    return [_timing(inputs), _endings(inputs), _reproduction(inputs)]
+    return [_timing(inputs), endings_section(inputs), reproduction_section(inputs)]
 
 
 def _timing(inputs: PageInputs) -> Section:
@@ -77,7 +77,8 @@ def _seconds(row: "pd.Series[float]") -> Iterator[Cell]:
     yield number(row["evaluate_seconds"], 1)
 
 
-def _endings(inputs: PageInputs) -> Section:
+def endings_section(inputs: PageInputs) -> Section:
+    """Return how trials ended, and why those that did not complete."""
     states = Counter(str(record.state) for record in inputs.records)
     outcomes = "; ".join(f"{states[state]:,} {name}" for state, name in
                          (("completed", "completed"), ("pruned", "stopped early"),
@@ -89,7 +90,7 @@ def _endings(inputs: PageInputs) -> Section:
     budget = Budget(inputs.study.search.budget, lambda: stored_seconds(inputs.ledger))
     if spent := budget.shown({record.name: record for record in inputs.records}):
         notes.append(f"Of the budget {spent} are spent.")
-    if inputs.is_search:
+    if "trials" in inputs.tables and inputs.is_search:
         made_decisions = "rungs" in inputs.tables
         decided = ", rungs.parquet how each decision on it was made" if made_decisions else ""
         notes.append(f"trials.parquet says from what each trial was proposed{decided}.")
@@ -147,7 +148,8 @@ def _failed(records: Sequence[TrialRecord]) -> Table | None:
     return Table(["reason", "trials", "the first"], rows, "failed") if rows else None
 
 
-def _reproduction(inputs: PageInputs) -> Section:
+def reproduction_section(inputs: PageInputs) -> Section:
+    """Return the study file, and what the same numbers rest on."""
     # The request of a run has no provenance: it is stored with the results.
     study, provenance = inputs.study, read_study(inputs.results).provenance or {}
     file = to_yaml(dump_study(study.model_copy(update={"provenance": None})))
@@ -163,6 +165,9 @@ def _reproduction(inputs: PageInputs) -> Section:
         Markup("Save the study file below as {}.yaml and start <code>{}</code>. With the same "
                "data (compare the hashes) and versions, the CPU gives the same scores, byte for "
                "byte.").format(study.name, command),
-        tables=[Table(["data", "sha256"], rows), Table(["version of", ""], versions)],
+        tables=[
+            Table(["data", "sha256"], rows, "hashes"),
+            Table(["of", "version"], versions, "versions"),
+        ],
         text={f"{study.name}.yaml": file},
     )  # fmt: skip

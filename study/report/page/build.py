@@ -1,9 +1,7 @@
 """Writing the report page into a study's results folder."""
 
-import importlib.resources
 from collections.abc import Mapping
 
-import jinja2
 import pyarrow as pa
 
 from study.config.schema import Study
@@ -19,13 +17,16 @@ from study.report.page.errors import error_sections
 from study.report.page.false_alarms import false_alarm_sections
 from study.report.page.front import front_sections
 from study.report.page.inputs import PageInputs
+from study.report.page.kept_samples import kept_samples_section
 from study.report.page.labels import label_sections
 from study.report.page.marginals import learned_sections
 from study.report.page.paper import paper_section
 from study.report.page.parts import Section, with_noun
+from study.report.page.render import render
 from study.report.page.samples import sample_sections
 from study.report.page.search import search_sections
 from study.report.page.training import learning_section
+from study.report.page.trials import trials_section
 from study.report.paper.names import dataset_label
 from study.storage.folder import Folder
 
@@ -51,7 +52,7 @@ def write_page(study: Study, results: Folder, tables: Mapping[str, pa.Table]) ->
     inputs = PageInputs(study, records, tables, results)
     with damage_advice(results), page_style():
         sections = page_sections(inputs)
-    results.write(PAGE, _render(inputs, sections).encode())
+    results.write(PAGE, render(study.name, page_facts(inputs), sections).encode())
     return PAGE
 
 
@@ -59,6 +60,7 @@ def page_sections(inputs: PageInputs) -> list[Section]:
     """Return all sections, the answer first."""
     return [
         answer_section(inputs),
+        trials_section(inputs),
         *search_sections(inputs),
         *learned_sections(inputs),
         *front_sections(inputs),
@@ -66,6 +68,7 @@ def page_sections(inputs: PageInputs) -> list[Section]:
         learning_section(inputs),
         *error_sections(inputs),
         *sample_sections(inputs),
+        *kept_samples_section(inputs),
         *label_sections(inputs),
         *comparison_sections(inputs),
         *false_alarm_sections(inputs),
@@ -74,24 +77,16 @@ def page_sections(inputs: PageInputs) -> list[Section]:
     ]
 
 
-def _render(inputs: PageInputs, sections: list[Section]) -> str:
+def page_facts(inputs: PageInputs) -> list[str]:
+    """Return what the page begins with: what was trained, on what, and how much of it."""
     study = inputs.study
     searched = study.search.space.get(MODEL)
     models = map(str, searched.ends) if searched else [study.model.name]
     subject = ", ".join(models) if inputs.is_search else "systems"
-    facts = [
+    return [
         f"{subject} on {dataset_label(study.dataset.name)}",
         *filter(None, [study.dataset.unlike_published]),
         f"protocol {' and '.join(study.split.protocols)}",
         with_noun(study.split.folds, "fold"),
         with_noun(len(inputs.records), "trial"),
     ]
-    folder = importlib.resources.files(__package__)
-    template = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text("utf-8")),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    ).get_template("page.html")
-    return template.render(name=study.name, facts=facts, sections=sections)

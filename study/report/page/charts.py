@@ -1,36 +1,41 @@
 """Pictures that take their colours and letters from the page, so that they suit light and dark.
 
 Matplotlib draws in stand-in colours; in its SVG each becomes a variable of the page's
-style. The same picture gives the same bytes.
+style (`svg.py`). Legends are the page's, below their pictures, so that none lies on data. The
+same picture gives the same bytes.
 """
 
 import io
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 import matplotlib as mpl
-import numpy as np
-import numpy.typing as npt
-from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from study.report.page.parts import Picture
+from study.report.page.svg import (
+    ACCENT,
+    FAINT,
+    INK,
+    MUTED,
+    PAPER,
+    TRIAL_URL,
+    for_page,
+    legend_keys,
+)
 
-INK, MUTED, FAINT, ACCENT, PAPER = "#010101", "#020202", "#030303", "#040404", "#050505"
-VARIABLES = {INK: "ink", MUTED: "muted", FAINT: "faint", ACCENT: "accent", PAPER: "paper"}
+__all__ = ["ACCENT", "FAINT", "INK", "MUTED", "PAPER"]
 
 PANEL = (4.8, 3.1)  # inches of 72 units, which a page as wide as a phone shows one to one
 WIDE = (10.0, 3.9)
 LETTER = 10.5
 LARGE_SPAN, SMALL_SPAN = 300, 6
 """Ratios of an axis's ends above which only powers of ten are marked, or below which more."""
-MOST_POINTS = 1500
-"""Points of one kind that a picture holds; more are drawn from evenly."""
 
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -38,13 +43,6 @@ _STYLE: Any = {
     "axes.labelsize": LETTER,
     "xtick.labelsize": LETTER - 1,
     "ytick.labelsize": LETTER - 1,
-    "legend.fontsize": LETTER - 1,
-    "legend.frameon": True,
-    "legend.facecolor": PAPER,
-    "legend.edgecolor": "none",
-    "legend.framealpha": 0.8,
-    "legend.fancybox": False,
-    "legend.handlelength": 1.4,
     "text.color": INK,
     "axes.labelcolor": MUTED,
     "axes.edgecolor": FAINT,
@@ -66,10 +64,6 @@ _STYLE: Any = {
 }
 
 
-_LONG = re.compile(r"(\d+\.\d\d)\d+")
-"""Numbers with more digits than are visible."""
-
-
 @contextmanager
 def page_style() -> Iterator[None]:
     """Set Matplotlib's style to the page's, within the block."""
@@ -89,13 +83,26 @@ def panel(x: str, y: str, *, wide: bool = False) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def picture(figure: Figure, caption: str, *, wide: bool = False) -> Picture:
-    """Return a figure for the page; `caption` is also its label for screen readers."""
+def picture(figure: Figure, caption: str, *, wide: bool = False, legend: str = "") -> Picture:
+    """Return a figure for the page; what is labelled in its first axes is its legend.
+
+    Args:
+        figure: is drawn.
+        caption: its title, and its label for screen readers.
+        wide: whether it takes the page's whole width.
+        legend: what all entries of the legend have in common.
+    """
     sink = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": caption}):
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(sink, format="svg", metadata=metadata)
-    return Picture(_for_page(sink.getvalue(), caption), caption, wide)
+    svg = for_page(sink.getvalue(), caption, figure)
+    return Picture(svg, caption, wide, legend_keys(figure.axes[0]), legend)
+
+
+def link(marks: Collection, trials: Iterable[int]) -> None:
+    """Say of which trial, by number, each element of a collection is: it can be chosen then."""
+    marks.set_urls([TRIAL_URL.format(number) for number in trials])
 
 
 def logarithmic(axes: Axes, *names: Literal["x", "y"]) -> None:
@@ -115,32 +122,3 @@ def _few_numbers(axis: Axis, span: float) -> None:
     axis.set_minor_locator(between if span > SMALL_SPAN else LogLocator(subs=range(2, 10)))
     for set_formatter in (axis.set_major_formatter, axis.set_minor_formatter):
         set_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def legend(axes: Axes, **where: Any) -> None:
-    """Draw a legend, its entries close together."""
-    axes.legend(**{"labelspacing": 0.25, "borderaxespad": 0.1, "handletextpad": 0.5, **where})
-
-
-def thinned(size: int, most: int = MOST_POINTS) -> npt.NDArray[np.int64]:
-    """Return indices of at most `most` of `size` items, evenly over all of them."""
-    if size <= most:
-        return np.arange(size)
-    return np.linspace(0, size - 1, most).round().astype(np.int64)
-
-
-def _for_page(text: str, label: str) -> Markup:
-    """Return the `<svg>` element, of the page's colours and letters and of its own size."""
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
-    box = re.search(r'viewBox="[^"]*"', text)
-    assert box is not None
-    opening = f'<svg class="chart" role="img" aria-label="{escape(label)}" {box[0]}>'
-    text = opening + text[text.index(">") + 1 :]
-    text = re.sub(r'<g id="[^"]*">', "<g>", text)  # the same in every picture
-    text = re.sub(r"font: (?:\w+ )*([\d.]+px)[^;\"]*", r"font-size: \1", text)
-    text = re.sub(r"font-family:[^;\"]*;? ?", "", text)
-    text = re.sub(r"<[^>]*>", lambda tag: _LONG.sub(r"\1", tag[0]), text)
-    for colour, name in VARIABLES.items():
-        text = text.replace(colour, f"var(--{name})")
-    return Markup(re.sub(r"\n\s*", "\n", text))

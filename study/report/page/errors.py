@@ -1,5 +1,6 @@
 """Sections of one fold: errors with fitted boundaries, latent norms, and curves over tau."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -12,7 +13,7 @@ from study.ledger.fold_files import TRAINING_COMPONENTS
 from study.report.drawn_fold import DRAWN_FOLD
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
-from study.report.page.inputs import Entry, PageInputs
+from study.report.page.inputs import Entry, PageInputs, thinned
 from study.report.page.parts import Picture, Section
 from study.report.paper.basis import BEST
 from study.report.paper.figures_of_norms import fit_chi, near_norms
@@ -119,7 +120,7 @@ def _cloud(fitted: FittedEntry) -> Picture:
     values = {name: _positive(np.asarray(test.values[name], dtype=np.float64)) for name in (R, D)}
     for label, colour in enumerate((MUTED, ACCENT)):
         members = np.flatnonzero(test.label == label)
-        shown = members[charts.thinned(len(members), MOST_SAMPLES)]
+        shown = members[thinned(len(members), MOST_SAMPLES)]
         axes.scatter(values[R][shown], values[D][shown], s=9, color=colour, alpha=0.55,
                      linewidth=0, label=CLASSES[label])  # fmt: skip
     x, y = (_span(values[name]) for name in (R, D))
@@ -138,7 +139,6 @@ def _cloud(fitted: FittedEntry) -> Picture:
             axes.plot([], [], dashes, color=INK, linewidth=1.2, label=composition_label(name))
     axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     charts.logarithmic(axes, "x", "y")
-    charts.legend(axes, loc="best", markerscale=1.6)
     return charts.picture(figure, f"{fitted.entry.label}: errors of test samples")
 
 
@@ -158,7 +158,6 @@ def _norms(inputs: PageInputs, fitted: FittedEntry) -> Iterator[Picture]:
     chi = stats.chi(size)
     fine = np.linspace(0, max(bins[-1], float(chi.ppf(0.999))), 200)
     axes.plot(fine, chi.pdf(fine), color=ACCENT, label=f"χ, {size} degrees; KS {fit.statistic:.3f}")
-    charts.legend(axes, loc="best")
     yield charts.picture(figure, f"{fitted.entry.label}: training and χ")
 
     test = fitted.errors.test
@@ -171,7 +170,6 @@ def _norms(inputs: PageInputs, fitted: FittedEntry) -> Iterator[Picture]:
                 values, bins.tolist(), density=True, color=colour, alpha=0.5, label=CLASSES[label],
                 histtype="stepfilled",
             )  # fmt: skip
-    charts.legend(axes, loc="best")
     yield charts.picture(figure, f"{fitted.entry.label}: test")
 
 
@@ -198,7 +196,7 @@ def _curves(fitted: FittedEntry) -> Iterator[Picture]:
     recalls, recall_axes = charts.panel("recall", "precision")
     share = float(np.mean(test.label))
     recall_axes.axhline(share, color=MUTED, linewidth=0.8, linestyle=":")
-    dashes = iter(("-", "--", "-.", ":", (0, (6, 1))))
+    dashes = itertools.cycle(("-", "--", "-.", ":"))
     for index, ((name, form), composition) in enumerate(fitted.compositions.items()):
         score = composition.score(test)
         is_own = index == len(fitted.compositions) - 1
@@ -206,11 +204,11 @@ def _curves(fitted: FittedEntry) -> Iterator[Picture]:
         drawn |= {"linewidth": 1.8 if is_own else 1.1}
         drawn |= {"linestyle": "-" if is_own else next(dashes), "zorder": 3 if is_own else 2}
         false, true, _ = roc_curve(test.label, score)
-        at = charts.thinned(len(false), CURVE_POINTS)
+        at = thinned(len(false), CURVE_POINTS)
         label = f"{composition_label(name, form)}  {roc_auc_score(test.label, score):.3f}"
         roc_axes.plot(false[at], true[at], label=label, **drawn)
         precision, recall, _ = precision_recall_curve(test.label, score)
-        at = charts.thinned(len(recall) - 1, CURVE_POINTS)
+        at = thinned(len(recall) - 1, CURVE_POINTS)
         recall_axes.plot(recall[at], precision[at], **drawn)
         predicted = composition.predict(score) == 1
         hits = float(predicted[test.label == 1].mean())
@@ -220,10 +218,9 @@ def _curves(fitted: FittedEntry) -> Iterator[Picture]:
             thresholds = ((roc_axes, false_alarms, hits), (recall_axes, hits, precise))
             for axes, x, y in thresholds:
                 axes.scatter(x, y, s=30, facecolor="none", edgecolor=drawn["color"], zorder=4)
-    charts.legend(roc_axes, loc="lower right", title="AUROC", alignment="right")
     for axes in (roc_axes, recall_axes):
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    yield charts.picture(roc, f"{fitted.entry.label}: ROC")
+    yield charts.picture(roc, f"{fitted.entry.label}: ROC", legend="AUROC")
     yield charts.picture(recalls, f"{fitted.entry.label}: precision and recall")
 
 

@@ -37,9 +37,11 @@ def front_sections(inputs: PageInputs) -> list[Section]:
 
 def _against(frame: pd.DataFrame, front: pd.DataFrame, name: str, label: str) -> Picture:
     figure, axes = charts.panel(name, label)
-    kept = frame.iloc[charts.thinned(len(frame))]
-    for rows, face in ((kept, PAPER), (front, ACCENT)):
-        axes.scatter(rows[name], rows["value"], s=18, facecolor=face, edgecolor=INK, linewidth=0.8)
+    for rows, face in ((frame, PAPER), (front, ACCENT)):
+        marks = axes.scatter(
+            rows[name], rows["value"], s=18, facecolor=face, edgecolor=INK, linewidth=0.8
+        )
+        charts.link(marks, rows["trial"].str.removeprefix("trial-").astype(int).tolist())
     if name in ("microseconds", "parameters", "bytes") and frame[name].max() > frame[name].min():
         charts.logarithmic(axes, "x")
     return charts.picture(figure, f"{label} and {name}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -13,7 +14,7 @@ from models import MODELS
 from study.config.schema import MetricSettings, Study
 from study.config.trial_config import TrialConfig
 from study.ledger.ledger import Ledger
-from study.report.drawn_fold import read_drawn_fold
+from study.report.drawn_fold import DRAWN_FOLD, read_drawn_fold
 from study.report.paper.basis import BEST
 from study.report.paper.names import system_label
 from study.report.paper.tables import best_composition
@@ -22,6 +23,8 @@ from study.storage.folder import Folder
 
 MOST_DRAWN = 4
 """Systems whose folds and samples are drawn; tables have all."""
+MOST_TRIALS = 1500
+"""Trials that are listed, and drawn in pictures of all trials; of more, an even part."""
 
 
 @dataclass(frozen=True)
@@ -137,13 +140,36 @@ class PageInputs:
         """Return a trial's rows of `summary`, compositions in their order."""
         return self.summary[self.summary["trial"] == trial]
 
-    def read(self, entry: Entry, file: str) -> pa.Table | None:
-        """Return a table of an entry's drawn fold; None if it has none.
+    def read(
+        self,
+        entry: Entry,
+        file: str,
+        fold: int = DRAWN_FOLD,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table | None:
+        """Return a table of an entry's fold; None if it has none, or lacks a column.
 
         Raises:
             DamagedError: the file is not what was committed.
         """
-        return read_drawn_fold(self.ledger, entry.name, file)
+        return read_drawn_fold(self.ledger, entry.name, file, columns, fold)
+
+    @cached_property
+    def listed(self) -> list[TrialRecord]:
+        """Trials that are listed and drawn: all, or the best and `MOST_TRIALS` evenly."""
+        best = best_trial(self.records)
+        kept = {self.records[i].name for i in thinned(len(self.records), MOST_TRIALS)}
+        return [r for r in self.records if r.name in kept or (best and r.name == best.name)]
+
+    @property
+    def listed_note(self) -> str:
+        """Say that not all trials are listed and drawn; "" where they are."""
+        if len(self.listed) == len(self.records):
+            return ""
+        return (
+            f"Of {len(self.records):,} trials {len(self.listed):,} are shown here, evenly by their"
+            " number, and the best; trials.parquet has all."
+        )
 
     @cached_property
     def is_search(self) -> bool:
@@ -164,6 +190,13 @@ class PageInputs:
         validation = float(rows["validation_f1_weighted"].mean())
         label = system_label(record.trial.system) if record.trial.system else record.name
         return Entry(record, label, composition, form, validation)
+
+
+def thinned(size: int, most: int) -> npt.NDArray[np.int64]:
+    """Return indices of at most `most` of `size` items, evenly over all of them."""
+    if size <= most:
+        return np.arange(size)
+    return np.linspace(0, size - 1, most).round().astype(np.int64)
 
 
 def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """Parts of the page: sections, tables and pictures, and the format of numbers."""
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
@@ -17,10 +18,12 @@ class Cell:
     Attributes:
         text: its content; `Markup` is written as it is.
         style: `number` sets it to the right with equal digits, `text` to the left.
+        value: what it is sorted by and downloaded as, if `text` is not that.
     """
 
     text: str
     style: str = "text"
+    value: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Table:
         caption: its title; "" for none.
         marked: numbers of the rows that are the answer.
         folded: whether only its caption is seen at first.
+        key: names a table that can be sorted, filtered and chosen from; "" for others.
+        row_keys: of such a table, what its rows are known by to the rest of the page.
     """
 
     head: Sequence[str]
@@ -40,6 +45,21 @@ class Table:
     caption: str = ""
     marked: frozenset[int] = frozenset()
     folded: bool = False
+    key: str = ""
+    row_keys: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Key:
+    """An entry of a legend.
+
+    Attributes:
+        label: what it names.
+        svg: an `<svg>` element as that is drawn.
+    """
+
+    label: str
+    svg: Markup
 
 
 @dataclass(frozen=True)
@@ -50,11 +70,41 @@ class Picture:
         svg: an `<svg>` element, its colours left to the page; or an `<img>`.
         caption: its title.
         wide: whether it takes the page's whole width.
+        legend: stands below it.
+        legend_title: what all entries of the legend have in common.
     """
 
     svg: Markup
     caption: str
     wide: bool = False
+    legend: Sequence[Key] = ()
+    legend_title: str = ""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What the page draws of the chosen rows of its section's table: a picture for each.
+
+    Attributes:
+        x: what the curves are along.
+        positions: `(n,)` values of x.
+        names: of the curves of a row: what was measured, then what is compared with it. Below
+            them is their squared difference.
+        unit: of the values of `rows`.
+        rows: `(len(names), n)` whole numbers by the row's key.
+    """
+
+    x: str
+    positions: Sequence[int]
+    names: tuple[str, str]
+    unit: float
+    rows: Mapping[str, Sequence[Sequence[int]]]
+
+    @property
+    def json(self) -> Markup:
+        """As the page's script reads it, inside an element."""
+        text = json.dumps(vars(self), ensure_ascii=False, separators=(",", ":"))
+        return Markup(text.replace("<", "\\u003c"))
 
 
 @dataclass(frozen=True)
@@ -72,6 +122,7 @@ class Section:
         folded: whether its pictures are not seen at first.
         columns: pictures side by side where there is room, 2 or 3.
         lede: a summary, before `reading`.
+        curves: drawn of what is chosen in its table.
     """
 
     key: str
@@ -84,6 +135,7 @@ class Section:
     folded: bool = False
     columns: int = 3
     lede: str = ""
+    curves: Curves | None = None
 
 
 def number(value: float | None, digits: int = 3) -> Cell:

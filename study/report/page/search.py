@@ -1,10 +1,10 @@
 """Sections of a search: trials in turn, settings against the metric, all settings at once."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
@@ -17,7 +17,10 @@ from study.report.page.positions import Positions
 from study.search.trial import TrialRecord
 
 MOST_SETTINGS = 12
-MOST_LINES = 200
+MOST_BEST = 20
+"""Lines in colour where all settings are drawn at once: a tenth of all, and no more than these."""
+MANY = 200
+"""Lines from which on each is drawn fainter."""
 
 
 def search_sections(inputs: PageInputs) -> list[Section]:
@@ -29,37 +32,33 @@ def search_sections(inputs: PageInputs) -> list[Section]:
 
 def _over_time(inputs: PageInputs) -> Section:
     records = inputs.records
-    kept = charts.thinned(len(records))
     figure, axes = charts.panel("trial", metric_label(inputs.study.search.metric), wide=True)
-    _scatter(axes, [float(record.trial.number) for record in records], records, kept)
+    _scatter(axes, inputs.listed, lambda record: float(record.trial.number))
     best = np.fmax.accumulate(
         [r.best_value if r.state == "completed" else math.nan for r in records]
     )
     turns = np.append(np.flatnonzero(np.append(True, best[1:] != best[:-1])), len(best) - 1)
     numbers = [records[turn].trial.number for turn in turns]
-    axes.step(numbers, best[turns], where="post", color=ACCENT, linewidth=1.2)
+    axes.step(numbers, best[turns], where="post", color=ACCENT, linewidth=1.2, label="best so far")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    failed = [r.trial.number for r in records if r.state == "failed"]
-    failed = [failed[i] for i in charts.thinned(len(failed))]
+    failed = [record.trial.number for record in inputs.listed if record.state == "failed"]
     if failed:
         floor = axes.get_ylim()[0]
-        axes.scatter(failed, [floor] * len(failed), marker="x", s=20, color=MUTED, label="failed")
-    charts.legend(axes, loc="lower right", bbox_to_anchor=(1, 1.01), ncols=3)
-    notes = [f"Drawn are {len(kept):,} of {len(records):,} trials, evenly, and every best so far."
-             ] if len(kept) < len(records) else []  # fmt: skip
+        marks = axes.scatter(failed, [floor] * len(failed), marker="x", s=20, color=MUTED,
+                             label="failed")  # fmt: skip
+        charts.link(marks, failed)
     return Section(
-        "trials", "Trials over time",
+        "over-time", "Trials over time",
         "Each dot is a trial at its best validation epoch, the line the best completed one so "
         "far. A line that has long been flat means that more trials of this kind would add "
         "little.",
         pictures=[charts.picture(figure, "the metric on validation, by trial", wide=True)],
-        notes=notes,
     )  # fmt: skip
 
 
 def _settings(inputs: PageInputs) -> list[Section]:
     space = dict(list(inputs.study.search.space.items())[:MOST_SETTINGS])
-    records = [r for r in inputs.records if r.state != "failed" and not math.isnan(r.best_value)]
+    records = [r for r in inputs.listed if r.state != "failed" and not math.isnan(r.best_value)]
     if not space or len(records) < 2:
         return []
     left = len(inputs.study.search.space) - len(space)
@@ -83,8 +82,7 @@ def _against(
     figure, axes = charts.panel(key, metric_label(inputs.study.search.metric))
     scale = Positions(form)
     records = [record for record in records if key in record.parameters]
-    kept = charts.thinned(len(records))
-    _scatter(axes, [scale.position(record.parameters[key]) for record in records], records, kept)
+    _scatter(axes, records, lambda record: scale.position(record.parameters[key]))
     scale.set_ticks(axes)
     return charts.picture(figure, f"{key} against the metric")
 
@@ -93,22 +91,25 @@ def _parallel(
     inputs: PageInputs, space: dict[str, Distribution], records: Sequence[TrialRecord]
 ) -> Section:
     ranked = sorted(records, key=lambda r: (r.state == "completed", r.best_value))
-    kept = [ranked[i] for i in charts.thinned(len(ranked), MOST_LINES)]
-    top = max(1, len(kept) // 10)
+    top = max(1, min(MOST_BEST, len(ranked) // 10))
     figure, axes = charts.panel("", "", wide=True)
     scales = {key: Positions(form) for key, form in space.items()}
-    values = np.array([record.best_value for record in kept])
+    values = np.array([record.best_value for record in ranked])
     low, high = float(values.min()), float(values.max())
     columns = [
-        [scales[key].share(r.parameters[key]) if key in r.parameters else math.nan for r in kept]
-        for key in space
+        [scales[k].share(p[k]) if k in p else math.nan for p in (r.parameters for r in ranked)]
+        for k in space
     ]
     columns.append(list((values - low) / (high - low or 1.0)))
-    lines = np.stack([np.broadcast_to(np.arange(len(columns)), (len(kept), len(columns))),
+    lines = np.stack([np.broadcast_to(np.arange(len(columns)), (len(ranked), len(columns))),
                       np.array(columns).T], axis=2)  # fmt: skip
-    for part, colour, width in ((lines[:-top], MUTED, 0.6), (lines[-top:], ACCENT, 1.5)):
-        axes.add_collection(LineCollection(list(part), colors=colour, linewidths=width,
-                                           alpha=0.45 if colour == MUTED else 0.9))  # fmt: skip
+    opacity = 0.45 if len(ranked) < MANY else 0.2
+    for part, colour, width, alpha in (
+        (slice(0, -top), MUTED, 0.6, opacity), (slice(-top, None), ACCENT, 1.5, 0.9),
+    ):  # fmt: skip
+        drawn = LineCollection(list(lines[part]), colors=colour, linewidths=width, alpha=alpha)
+        charts.link(drawn, [record.trial.number for record in ranked[part]])
+        axes.add_collection(drawn)
     names = [*(key.rpartition(".")[2] for key in space), inputs.study.search.metric.score]
     ends = [scales[key].ends for key in space] + [(f"{low:.3f}", f"{high:.3f}")]
     for x, (name, (first, last)) in enumerate(zip(names, ends, strict=True)):
@@ -119,21 +120,23 @@ def _parallel(
             axes.text(x, y, text, ha=side, color=MUTED, fontsize=charts.LETTER - 1)
     axes.set(xlim=(-0.05, len(names) - 0.95), ylim=(-0.12, 1.2))
     axes.axis("off")
-    note = f"Drawn are {len(kept)} of {len(records):,} trials, evenly by the metric."
     return Section(
         "parallel", "All settings at once",
         f"A line is a trial; the best {top} in colour. Where coloured lines run "
         "through one point of an axis, good trials agree on it.",
         pictures=[charts.picture(figure, "settings and the metric of each trial", wide=True)],
-        notes=[note] * (len(kept) < len(records)),
     )  # fmt: skip
 
 
-def _scatter(axes: Any, x: Sequence[float], records: Sequence[TrialRecord], kept: Any) -> None:
+def _scatter(
+    axes: Axes, records: Sequence[TrialRecord], position: Callable[[TrialRecord], float]
+) -> None:
     """Draw trials by state: completed ones filled, stopped ones hollow."""
-    drawn = [(x[i], records[i]) for i in kept]
     for state, face, label in (("pruned", PAPER, "stopped early"), ("completed", INK, "completed")):
-        points = [(at, r.best_value) for at, r in drawn if r.state == state]
-        if points:
-            axes.scatter(*zip(*points, strict=True), s=16, facecolor=face, edgecolor=INK,
-                         linewidth=0.8, alpha=0.75, label=label)  # fmt: skip
+        shown = [r for r in records if r.state == state and not math.isnan(r.best_value)]
+        if shown:
+            marks = axes.scatter(
+                [position(record) for record in shown], [record.best_value for record in shown],
+                s=16, facecolor=face, edgecolor=INK, linewidth=0.8, alpha=0.75, label=label,
+            )  # fmt: skip
+            charts.link(marks, [record.trial.number for record in shown])

@@ -7,10 +7,15 @@ from matplotlib.ticker import MaxNLocator
 
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
-from study.report.page.inputs import Entry, PageInputs, metric_label
+from study.report.page.inputs import Entry, PageInputs, metric_label, thinned
 from study.report.page.parts import Picture, Section
+from study.search.trial import best_trial
 
-MOST_LINES = 200
+MOST_VERTICES = 30_000
+"""Points of the curves of all trials together, unless that leaves a curve fewer than these:"""
+LEAST_POINTS = 10
+MOST_POINTS = 1500
+"""Points of the curve of one fold."""
 DASHES = ("-", "--", ":", "-.")
 NO_LOSS = frozenset(("epoch", "value", "f1_weighted", "phi", "auroc"))
 
@@ -23,7 +28,7 @@ def learning_section(inputs: PageInputs) -> Section:
         trained = [entry for entry in inputs.entries if not entry.fitted_once]
         notes.append(f"Drawn are the {len(inputs.drawn)} best by validation of "
                      f"{len(trained)} trained; epochs.parquet has all.")  # fmt: skip
-    pictures = [p for p in (_all_trials(inputs),) if p]
+    pictures = [p for p in (trial_curves(inputs),) if p]
     if not epochs.empty:
         for entry in inputs.drawn:
             rows = epochs[epochs["trial"] == entry.name]
@@ -39,26 +44,31 @@ def learning_section(inputs: PageInputs) -> Section:
     )  # fmt: skip
 
 
-def _all_trials(inputs: PageInputs) -> Picture | None:
-    """Draw every trial's mean over folds; the best in colour."""
-    records = [r for r in inputs.records if r.values]
-    best = inputs.entries[0].record
-    if not inputs.is_search or len(records) < 2 or len(best.values) < 2:
+def trial_curves(inputs: PageInputs) -> Picture | None:
+    """Draw every trial's mean over folds, the best in colour; None if there is nothing to compare.
+
+    Trials are drawn beside each other only where all have one metric.
+    """
+    records = [record for record in inputs.listed if len(record.values) > 1]
+    metrics = {record.trial.config.metric for record in records}
+    best = best_trial(records) or best_trial(records, ("pruned",))
+    if len(records) < 2 or len(metrics) > 1 or best is None:
         return None
-    kept = [records[i] for i in charts.thinned(len(records), MOST_LINES)]
-    figure, axes = charts.panel("epoch", metric_label(inputs.entries[0].metric), wide=True)
-    lines = [np.array(record.values) for record in kept]
-    axes.add_collection(LineCollection(lines, colors=MUTED, linewidths=0.7, alpha=0.5))
-    stopped = [line[-1] for line, r in zip(lines, kept, strict=True) if r.state == "pruned"]
+    figure, axes = charts.panel("epoch", metric_label(metrics.pop()), wide=True)
+    points = max(LEAST_POINTS, MOST_VERTICES // len(records))
+    lines = [np.array(record.values)[thinned(len(record.values), points)] for record in records]
+    curves = LineCollection(lines, colors=MUTED, linewidths=0.7, alpha=0.5)
+    charts.link(curves, [record.trial.number for record in records])
+    axes.add_collection(curves)
+    stopped = [record for record in records if record.state == "pruned"]
     if stopped:
-        epochs, values = np.array(stopped).T
-        axes.scatter(epochs, values, s=14, color=INK, label="stopped early")
+        epochs, values = np.array([record.values[-1] for record in stopped]).T
+        ends = axes.scatter(epochs, values, s=14, color=INK, label="stopped early")
+        charts.link(ends, [record.trial.number for record in stopped])
     axes.plot(*np.array(best.values).T, color=ACCENT, linewidth=2, label=best.name)
     axes.autoscale()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    charts.legend(axes, loc="lower right", bbox_to_anchor=(1, 1.01), ncols=2)
-    more = f" ({len(kept)} of {len(records):,}, evenly)" if len(kept) < len(records) else ""
-    return charts.picture(figure, f"every trial, mean over folds{more}", wide=True)
+    return charts.picture(figure, "every trial, mean over folds", wide=True)
 
 
 def _folds(entry: Entry, rows: pd.DataFrame) -> Picture | None:
@@ -67,7 +77,7 @@ def _folds(entry: Entry, rows: pd.DataFrame) -> Picture | None:
         return None
     figure, axes = charts.panel("epoch", metric_label(entry.metric))
     for _, fold in validated.groupby("fold"):
-        at = charts.thinned(len(fold))
+        at = thinned(len(fold), MOST_POINTS)
         axes.plot(fold["epoch"].iloc[at], fold["value"].iloc[at], color=MUTED, linewidth=0.8)
         best = fold.iloc[int(fold["value"].argmax())]
         axes.scatter([best["epoch"]], [best["value"]], s=28, facecolor="none", edgecolor=INK)
@@ -89,7 +99,6 @@ def _losses(entry: Entry, rows: pd.DataFrame) -> Picture | None:
     if all((rows[name].dropna() > 0).all() for name in names):
         charts.logarithmic(axes, "y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    charts.legend(axes, loc="best")
     return charts.picture(figure, f"{entry.label}: losses")
 
 

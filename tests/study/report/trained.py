@@ -37,6 +37,17 @@ PARTS: dict[str, Any] = {
     },
     "scores": {"lambda_steps": 5, "gamma_steps": 4},
 }
+SEARCH: dict[str, Any] = {
+    "name": "searched",
+    "model": {"name": "beta_vaegan", "width": 4},
+    "search": {
+        "trials": 3,
+        "space": {"model.beta": {"loguniform": [1e-6, 0.1]}, "model.latent_size": {"int": [2, 4]}},
+        "metric": {"composition": "lambda_grid"},
+        "stopping": {"grace_epochs": 2, "reduction": 2},
+    },
+    **PARTS,
+}
 
 
 @dataclass(frozen=True)
@@ -95,20 +106,7 @@ def finished(study: Study, results: LocalFolder) -> Reported:
 @pytest.fixture(scope="session")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     """Two trials of a search, one of them stopped early, and one that failed."""
-    space = {"model.beta": {"loguniform": [1e-6, 0.1]}, "model.latent_size": {"int": [2, 4]}}
-    search = {
-        "trials": 3,
-        "space": space,
-        "metric": {"composition": "lambda_grid"},
-        "stopping": {"grace_epochs": 2, "reduction": 2},
-    }
-    content = {
-        "name": "searched",
-        "model": {"name": "beta_vaegan", "width": 4},
-        "search": search,
-        **PARTS,
-    }
-    study = check_study(content, "searched.yaml")
+    study = check_study(SEARCH, "searched.yaml")
     drawn = [{"model.beta": 1e-4, "model.latent_size": 3}, {"model.beta": 0.01,
              "model.latent_size": 2}]  # fmt: skip
     trials = [trial_of(study, number, parameters) for number, parameters in enumerate(drawn)]

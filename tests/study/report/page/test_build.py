@@ -1,7 +1,10 @@
+import base64
+import hashlib
 import html
 import io
 import re
 from dataclasses import replace
+from urllib.parse import unquote
 
 import pandas as pd
 import pytest
@@ -28,7 +31,7 @@ def made(request: pytest.FixtureRequest) -> Reported:
 
 def visible_text(page: str) -> str:
     """What a reader sees."""
-    body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    body = re.sub(r"<(style|script).*?</\1>", "", page, flags=re.DOTALL)
     return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", body).split()))
 
 
@@ -56,10 +59,24 @@ def test_the_same_ledger_gives_the_same_bytes(made: Reported) -> None:
 
 
 def test_the_page_needs_no_other_file_and_no_network(made: Reported) -> None:
-    rest = made.text.replace("http://www.w3.org/", "")
-    assert not re.search(r"https?://|<script|<link[^>]+stylesheet|@import", rest)
-    assert all(at.startswith("data:") for at in re.findall(r'(?:src|xlink:href)="([^#"]+)"', rest))
-    assert all(at.startswith(("data:", "#")) for at in re.findall(r' href="([^"]+)"', rest))
+    """What is loaded is in the page; what is linked to is only there for who follows it."""
+    assert not re.search(r"<script[^>]+src|<link[^>]+stylesheet|@import|url\([^#]", made.text)
+    assert all(
+        at.startswith("data:") for at in re.findall(r'(?:src|xlink:href)="([^#"]+)"', made.text)
+    )
+    assert re.findall(r'<link[^>]* href="([^"]+)"', made.text) == ["data:,"]
+
+
+def test_the_policy_lets_the_page_run_its_own_script_and_load_nothing(made: Reported) -> None:
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', made.text)
+    (script,) = re.findall(r'<script type="module">(.*?)</script>', made.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    assert rules["script-src"] == f"'sha256-{digest}'"
+    assert not re.search(
+        r"\son\w+=", re.sub(r"<script.*?</script>", "", made.text, flags=re.DOTALL)
+    )
 
 
 def test_what_is_linked_is_there_and_no_name_stands_twice(made: Reported) -> None:
@@ -171,7 +188,9 @@ def test_what_was_stopped_or_failed_is_said_with_its_reason(searched: Reported) 
 
 
 def test_the_study_file_on_the_page_is_the_study(made: Reported) -> None:
-    written = html.unescape(re.findall(r"<pre>(.*?)</pre>", made.text, re.DOTALL)[-1])
+    written = html.unescape(re.findall(r"<pre[^>]*>(.*?)</pre>", made.text, re.DOTALL)[-1])
+    (download,) = re.findall(r'href="data:text/plain;charset=utf-8,([^"]*)"', made.text)
+    assert unquote(download) == written
     again = check_study(yaml.safe_load(written), "page")
     assert dump_study(again) == dump_study(made.study)
 
@@ -182,7 +201,7 @@ def test_curves_are_of_the_scores_in_the_table(searched: Reported) -> None:
         "trial == 'trial-00000' and fold == 0 and epoch_rule == 'best_validation'"
         " and composition == 'svm_lambda'"
     ).iloc[0]
-    assert re.search(rf"SVM λ \(R, D\) +{row['auroc']:.3f}", visible_text(searched.text))
+    assert re.search(rf"AUROC: .*SVM λ \(R, D\) +{row['auroc']:.3f}", visible_text(searched.text))
 
 
 def test_kinds_are_counted_over_all_folds(searched: Reported) -> None:

@@ -1,0 +1,210 @@
+"""The table of all trials: settings, how each ended, what it reached, and what it took."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import quote
+
+import numpy as np
+from markupsafe import Markup
+
+from study.config.schema import MetricSettings
+from study.ledger.view import RunningTrial
+from study.report.model_card import CARD, card_folder
+from study.report.page.inputs import PageInputs, metric_label
+from study.report.page.parts import (
+    Cell,
+    Section,
+    Table,
+    count,
+    decimal,
+    format_setting,
+    with_note,
+)
+from study.report.paper.basis import BEST
+from study.report.paper.names import system_label
+from study.search.trial import Trial, TrialRecord, best_trial
+
+STATES = {"completed": "completed", "pruned": "stopped early", "failed": "failed"}
+LONGEST_REASON = 160
+TENSORBOARD = "http://localhost:6006/?runFilter={}"
+"""TensorBoard where it serves unless it is told otherwise, with the runs of one trial."""
+
+
+def trials_section(inputs: PageInputs, running: Sequence[RunningTrial] = ()) -> Section:
+    """Return the table of all trials, the best first; those that run stand before it."""
+    columns = _Columns(inputs)
+    ended = sorted(inputs.listed, key=_rank)
+    rows = [columns.of_running(each) for each in running]
+    rows += [columns.of_ended(record) for record in ended]
+    trials = [*(each.trial for each in running), *(record.trial for record in ended)]
+    best = best_trial(inputs.records)
+    marked = frozenset(
+        index for index, trial in enumerate(trials) if best and trial.name == best.name
+    )
+    metric = metric_label(columns.metrics[0]) if len(columns.metrics) == 1 else "its metric"
+    links = Markup(
+        "Links lead to files beside this page, in the results folder. Those to TensorBoard work "
+        "while <code>tensorboard --logdir .</code> runs there."
+    )
+    return Section(
+        "trials", "All trials",
+        f"Each with its settings, how it ended, and {metric} at its best validation epoch: the "
+        "mean over folds on validation, by which trials are chosen, and what that comes to on "
+        "test. Who chooses a trial by its test values has no test set left.",
+        tables=[Table(
+            columns.head, rows, "trials", marked,
+            key="trials", row_keys=[str(trial.number) for trial in trials],
+        )] if rows else [],
+        notes=list(filter(None, [inputs.listed_note, links if columns.has_files else ""])),
+    )  # fmt: skip
+
+
+def _rank(record: TrialRecord) -> tuple[int, bool, float, int]:
+    """Return what trials are sorted by: completed ones by value, then stopped, then failed ones.
+
+    A stopped trial is never best, whatever it had after few epochs.
+    """
+    value, state = record.best_value, list(STATES).index(record.state)
+    return state, np.isnan(value), -np.nan_to_num(value), record.trial.number
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of the table, which are those that the study has values of."""
+
+    inputs: PageInputs
+
+    @cached_property
+    def metrics(self) -> list[MetricSettings]:
+        """The metrics of the trials."""
+        return list(dict.fromkeys(record.trial.config.metric for record in self.inputs.records))
+
+    @cached_property
+    def head(self) -> list[str]:
+        """Names of the columns."""
+        scores = {metric.score for metric in self.metrics}
+        value = scores.pop() if len(scores) == 1 else "metric"
+        named = ["trial", *(["protocol"] * self._has_systems), "state", *self._settings, "epochs"]
+        named += [f"{value} on validation"]
+        named += [f"{value} on test", "by fold"] * bool(self._tested)
+        named += ["seconds of its folds"] * bool(self._seconds)
+        return [*named, *(["files"] * self.has_files)]
+
+    @cached_property
+    def has_files(self) -> bool:
+        """Whether rows link to files: of a study that is reported."""
+        return "scores" in self.inputs.tables
+
+    def of_ended(self, record: TrialRecord) -> list[Cell]:
+        """Return the cells of a trial that has ended."""
+        note = self._stops.get(record.name, "") if record.state == "pruned" else record.reason
+        state = with_note(STATES[record.state], note[:LONGEST_REASON])
+        epochs = record.values[-1][0] if record.values else 0
+        return self._cells(record.trial, state, epochs, record.best_value)
+
+    def of_running(self, running: RunningTrial) -> list[Cell]:
+        """Return the cells of a trial that runs."""
+        note = f"{running.committed} folds committed" if running.committed else ""
+        last = running.decisions[-1] if running.decisions else None
+        epoch, value = (last.epoch, last.value) if last else (0, np.nan)
+        return self._cells(running.trial, with_note("running", note), epoch, value)
+
+    def _cells(self, trial: Trial, state: Cell, epochs: int, value: float) -> list[Cell]:
+        tested = self._tested.get(trial.name, ())
+        each = "  ".join(decimal(fold) for fold in tested)
+        label = with_note(trial.name, system_label(trial.system)) if trial.system else None
+        cells = [label or Cell(trial.name)]
+        cells += [Cell(trial.protocol)] * self._has_systems
+        cells += [state, *(_setting(trial.parameters.get(key)) for key in self._settings)]
+        cells += [count(epochs), _precise(value)]
+        if self._tested:
+            cells += [_precise(float(np.mean(tested)) if len(tested) else np.nan), Cell(each)]
+        if self._seconds:
+            cells.append(_precise(self._seconds.get(trial.name, np.nan), 1))
+        return [*cells, *([Cell(self._files(trial))] * self.has_files)]
+
+    @cached_property
+    def _has_systems(self) -> bool:
+        return not self.inputs.is_search
+
+    @cached_property
+    def _settings(self) -> list[str]:
+        """Keys of the searched settings."""
+        return list(self.inputs.study.search.space) if self.inputs.is_search else []
+
+    @cached_property
+    def _tested(self) -> Mapping[str, list[float]]:
+        """Values of each trial's metric on test, by fold, with the weights of the best epoch."""
+        if "scores" not in self.inputs.tables:
+            return {}
+        frame = self.inputs.tables["scores"].to_pandas()
+        frame = frame[frame["epoch_rule"] == BEST]
+        tested: dict[str, list[float]] = {}
+        for metric in self.metrics:
+            names = {r.name for r in self.inputs.records if r.trial.config.metric == metric}
+            rows = frame[
+                frame["trial"].isin(names)
+                & (frame["composition"] == metric.composition)
+                & frame["latent_form"].isin(("", metric.latent_form))
+            ]
+            for name, values in rows.groupby("trial")[metric.score]:
+                tested[str(name)] = values.tolist()
+        return tested
+
+    @cached_property
+    def _seconds(self) -> Mapping[str, float]:
+        """Seconds of training and scoring of all folds of each trial."""
+        timings = self.inputs.table("timings")
+        if timings.empty:
+            return {}
+        seconds = timings["train_seconds"] + timings["evaluate_seconds"]
+        return {
+            str(name): float(sum_) for name, sum_ in seconds.groupby(timings["trial"]).sum().items()
+        }
+
+    @cached_property
+    def _stops(self) -> Mapping[str, str]:
+        """Why each stopped trial was, by its name."""
+        rungs = self.inputs.tables["rungs"].to_pylist() if "rungs" in self.inputs.tables else []
+        return {
+            row["trial"]: f"had {decimal(row['value'])} at epoch {row['epoch']}, "
+            f"needed {decimal(row['cutoff'])}"
+            for row in rungs
+            if not row["goes_on"]
+        }
+
+    @cached_property
+    def _with_events(self) -> frozenset[str]:
+        return frozenset(self.inputs.results.names("tensorboard"))
+
+    @cached_property
+    def _with_cards(self) -> frozenset[str]:
+        """Names of the trials that have a model card, as `write_model_cards` writes them."""
+        completed = [r for r in self.inputs.records if r.state == "completed"]
+        if self.inputs.is_search:
+            completed = list(filter(None, [best_trial(completed)]))
+        return frozenset(record.name for record in completed)
+
+    def _files(self, trial: Trial) -> Markup:
+        return Markup(" ").join(
+            Markup('<a href="{}">{}</a>').format(where, what)
+            for what, where in self._locations(trial)
+        )
+
+    def _locations(self, trial: Trial) -> Iterator[tuple[str, str]]:
+        yield "ledger", f"../ledger/{trial.name}/"
+        if trial.name in self._with_events:
+            yield "TensorBoard", TENSORBOARD.format(trial.name)
+        if trial.name in self._with_cards:
+            yield "card", f"{quote(card_folder(self.inputs.study, trial))}{CARD}"
+
+
+def _setting(value: object) -> Cell:
+    style = "number" if isinstance(value, int | float) else "text"
+    return Cell(format_setting(value), style, "" if value is None else str(value))
+
+
+def _precise(value: float, digits: int = 3) -> Cell:
+    """Return a number's cell, which is sorted by and downloaded with all its digits."""
+    return Cell(decimal(value, digits), "number", "" if np.isnan(value) else repr(float(value)))

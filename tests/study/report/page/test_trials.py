@@ -1,0 +1,184 @@
+import html
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from study.config.study_file import check_study
+from study.ledger.ledger import Ledger
+from study.report.page import inputs as page_inputs
+from study.report.page.build import page_sections
+from study.report.page.charts import page_style
+from study.report.page.inputs import PageInputs
+from study.report.page.search import search_sections
+from study.report.page.training import trial_curves
+from study.report.page.trials import trials_section
+from study.search.trial import TrialRecord
+from study.storage.folder import open_folder
+from tests.study.report.page.test_search import trials
+from tests.study.report.trained import SEARCH, Reported
+from tests.study.trials import record_of, trial_of
+
+STUDY = check_study(SEARCH, "searched.yaml")
+MARK = re.compile(r'<(use|path)[^>]* data-trial="(\d+)"/>')
+
+
+def unreported(records: Sequence[TrialRecord]) -> PageInputs:
+    """Trials of a study that has no tables yet."""
+    return PageInputs(STUDY, records, {}, open_folder("nowhere"))
+
+
+def listed(made: Reported) -> pd.DataFrame:
+    """The table of trials as the page has it: values where a cell has one, else its text."""
+    start = made.text.index('<table data-key="trials">')
+    table = made.text[start : made.text.index("</table>", start)]
+    head = [html.unescape(name) for name in re.findall(r"<th[^>]*>(.*?)</th>", table)]
+    rows = []
+    for row in re.findall(r"<tr[^>]* data-row.*?>(.*?)</tr>", table, re.DOTALL):
+        cells = re.findall(r'<td[^>]*?(?: data-value="([^"]*)")?>(.*?)</td>', row, re.DOTALL)
+        rows.append([html.unescape(value or text) for value, text in cells])
+    return pd.DataFrame(rows, columns=head)
+
+
+def test_every_trial_has_its_settings_its_end_and_its_metric(searched: Reported) -> None:
+    records = {r.name: r for r in Ledger(searched.results.folder("ledger")).trials()}
+    frame = listed(searched)
+    assert sorted(frame["trial"]) == sorted(records)
+    for row in frame.to_dict("records"):
+        record = records[str(row["trial"])]
+        for key, value in record.trial.parameters.items():
+            assert type(value)(row[key]) == value
+        state = {"completed": "completed", "pruned": "stopped early", "failed": "failed"}
+        assert str(row["state"]).startswith(state[record.state])
+        assert int(row["epochs"]) == max((epoch for epoch, _ in record.values), default=0)
+        if record.values:
+            shown = float(row["f1_weighted on validation"])
+            assert shown == max(value for _, value in record.values)
+    assert "needed" in frame.set_index("trial")["state"]["trial-00001"]
+    assert "discriminator_loss is nan" in frame.set_index("trial")["state"]["trial-00002"]
+
+
+def test_completed_trials_are_first_by_their_values_and_failed_ones_last() -> None:
+    records = trials(STUDY, 40)
+    records.append(record_of(trial_of(STUDY, 40, records[0].trial.parameters), "failed", (), 40))
+    (table,) = trials_section(unreported(records[::-1])).tables
+    completed = sorted((r for r in records if r.state == "completed"), key=best_value)[::-1]
+    stopped = sorted((r for r in records if r.state == "pruned"), key=best_value)[::-1]
+    expected = [*completed, *stopped, records[-1]]
+    assert [row[0].text for row in table.rows] == [record.name for record in expected]
+    assert table.marked == {0}
+
+
+def best_value(record: TrialRecord) -> float:
+    return max(value for _, value in record.values)
+
+
+def test_test_values_are_those_of_the_metrics_composition(searched: Reported) -> None:
+    scores = pd.read_parquet(io.BytesIO(searched.results.read("scores.parquet"))).query(
+        "epoch_rule == 'best_validation' and composition == 'lambda_grid'"
+    )
+    frame = listed(searched).set_index("trial")
+    for name, folds in scores.groupby("trial")["f1_weighted"]:
+        assert float(frame["f1_weighted on test"][name]) == pytest.approx(folds.mean(), abs=1e-15)
+        each = [float(value) for value in frame["by fold"][name].split()]
+        np.testing.assert_allclose(each, folds, atol=5e-4)
+    timings = pd.read_parquet(io.BytesIO(searched.results.read("timings.parquet")))
+    seconds = (timings["train_seconds"] + timings["evaluate_seconds"]).groupby(timings["trial"])
+    for name, total in seconds.sum().items():
+        assert float(frame["seconds of its folds"][str(name)]) == pytest.approx(total)
+
+
+@pytest.mark.parametrize("made", ["searched", pytest.param("of_systems", marks=pytest.mark.slow)])
+def test_links_to_files_lead_somewhere(made: str, request: pytest.FixtureRequest) -> None:
+    page: Reported = request.getfixturevalue(made)
+    start = page.text.index('<table data-key="trials">')
+    table = page.text[start : page.text.index("</table>", start)]
+    links = re.findall(r'<a href="([^"]+)">(\w+)</a>', table)
+    ended = Ledger(page.results.folder("ledger")).trials()
+    completed = sum(record.state == "completed" for record in ended)
+    assert [what for _, what in links].count("ledger") == len(ended)
+    assert [what for _, what in links].count("card") == (completed if made == "of_systems" else 1)
+    for where, what in links:
+        assert what == "TensorBoard" or (page.page.parent / where).exists()
+
+
+def test_pictures_have_a_mark_of_each_trial_that_they_can_show() -> None:
+    records = trials(STUDY, 60)
+    inputs = unreported(records)
+    with page_style():
+        sections = {section.key: section for section in search_sections(inputs)}
+        curves = trial_curves(inputs)
+    assert curves is not None
+    valued = sorted(str(record.trial.number) for record in records)
+    stopped = [str(r.trial.number) for r in records if r.state == "pruned"]
+    assert numbers(sections["over-time"].pictures[0].svg) == valued
+    for picture in sections["settings"].pictures:
+        assert numbers(picture.svg) == valued
+    assert numbers(sections["parallel"].pictures[0].svg) == valued
+    assert numbers(curves.svg) == sorted([*valued, *stopped])
+
+
+def numbers(svg: str) -> list[str]:
+    return sorted(number for _, number in MARK.findall(svg))
+
+
+def test_a_mark_is_where_its_trial_is() -> None:
+    """Places in the picture are linear in the trial's number and in its best value."""
+    records = trials(STUDY, 30)
+    with page_style():
+        picture = search_sections(unreported(records))[0].pictures[0]
+    marks = re.findall(r'<use[^>]* x="([\d.]+)" y="([\d.]+)" data-trial="(\d+)"/>', picture.svg)
+    places = {int(number): (float(x), float(y)) for x, y, number in marks}
+    for values, axis in (
+        ([record.trial.number for record in records], 0),
+        ([record.best_value for record in records], 1),
+    ):
+        at = [places[record.trial.number][axis] for record in records]
+        assert abs(np.corrcoef(values, at)[0, 1]) == pytest.approx(1, abs=1e-6)
+
+
+def test_of_many_trials_an_even_part_and_the_best_are_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(page_inputs, "MOST_TRIALS", 11)
+    records = trials(STUDY, 101)
+    inputs = unreported(records)
+    best = max((r for r in records if r.state == "completed"), key=lambda record: record.best_value)
+    shown = [record.trial.number for record in inputs.listed]
+    assert shown == sorted({*range(0, 101, 10), best.trial.number})
+    section = trials_section(inputs)
+    assert len(section.tables[0].rows) == len(shown)
+    assert f"Of 101 trials {len(shown)} are shown here" in section.notes[0]
+
+
+def test_kept_samples_are_those_of_all_folds_and_their_curves_give_their_errors(
+    searched: Reported,
+) -> None:
+    inputs = PageInputs(
+        searched.study,
+        Ledger(searched.results.folder("ledger")).trials(),
+        searched.report.tables,
+        searched.results,
+    )
+    with page_style():
+        section = {s.key: s for s in page_sections(inputs)}["kept-samples"]
+    curves, (table,) = section.curves, section.tables
+    assert curves is not None
+    column = table.head.index("R")
+    shown = [float(row[column].value) for row in table.rows]
+    assert shown == sorted(shown, reverse=True)
+    kept = set()
+    for fold in range(2):
+        folder = Path(searched.results.locate(f"ledger/trial-00000/fold-{fold}"))
+        for name in ("reconstructions", "extremes"):
+            frame = pd.read_parquet(folder / f"{name}.parquet")
+            kept |= {(str(fold), str(sample)) for sample in frame["sample"]}
+    names = [table.head.index(name) for name in ("fold", "sample")]
+    assert {tuple(row[i].text for i in names) for row in table.rows} == kept
+    for key, error in zip(table.row_keys, shown, strict=True):
+        real, reconstructed = (np.array(line) * curves.unit for line in curves.rows[key])
+        assert np.mean((real - reconstructed) ** 2) == pytest.approx(error, rel=0.02, abs=1e-5)
