@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.config.samplers import SAMPLERS
 from study.config.schema import Study
 from study.config.trial_config import TrialConfig
 from study.search.proposals import Proposals
@@ -28,7 +27,7 @@ def test_no_space_proposes_nothing() -> None:
     assert propose(searching({}), 3) == {}
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
 @given(st.integers(0, 2**63 - 1), st.integers(0, 99_999))
 def test_proposals_lie_in_the_space_and_make_a_trial(sampler: str, seed: int, number: int) -> None:
     study = searching(seed=seed, sampler=sampler)
@@ -43,7 +42,7 @@ def test_proposals_lie_in_the_space_and_make_a_trial(sampler: str, seed: int, nu
     assert config.model.beta == proposed["model.beta"]  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_proposal_is_a_function_of_what_it_is_given(sampler: str) -> None:
     study = searching(sampler=sampler)
     records = ended(study, 12)
@@ -68,7 +67,7 @@ def test_what_is_learned_at_once_or_bit_by_bit_proposes_the_same(
     assert proposals.propose(known, trial_name(known)) == propose(study, known, records)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
 @pytest.mark.parametrize("state", ["completed", "pruned", "failed"])
 def test_a_trial_that_ended_while_it_was_watched_counts_as_one_that_had_ended(
     state: State, sampler: str
