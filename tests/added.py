@@ -12,22 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from serial_study import run_serially
 
 from models import MODELS
 from study import estimators, score
-from study.config.study_file import load_study
-from study.data import load
-from study.data.leakage import refuse_leakage
-from study.data.splits import make_splits
-from study.ledger.ledger import Ledger
-from study.ledger.study_folder import SplitFacts, write_study
-from study.ledger.trial_outcome import finalize
 from study.report import __main__ as report
 from study.run import main as run
-from study.search.sources import trial_source
-from study.search.trial_source import NoTrial
-from study.storage.folder import LocalFolder
-from study.training.fold import FoldTask, train_fold
 
 SYNTHETIC = {"name": "synthetic", "length": 32, "patients": 2, "beats_per_patient": 40}
 REQUESTS: dict[str, dict[str, Any]] = {
@@ -83,34 +73,13 @@ def called(main: Any, *arguments: str) -> None:
     assert main() == 0
 
 
-def train(file: Path, data: Path) -> LocalFolder:
-    """Train every trial of a study in this process."""
-    request, results = load_study(str(file)), LocalFolder(Path("results/added"))
-    samples = load(request.dataset, data, request.seed, Path("cache"))
-    splits = make_splits(samples, request.split, request.seed)
-    facts = {"paper": SplitFacts(splits.split_hash, refuse_leakage(samples, splits))}
-    write_study(results, request, samples, {"paper": splits}, facts)
-    ledger, checkpoints = Ledger(results.folder("ledger")), results.folder("checkpoints")
-    source = trial_source(request)
-    while True:
-        ended = {record.name: record for record in ledger.trials()}
-        trial = source.next_trial(ended, set())
-        if isinstance(trial, NoTrial):
-            assert not source.missing(ended)
-            return results
-        for address, fold in zip(trial.folds, splits.folds, strict=True):
-            folder = checkpoints.folder(address.path)
-            train_fold(FoldTask(trial.config, address), samples, fold, ledger, folder)
-        assert finalize(ledger, checkpoints, trial, trial.number) is not None
-
-
 def main(page: str) -> None:
     """Run everything with what `page` adds."""
     file, data = Path("added.yaml"), Path("data")
     write_traces(data)
     file.write_text(yaml.safe_dump({**COMMON, **REQUESTS[page]}))
     called(run, str(file), "--plan", "--output", "results")
-    results = train(file, data)
+    results = run_serially(file, Path("results"), data)
     called(report.app.main, results.locate())
     scores = pd.read_parquet(results.locate("scores.parquet"))
     used = REQUESTS[page]

@@ -1,5 +1,7 @@
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -14,8 +16,13 @@ ON_CLUSTER = ("tests/chaos/", "tests/cluster/", "tests/golden/", "tests/study/cl
 REAL_DATA = {"real_mitdb", "real_wafer", "mitbih"}
 """Fixtures whose data take long to read."""
 
+MEMORY, ENOUGH_BYTES = Path("/dev/shm"), 4 * 2**30
+
 # Ray's workers would wait for the tests of the other process; theirs take longest.
 os.environ.update({"RAY_worker_niceness": "0"})
+# Ledgers sync thousands of small files, which takes a disk a hundred times as long.
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 hypothesis.settings.register_profile("short", max_examples=25, deadline=None)
 hypothesis.settings.register_profile("long", max_examples=500, deadline=None)

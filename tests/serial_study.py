@@ -1,6 +1,7 @@
 """A study without a cluster: every fold of every trial, one after the other, in one process.
 
-`python -m tests.serial_study STUDY OUTPUT` does it in a process of its own.
+`python -m tests.serial_study STUDY OUTPUT` does it in a process of its own. It imports nothing of
+the tests, so that it runs in a copy of the code as well.
 """
 
 import sys
@@ -22,11 +23,20 @@ from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
 
 
-def run_serially(study_file: Path, output: Path) -> None:
-    """Train all trials of a study that needs no data, none of them stopped; write its tables."""
+def run_serially(study_file: Path, output: Path, data: Path | None = None) -> LocalFolder:
+    """Train all trials of a study, none of them stopped, and write its tables.
+
+    Args:
+        study_file: the study.
+        output: the folder of all results.
+        data: the data folder, if the dataset needs one.
+
+    Returns:
+        The study's results folder.
+    """
     torch.set_num_threads(1)  # as a fold has it
     study = load_study(str(study_file))
-    samples = load(study.dataset, output, study.seed, output / "cache")
+    samples = load(study.dataset, data or output, study.seed, output / "cache")
     splits = splits_by_protocol(samples, study.split, study.seed)
     facts = {
         protocol: SplitFacts(
@@ -49,6 +59,7 @@ def run_serially(study_file: Path, output: Path) -> None:
         assert record is not None
         ended[trial.name] = record
     build_report(study, facts, results, "serial")
+    return results
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 def test_what_a_page_adds_works_and_everything_runs_with_it(page: str, tmp_path: Path) -> None:
     example = followed(page, tmp_path)
     assert python(tmp_path, "-c", example).stdout
-    shutil.copy(ROOT / "tests" / "added.py", tmp_path)
+    for module in ("added.py", "serial_study.py"):
+        shutil.copy(ROOT / "tests" / module, tmp_path)
     python(tmp_path, "added.py", page)
 
 
