@@ -43,7 +43,7 @@ class RungScheduler(AsyncHyperBandScheduler):
         last = state.source.longest
         self._rungs = rungs(stopping, last)
         self._waits = frozenset((*self._rungs, *state.slots.schedule.checks))
-        self._paired = PairedRule(stopping and stopping.paired, state, ratio)
+        self._paired = PairedRule(stopping.paired if stopping else None, state, ratio)
         super().__init__(
             time_attr="epoch",
             metric="value",
@@ -145,8 +145,8 @@ class RungScheduler(AsyncHyperBandScheduler):
             order=len(self._decided),
             folds=self._state.slots.schedule.some_at(epoch),
             rule="budget" if is_cut else "paired" if compared else None,
-            against=compared and compared.against,
-            p=compared and compared.p,
+            against=compared.against if compared else None,
+            p=compared.p if compared else None,
         )
         try:
             self._state.ledger.record_decision(decided)
