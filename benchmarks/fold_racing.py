@@ -233,7 +233,7 @@ def _summary(rows: Sequence[Raced]) -> str:
     pairs = list(zip(rows[::2], rows[1::2], strict=True))
     epochs = statistics.mean(raced.fold_epochs / every.fold_epochs for every, raced in pairs)
     makespan = statistics.mean(raced.makespan / every.makespan for every, raced in pairs)
-    same = sum(raced.winner == every.winner for every, raced in pairs)
+    same = sum((r.winner, r.worth) == (every.winner, every.worth) for every, r in pairs)
     worth = statistics.mean(raced.worth - every.worth for every, raced in pairs)
     return (
         f"raced to all: {epochs:.2f} of the fold-epochs, {makespan:.2f} of the makespan, winner"

@@ -55,7 +55,7 @@ class Coordinator:
         cluster: Cluster,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._schedule, self._rungs = schedule, frozenset(schedule.rungs)
+        self._schedule, self._rungs = schedule, frozenset(schedule.waits)
         self._cluster, self._clock = cluster, clock
         self._groups: dict[str, Attempt] = {}
         self._promoted: dict[str, int] = {}

@@ -128,7 +128,7 @@ def _train(
     try:
         train_fold(
             FoldTask(
-                trial.config, address, context.schedule.rungs, device, context.checkpoint_seconds
+                trial.config, address, context.schedule.waits, device, context.checkpoint_seconds
             ),
             samples,
             fold,

@@ -11,6 +11,7 @@ from typing import Any
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
+from study.cluster.paired_rule import Comparison, PairedRule
 from study.cluster.ray_internals import enter_rung, forget_trial, pending_trials
 from study.cluster.search_state import SearchState
 from study.config.schema import StoppingSettings
@@ -22,14 +23,27 @@ class RungScheduler(AsyncHyperBandScheduler):
     """ASHA with epochs as its clock, that knows the rungs of trials that ended before.
 
     A trial with a failed fold is stopped, and enters no rung. Folds wait at a rung until
-    the coordinator has the decision.
+    the coordinator has the decision, and so they do between rungs where trials are compared with
+    the best one.
+
+    Args:
+        state: what the parts of the search share.
+        stopping: the study's.
+        coordinator: the actor's handle.
+        ratio: validation samples to training samples, for the comparison.
     """
 
     def __init__(
-        self, state: SearchState, stopping: StoppingSettings | None, coordinator: Any
+        self,
+        state: SearchState,
+        stopping: StoppingSettings | None,
+        coordinator: Any,
+        ratio: float = 0.0,
     ) -> None:
         last = state.source.longest
         self._rungs = rungs(stopping, last)
+        self._waits = frozenset((*self._rungs, *state.slots.schedule.checks))
+        self._paired = PairedRule(stopping.paired if stopping else None, state, ratio)
         super().__init__(
             time_attr="epoch",
             metric="value",
@@ -66,7 +80,7 @@ class RungScheduler(AsyncHyperBandScheduler):
             self._coordinator.stop_trial.remote(ours.name, stops_at)
             if stops_at is not None:  # its folds commit that, and report it as their last
                 return str(TrialScheduler.CONTINUE)
-        elif decision == TrialScheduler.CONTINUE and result["epoch"] in self._rungs:
+        elif decision == TrialScheduler.CONTINUE and result["epoch"] in self._waits:
             self._state.promoted[ours.name] = result["epoch"]
             self._state.slots.grow(ours, result["epoch"])
             self._coordinator.promote.remote(ours.name, result["epoch"])
@@ -84,19 +98,29 @@ class RungScheduler(AsyncHyperBandScheduler):
             decision = str(TrialScheduler.STOP if is_end else TrialScheduler.CONTINUE)
         elif ours.name in self._state.incomplete:
             decision = self._as_before(self._state.incomplete[ours.name], epoch)
-        elif epoch not in self._rungs:
+        elif epoch not in self._waits:
             decision = str(TrialScheduler.CONTINUE)
         elif decided := self._decided.get((ours.name, epoch)):
             decision = str(TrialScheduler.CONTINUE if decided.goes_on else TrialScheduler.STOP)
-        else:
+        elif epoch in self._rungs:
             decision = str(super().on_trial_result(tune_controller, trial, result))
-            is_cut = decision != TrialScheduler.STOP and self._is_budget_spent()
-            decision = self._written_down(ours, result, decision, is_cut=is_cut)
+            decision = self._written_down(ours, result, decision != TrialScheduler.STOP)
+        else:
+            decision = self._compared(ours, result)
         if result["state"] == "completed":  # it ends by itself; a stop would only cut it off
             return str(TrialScheduler.CONTINUE)
-        if epoch in self._rungs and decision == TrialScheduler.STOP:
+        if epoch in self._waits and decision == TrialScheduler.STOP:
             self._state.stopped[ours.name] = epoch
         return decision
+
+    def _compared(self, ours: Trial, result: dict[str, Any]) -> str:
+        """Compare a trial with the best one; nothing is decided where that cannot be read."""
+        try:
+            compared = self._paired.compare(result)
+        except Exception as error:
+            self._state.errors.append(error)
+            return str(TrialScheduler.NOOP)
+        return self._written_down(ours, result, not compared.is_worse, compared)
 
     def _is_budget_spent(self) -> bool:
         """Return whether what runs is to end; not before a trial has completed."""
@@ -104,20 +128,25 @@ class RungScheduler(AsyncHyperBandScheduler):
         return self._state.budget.is_spent(ended) and best_trial(ended.values()) is not None
 
     def _written_down(
-        self, ours: Trial, result: dict[str, Any], decision: str, *, is_cut: bool
+        self,
+        ours: Trial,
+        result: dict[str, Any],
+        may_go_on: bool,
+        compared: Comparison | None = None,
     ) -> str:
-        """Write down what was decided at a rung; return it, or nothing where that fails."""
-        if is_cut:
-            decision = str(TrialScheduler.STOP)
-        epoch = result["epoch"]
+        """Write down what was decided, unless a spent budget ends it; nothing where that fails."""
+        is_cut = may_go_on and self._is_budget_spent()
+        goes_on, epoch = may_go_on and not is_cut, result["epoch"]
         decided = RungDecision(
             trial=ours.name,
             epoch=epoch,
             value=result["value"],
-            goes_on=decision != TrialScheduler.STOP,
+            goes_on=goes_on,
             order=len(self._decided),
             folds=self._state.slots.schedule.some_at(epoch),
-            rule="budget" if is_cut else None,
+            rule="budget" if is_cut else "paired" if compared else None,
+            against=compared.against if compared else None,
+            p=compared.p if compared else None,
         )
         try:
             self._state.ledger.record_decision(decided)
@@ -125,7 +154,7 @@ class RungScheduler(AsyncHyperBandScheduler):
             self._state.errors.append(error)
             return str(TrialScheduler.NOOP)
         self._decided[ours.name, epoch] = decided
-        return decision
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def _as_before(self, record: TrialRecord, epoch: int) -> str:
         """Decide on a trial that has ended once as it was decided then."""

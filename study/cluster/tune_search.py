@@ -184,7 +184,7 @@ def run_search(
     context = _shared_context(study, plan, samples, splits, outputs, run)
     try:
         with ray_folder(results) as storage, NewsReader(state, context.coordinator, run_time):
-            _tuner(state, study, context, storage).fit()
+            _tuner(state, study, context, storage, _validation_ratio(study, splits)).fit()
     finally:
         run_time.save()
         ledger.save()
@@ -277,7 +277,15 @@ def start_coordinator(schedule: FoldSchedule, plan: Plan, resources: ResourceSet
     return on_the_head(Coordinator).remote(schedule, patience, cluster)
 
 
-def _tuner(state: SearchState, study: Study, context: WorkerContext, storage: str) -> tune.Tuner:
+def _validation_ratio(study: Study, splits: Mapping[str, Splits]) -> float:
+    """Return validation samples to training samples, on average over folds."""
+    folds = splits[study.split.protocol].folds
+    return sum(len(fold.validation) / len(fold.training) for fold in folds) / len(folds)
+
+
+def _tuner(
+    state: SearchState, study: Study, context: WorkerContext, storage: str, ratio: float
+) -> tune.Tuner:
     # The trial itself only waits for its folds: it takes no CPU from them, and stays
     # with the driver on the head node.
     trainable = tune.with_resources(
@@ -291,7 +299,7 @@ def _tuner(state: SearchState, study: Study, context: WorkerContext, storage: st
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=SourceSearcher(state),
-            scheduler=RungScheduler(state, study.search.stopping, context.coordinator),
+            scheduler=RungScheduler(state, study.search.stopping, context.coordinator, ratio),
             num_samples=state.source.size + state.source.repetitions,
             reuse_actors=True,
             max_concurrent_trials=context.plan.trials_at_a_time,

@@ -27,6 +27,7 @@ from study.settings import Settings, added_field
 Json = Annotated[Any, GetPydanticSchema(lambda _, handler: handler(JsonValue))]
 """A value that JSON has, for type checkers anything."""
 
+PairedTestName = Literal["corrected_t", "wilcoxon"]
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -61,6 +62,22 @@ class MetricSettings(Settings):
     score: MetricName = Field("f1_weighted", description="score of the composition's decisions")
 
 
+class PairedSettings(Settings):
+    """A test that ends a trial between rungs: fold by fold, against the best completed trial."""
+
+    test: PairedTestName = Field("corrected_t", description="test of the folds' differences")
+    level: float = Field(
+        0.05, gt=0, lt=0.5, description="p below which a trial ends; of each comparison by itself"
+    )
+    interval: int = Field(
+        5,
+        ge=1,
+        le=1_000_000,
+        description="epochs from one comparison to the next, from grace_epochs on; folds wait "
+        "there as at a rung",
+    )
+
+
 class StoppingSettings(Settings):
     """Asynchronous successive halving (ASHA) on the metric, in epochs."""
 
@@ -72,6 +89,10 @@ class StoppingSettings(Settings):
         (),
         description="how many folds train up to each rung, the first ones; all after the last that "
         "is named; empty for all from the start",
+    )
+
+    paired: PairedSettings | None = Field(
+        None, description="a test that may end a trial between rungs; null for none"
     )
 
     @field_validator("folds")

@@ -125,11 +125,21 @@ def _end(ledger: Ledger, manifests: Sequence[FoldManifest]) -> ReportedEnd:
     return ReportedEnd("pruned" if is_pruned else "completed", values)
 
 
+def values_by_fold(ledger: Ledger, record: TrialRecord) -> dict[int, list[float]]:
+    """Return the metric of each fold, in their order, at every epoch that was validated."""
+    return _values_by_fold(ledger, filter(None, map(ledger.fold, record.folds)))
+
+
 def _mean_values(ledger: Ledger, manifests: Iterable[FoldManifest]) -> list[tuple[int, float]]:
     """Return the metric's mean over folds at every epoch that was validated."""
+    by_epoch = _values_by_fold(ledger, manifests)
+    return [(epoch, mean_over_folds(values)) for epoch, values in sorted(by_epoch.items())]
+
+
+def _values_by_fold(ledger: Ledger, manifests: Iterable[FoldManifest]) -> dict[int, list[float]]:
     by_epoch: dict[int, list[float]] = {}
     for manifest in manifests:
         for row in read_history(ledger, manifest):
             if "value" in row:
                 by_epoch.setdefault(int(row["epoch"]), []).append(row["value"])
-    return [(epoch, mean_over_folds(values)) for epoch, values in sorted(by_epoch.items())]
+    return by_epoch

@@ -27,12 +27,15 @@ class RungRow:
         epoch: the rung's epoch.
         value: the metric's mean over folds there, on validation.
         cutoff: what the trials that had come to the rung before asked for: the quantile
-            1 - 1/reduction of their values; nan for the first of them.
+            1 - 1/reduction of their values; nan for the first of them, and between rungs.
         earlier: how many had come before.
         goes_on: whether it trained on.
         order: how many decisions the search had made before.
         folds: how many folds the value is of; the first ones, the same for all trials.
-        rule: what decided: `asha`, or `budget` where it was spent and stopped what ASHA let pass.
+        rule: what decided: `asha`, `paired` (a comparison with the best completed trial, between
+            rungs), or `budget` where it was spent and stopped what the others let pass.
+        against: the trial that it was compared with; "" for none.
+        p: that it is no worse than that one; nan for none.
     """
 
     trial: str
@@ -44,6 +47,8 @@ class RungRow:
     order: int
     folds: int
     rule: str
+    against: str
+    p: float
 
 
 SEARCH_TABLES = frozenset(("trials", "rungs"))
@@ -248,7 +253,8 @@ def _rung_rows(
     earlier: defaultdict[int, list[float]] = defaultdict(list)
     for each in decisions:
         before = earlier[each.epoch]
-        cutoff = _cutoff(before, stopping)
+        is_rung = each.rule != "paired" and each.p is None
+        cutoff = _cutoff(before, stopping) if is_rung else math.nan
         yield RungRow(
             trial=each.trial,
             epoch=each.epoch,
@@ -259,6 +265,8 @@ def _rung_rows(
             order=each.order,
             folds=each.folds or num_folds,
             rule=each.rule or "asha",
+            against=each.against or "",
+            p=math.nan if each.p is None else each.p,
         )
         before.append(each.value)
 

@@ -36,18 +36,29 @@ class FoldSchedule:
         rungs: the epochs of the rungs, in order.
         at_rungs: folds that train up to each of the first rungs, never fewer than up to the one
             before; all train up to the others, and after the last.
+        checks: epochs between rungs at which trials are compared with the best.
     """
 
     all_folds: int
     rungs: tuple[int, ...] = ()
     at_rungs: Sequence[int] = ()
+    checks: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, study: Study) -> Self:
         """Return a study's."""
-        stopping = study.search.stopping
-        at = rungs(stopping, study.training.epochs)
-        return cls(study.split.folds, at, tuple(stopping.folds) if stopping else ())
+        stopping, epochs = study.search.stopping, study.training.epochs
+        if stopping is None:
+            return cls(study.split.folds)
+        at = rungs(stopping, epochs)
+        interval = stopping.paired.interval if stopping.paired else epochs
+        between = {*range(stopping.grace_epochs + interval, epochs, interval)} - {*at}
+        return cls(study.split.folds, at, tuple(stopping.folds), tuple(sorted(between)))
+
+    @property
+    def waits(self) -> tuple[int, ...]:
+        """The epochs at which folds wait for the search, in order."""
+        return tuple(sorted((*self.rungs, *self.checks)))
 
     def at(self, epoch: int) -> int:
         """Return how many folds' values a trial has at an epoch: those of the rung to come."""

@@ -204,7 +204,10 @@ class RungDecision:
         goes_on: whether it trains on.
         order: how many decisions came before, of all trials.
         folds: how many folds the value is of, the first ones; None: all.
-        rule: what stopped it, where that was not ASHA: "budget".
+        rule: what decided, where that was not ASHA: "budget", or "paired", of a comparison with
+            the best completed trial.
+        against: the name of that one; None if there was none.
+        p: that the trial is no worse than that one.
     """
 
     trial: str
@@ -213,7 +216,9 @@ class RungDecision:
     goes_on: bool
     order: int
     folds: int | None = None
-    rule: Literal["budget"] | None = None
+    rule: Literal["budget", "paired"] | None = None
+    against: str | None = None
+    p: float | None = None
 
 
 @dataclass(frozen=True)

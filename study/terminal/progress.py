@@ -209,6 +209,11 @@ def show_plan(
         **facts,
         "early stops": f"ASHA from epoch {stopping.grace_epochs}, one in {stopping.reduction}"
         " goes on"
+        + (
+            f"; {stopping.paired.test} every {stopping.paired.interval} epochs"
+            if stopping.paired
+            else ""
+        )
         if stopping
         else "none",
         "folds": _raced(FoldSchedule.of(study)),

@@ -97,7 +97,8 @@ def endings_section(inputs: PageInputs) -> Section:
     return Section(
         "endings", "What was stopped or failed",
         "Early stopping (successive halving) ends a trial at an epoch where too many others were "
-        "better, and every trial at its next rung once a budget is spent. A failed trial has no "
+        "better, a paired test where its folds were worse than the best trial’s, and every "
+        "trial at its next rung once a budget is spent. A failed trial has no "
         "scores; its reason is the first that was reported.",
         tables=[table for table in made if table],
         notes=notes,

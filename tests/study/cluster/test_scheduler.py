@@ -20,6 +20,7 @@ from study.ledger.fold_files import history_file
 from study.ledger.ledger import FoldManifest, Ledger
 from study.ledger.trial_outcome import split_by_completeness
 from study.search.budget import Budget
+from study.search.paired import p_of_no_worse
 from study.search.rungs import rungs
 from study.search.trial import Trial
 from tests.study.cluster.searches import state_of
@@ -356,3 +357,57 @@ def test_a_spent_budget_stops_what_runs_at_its_next_rung_once_a_trial_has_comple
     seconds[0] = 0.0
     again = Run(run.state, run.study)
     assert again.report(first, 4, 0.9) == STOP
+
+
+def test_between_rungs_a_trial_ends_that_is_worse_than_the_best_fold_by_fold(
+    tmp_path: Path, tiny_study: Callable[..., Study]
+) -> None:
+    """Rungs at 2 and 4, comparisons at 3 and 5, of six epochs and three folds."""
+    paired = {"test": "corrected_t", "level": 0.05, "interval": 1}
+    stopping = {"grace_epochs": 2, "reduction": 2, "paired": paired}
+    study = tiny_study(
+        search={"trials": 4, "stopping": stopping}, training={"epochs": 6}, split={"folds": 3}
+    )
+    run = Run(state_of(study, tmp_path), study)
+    ratio = 0.5
+
+    def report(trial: Trial, epoch: int, folds: list[float]) -> str:
+        values = {f"fold-{fold}/value": value for fold, value in enumerate(folds)}
+        result = {"epoch": epoch, "value": sum(folds) / 3, "state": "running", **values}
+        tune_trial = SimpleNamespace(trial_id=trial.name)
+        decision = run.scheduler.on_trial_result(None, tune_trial, result)
+        return STOP if run.state.stopped.get(trial.name) == epoch else decision
+
+    def scheduler() -> RungScheduler:
+        return RungScheduler(run.state, study.search.stopping, run.messages, ratio)
+
+    run.scheduler = scheduler()
+    early = run.start(run.trial(3))
+    assert report(early, 3, [0.0, 0.0, 0.0]) == CONTINUE  # nothing has completed
+    assert run.messages.sent == [("promote", early.name, 3)]
+    best, ledger = run.trial(0), run.state.ledger
+    of_best = [0.8, 0.6, 0.7]
+    for address, value in zip(best.folds, of_best, strict=True):
+        rows = [{"epoch": epoch, "value": value} for epoch in range(1, 7)]
+        manifest = FoldManifest(address.trial, address.fold, "completed", "", 6, 6, {})
+        ledger.commit_fold(manifest, {"history.parquet": history_file(rows)})
+    run.state.ended[best.name] = record_of(best, values=[(6, 0.7)])
+    # Far better on one fold and worse on two; worse on all, by about as much.
+    mixed, worse = run.start(run.trial(1)), run.start(run.trial(2))
+    assert report(mixed, 3, [0.7, 0.5, 0.9]) == CONTINUE
+    folds = [0.61, 0.4, 0.52]
+    assert report(worse, 3, folds) == STOP
+    assert run.messages.sent[-1] == ("stop_trial", worse.name, 3)
+    decisions = ledger.decisions()
+    assert [(each.rule, each.against, each.goes_on) for each in decisions] == [
+        ("paired", None, True),
+        ("paired", best.name, True),
+        ("paired", best.name, False),
+    ]
+    assert decisions[-1].p == p_of_no_worse(folds, of_best, "corrected_t", ratio)
+    # Whoever takes over decides nothing twice, whatever is best by then.
+    run.state.ended.clear()
+    run.scheduler = scheduler()
+    run.state.stopped.clear()
+    assert report(run.start(run.trial(2)), 3, folds) == STOP
+    assert ledger.decisions() == decisions

@@ -78,6 +78,7 @@ WRONG = [
     ("search/budget", {"cost": 5}, "search.budget", ["cost and price"]),
     ("search/budget", {"hours": 0}, "search.budget.hours", ["greater than 0"]),
     ("search/stopping", {"folds": [2, 1]}, "search.stopping.folds", ["fall", "[2, 1]"]),
+    ("search/stopping", {"paired": {"test": "t"}}, "search.stopping.paired.test", ["wilcoxon"]),
     ("search/stopping", {"folds": [0]}, "search.stopping.folds", ["greater than or equal to 1"]),
     ("search/stopping", {"folds": [99]}, "search.stopping.folds", ["split.folds", "[99]"]),
     ("search/space", [], "search.space", ["dict"]),

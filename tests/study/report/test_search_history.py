@@ -42,10 +42,17 @@ def test_rungs_ask_for_what_came_to_them_and_not_to_others() -> None:
         RungDecision("trial-00001", 2, 0.7, True, 1),
         RungDecision("trial-00000", 4, 0.9, True, 2, folds=2),
         RungDecision("trial-00001", 4, 0.8, False, 3),
+        RungDecision("trial-00001", 3, 0.7, True, 4, rule="paired"),
+        RungDecision("trial-00002", 3, 0.6, False, 5, None, "paired", "trial-00000", 0.01),
+        RungDecision("trial-00003", 2, 0.9, False, 6, rule="budget"),
     ]
     made = rungs_table(decisions, StoppingSettings(grace_epochs=2, reduction=2), 5).to_pandas()
-    np.testing.assert_array_equal(made["cutoff"], [math.nan, 0.5, math.nan, 0.9])
-    assert made["folds"].tolist() == [5, 5, 2, 5]
+    nan = math.nan
+    np.testing.assert_array_equal(made["cutoff"], [nan, 0.5, nan, 0.9, nan, nan, 0.6])
+    assert made["folds"].tolist() == [5, 5, 2, 5, 5, 5, 5]
+    assert made["rule"].tolist() == ["asha"] * 4 + ["paired"] * 2 + ["budget"]
+    np.testing.assert_array_equal(made["p"], [nan] * 5 + [0.01, nan])
+    assert made["against"].tolist() == [""] * 5 + ["trial-00000", ""]
 
 
 @given(st.permutations(range(8)), st.integers(0, 7))

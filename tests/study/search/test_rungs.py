@@ -64,6 +64,15 @@ def test_a_studys_schedule_has_its_rungs_and_folds() -> None:
     assert schedule.at_start(trial_of(study, 0, is_repetition=True)) == 5
 
 
+def test_comparisons_are_between_rungs_and_folds_wait_at_both() -> None:
+    stopping = {"grace_epochs": 4, "reduction": 2, "paired": {"interval": 3}}
+    study = load_study("wafer", [f"search.stopping={stopping}", "training.epochs=20"])
+    schedule = FoldSchedule.of(study)
+    assert schedule.rungs == (4, 8, 16)
+    assert schedule.checks == (7, 10, 13, 19)
+    assert schedule.waits == (4, 7, 8, 10, 13, 16, 19)
+
+
 @pytest.mark.parametrize("folds", [[], [5], [5, 5, 5]])
 def test_with_all_folds_from_the_start_nothing_is_raced(folds: list[int]) -> None:
     study = load_study("wafer", [f"search.stopping.folds={folds}"])

@@ -1,0 +1,54 @@
+"""A rule that ends trials between rungs: those that are worse than the best, fold by fold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from study.cluster.search_state import SearchState
+from study.config.schema import PairedSettings
+from study.ledger.trial_outcome import values_by_fold
+from study.search.paired import p_of_no_worse
+from study.search.trial import best_trial, fold_name
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a trial was compared with, and what came of it.
+
+    Attributes:
+        against: the name of the best completed trial; None if none has completed.
+        p: that the trial is no worse than that one.
+        is_worse: whether p is below the level.
+    """
+
+    against: str | None = None
+    p: float | None = None
+    is_worse: bool = False
+
+
+class PairedRule:
+    """Compares trials with the best completed one at the same epoch.
+
+    Args:
+        settings: the study's; None: no trial is compared.
+        state: knows what has ended.
+        ratio: validation samples to training samples.
+    """
+
+    def __init__(self, settings: PairedSettings | None, state: SearchState, ratio: float) -> None:
+        self._settings, self._state, self._ratio = settings, state, ratio
+        self._best = ""
+        self._values: Mapping[int, list[float]] = {}
+
+    def compare(self, result: Mapping[str, Any]) -> Comparison:
+        """Return how a trial's folds, which report `result`, compare with the best one's."""
+        best = best_trial(self._state.ended.values())
+        if best is None or self._settings is None:
+            return Comparison()
+        if best.name != self._best:
+            self._best, self._values = best.name, values_by_fold(self._state.ledger, best)
+        others = self._values.get(result["epoch"], [])
+        names = [f"{fold_name(fold)}/value" for fold in range(len(others))]
+        values = [float(result[name]) for name in names if name in result]
+        p = p_of_no_worse(values, others[: len(values)], self._settings.test, self._ratio)
+        return Comparison(best.name, p, p < self._settings.level)
