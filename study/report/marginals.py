@@ -67,7 +67,8 @@ class MarginalRow:
         epochs: the epochs of a trial that it is said of.
         mean: the study's metric on test that a random forest expects there, over what trials had of
             all other settings; mean over folds.
-        low: lower end of a 95 % interval over folds (Nadeau and Bengio 2003); nan for a pair.
+        low: lower end of a 95 % interval over folds (Nadeau and Bengio 2003), cut to what the
+            metric can be; nan for a pair.
         high: its upper end.
         trials: trials that have the settings.
     """
@@ -150,6 +151,7 @@ class _Effects:
         self._axes = {key: _Axis(form) for key, form in space.items()}
         self._columns = {key: column for column, key in enumerate(space)}
         self._epochs = max(record.values[-1][0] for record in trials)
+        self._lowest = -1.0 if trials[0].trial.config.metric.score == "phi" else 0.0
         values, self._ratio = _on_test(trials, scores)
         settings = [
             [
@@ -173,7 +175,7 @@ class _Effects:
             ends = over_folds(expected, ratio)
             for (at, text), (mean, _, low, high) in zip(grid, ends.tolist(), strict=True):
                 yield MarginalRow(key, text, axis.value(at), "", "", math.nan, self._epochs,
-                                  mean, low, high, trials)  # fmt: skip
+                                  mean, max(low, self._lowest), min(high, 1.0), trials)  # fmt: skip
 
     def of_pairs(self, pairs: Sequence[tuple[str, str]]) -> Iterator[MarginalRow]:
         """Yield the rows of pairs of values, means over folds."""

@@ -1,6 +1,5 @@
 """What holds of every search algorithm: the table's, and one by its import path."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from study.search.proposals import Proposals
 from study.search.sources import Search
 from study.search.trial import Proposal, Trial, TrialRecord
 from tests.study.search.searches import searching
-from tests.study.trials import record_of
+from tests.study.trials import record_of, trial_of
 
 NUMBERS = {
     "model.beta": {"loguniform": [1e-6, 0.1]},
@@ -149,11 +148,12 @@ def test_what_runs_is_known_to_those_that_learn_from_it(sampler: str) -> None:
     played(driver, ended, 3, beside=0)
     alone = Proposals(study)
     alone.learn(ended.values())
+    proposed = alone.propose(30, "trial-00030")
     beside = Proposals(study)
     beside.learn(ended.values())
-    last = driver.written[-1].trial
-    beside.start(replace(last, number=30))
-    assert alone.propose(31, "trial-00031") != beside.propose(31, "trial-00031")
+    for number in range(31, 36):  # all where it would go
+        beside.start(trial_of(study, number, proposed))
+    assert beside.propose(30, "trial-00030") != proposed
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
