@@ -180,7 +180,11 @@ class _Columns:
         rungs = self.inputs.tables["rungs"].to_pylist() if "rungs" in self.inputs.tables else []
         return {
             row["trial"]: f"had {decimal(row['value'])} at epoch {row['epoch']}, "
-            f"needed {decimal(row['cutoff'])}"
+            + (
+                "when the budget was spent"
+                if row["rule"] == "budget"
+                else f"needed {decimal(row['cutoff'])}"
+            )
             for row in rungs
             if not row["goes_on"]
         }
