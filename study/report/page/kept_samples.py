@@ -72,7 +72,7 @@ def kept_samples_section(inputs: PageInputs) -> list[Section]:
 def _kept(inputs: PageInputs, entry: Entry) -> Iterator[KeptSample]:
     """Yield an entry's kept samples, fold by fold, as far as the page has room for them."""
     room = MOST_KEPT // len(inputs.drawn)
-    for address in entry.record.trial.folds:
+    for address in entry.record.folds:
         tables = [inputs.read(entry, name, address.fold) for name in (RECONSTRUCTIONS, EXTREMES)]
         frames = [table.to_pandas() for table in tables if table is not None]
         if not frames:

@@ -20,6 +20,7 @@ from study.report.page.parts import (
     decimal,
     format_setting,
     with_note,
+    with_noun,
 )
 from study.report.paper.basis import BEST
 from study.report.paper.names import system_label
@@ -50,14 +51,19 @@ def trials_section(inputs: PageInputs, running: Sequence[RunningTrial] = ()) -> 
     return Section(
         "trials", "All trials",
         f"Each with its settings, how it ended, and {metric} at its best validation epoch: the "
-        "mean over folds on validation, by which trials are chosen, and what that comes to on "
-        "test. Who chooses a trial by its test values has no test set left.",
+        "mean over folds on validation, by which trials are chosen."
+        f"{_ON_TEST * columns.has_tested}",
         tables=[Table(
             columns.head, rows, "trials", marked,
             key="trials", row_keys=[str(trial.number) for trial in trials],
         )] if rows else [],
         notes=list(filter(None, [inputs.listed_note, links if columns.has_files else ""])),
     )  # fmt: skip
+
+
+_ON_TEST = (
+    " Beside it stands what that comes to on test: who chooses a trial by it has no test set left."
+)
 
 
 def _rank(record: TrialRecord) -> tuple[int, bool, float, int]:
@@ -96,6 +102,11 @@ class _Columns:
         """Whether rows link to files: of a study that is reported."""
         return "scores" in self.inputs.tables
 
+    @property
+    def has_tested(self) -> bool:
+        """Whether rows have values on test."""
+        return bool(self._tested)
+
     def of_ended(self, record: TrialRecord) -> list[Cell]:
         """Return the cells of a trial that has ended."""
         note = self._stops.get(record.name, "") if record.state == "pruned" else record.reason
@@ -105,7 +116,7 @@ class _Columns:
 
     def of_running(self, running: RunningTrial) -> list[Cell]:
         """Return the cells of a trial that runs."""
-        note = f"{running.committed} folds committed" if running.committed else ""
+        note = f"{with_noun(running.committed, 'fold')} committed" if running.committed else ""
         last = running.decisions[-1] if running.decisions else None
         epoch, value = (last.epoch, last.value) if last else (0, np.nan)
         return self._cells(running.trial, with_note("running", note), epoch, value)
@@ -169,7 +180,11 @@ class _Columns:
         rungs = self.inputs.tables["rungs"].to_pylist() if "rungs" in self.inputs.tables else []
         return {
             row["trial"]: f"had {decimal(row['value'])} at epoch {row['epoch']}, "
-            f"needed {decimal(row['cutoff'])}"
+            + (
+                "when the budget was spent"
+                if row["rule"] == "budget"
+                else f"needed {decimal(row['cutoff'])}"
+            )
             for row in rungs
             if not row["goes_on"]
         }

@@ -17,7 +17,8 @@ from study.report.page.inputs import PageInputs
 from study.report.page.search import search_sections
 from study.report.page.training import trial_curves
 from study.report.page.trials import trials_section
-from study.search.trial import TrialRecord
+from study.report.search_history import rungs_table
+from study.search.trial import RungDecision, TrialRecord
 from study.storage.folder import open_folder
 from tests.study.report.page.test_search import trials
 from tests.study.report.trained import SEARCH, Reported
@@ -71,6 +72,21 @@ def test_completed_trials_are_first_by_their_values_and_failed_ones_last() -> No
     expected = [*completed, *stopped, records[-1]]
     assert [row[0].text for row in table.rows] == [record.name for record in expected]
     assert table.marked == {0}
+
+
+def test_a_stopped_trial_says_what_stopped_it() -> None:
+    records = [record_of(trial_of(STUDY, n), "pruned", [(2, 0.5)], n) for n in range(2)]
+    decisions = [
+        RungDecision("trial-00002", 2, 0.75, goes_on=True, order=0),
+        RungDecision("trial-00000", 2, 0.5, goes_on=False, order=1),
+        RungDecision("trial-00001", 2, 0.5, goes_on=False, order=2, rule="budget"),
+    ]
+    tables = {"rungs": rungs_table(decisions, STUDY.search.stopping, STUDY.split.folds)}
+    (table,) = trials_section(PageInputs(STUDY, records, tables, open_folder("nowhere"))).tables
+    assert [row[table.head.index("state")].text for row in table.rows] == [
+        "stopped early<small>had 0.500 at epoch 2, needed 0.750</small>",
+        "stopped early<small>had 0.500 at epoch 2, when the budget was spent</small>",
+    ]
 
 
 def best_value(record: TrialRecord) -> float:
