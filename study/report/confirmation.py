@@ -136,7 +136,7 @@ def _tests(
     one = np.stack([frame["value"].to_numpy(dtype=float) for frame in own])
     two = np.broadcast_to(other["value"].to_numpy(dtype=float), one.shape)
     ratio = np.broadcast_to(other["ratio"].to_numpy(dtype=float), one.shape)
-    error, freedom = fold_errors(one, two, ratio)
+    error, freedom = fold_errors(one - two, ratio)
     if first.trial.protocol in ONE_TEST_SET:
         error = np.full(len(one), np.nan)
     difference = np.nanmean(one - two, axis=1)
