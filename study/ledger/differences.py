@@ -30,8 +30,8 @@ def first_difference(name: str, stored: bytes, again: bytes, tolerance: float = 
     ending = name.rpartition(".")[2]
     try:
         if ending == "parquet":
-            tables = (pq.read_table(io.BytesIO(content)) for content in (stored, again))
-            return table_difference(*tables, tolerance)
+            before, now = (pq.read_table(io.BytesIO(content)) for content in (stored, again))
+            return table_difference(before, now, tolerance)
         if ending == "safetensors":
             return _tensor_difference(stored, again, tolerance)
         if ending == "json":

@@ -137,7 +137,7 @@ class Evidence:
                 )
         return sorted(found, key=lambda each: (-each.wrong, each.value))
 
-    def prevalences(self) -> list[tuple[float, dict[str, Estimate], float]]:
+    def prevalences(self) -> list[tuple[float, dict[MetricName, Estimate], float]]:
         """Return share of abnormal samples, metrics there, and a constant answer's weighted F1."""
         frame = self.rows("prevalence")
         found = []
@@ -173,7 +173,7 @@ class Evidence:
         self, values: "pd.Series[float]", least: float = 0.0, most: float = 1.0
     ) -> Estimate:
         ratio = self.scores["num_samples"] / self.scores["num_training"]
-        row = values.to_numpy(np.float64)[None, :]
-        folds = over_folds(row, ratio.to_numpy(np.float64)[None, :])
+        row, ratios = (each.to_numpy(dtype=np.float64)[np.newaxis] for each in (values, ratio))
+        folds = over_folds(row, ratios)
         low, high = interval_inside(folds, least, most)
         return Estimate(float(folds.mean[0]), float(low[0]), float(high[0]))

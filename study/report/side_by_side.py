@@ -70,7 +70,7 @@ class Compared:
 
     def named(self, table: pa.Table) -> pd.DataFrame:
         """Return rows whose trials are named after the study, too."""
-        frame = table.to_pandas()
+        frame: pd.DataFrame = table.to_pandas()
         return frame.assign(trial=[f"{self.label}{MARK}{name}" for name in frame["trial"]])
 
 
@@ -130,8 +130,8 @@ def side_by_side(studies: Sequence[Compared]) -> SideBySide:
         raise RequestError("expected at least two studies to compare, found one: name another")
     same: dict[tuple[str, tuple[str, str]], list[str]] = {}
     for each in studies:
-        for protocol in dict.fromkeys(a.record.trial.protocol for a in each.answers):
-            same.setdefault((protocol, each.split_of(protocol)), []).append(each.label)
+        for own in dict.fromkeys(answer.record.trial.protocol for answer in each.answers):
+            same.setdefault((own, each.split_of(own)), []).append(each.label)
     parts = []
     for (protocol, _), labels in same.items():
         together = [each for each in studies if each.label in labels]

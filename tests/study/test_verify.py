@@ -58,8 +58,8 @@ def test_a_sound_study_is_equal_file_by_file_and_when_it_is_trained_again(
 ) -> None:
     before = {path: path.read_bytes() for path in sound.rglob("*") if path.is_file()}
     check(sound, train=4)
-    lines = [line.split("  ", 1) for line in capsys.readouterr().out.splitlines()]
-    assert [what.strip() for what, _ in lines] == ["ledger", "splits", "tables", *["training"] * 4]
+    lines = [line.strip().split("  ", 1) for line in capsys.readouterr().out.splitlines()]
+    assert [what for what, _ in lines] == ["ledger", "splits", "tables", *["training"] * 4]
     assert lines[0][1] == "2 trial(s), 4 fold(s), every file as it was committed"
     assert lines[-1][1] == "trial-00001/fold-1 trained again, equal"
     assert before == {path: path.read_bytes() for path in sound.rglob("*") if path.is_file()}

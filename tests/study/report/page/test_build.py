@@ -88,7 +88,7 @@ def test_what_is_linked_is_there_and_no_name_stands_twice(made: Reported) -> Non
 def test_the_answer_is_of_the_studys_metric_whatever_others_score(searched: Reported) -> None:
     mean = means(searched, "f1_weighted")["trial-00000", "lambda_grid", ""]
     headline = visible_text(re.findall(r"<h1>.*?</h1>", searched.text, re.DOTALL)[0])
-    assert headline == f"Trial-00000 is best: weighted F₁ {mean:.3f} with λ grid (R, D)"
+    assert headline == f"Trial-00000 is best: weighted F₁ {mean:.3f} with λ by grid"
     assert "chosen on validation by f1_weighted of lambda_grid" in visible_text(searched.text)
 
 
