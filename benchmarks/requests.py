@@ -49,7 +49,7 @@ from study.search.plan import NodeCapacity, make_plan
 from study.search.trial import Proposal, RungDecision, Trial, TrialRecord, fold_name
 from study.storage.folder import Folder, open_folder
 from study.terminal.progress import Display
-from study.training.events import write_outcomes
+from study.training.hparams import write_outcomes
 from tests.s3_server import ACCESS_KEY, Objects, S3Server
 
 NAME, LEDGER = "requests", "results/requests/ledger/"

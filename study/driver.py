@@ -286,7 +286,7 @@ def _search(request: Request, prepared: Prepared, run: str, plan: "Plan") -> lis
     from study.ledger.run_time import RunTime
     from study.search.budget import Budget
     from study.terminal.progress import Display
-    from study.training.events import reading_command, write_outcomes
+    from study.training.hparams import reading_command, write_outcomes
 
     study, console, results = request.study, request.console, request.results
     console.print(f" TensorBoard  {reading_command(results)}", soft_wrap=True)
@@ -324,13 +324,15 @@ def _report(
     request: Request, facts: "dict[str, SplitFacts]", executor: "Executor | None" = None
 ) -> None:
     """Write tables, page and outcomes, and show what came of the study."""
+    from study.ledger.answer import answers
+    from study.ledger.study_folder import read_study
     from study.report.build import build_report
     from study.report.page.build import write_page
-    from study.search.trial import best_trial
     from study.terminal.progress import show_front, show_summary, show_systems
-    from study.training.events import reading_command, write_outcomes
+    from study.training.hparams import reading_command, write_outcomes
 
-    study, console, results = request.study, request.console, request.results
+    console, results = request.console, request.results
+    study = read_study(results)  # with its provenance, as study.report has it
     report = build_report(study, facts, results, executor=executor)
     ended = request.ended()
     failed = [record for record in ended if record.state == "failed"]
@@ -339,9 +341,10 @@ def _report(
         console.print(f"the budget is spent: {budget.shown(by_name)}", soft_wrap=True)
     for record in failed:
         console.print(f"{record.name} failed: {record.reason}", soft_wrap=True)
-    best = best_trial(ended)
-    if report is None or best is None:
+    completed = [each.record for each in answers(study, ended) if each.record.state == "completed"]
+    if report is None or not completed:
         raise StudyFailedError("no trial completed" + (f": {failed[0].reason}" if failed else ""))
+    best = completed[0]
     if best.trial.system:
         show_systems(console, study, report.summary)
     else:

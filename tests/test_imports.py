@@ -27,6 +27,7 @@ FLOORS = (
 COMMANDS = {
     f"study.{name}"
     for name in (
+        "compare",
         "data.__main__",
         "driver",
         "estimators",
@@ -37,6 +38,7 @@ COMMANDS = {
         "report.__main__",
         "run",
         "score",
+        "verify",
         "watch",
     )
 }

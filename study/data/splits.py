@@ -107,6 +107,20 @@ def splits_table(samples: Samples, splits: Mapping[str, Splits]) -> "pa.Table":
     )
 
 
+def stored_split_hashes(table: "pa.Table") -> dict[str, str]:
+    """Return the `split_hash` of each protocol's folds in `splits.parquet`."""
+    frame = table.to_pandas()
+    hashes = {}
+    for protocol, rows in frame.groupby("protocol", sort=False):
+        folds = []
+        for number in range(int(rows["fold"].max()) + 1):
+            own = rows[rows["fold"] == number]
+            parts = (own[own["split"] == part]["sample"].to_numpy(np.int64) for part in PARTS)
+            folds.append(Fold(*parts))
+        hashes[str(protocol)] = _hash(str(protocol), tuple(folds))
+    return hashes
+
+
 def _paper(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
     """Decision 3: 85 % of the normals train; the rest halve, stratified by class.
 

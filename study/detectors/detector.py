@@ -77,6 +77,12 @@ class Detector:
 
     folds: tuple[TrainedFold, ...]
 
+    def __repr__(self) -> str:
+        first = self.folds[0]
+        composed = ", ".join(filter(None, (first.composition, first.latent_form)))
+        model, dataset = first.config.model.name, first.config.dataset.name
+        return f"Detector({model} on {dataset}, {len(self.folds)} fold(s), {composed})"
+
     def __post_init__(self) -> None:
         for fold in self.folds if len(self.folds) > 1 else ():
             if not math.isfinite(fold.fitted.tau) or fold.deviation == 0:

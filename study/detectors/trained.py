@@ -22,6 +22,7 @@ from models.interface import Model, Shape
 from study.config.trial_config import TrialConfig
 from study.errors import RequestError
 from study.ledger import fold_files
+from study.ledger.answer import ANSWER_RULE, composition_of
 from study.ledger.fold_errors import needs_all_folds, read_fold_errors
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.scores.components import CompositionError, Float, FoldErrors, Limits, SplitErrors
@@ -32,9 +33,6 @@ from study.scores.settings import LATENT_FORMS, LatentForm
 from study.search.trial import FoldAddress, fold_name, order_of
 from study.storage.folder import reach_folder
 from study.training.setup import build_model, scale_values, shared_tensor
-
-EPOCH_RULE = "best_validation"
-"""Whose weights the ledger holds."""
 
 NO_REFERENCES: Mapping[str, Float] = MappingProxyType({})
 FEW_SAMPLES = 16
@@ -67,6 +65,9 @@ class TrainedFold:
     latent_form: LatentForm | Literal[""]
     fitted: FittedComposition
     deviation: float
+
+    def __repr__(self) -> str:
+        return f"TrainedFold({self.location}, {self.composition})"
 
     def errors(self, samples: Values) -> Errors:
         """Return the error components of samples `(n, channels, length)`, `(n,)` float32 each."""
@@ -177,7 +178,7 @@ def read_fold(
     described = fold_files.read_json(trial.ledger, manifest, MODEL)
     config = _config(described, where)
     form = latent_form or config.metric.latent_form
-    name = composition or config.metric.composition
+    name = composition or composition_of(config)[0]
     errors = _errors(trial, manifest, config)
     fitted, used_form = _fit(errors, config, name, form, where)
     model = build_model(config, Shape(**described["shape"]), number, torch.device(device))
@@ -222,7 +223,7 @@ def _errors(trial: TrialLocation, manifest: FoldManifest, config: TrialConfig) -
                 " (scores.fit_on), found none: keep the trial's folds together"
             )
         all_folds.append(fold)
-    return read_fold_errors(trial.ledger, manifest, config, all_folds)[EPOCH_RULE]
+    return read_fold_errors(trial.ledger, manifest, config, all_folds)[ANSWER_RULE]
 
 
 def _fit(

@@ -10,12 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from study.ledger import run_time
 from study.ledger.ledger import LEARNED, PROPOSAL, TRIAL, DamagedError, Ledger
 from study.ledger.trial_outcome import split_by_completeness
-from study.search.trial import FoldAddress
+from study.ledger.verification import AT_A_TIME, fold_damage
 from study.storage.folder import Folder
 
 DAMAGED = "damaged"
-AT_A_TIME = 32
-"""Files that are read at the same time: a store takes its time for each."""
 
 
 def recover(results: Folder, ledger: Ledger | None = None) -> list[str]:
@@ -98,7 +96,7 @@ def _damaged_folds(results: Folder, ledger: Ledger, names: Sequence[str]) -> Ite
     with ThreadPoolExecutor(AT_A_TIME) as readers:
         folds = list(readers.map(ledger.folds, names))
         addresses = [address for each in folds for address in each]
-        problems = list(readers.map(lambda address: _problem(ledger, address), addresses))
+        problems = list(readers.map(lambda address: fold_damage(ledger, address), addresses))
     for address, problem in zip(addresses, problems, strict=True):
         if problem:
             aside = _put_aside(results, "ledger", address.path)
@@ -122,17 +120,6 @@ def _damaged_checkpoint_names(folder: Folder) -> list[str]:
     from study.ledger.checkpoint import damaged_checkpoints  # imports PyTorch
 
     return damaged_checkpoints(folder)
-
-
-def _problem(ledger: Ledger, address: FoldAddress) -> str:
-    """Return how a committed fold is damaged; "" if it is not, or is not committed."""
-    try:
-        manifest = ledger.fold(address)
-        if manifest is not None:
-            ledger.verify(manifest)
-    except DamagedError as error:
-        return str(error)
-    return ""
 
 
 def _put_aside(results: Folder, part: str, path: str) -> str:

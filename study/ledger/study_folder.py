@@ -14,9 +14,11 @@ from study.data.samples import Samples
 from study.data.splits import Splits, splits_table
 from study.errors import RequestError
 from study.ledger.fold_files import to_parquet
+from study.ledger.program import program
 from study.storage.folder import Folder
 
 STUDY = "study.yaml"
+SPLITS = "splits.parquet"
 VERSIONED = ("numpy", "optuna", "ray", "scikit-learn", "torch", "wfdb")
 CHANGEABLE = (
     "resources.",
@@ -115,8 +117,12 @@ def write_study(
     splits: Mapping[str, Splits],
     facts: Mapping[str, SplitFacts],
 ) -> None:
-    """Write `study.yaml`, with versions, hashes and leakage, and `splits.parquet`."""
+    """Write `study.yaml`, with versions, hashes and leakage, and `splits.parquet`.
+
+    Every program that has written to the folder is named, the last one last.
+    """
     provenance = {
+        "programs": _programs(results),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in VERSIONED},
         **_hashes(samples, splits),
@@ -124,8 +130,15 @@ def write_study(
         "abnormal_neighbours": {p: list(each.abnormal_neighbours) for p, each in facts.items()},
     }
     content = dump_study(study.model_copy(update={"provenance": provenance}))
-    results.write("splits.parquet", to_parquet(splits_table(samples, splits)))
+    results.write(SPLITS, to_parquet(splits_table(samples, splits)))
     results.write(STUDY, to_yaml(content).encode())
+
+
+def _programs(results: Folder) -> list[dict[str, Any]]:
+    """Return the programs that are named in a folder's study, and this one."""
+    stored = read_study(results).provenance if results.exists(STUDY) else None
+    earlier = [each for each in (stored or {}).get("programs", []) if each != program()]
+    return [*earlier, program()]
 
 
 def put_aside(output: Folder, name: str) -> str | None:

@@ -15,14 +15,19 @@ app = Command("Make a study's tables and its report page again; nothing is train
 def report(
     results: Annotated[str, typer.Argument(help="a study's folder, e.g. results/quickstart")],
 ) -> None:
-    """Make the tables and the page of RESULTS again from its ledger."""
+    """Make the tables and the page of RESULTS again from its ledger, whose files are all read."""
+    from study.ledger.ledger import DamagedError, Ledger
     from study.ledger.study_folder import read_study, stored_split_facts
-    from study.report.build import build_report
+    from study.ledger.verification import damages
+    from study.report.build import build_report, damage_advice
     from study.report.page.build import write_page
     from study.storage.folder import reach_folder
 
     folder = reach_folder(results)
     study = read_study(folder)
+    with damage_advice(folder):
+        for damage in damages(Ledger(folder.folder("ledger"))):
+            raise DamagedError(damage)
     made = build_report(study, stored_split_facts(folder, study), folder)
     if made is None:
         raise StudyFailedError(f"{folder.locate('ledger')}: no trial has scores yet")

@@ -92,6 +92,7 @@ def build_report(
     results: Folder,
     backend: Backend | None = None,
     executor: Executor | None = None,
+    ledger: Ledger | None = None,
 ) -> Report | None:
     """Write the study's tables from the ledger: scores, summary, timings, and `details`.
 
@@ -108,6 +109,7 @@ def build_report(
         backend: where to fit; None for `executor`, else processes on this machine's
             cores, and for little work no process but this.
         executor: of a cluster.
+        ledger: where its trials are; None for that of `results`.
 
     Returns:
         The tables, or None if no trial has scores yet.
@@ -115,24 +117,16 @@ def build_report(
     Raises:
         StudyFailedError: a file of the ledger is not what was committed.
     """
-    ledger, cache = Ledger(results.folder("ledger")), FoldCache(results)
+    ledger = ledger or Ledger(results.folder("ledger"))
     with damage_advice(results):
         records = ledger.trials()
         ended = [record for record in records if record.state != "failed"]
         if not ended:
             return None
-        with ThreadPoolExecutor() as readers:
-            read = partial(_read_trial, ledger, cache, detailed_trials(ended))
-            trials = list(readers.map(read, ended))
-        details = DetailedFolds()
-        tasks = [task for trial in trials for task in trial.tasks(ledger)]
-        backend = backend or choose_backend(len(tasks), _work(tasks), executor)
-        fitted = in_order(score_fold, tasks, backend)
-        scored = list(_scored(ledger, cache, trials, fitted, details))
+        trials, timings, details = score_trials(ledger, results, ended, backend, executor)
         history = search_tables(ledger, records, study.search.stopping, study.split.folds)
-    scores = scores_table(splits, scored)
-    timings = timings_table([row for trial in trials for row in trial.timings])
-    del scored, trials, tasks
+    scores = scores_table(splits, trials)
+    del trials
     summary = summary_table(scores)
     tables = {"scores": scores, "summary": summary, "timings": timings, **history}
     tables |= detail_tables(study, ended, scores, summary, details)
@@ -145,9 +139,45 @@ def build_report(
         from study.report.paper.build import Tables, write_paper_report
 
         paper_tables = Tables(scores, summary, tables["epochs"], tables["measures"])
-        files += write_paper_report(study, results, paper_tables)
-    files += write_model_cards(study, results, ended, scores, summary)
+        files += write_paper_report(study, results, paper_tables, ledger)
+    files += write_model_cards(study, results, ended, tables, splits)
     return Report(scores, summary, tables, tuple(files))
+
+
+def score_trials(
+    ledger: Ledger,
+    results: Folder,
+    records: Sequence[TrialRecord],
+    backend: Backend | None = None,
+    executor: Executor | None = None,
+    *,
+    keeps: bool = True,
+) -> tuple[list[TrialScores], pa.Table, DetailedFolds]:
+    """Fit the compositions of trials that are not in the cache.
+
+    Args:
+        ledger: holds the trials.
+        results: has the cache.
+        records: of trials that did not fail.
+        backend: where to fit; as of `build_report`.
+        executor: of a cluster.
+        keeps: whether what is fitted is cached.
+
+    Returns:
+        Their scores, `timings.parquet`, and the details of those that have them.
+
+    Raises:
+        DamagedError: a file is not what was committed.
+    """
+    cache, details = FoldCache(results), DetailedFolds()
+    with ThreadPoolExecutor() as readers:
+        read = partial(_read_trial, ledger, cache, detailed_trials(records))
+        trials = list(readers.map(read, records))
+    tasks = [task for trial in trials for task in trial.tasks(ledger)]
+    backend = backend or choose_backend(len(tasks), _work(tasks), executor)
+    fitted = in_order(score_fold, tasks, backend)
+    scored = list(_scored(ledger, cache if keeps else None, trials, fitted, details))
+    return scored, timings_table([row for trial in trials for row in trial.timings]), details
 
 
 @contextmanager
@@ -196,7 +226,7 @@ def _read_trial(
 
 def _scored(
     ledger: Ledger,
-    cache: FoldCache,
+    cache: FoldCache | None,
     trials: Sequence[_Trial],
     fitted: Iterator[FoldScores],
     details: DetailedFolds,
@@ -205,7 +235,7 @@ def _scored(
 
     Args:
         ledger: holds the trials.
-        cache: is added to.
+        cache: is added to; None to keep nothing.
         trials: in order.
         fitted: scores of the folds that were not cached, in the order of `trials`.
         details: is added to.
@@ -215,7 +245,7 @@ def _scored(
             m.fold: trial.cached[m.fold] if m.fold in trial.cached else next(fitted)
             for m in trial.manifests
         }
-        if folds.keys() != trial.cached.keys():
+        if cache and folds.keys() != trial.cached.keys():
             cache.write(trial.record.name, trial.keys, folds)
         for m in trial.manifests if trial.is_detailed else ():
             fold_details = folds[m.fold].details

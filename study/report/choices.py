@@ -85,15 +85,14 @@ class _TestValues:
 
     def __init__(self, scores: pa.Table) -> None:
         self._scores = scores
-        names = ["trial", "fold", "epoch_rule", "composition", "latent_form"]
+        names = ["trial", "fold", "epoch_rule", "of_metric"]
         keys = scores.select(names).to_pandas()
         self._rows = dict(tuple(keys.groupby("trial", sort=False)))
 
     def of(self, trial: str, rule: str, metric: MetricSettings) -> "pd.Series[float]":
         """Return the metric's score by fold."""
         rows = self._rows[trial]
-        chosen = (rows["epoch_rule"] == rule) & (rows["composition"] == metric.composition)
-        rows = rows[chosen & rows["latent_form"].isin(("", metric.latent_form))]
+        rows = rows[(rows["epoch_rule"] == rule) & rows["of_metric"].astype(bool)]
         values = self._scores[metric.score].take(pa.array(rows.index.to_numpy())).to_numpy()
         return pd.Series(values, index=rows["fold"].to_numpy(), dtype=float)
 

@@ -51,6 +51,7 @@ LABELS_CHOSE = (
     '"" for nothing'
 )
 ONE_CLASS = "whether labels chose nothing of the row"
+OF_METRIC = "whether the composition is that of the trial's metric: what the trial is reported by"
 NORMAL_ERROR = (
     "mean of the model's first error component over the normal samples of validation: what can be "
     "chosen by without labels"
@@ -64,7 +65,8 @@ SUMMARY = {
     "folds": "number of folds",
     "mean": f"mean over the folds that have it; metrics are {', '.join(METRIC_NAMES)}",
     "std": "deviation over these folds (n - 1)",
-    "low": "lower end of a 95 % interval (Nadeau and Bengio 2003); nan for one fold",
+    "low": "lower end of a 95 % interval inside the metric's range (Nadeau and Bengio 2003, on the "
+    "logit scale); nan for one fold",
     "high": "its upper end",
 }
 TIMINGS = {
@@ -124,7 +126,7 @@ COMPARED = {
 }
 GROUPED = {
     "metric": COMPARED["metric"],
-    "mean": "of the metric over folds, on test, with the system's best composition on validation",
+    "mean": "of the metric over folds, on test, with the composition of the system's own metric",
     "groups": "letters; two systems that share one cannot be told apart (5 %, corrected after Holm "
     "over all pairs)",
 }
@@ -142,7 +144,7 @@ def documented_columns() -> dict[str, dict[str, str]]:
     trial = _keys("study", "dataset", "protocol", "model", "system", "trial")
     composition = _keys("epoch_rule") | NAMES
     statistics = {f"<metric>_{name}": SUMMARY[name] for name in STATISTICS}
-    scores = _with_one_class(KEYS | score | NAMES) | SCORES | leaks | PARAMETERS
+    scores = _with_whole_rows(KEYS | score | NAMES) | SCORES | leaks | PARAMETERS
     summary = {name: scores[name] for name in SUMMARY_KEYS} | {"folds": SUMMARY["folds"]}
     return {
         "scores": scores,
@@ -213,13 +215,13 @@ def to_markdown(tables: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
             yield f"| {names} | {meaning.replace('|', chr(92) + '|')} |"
 
 
-def _with_one_class(columns: Mapping[str, str]) -> dict[str, str]:
-    """Return columns with what labels chose of whole rows in its place."""
+def _with_whole_rows(columns: Mapping[str, str]) -> dict[str, str]:
+    """Return columns with what is known of whole rows after what labels chose."""
     placed: dict[str, str] = {}
     for name, meaning in columns.items():
         placed[name] = meaning
         if name == "labels_chose":
-            placed |= {name: LABELS_CHOSE, "one_class": ONE_CLASS}
+            placed |= {name: LABELS_CHOSE, "one_class": ONE_CLASS, "of_metric": OF_METRIC}
     return placed
 
 

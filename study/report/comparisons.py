@@ -19,8 +19,9 @@ from study.report.contrasts import Contrast, contrasts
 from study.report.paired_tests import ROUNDING, PairedTest, fold_errors
 from study.report.resampling import KEYS, Key, Resampled, Units, resampled
 from study.report.summary import mean_and_deviation
+from study.scores.settings import MetricName, metric_range
 
-COMPARED_METRICS = ("f1_weighted", "phi", "auroc")
+COMPARED_METRICS: tuple[MetricName, ...] = ("f1_weighted", "phi", "auroc")
 
 _TRIAL = ("study", "dataset", "protocol", "split_hash", "trial")
 _COMPOSITION = ("composition", "latent_form")
@@ -93,7 +94,7 @@ def mean_scores(scores: pa.Table) -> pd.DataFrame:
 def _entries(scores: pa.Table) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return rows with the number of their entry, and a row per entry, for `contrasts`."""
     parameters = [name for name in scores.column_names if name.startswith("param.model.")]
-    keys = [*_ENTRY, "system", "model", *parameters]
+    keys = [*_ENTRY, "system", "model", "of_metric", *parameters]
     numbers = ["fold", "validation_f1_weighted", *COMPARED_METRICS]
     frame = scores.select([*keys, *numbers]).to_pandas()
     frame["system"] = frame["system"].fillna("")
@@ -135,11 +136,13 @@ def _family(
         differences = one - other
         difference, std = mean_and_deviation(differences)
         difference[np.abs(difference) < ROUNDING] = 0.0
-        error, freedom = fold_errors(one, other, ratio)
+        error, freedom = fold_errors(differences, ratio)
         if protocol in ONE_TEST_SET:
             error = np.full(len(first), np.nan)
-        over_folds = PairedTest.of(difference, error, freedom)
-        over_units = PairedTest.of(*_unit_errors(entries, own, metric, together, difference))
+        least, most = metric_range(metric)
+        over_folds = PairedTest.of(difference, error, freedom).cut(most - least)
+        unit_errors = _unit_errors(entries, own, metric, together, difference)
+        over_units = PairedTest.of(*unit_errors).cut(most - least)
         columns = names | {
             "metric": [metric] * len(first),
             "folds": (~np.isnan(differences)).sum(axis=1),

@@ -17,6 +17,7 @@ from study.data.splits import ONE_TEST_SET
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
 from study.report.labels import BEST
 from study.report.paired_tests import PairedTest, fold_errors
+from study.scores.settings import metric_range
 from study.search.trial import TrialRecord, trial_name
 
 
@@ -136,11 +137,12 @@ def _tests(
     one = np.stack([frame["value"].to_numpy(dtype=float) for frame in own])
     two = np.broadcast_to(other["value"].to_numpy(dtype=float), one.shape)
     ratio = np.broadcast_to(other["ratio"].to_numpy(dtype=float), one.shape)
-    error, freedom = fold_errors(one, two, ratio)
+    error, freedom = fold_errors(one - two, ratio)
     if first.trial.protocol in ONE_TEST_SET:
         error = np.full(len(one), np.nan)
     difference = np.nanmean(one - two, axis=1)
-    paired = PairedTest.of(difference, error, freedom)
+    least, most = metric_range(first.trial.config.metric.score)
+    paired = PairedTest.of(difference, error, freedom).cut(most - least)
     columns = {"difference": difference} | {
         name: getattr(paired, name) for name in ("low", "high", "p", "p_holm")
     }

@@ -1,7 +1,9 @@
 """Which systems and compositions are compared, in families that a study names beforehand.
 
 A test corrected for all pairs of everything rejects nothing. Here a family is one question.
-What a system is compared by, and which simple system is the best, is chosen on validation.
+A system is compared by its metric's composition, which was named beforehand, so that a network
+and a simple model are compared by compositions of their own; which simple system is the best is
+chosen on validation.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -46,8 +48,8 @@ def contrasts(entries: pd.DataFrame, settings: ComparisonSettings) -> list[Contr
     Args:
         entries: a row per trial, epoch rule, composition and latent form, numbered from 0 by
             its index: these, `study`, `dataset`, `protocol`, `split_hash`, `system`, `model`,
-            its settings as `param.model.<key>`, and `validation`: weighted F1 on validation, the
-            mean over folds, nan where a fold has none.
+            its settings as `param.model.<key>`, `of_metric`, and `validation`: weighted F1 on
+            validation, the mean over folds, nan where a fold has none.
         settings: the study's families.
     """
     groups = [rows for _, rows in entries.groupby([*_SPLIT, "epoch_rule"], sort=False)]
@@ -58,8 +60,8 @@ def contrasts(entries: pd.DataFrame, settings: ComparisonSettings) -> list[Contr
             compared += [Contrast(family, f"{group} {part}", *pair) for part, pair in parts]
     for name, named in settings.named.items():
         for group, members in enumerate(groups):
-            best = _best(members)
-            number = dict(zip(best["system"], _numbers(best), strict=True))
+            systems = _systems(members)
+            number = dict(zip(systems["system"], _numbers(systems), strict=True))
             pairs = [(number[a], number[b]) for a, b in named if a in number and b in number]
             compared += [Contrast(name, str(group), *pair) for pair in pairs]
     return compared
@@ -67,7 +69,7 @@ def contrasts(entries: pd.DataFrame, settings: ComparisonSettings) -> list[Contr
 
 def _best_simple(members: pd.DataFrame) -> Iterator[tuple[str, Pair]]:
     """Yield each system with the simple one that is the best on validation."""
-    systems = _best(members)
+    systems = _systems(members)
     simple = systems[[is_fitted_once(model) for model in systems["model"]]]
     if len(simple):
         best = _numbers(simple)[int(simple["validation"].to_numpy().argmax())]
@@ -79,8 +81,8 @@ def _generator_alone(members: pd.DataFrame) -> Iterator[tuple[str, Pair]]:
 
     The two have the same values of all settings that both models have.
     """
-    best = _best(members)
-    systems = list(zip(_numbers(best), best.to_dict("records"), strict=True))
+    rows = _systems(members)
+    systems = list(zip(_numbers(rows), rows.to_dict("records"), strict=True))
     for number, row in systems:
         generator = MODELS[row["model"]].generator if row["model"] in MODELS else ""
         alone = (o for o, other in systems if other["model"] == generator and _same(row, other))
@@ -97,7 +99,7 @@ def _reconstruction(members: pd.DataFrame) -> Iterator[tuple[str, Pair]]:
 
 
 def _all_systems(members: pd.DataFrame) -> Iterator[tuple[str, Pair]]:
-    yield from (("", pair) for pair in combinations(_numbers(_best(members)), 2))
+    yield from (("", pair) for pair in combinations(_numbers(_systems(members)), 2))
 
 
 _FAMILIES: Mapping[FamilyName, Callable[[pd.DataFrame], Iterator[tuple[str, Pair]]]] = {
@@ -109,10 +111,10 @@ _FAMILIES: Mapping[FamilyName, Callable[[pd.DataFrame], Iterator[tuple[str, Pair
 """Functions of the rows of one protocol and epoch rule: what is corrected together, and pairs."""
 
 
-def _best(members: pd.DataFrame) -> pd.DataFrame:
-    """Return each system's row that is the best on validation; trials of a search have none."""
-    named = members[(members["system"] != "") & members["validation"].notna()]
-    return named.loc[named.groupby("trial", sort=False)["validation"].idxmax()]
+def _systems(members: pd.DataFrame) -> pd.DataFrame:
+    """Return each system's row of its metric, if it is defined; trials of a search have none."""
+    named = (members["system"] != "") & members["of_metric"].astype(bool)
+    return members[named & members["validation"].notna()]
 
 
 def _numbers(rows: pd.DataFrame) -> list[int]:

@@ -4,9 +4,10 @@ They are made of all systems of a study, or of the best trials of a search: comp
 thousands of trials in pairs, or by patient, would show little and take long.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -88,15 +89,27 @@ class DetailedFolds:
     def units(self) -> dict[str, Units]:
         """Return what a bootstrap draws, by protocol: patients, or samples if none is known."""
         strata, decisions = (self.table(name).to_pandas() for name in ("strata", "decisions"))
-        by_protocol = {}
-        for protocol, tested in self.tested.items():
-            own = strata[strata["protocol"] == protocol]
-            units = units_of_patients(own) or units_of_samples(
-                decisions[decisions["protocol"] == protocol], tested
-            )
-            if units:
-                by_protocol[protocol] = units
-        return by_protocol
+        return units_by_protocol(strata, decisions, self.tested)
+
+
+def units_by_protocol(
+    strata: pd.DataFrame,
+    decisions: pd.DataFrame,
+    tested: Mapping[str, Mapping[int, FoldSamples]],
+) -> dict[str, Units]:
+    """Return what a bootstrap draws, by protocol: patients, or samples if none is known.
+
+    Args:
+        strata: `DetailedFolds.table("strata")`.
+        decisions: `DetailedFolds.table("decisions")`.
+        tested: test samples by protocol and fold.
+    """
+    by_protocol = {}
+    for protocol, samples in tested.items():
+        own, decided = (each[each["protocol"] == protocol] for each in (strata, decisions))
+        if units := units_of_patients(own) or units_of_samples(decided, samples):
+            by_protocol[protocol] = units
+    return by_protocol
 
 
 def detailed_trials(records: Iterable[TrialRecord]) -> set[str]:

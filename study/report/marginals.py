@@ -20,7 +20,8 @@ from study.config.search_space import Distribution
 from study.randomness import stream_seed
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
 from study.report.labels import BEST
-from study.report.summary import over_folds
+from study.report.summary import fold_statistics
+from study.scores.settings import metric_range
 from study.search.proposals import frozen_trial
 from study.search.trial import TrialRecord
 
@@ -151,7 +152,7 @@ class _Effects:
         self._axes = {key: _Axis(form) for key, form in space.items()}
         self._columns = {key: column for column, key in enumerate(space)}
         self._epochs = max(record.values[-1][0] for record in trials)
-        self._lowest = -1.0 if trials[0].trial.config.metric.score == "phi" else 0.0
+        self._range = metric_range(trials[0].trial.config.metric.score)
         values, self._ratio = _on_test(trials, scores)
         settings = [
             [
@@ -172,10 +173,10 @@ class _Effects:
             grid = axis.grid(GRID)
             expected, trials = self._expected([(key, [at for at, _ in grid])])
             ratio = np.full(expected.shape, self._ratio)
-            ends = over_folds(expected, ratio)
+            ends = fold_statistics(expected, ratio, self._range)
             for (at, text), (mean, _, low, high) in zip(grid, ends.tolist(), strict=True):
                 yield MarginalRow(key, text, axis.value(at), "", "", math.nan, self._epochs,
-                                  mean, max(low, self._lowest), min(high, 1.0), trials)  # fmt: skip
+                                  mean, low, high, trials)  # fmt: skip
 
     def of_pairs(self, pairs: Sequence[tuple[str, str]]) -> Iterator[MarginalRow]:
         """Yield the rows of pairs of values, means over folds."""

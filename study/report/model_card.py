@@ -1,11 +1,10 @@
-"""Model cards: origin, metrics and limits of a study's best model, or of each system's.
+"""Model cards: a study's best model, or each system, for those who decide on its use.
 
 After Mitchell et al., Model cards for model reporting (2019). A card is made from the
 study's tables alone, so that the same tables make the same bytes.
 """
 
 import importlib.resources
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,22 +13,34 @@ import pyarrow.compute as pc
 
 from models import MODELS, components_of
 from study.config.dotted_keys import flatten
-from study.config.schema import MetricSettings, Study
+from study.config.schema import Study
 from study.config.trial_config import TrialConfig
 from study.data import DATASETS
-from study.report.labels import BEST, EPOCH, labels_chose
-from study.search.trial import Trial, TrialRecord, best_trial
+from study.ledger.answer import ANSWER_RULE, Answer, answers
+from study.ledger.study_folder import SplitFacts
+from study.report.card_evidence import AT_PREVALENCE, Estimate, Evidence, Stratum
+from study.report.card_limits import limits_found
+from study.report.labels import EPOCH, in_words, labels_chose
+from study.scores.settings import MetricName
+from study.search.trial import Trial, TrialRecord
 from study.storage.folder import Folder
 
 FOLDER = "report"
 CARD = "MODEL_CARD.md"
 TEMPLATE = "model_card.md.j2"
-METRICS = ("f1_weighted", "phi", "auroc")
+METRICS: tuple[MetricName, ...] = ("f1_weighted", "phi", "auroc")
+IN_SHORT: tuple[MetricName, ...] = (*METRICS, "precision", "recall")
+MOST_PATIENTS = 60
+SYMBOLS = 30
 
-_PROTOCOL_LIMITS = {
-    "inter_patient": "Test patients are not among the training patients.",
-    "paper": "Test samples can be of people who are in training too: patients who are not may "
-    "score worse.",
+_PROTOCOLS = {
+    "paper": "85 % of the normals train; the other normals and all abnormals halve into validation "
+    "and test, stratified by class, drawn anew for each fold. Test samples can be of people who "
+    "are in training, too",
+    "kfold": "15 % of the normals and half of the abnormals test in all folds; the other normals "
+    "train and validate in turn. Test samples can be of people who are in training, too",
+    "inter_patient": "patients are divided once: those who test neither train nor validate; the "
+    "others train, and validate in turn",
 }
 
 
@@ -37,8 +48,8 @@ def write_model_cards(
     study: Study,
     results: Folder,
     records: Iterable[TrialRecord],
-    scores: pa.Table,
-    summary: pa.Table,
+    tables: Mapping[str, pa.Table],
+    facts: Mapping[str, SplitFacts],
 ) -> list[str]:
     """Write `report/MODEL_CARD.md` of the best completed trial, or one for each system.
 
@@ -49,63 +60,20 @@ def write_model_cards(
         study: the study.
         results: its results folder.
         records: how its trials ended.
-        scores: `scores.parquet`.
-        summary: `summary.parquet`.
+        tables: the study's tables by name.
+        facts: of its folds, by protocol.
 
     Returns:
         The files' paths in the results folder, in the order written.
     """
     completed = [record for record in records if record.state == "completed"]
-    systems = [record for record in completed if record.trial.system]
-    best = best_trial(completed)
-    if best is not None and not systems:
-        completed = [best]
     paths = []
-    for record in completed:
-        tables = [
-            table.filter(pc.equal(table["trial"], record.name)) for table in (scores, summary)
-        ]
-        paths.append(f"{FOLDER}/{card_folder(study, record.trial)}{CARD}")
-        results.write(paths[-1], model_card(record, *tables).encode())
+    for answer in sorted(answers(study, completed), key=lambda each: each.record.trial.order):
+        trial = answer.record.trial
+        paths.append(f"{FOLDER}/{card_folder(study, trial)}{CARD}")
+        evidence = Evidence(answer, tables, facts.get(trial.protocol))
+        results.write(paths[-1], model_card(study, evidence).encode())
     return paths
-
-
-def model_card(record: TrialRecord, scores: pa.Table, summary: pa.Table) -> str:
-    """Return the card of one trial, Markdown.
-
-    Args:
-        record: the trial.
-        scores: rows of the trial.
-        summary: rows of the trial.
-    """
-    from jinja2 import Environment, StrictUndefined
-
-    text = importlib.resources.files("study.report").joinpath(TEMPLATE).read_text("utf-8")
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
-    trial, config = record.trial, record.trial.config
-    entry, first = MODELS[config.model.name], scores.slice(0, 1).to_pylist()[0]
-    return environment.from_string(text).render(
-        title=f"{trial.system or config.model.name} on {config.dataset.name}: {record.name} of "
-        f"study {config.study}",
-        description=entry.description[0].upper() + entry.description[1:],
-        components=", ".join(f"`{name}`" for name in components_of(config.model)),
-        dataset=config.dataset.name,
-        dataset_description=DATASETS[config.dataset.name].description,
-        length=config.dataset.length,
-        limit=config.dataset.limit,
-        protocol=trial.protocol,
-        protocol_limit=_PROTOCOL_LIMITS.get(trial.protocol, _PROTOCOL_LIMITS["paper"]),
-        folds=config.split.folds,
-        split_hash=first["split_hash"],
-        num_training=first["num_training"],
-        num_samples=first["num_samples"],
-        prevalence=f"{first['prevalence']:.1%}",
-        settings=_settings(config),
-        seed=config.seed,
-        rows=list(_rows(config.metric, summary)),
-        labels_chose_epoch=EPOCH in labels_chose(record, BEST),
-        folder=f"ledger/{record.name}",
-    )
 
 
 def card_folder(study: Study, trial: Trial) -> str:
@@ -116,29 +84,99 @@ def card_folder(study: Study, trial: Trial) -> str:
     return f"{trial.system}_{trial.protocol}/" if beside else f"{trial.system}/"
 
 
+def model_card(study: Study, evidence: Evidence) -> str:
+    """Return the card of one answer, Markdown."""
+    from jinja2 import Environment, StrictUndefined
+
+    text = importlib.resources.files("study.report").joinpath(TEMPLATE).read_text("utf-8")
+    environment = Environment(
+        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
+    )
+    answer, provenance = evidence.answer, study.provenance or {}
+    record, config = answer.record, answer.record.trial.config
+    model = MODELS[config.model.name]
+    patients = evidence.strata("patient")
+    return environment.from_string(text).render(
+        title=_title(answer),
+        description=model.description[0].upper() + model.description[1:],
+        components=", ".join(f"`{name}`" for name in components_of(config.model)),
+        dataset=config.dataset.name,
+        dataset_description=DATASETS[config.dataset.name].description,
+        length=config.dataset.length,
+        limit=config.dataset.limit,
+        protocol=config.split.protocol,
+        protocol_text=_PROTOCOLS[config.split.protocol],
+        folds=config.split.folds,
+        provenance=provenance,
+        program=(provenance.get("programs") or [None])[-1],
+        first=evidence.rows("scores").iloc[0],
+        settings=_settings(config),
+        seed=config.seed,
+        composition=_named(answer.composition, answer.latent_form),
+        metric=config.metric.score,
+        metrics={name: evidence.metric(name) for name in IN_SHORT},
+        constant=evidence.constant,
+        rows=list(_rows(answer, evidence.tables["summary"])),
+        labels_chose=in_words(str(evidence.rows("summary").iloc[0]["labels_chose"])),
+        labels_chose_epoch=EPOCH in labels_chose(record, ANSWER_RULE),
+        kinds=evidence.strata("kind"),
+        symbols=_symbols(evidence),
+        patients=patients[:MOST_PATIENTS],
+        num_patients=len(patients),
+        new_patients=_new_patients(evidence),
+        prevalences=evidence.prevalences(),
+        at_prevalence=AT_PREVALENCE,
+        clinical=evidence.clinical(),
+        limits=list(limits_found(evidence)),
+        folder=f"ledger/{record.name}",
+    )
+
+
+def _title(answer: Answer) -> str:
+    trial, config = answer.record.trial, answer.record.trial.config
+    model = trial.system or config.model.name
+    return f"{model} on {config.dataset.name}: {trial.name} of study {config.study}"
+
+
 def _settings(config: TrialConfig) -> dict[str, Any]:
     content = config.to_dict()
     return flatten({part: content[part] for part in ("dataset", "model", "training")})
 
 
-def _rows(metric: MetricSettings, summary: pa.Table) -> Iterator[dict[str, Any]]:
-    best = pc.equal(summary["epoch_rule"], BEST)
-    for row in summary.filter(pc.or_(best, summary["one_class"])).to_pylist():
-        form = row["latent_form"]
+def _symbols(evidence: Evidence) -> list[Stratum]:
+    """Return the annotation symbols, where they say more than the classes."""
+    symbols = evidence.strata("symbol")
+    return symbols[:SYMBOLS] if len(symbols) > len(evidence.strata("kind")) else []
+
+
+def _new_patients(evidence: Evidence) -> dict[str, Estimate]:
+    """Return metrics with intervals over patients, where patients are kept apart."""
+    frame = evidence.rows("patients")
+    return {
+        name: Estimate(
+            *(float(row[f"{name}{end}"]) for end in ("", "_patient_low", "_patient_high"))
+        )
+        for _, row in frame.iterrows()
+        for name in ("f1_weighted", "phi")
+    }
+
+
+def _rows(answer: Answer, summary: pa.Table) -> Iterator[dict[str, Any]]:
+    """Yield the trial's compositions: with the best weights, and with the last if one-class."""
+    own = summary.filter(pc.equal(summary["trial"], answer.record.name))
+    best = pc.equal(own["epoch_rule"], ANSWER_RULE)
+    for row in own.filter(pc.or_(best, own["one_class"])).to_pylist():
         yield {
-            "composition": row["composition"],
-            "form": f", {form}" if form else "",
-            "epoch": "best" if row["epoch_rule"] == BEST else "last",
+            "composition": _named(row["composition"], row["latent_form"]),
+            "epoch": "best" if row["epoch_rule"] == ANSWER_RULE else "last",
             "labels_chose": row["labels_chose"] or "nothing",
-            "is_metric": row["epoch_rule"] == BEST
-            and row["composition"] == metric.composition
-            and form in ("", metric.latent_form),
-            **{name: _interval(row, name) for name in METRICS},
+            "is_metric": row["epoch_rule"] == ANSWER_RULE and row["of_metric"],
+            **{
+                name: Estimate(*(row[f"{name}_{end}"] for end in ("mean", "low", "high")))
+                for name in METRICS
+            },
         }
 
 
-def _interval(row: Mapping[str, float], metric: str) -> str:
-    mean, low, high = (row[f"{metric}_{part}"] for part in ("mean", "low", "high"))
-    if not math.isfinite(mean):
-        return "none"
-    return f"{mean:.3f}" + (f" [{low:.3f}, {high:.3f}]" if math.isfinite(low) else "")
+def _named(composition: str, latent_form: str) -> str:
+    return f"`{composition}`" + (f", {latent_form}" if latent_form else "")

@@ -4,12 +4,12 @@ p and interval of a test are of one t distribution, and so are the corrected one
 holds 0 where its p is above 1 - `INTERVAL`, and only there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from study.report.summary import INTERVAL, mean_and_deviation
+from study.report.summary import INTERVAL, over_folds
 
 ROUNDING = 1e-12
 """Differences of metrics, and their deviations, below this are of rounding, and 0."""
@@ -61,26 +61,21 @@ class PairedTest:
             ends += [difference - half, difference + half]
         return cls(ends[0], ends[1], p, ends[2], ends[3], p_holm)
 
+    def cut(self, most: float) -> "PairedTest":
+        """Return the same with intervals cut to what a difference can be, -`most` to `most`."""
+        names = ("low", "high", "low_holm", "high_holm")
+        return replace(self, **{name: np.clip(getattr(self, name), -most, most) for name in names})
 
-def fold_errors(first: Float, second: Float, ratio: Float) -> tuple[Float, Float]:
+
+def fold_errors(differences: Float, ratio: Float) -> tuple[Float, Float]:
     """Return standard errors of mean differences over folds, and their degrees of freedom.
 
-    The variance of the mean is the folds' times 1 / n + test / training samples, since folds
-    share training samples (Nadeau and Bengio 2003).
-
     Args:
-        first: `(m, folds)` a metric; nan where a fold does not have it.
-        second: `(m, folds)` the metric that is subtracted.
+        differences: `(m, folds)`; nan where a fold does not have both.
         ratio: `(m, folds)` test to training samples.
     """
-    differences = first - second
-    defined = ~np.isnan(differences)
-    folds = defined.sum(axis=1)
-    _, std = mean_and_deviation(differences)
-    std[std < ROUNDING] = 0.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = std * np.sqrt((1 + np.where(defined, ratio, 0.0).sum(axis=1)) / folds)
-    return error, (folds - 1).astype(np.float64)
+    folds = over_folds(differences, ratio)
+    return np.where(folds.deviation < ROUNDING, 0.0, folds.error), folds.freedom
 
 
 def holm(p: Float) -> Float:

@@ -1,12 +1,12 @@
 """The summary over folds, for all trials and compositions at once."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from study.scores.settings import METRIC_NAMES
+from study.scores.settings import METRIC_NAMES, metric_range
 
 INTERVAL = 0.95
 SUMMARY_KEYS = (
@@ -24,6 +24,7 @@ SUMMARY_KEYS = (
     "supervision",
     "labels_chose",
     "one_class",
+    "of_metric",
 )
 STATISTICS = ("mean", "std", "low", "high")
 
@@ -31,13 +32,28 @@ Float = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
 
+class OverFolds(NamedTuple):
+    """`(m,)` each of a metric over folds.
+
+    Attributes:
+        mean: over the folds that have it.
+        deviation: of these (n - 1); nan for one.
+        error: standard error of the mean.
+        freedom: its degrees of freedom.
+    """
+
+    mean: Float
+    deviation: Float
+    error: Float
+    freedom: Float
+
+
 def summary_table(scores: pa.Table) -> pa.Table:
     """Return `summary.parquet`: each metric over folds, by trial, epoch rule and composition.
 
     `<metric>_mean` and `<metric>_std` (n - 1) of the folds that have the metric, and the
-    ends of a 95 % interval for the mean, `<metric>_low` and `<metric>_high`, after Nadeau
-    and Bengio (2003): folds share training samples, so the variance is corrected by the
-    ratio of test to training samples. nan for a single fold.
+    ends of a 95 % interval for the mean, `<metric>_low` and `<metric>_high`, inside the
+    metric's range; nan for a single fold.
     """
     group, first = _groups(scores)
     sizes = np.bincount(group, minlength=len(first))
@@ -56,7 +72,7 @@ def summary_table(scores: pa.Table) -> pa.Table:
         values = scores[metric].to_numpy()
         result = np.empty((len(first), len(STATISTICS)))
         for members, rows in blocks:
-            result[members] = over_folds(values[rows], ratio[rows])
+            result[members] = fold_statistics(values[rows], ratio[rows], metric_range(metric))
         columns |= {f"{metric}_{n}": pa.array(result[:, i]) for i, n in enumerate(STATISTICS)}
     parameters = [name for name in scores.column_names if name.startswith("param.")]
     shared = scores.select([*SUMMARY_KEYS, *parameters]).take(pa.array(first)).combine_chunks()
@@ -81,24 +97,57 @@ def _groups(scores: pa.Table) -> tuple[Index, Index]:
     return rank[group], first[order]
 
 
-def over_folds(values: Float, ratio: Float) -> Float:
+def fold_statistics(values: Float, ratio: Float, ends: tuple[float, float]) -> Float:
     """Return `(g, 4)` mean, deviation, and ends of the interval.
 
     Args:
         values: `(g, n)` a metric by group and fold; nan where it is undefined.
         ratio: `(g, n)` test to training samples.
+        ends: smallest and largest value of the metric.
     """
-    from scipy.special import stdtrit
+    folds = over_folds(values, ratio)
+    return np.stack([folds.mean, folds.deviation, *interval_inside(folds, *ends)], axis=1)
 
-    groups, count = values.shape
+
+def interval_inside(folds: OverFolds, least: float, most: float) -> tuple[Float, Float]:
+    """Return the ends of intervals that lie in [`least`, `most`], as the mean does.
+
+    Taken on the logit scale of that range, with the delta method, and taken back (Brown, Cai
+    and DasGupta 2001); on [-1, 1], for phi, that is Fisher's z of a correlation. A mean at an
+    end of the range is of folds that are all there, and so is its interval.
+    """
+    from scipy.special import expit, logit, stdtrit
+
+    width, mean = most - least, folds.mean
+    share = np.clip((mean - least) / width, 0.0, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = 1 / (width * share * (1 - share))
+        reach = stdtrit(folds.freedom, (1 + INTERVAL) / 2) * folds.error * slope
+        low, high = (least + width * expit(logit(share) + side) for side in (-reach, reach))
+    point = (folds.error == 0) | (share == 0) | (share == 1)
+    point &= np.isfinite(folds.error)
+    return np.where(point, mean, np.minimum(low, mean)), np.where(
+        point, mean, np.maximum(high, mean)
+    )
+
+
+def over_folds(values: Float, ratio: Float) -> OverFolds:
+    """Return mean and deviation of rows of `(m, n)` over those folds that are not nan.
+
+    Folds share training samples, so that the variance of the mean is theirs times 1 / n + test
+    / training samples (Nadeau and Bengio 2003).
+
+    Args:
+        values: `(m, n)` a metric, or a difference of two.
+        ratio: `(m, n)` test to training samples.
+    """
+    defined = ~np.isnan(values)
+    count = defined.sum(axis=1)
     mean, deviation = mean_and_deviation(values)
-    if count == 1:
-        undefined = np.full(groups, np.nan)
-        return np.stack([mean, undefined, undefined, undefined], axis=1)
-    correction, _ = mean_and_deviation(ratio)
-    error = deviation * np.sqrt(1 / count + correction)
-    half_width = stdtrit(count - 1, (1 + INTERVAL) / 2) * error
-    return np.stack([mean, deviation, mean - half_width, mean + half_width], axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correction = (1 + np.where(defined, ratio, 0.0).sum(axis=1)) / count
+        error = deviation * np.sqrt(correction)
+    return OverFolds(mean, deviation, error, (count - 1).astype(np.float64))
 
 
 def mean_and_deviation(values: Float) -> tuple[Float, Float]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from study.config.dotted_keys import flatten
 from study.data.leakage import Leakage
+from study.ledger.answer import composition_of
 from study.ledger.fold_files import EPOCH_RULES
 from study.ledger.ledger import FoldManifest
 from study.ledger.study_folder import SplitFacts
@@ -65,6 +66,7 @@ def scores_table(splits: Mapping[str, SplitFacts], trials: Sequence[TrialScores]
     columns = _trial_columns(splits, trials, trial_of_row)
     columns |= {name: scores[name] for name in SCHEMA.names}
     columns |= _label_columns(trials, scores, trial_of_row)
+    columns["of_metric"] = _of_metric(trials, scores, trial_of_row)
     columns |= _fold_columns(splits, trials, scores, trial_of_row)
     names = [*_fixed_columns(), *sorted(name for name in columns if name.startswith("param."))]
     return pa.table({name: columns[name] for name in names})
@@ -132,6 +134,18 @@ def _label_columns(
     return {"labels_chose": pa.array(chosen), "one_class": pa.array(one_class, pa.bool_())}
 
 
+def _of_metric(trials: Sequence[TrialScores], scores: pa.Table, trial_of_row: Any) -> pa.Array:
+    """Return whether each row is of the composition that its trial is reported by."""
+    reported = [composition_of(trial.record.trial.config) for trial in trials]
+    rows = zip(
+        trial_of_row.tolist(),
+        scores["composition"].to_pylist(),
+        scores["latent_form"].to_pylist(),
+        strict=True,
+    )
+    return pa.array([reported[trial] == (name, form) for trial, name, form in rows], pa.bool_())
+
+
 def _fold_columns(
     splits: Mapping[str, SplitFacts],
     trials: Sequence[TrialScores],
@@ -163,7 +177,7 @@ def _fixed_columns() -> Iterator[str]:
     for field in fields(ScoreRow):
         yield field.name
         if field.name == "labels_chose":
-            yield "one_class"
+            yield from ("one_class", "of_metric")
     yield from ("num_training", "beta_unscaled", "normal_error")
     yield from (f"test_{field.name}" for field in fields(Leakage))
 

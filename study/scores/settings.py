@@ -35,6 +35,11 @@ METRIC_NAMES: tuple[MetricName, ...] = get_args(MetricName)
 """Metrics that a study can maximise; all are better when larger."""
 
 
+def metric_range(name: MetricName) -> tuple[float, float]:
+    """Return the smallest and the largest value that a metric can have."""
+    return (-1.0, 1.0) if name == "phi" else (0.0, 1.0)
+
+
 class CompositionSettings(Settings):
     """A composition of a study file's own: any components, and a rule that joins them."""
 

@@ -20,8 +20,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from study.config.schema import MetricSettings, Study
+from study.config.schema import Study
 from study.config.search_space import MODEL
+from study.ledger.answer import ANSWER_RULE
 from study.search.budget import Budget
 from study.search.plan import Plan
 from study.search.rungs import FoldSchedule
@@ -245,7 +246,7 @@ def _raced(schedule: FoldSchedule) -> str:
 
 
 def show_systems(console: Console, study: Study, summary: pa.Table) -> None:
-    """Print each system's metric's composition on test, mean and deviation over folds."""
+    """Print each system's answer on test, mean and deviation over folds."""
     console.print(
         f"\n{study.name}: on test, weights of the best validation epoch, mean ± deviation over"
         f" {study.split.folds} fold(s)",
@@ -256,16 +257,9 @@ def show_systems(console: Console, study: Study, summary: pa.Table) -> None:
         names.remove("protocol")
     table = _scores_table(names)
     for row in summary.to_pylist():
-        chosen = _is_measured(row, study.systems[row["system"]].metric)
-        if chosen and row["epoch_rule"] == "best_validation":
+        if row["of_metric"] and row["epoch_rule"] == ANSWER_RULE:
             table.add_row(*(row[name] for name in names), *_scores(row))
     console.print(table)
-
-
-def _is_measured(row: Mapping[str, Any], metric: MetricSettings) -> bool:
-    """Tell whether a row of the summary is of the composition that a metric is of."""
-    form = row["latent_form"] or metric.latent_form
-    return (row["composition"], form) == (metric.composition, metric.latent_form)
 
 
 def _scores_table(names: Sequence[str]) -> Table:
@@ -296,14 +290,17 @@ def show_summary(
     table = _scores_table(["composition (form of L)", "supervision"])
     repetition = replace(best.trial, is_repetition=True).name
     for row in summary.to_pylist():
-        repeats = row["trial"] == repetition and _is_measured(row, study.search.metric)
-        if (row["trial"] == best.name or repeats) and row["epoch_rule"] == "best_validation":
+        repeats = row["trial"] == repetition and row["of_metric"]
+        if (row["trial"] == best.name or repeats) and row["epoch_rule"] == ANSWER_RULE:
             form = f" ({row['latent_form']})" if row["latent_form"] else ""
             under = f", {row['protocol']}" if repeats else ""
-            table.add_row(f"{row['composition']}{form}{under}", row["supervision"], *_scores(row))
+            metric = " *" if row["of_metric"] else ""
+            name = f"{row['composition']}{form}{under}{metric}"
+            table.add_row(name, row["supervision"], *_scores(row))
     console.print(table)
     console.print(
-        "supervision: what saw validation labels; nothing, the threshold, or an SVM",
+        "*: of the study's metric. supervision: what saw validation labels; nothing, the threshold,"
+        " or an SVM",
         highlight=False,
     )
 

@@ -1,28 +1,22 @@
-"""TensorBoard's files of a study: scalars and pictures of folds, HParams of trials.
+"""TensorBoard's files of folds: scalars, pictures and z of samples, and how they are laid out.
 
 A file in an object store cannot grow: there events are written to files on this machine's disk,
 each of which is copied once, after a minute, with a checkpoint, or at the end. TensorBoard reads
 all of a folder as one.
 """
 
-import contextlib
-import shlex
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from study.config.dotted_keys import flatten
 from study.data.samples import Samples
 from study.data.splits import Fold
-from study.search.trial import TrialRecord
 from study.storage.folder import Folder, LocalFolder
-from study.storage.object_store import endpoint_url
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +28,25 @@ PROJECTED = 500
 
 PUBLISH_SECONDS = 60.0
 """From one file of events in a store to the next."""
+
+LAYOUT = {
+    "Validation": {
+        "weighted F1, phi, AUROC": ["Multiline", ["validation/.*"]],
+        "weighted F1 of the compositions that are followed": ["Multiline", [".+/f1_weighted"]],
+        "lambda": ["Multiline", [".+/lambda"]],
+    },
+    "Losses": {"all": ["Multiline", ["loss/.*"]]},
+    "Latent space": {
+        "fit to the chi distribution": ["Multiline", ["latent/chi_.*"]],
+        "all measures": ["Multiline", ["latent/.*"]],
+    },
+    "Reconstructions": {
+        "TSTR": ["Multiline", ["generation/tstr.*"]],
+        "MMD": ["Multiline", ["generation/mmd"]],
+    },
+}
+"""Custom scalars: charts by category, with patterns of the tags that share one. All folds have
+the same, which TensorBoard shows once."""
 
 Reconstruct = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32] | None]
 
@@ -89,7 +102,10 @@ class FoldWriter:
         from tensorboardX import SummaryWriter
 
         suffix = f".{time.time_ns():020d}"  # several may begin in one second
-        return SummaryWriter(self._events.path, flush_secs=10, filename_suffix=suffix, **options)
+        path = self._events.path
+        writer = SummaryWriter(path, flush_secs=10, filename_suffix=suffix, **options)
+        writer.add_custom_scalars(LAYOUT)
+        return writer
 
     @property
     def _writer(self) -> "SummaryWriter":
@@ -143,80 +159,6 @@ class FoldWriter:
         if self._opened is not None:
             self._opened.close()
         self._events.close()
-
-
-def write_hparams(
-    results: Folder,
-    trial: str,
-    parameters: Mapping[str, Any],
-    scores: Mapping[str, float],
-    columns: Iterable[str] = (),
-) -> None:
-    """Write a trial's settings and scores for the HParams tab, replacing those that are there.
-
-    Args:
-        results: the study's folder.
-        trial: the trial's name.
-        parameters: settings by dotted key.
-        scores: by name.
-        columns: names of the scores of all trials: TensorBoard shows those that one trial,
-            whichever it reads first, declares.
-    """
-    from tensorboardX import SummaryWriter
-    from tensorboardX.summary import hparams
-
-    folder = results.folder(f"tensorboard/{trial}")
-    for name in folder.names():
-        if name.startswith("events.out"):
-            folder.remove(name)
-    shown = {
-        name: value if isinstance(value, bool | int | float | str) else str(value)
-        for name, value in parameters.items()
-    }
-    with (
-        contextlib.closing(EventFolder(folder)) as events,
-        SummaryWriter(events.path) as writer,
-    ):
-        for summary in hparams(shown, dict.fromkeys([*columns, *scores], 0.0)):
-            writer.file_writer.add_summary(summary)
-        for name, value in scores.items():
-            writer.add_scalar(name, value, 0)
-
-
-def write_outcomes(
-    records: Sequence[TrialRecord], results: Folder, summary: pa.Table | None = None
-) -> None:
-    """Write trials to HParams: the best on validation, and test once there is a summary.
-
-    Settings are those that set trials apart: others would hide them and the scores.
-    """
-    written = [record for record in records if record.state != "failed"]
-    rows = [] if summary is None else summary.to_pylist()
-    scores = {record.name: _final_scores(record, rows) for record in written}
-    columns = dict.fromkeys(name for each in scores.values() for name in each)
-    for record in written:
-        trial = record.trial
-        settings = trial.parameters or flatten({"model": trial.config.to_dict()["model"]})
-        shown = {**settings, "state": record.state}
-        write_hparams(results, record.name, shown, scores[record.name], columns)
-
-
-def _final_scores(record: TrialRecord, summary: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    scores = {"validation/best_value": record.best_value}
-    for row in summary:
-        if row["trial"] == record.name and row["epoch_rule"] == "best_validation":
-            form = row["latent_form"] and f"_{row['latent_form']}"
-            for metric in ("f1_weighted", "phi", "auroc"):
-                scores[f"test/{row['composition']}{form}/{metric}"] = row[f"{metric}_mean"]
-    return scores
-
-
-def reading_command(results: Folder) -> str:
-    """Return the command that shows a study in TensorBoard, whose URIs have no query."""
-    location = results.locate()
-    command = f"tensorboard --logdir {shlex.quote(location.partition('?')[0])}"
-    endpoint = endpoint_url(location)
-    return f"AWS_ENDPOINT_URL={shlex.quote(endpoint)} {command}" if endpoint else command
 
 
 def _reconstruction_figure(samples: Samples, reconstructed: npt.NDArray[np.float32]) -> "Figure":

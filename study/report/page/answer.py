@@ -10,7 +10,7 @@ from markupsafe import Markup
 from models import MODELS
 from study.report.labels import in_words
 from study.report.page.bars import Scale
-from study.report.page.inputs import Entry, PageInputs, ranked, select
+from study.report.page.inputs import Entry, PageInputs, metric_label, ranked, select
 from study.report.page.parts import (
     Cell,
     Section,
@@ -59,7 +59,7 @@ def answer_section(inputs: PageInputs) -> Section:
     reading = (
         "Means over folds on test, with the weights of the best validation epoch; under them "
         "95 % intervals, corrected for the training samples that folds share (Nadeau and "
-        "Bengio 2003) and cut to the metric’s range. In the bars a dot is the mean, a "
+        "Bengio 2003) and taken inside the metric’s range. In the bars a dot is the mean, a "
         "line its interval, a diamond the paper’s number, and the upright line what the "
         "better constant answer scores. Under each row stands what validation labels chose of "
         "it; only a row of which they chose nothing is one-class."
@@ -71,7 +71,7 @@ def _headline(inputs: PageInputs) -> str:
     best = best_entry(inputs)
     row = _row(inputs, best)
     if row is None:
-        return f"{best.label}: no composition is defined in every fold"
+        return f"{best.label}: {metric_label(best.metric)} is not defined"
     composition = composition_label(best.composition, best.latent_form)
     simple = ", a simple model," if best.fitted_once else ""
     mean = decimal(row["f1_weighted_mean"])
@@ -83,8 +83,7 @@ def best_entry(inputs: PageInputs) -> Entry:
 
     Other protocols have other validation sets, so that numbers on them cannot be ranked together.
     """
-    protocol = inputs.protocols[0]
-    return ranked(entry for entry in inputs.entries if entry.protocol == protocol)[0]
+    return ranked(inputs.entries)[0]
 
 
 def _capitalised(label: str) -> str:
@@ -100,7 +99,7 @@ def _lede(inputs: PageInputs) -> str:
         return ""
     low, high = row["f1_weighted_low"], row["f1_weighted_high"]
     if not math.isnan(low):
-        sentences.append(f"Its interval is {decimal(max(low, 0.0))} to {decimal(min(high, 1.0))}.")
+        sentences.append(f"Its interval is {decimal(low)} to {decimal(high)}.")
     for entry in inputs.entries:
         other = _row(inputs, entry)
         if entry.label == best.label and entry.protocol != best.protocol and other is not None:
@@ -123,7 +122,8 @@ def _lede(inputs: PageInputs) -> str:
         system = max(published_f1, key=lambda name: published_f1[name])
         mean = f"{published_f1[system]:.3f}"
         sentences.append(f"The paper’s best is {system_label(system)} with {mean}.")
-    return "On test, chosen on validation. " + " ".join(sentences)
+    chosen = f"On test, chosen on validation by {metric_label(best.metric)}. "
+    return chosen + " ".join(sentences)
 
 
 def _beside_the_simple(inputs: PageInputs, network: Entry) -> Iterator[str]:
@@ -174,7 +174,7 @@ def _compositions(inputs: PageInputs, entry: Entry, *, folded: bool = False) -> 
     head += ["", "φ", "AUROC", "AUROC of labels"]
     own = (entry.composition, entry.latent_form)
     marked = frozenset(index for index, row in enumerate(rows) if _key(row) == own)
-    caption = f"{entry.label}: every composition; the marked one is the best on validation"
+    caption = f"{entry.label}: every composition; the marked one is that of the study’s metric"
     if has_published:
         caption += f"; the paper’s numbers are of its {system_label(system)}"
     return Table(head, cells, caption, marked, folded)
@@ -197,8 +197,8 @@ def _systems(inputs: PageInputs, protocol: str, entries: Sequence[Entry]) -> Tab
     rows.append([Cell(CONSTANT), number(scale.constant)])
     rows = [[*row, *[Cell("")] * (len(head) - len(row))] for row in rows]
     caption = (
-        f"protocol {protocol}: each system with its best composition, systems and compositions "
-        "ranked by weighted F₁ on validation; the paper’s numbers are of its own composition"
+        f"protocol {protocol}: each system with its metric’s composition, ranked by the metric on "
+        "validation; the paper’s numbers are of its own composition"
     )
     return Table(head, rows, caption, frozenset({0}))
 
@@ -207,7 +207,7 @@ def _system(inputs: PageInputs, entry: Entry, scale: Scale) -> list[Cell]:
     """Return a system's row: its numbers, each beside the paper's."""
     row = _row(inputs, entry)
     if row is None:
-        return [with_note(entry.label, "no composition is defined in every fold")]
+        return [with_note(entry.label, f"{metric_label(entry.metric)} is not defined")]
     dataset, name = inputs.study.dataset.name, str(row["system"])
     composition = best_composition_published(dataset, name) or ""
     f1, phi, labels = (
@@ -263,7 +263,7 @@ def _matrix(inputs: PageInputs, protocol: str, entries: Sequence[Entry]) -> Tabl
 
 def _mean(row: "pd.Series[Any]", metric: str) -> Cell:
     mean, low, high = (row[f"{metric}_{end}"] for end in ("mean", "low", "high"))
-    return with_interval(mean, low, high, floor=-1.0 if metric == "phi" else 0.0)
+    return with_interval(mean, low, high)
 
 
 def _bold(value: float | None, largest: float) -> Cell:
@@ -280,8 +280,8 @@ def _key(row: "pd.Series[Any]") -> tuple[str, str]:
 
 
 def _row(inputs: PageInputs, entry: Entry) -> "pd.Series[Any] | None":
-    """Return an entry's best composition's row of the summary."""
-    rows = select(inputs.summary, **entry.key)
+    """Return an entry's row of the summary; None if its metric is undefined."""
+    rows = select(inputs.summary, **entry.key).dropna(subset="f1_weighted_mean")
     return None if rows.empty else rows.iloc[0]
 
 

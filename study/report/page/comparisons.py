@@ -133,9 +133,9 @@ def _patients(inputs: PageInputs) -> Section:
         for _, row in select(frame, **entry.key, epoch_rule=BEST).iterrows():
             cells = [
                 with_interval(
-                    row[metric], row[f"{metric}_patient_low"], row[f"{metric}_patient_high"], floor
+                    row[metric], row[f"{metric}_patient_low"], row[f"{metric}_patient_high"]
                 )
-                for metric, floor in (("f1_weighted", 0.0), ("f1_anomaly", 0.0), ("phi", -1.0))
+                for metric in ("f1_weighted", "f1_anomaly", "phi")
             ]
             rows.append([Cell(entry.label), *cells, count(int(row["patients"]))])
     return Section(

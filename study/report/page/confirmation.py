@@ -35,7 +35,7 @@ def _row(row: "pd.Series[Any]") -> list[Cell]:
     numbers = ("value", "confirmed_value", "test_value", "confirmed_test_value")
     compared = difference(row["difference"])
     if row["p"] == row["p"]:
-        compared = with_interval(row["difference"], row["low"], row["high"], floor=-1.0)
+        compared = with_interval(row["difference"], row["low"], row["high"])
     return [Cell(row["trial"]), *(number(row[name]) for name in numbers), compared,
             number(row["p_holm"])]  # fmt: skip
 

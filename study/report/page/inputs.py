@@ -1,6 +1,5 @@
 """Inputs of the page: a study's tables, its trials, and files of the trials that it shows."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +12,11 @@ import pyarrow as pa
 from models import MODELS
 from study.config.schema import MetricSettings, Study
 from study.config.trial_config import TrialConfig
+from study.ledger.answer import Answer, answers
 from study.ledger.ledger import Ledger
 from study.report.drawn_fold import DRAWN_FOLD, read_drawn_fold
 from study.report.paper.basis import BEST
 from study.report.paper.names import system_label
-from study.report.paper.tables import best_composition
 from study.search.trial import TrialRecord, best_trial
 from study.storage.folder import Folder
 
@@ -32,19 +31,29 @@ class Entry:
     """A trial that the page answers with.
 
     Attributes:
-        record: how it ended.
+        answer: the trial, and the composition that it is reported by.
         label: its name on the page.
-        composition: the best on validation, of the weights of the best epoch; "" if
-            none is defined in all folds.
-        latent_form: its form of L; "" without L.
-        validation: weighted F1 of it on validation, mean over folds; nan without.
+        rank: from 0, the best; see `study.ledger.answer.answers`.
     """
 
-    record: TrialRecord
+    answer: Answer
     label: str
-    composition: str
-    latent_form: str
-    validation: float
+    rank: int
+
+    @property
+    def record(self) -> TrialRecord:
+        """How the trial ended."""
+        return self.answer.record
+
+    @property
+    def composition(self) -> str:
+        """That of the trial's metric."""
+        return self.answer.composition
+
+    @property
+    def latent_form(self) -> str:
+        """The composition's form of L; "" without L."""
+        return self.answer.latent_form
 
     @property
     def name(self) -> str:
@@ -73,7 +82,7 @@ class Entry:
 
     @property
     def key(self) -> dict[str, str]:
-        """What selects its best composition in the study's tables."""
+        """What selects its composition in the study's tables."""
         return {
             "trial": self.name,
             "composition": self.composition,
@@ -111,7 +120,7 @@ class PageInputs:
     @cached_property
     def scores(self) -> pd.DataFrame:
         """`scores.parquet` of the trials of `entries`, with the weights of the best epoch."""
-        names = {record.name for record in self._entry_records}
+        names = {answer.record.name for answer in self._answers}
         frame: pd.DataFrame = self.tables["scores"].to_pandas()
         return frame[(frame["epoch_rule"] == BEST) & frame["trial"].isin(names)]
 
@@ -126,8 +135,13 @@ class PageInputs:
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """Every system under every protocol, or the best trial of a search."""
-        return [self._entry(record) for record in self._entry_records]
+        """Every system under every protocol, or the best trial of a search, by number."""
+        entries = [
+            Entry(answer, system_label(record.trial.system) or record.name, rank)
+            for rank, answer in enumerate(self._answers)
+            for record in [answer.record]
+        ]
+        return sorted(entries, key=lambda entry: entry.record.trial.order)
 
     @cached_property
     def drawn(self) -> list[Entry]:
@@ -177,19 +191,8 @@ class PageInputs:
         return not any(record.trial.system for record in self.records)
 
     @cached_property
-    def _entry_records(self) -> list[TrialRecord]:
-        if not self.is_search:
-            return [record for record in self.records if record.state != "failed"]
-        best = best_trial(self.records) or best_trial(self.records, ("pruned",))
-        return [best] if best else []
-
-    def _entry(self, record: TrialRecord) -> Entry:
-        rows = self.scores[self.scores["trial"] == record.name]
-        composition, form = best_composition(rows) or ("", "")
-        rows = select(rows, composition=composition, latent_form=form)
-        validation = float(rows["validation_f1_weighted"].mean())
-        label = system_label(record.trial.system) if record.trial.system else record.name
-        return Entry(record, label, composition, form, validation)
+    def _answers(self) -> list[Answer]:
+        return answers(self.study, self.records)
 
 
 def thinned(size: int, most: int) -> npt.NDArray[np.int64]:
@@ -211,10 +214,5 @@ def metric_label(metric: MetricSettings) -> str:
 
 
 def ranked(entries: Iterable[Entry]) -> list[Entry]:
-    """Return entries by their best composition on validation, the best first."""
-    return sorted(entries, key=lambda e: (-_rank_value(e.validation), e.record.trial.number))
-
-
-def _rank_value(value: float) -> float:
-    """Return what a value is ranked by: itself, or the least if it is undefined."""
-    return -math.inf if math.isnan(value) else value
+    """Return entries by their metric on validation, the best first."""
+    return sorted(entries, key=lambda entry: entry.rank)

@@ -103,7 +103,7 @@ def _clinical(inputs: PageInputs) -> Section:
         tables += [_by_record(entry, frame[is_record]) for entry in inputs.drawn]
     return Section(
         "clinical", "By classes of heartbeats",
-        "After AAMI EC57, each system with its composition that is best on validation; means over "
+        "After AAMI EC57, each system with its metric’s composition; means over "
         "folds. A one-class detector calls beats abnormal and names no class: sensitivity is the "
         "share of a class’s beats that it calls abnormal. +P is how many of its alarms are at "
         "beats of the class rather than at normal ones, alarms at other abnormal beats left out; "

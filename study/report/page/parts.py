@@ -148,13 +148,13 @@ def count(value: int) -> Cell:
     return Cell(f"{value:,}", "number")
 
 
-def with_interval(mean: float | None, low: float, high: float, floor: float = 0.0) -> Cell:
-    """Return a mean over its interval, whose ends are cut to `floor` and 1."""
+def with_interval(mean: float | None, low: float, high: float) -> Cell:
+    """Return a mean over its interval."""
     if mean is None or math.isnan(mean):
         return number(None)
     if math.isnan(low):
         return number(mean)
-    ends = f"{decimal(max(low, floor))} to {decimal(min(high, 1.0))}"
+    ends = f"{decimal(low)} to {decimal(high)}"
     return Cell(Markup("{}<small>{}</small>").format(decimal(mean), ends), "number")
 
 

@@ -31,7 +31,7 @@ def _kinds(inputs: PageInputs) -> Section:
     return Section(
         "kinds", "Decisions by kind",
         "Test samples of all folds by the dataset’s own classes: what share was predicted "
-        "abnormal by the composition that is best on validation. It should be all of an "
+        "abnormal by the composition of the study’s metric. It should be all of an "
         "abnormal kind and none of a normal one; one number over all kinds hides those that are "
         "never detected.",
         tables=[table] if table else [],

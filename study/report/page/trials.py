@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from study.config.schema import MetricSettings
+from study.ledger.answer import answers
 from study.ledger.view import RunningTrial
 from study.report.model_card import CARD, card_folder
 from study.report.page.inputs import PageInputs, metric_label
@@ -197,9 +198,7 @@ class _Columns:
     def _with_cards(self) -> frozenset[str]:
         """Names of the trials that have a model card, as `write_model_cards` writes them."""
         completed = [r for r in self.inputs.records if r.state == "completed"]
-        if self.inputs.is_search:
-            completed = list(filter(None, [best_trial(completed)]))
-        return frozenset(record.name for record in completed)
+        return frozenset(each.record.name for each in answers(self.inputs.study, completed))
 
     def _files(self, trial: Trial) -> Markup:
         return Markup(" ").join(

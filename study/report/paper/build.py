@@ -15,7 +15,9 @@ __all__ = ["Tables", "write_paper_report"]
 FOLDER = "report"
 
 
-def write_paper_report(study: Study, results: Folder, tables: Tables) -> list[str]:
+def write_paper_report(
+    study: Study, results: Folder, tables: Tables, ledger: Ledger | None = None
+) -> list[str]:
     """Write `report/<name>.parquet`, `.png` and `.svg` for every table and figure there is.
 
     Names are `table_1` to `table_4`, `figure_1` and `figure_3` to `figure_11`; where the
@@ -24,8 +26,9 @@ def write_paper_report(study: Study, results: Folder, tables: Tables) -> list[st
 
     Args:
         study: the study.
-        results: its results folder, whose ledger holds the samples and norms that are drawn.
+        results: its results folder.
         tables: the study's tables.
+        ledger: holds the samples and norms that are drawn; None for that of `results`.
 
     Returns:
         The files' paths in the results folder, in the order written; none for a study
@@ -34,7 +37,7 @@ def write_paper_report(study: Study, results: Folder, tables: Tables) -> list[st
     Raises:
         DamagedError: a file of the ledger is not what was committed.
     """
-    ledger, paths = Ledger(results.folder("ledger")), list[str]()
+    ledger, paths = ledger or Ledger(results.folder("ledger")), list[str]()
     for protocol in tables.protocols():
         rows, dataset = tables.select_protocol(protocol), study.dataset
         inputs = PaperInputs(rows, ledger, protocol, dataset.name, dataset.length)

@@ -54,6 +54,13 @@ class DrawnLedger:
         splits = make_splits(self.samples, self.study.split, self.study.seed)
         return {"paper": SplitFacts(SPLIT_HASH, refuse_leakage(self.samples, splits))}
 
+    def write_facts(self) -> None:
+        """Write what a run would have of the folds."""
+        (facts,) = self.facts.values()
+        leakage = {"paper": [vars(fold) for fold in facts.leakage]}
+        provenance = {"split_hash": {"paper": SPLIT_HASH}, "leakage": leakage}
+        self.write_study(self.study.model_copy(update={"provenance": provenance}))
+
     def write_study(self, study: Study) -> None:
         self.study = study
         self.results.write("study.yaml", to_yaml(dump_study(study)).encode())
@@ -99,6 +106,7 @@ class DrawnLedger:
                 ),
                 MODEL: fold_files.json_file(model),
                 fold_files.TIMINGS: fold_files.json_file(timings),
+                fold_files.WEIGHTS: bytes(range(256)),
             }
             manifest = FoldManifest(trial.name, fold, state, "", best_epoch, LAST_EPOCH, {})
             self.ledger.commit_fold(manifest, files)

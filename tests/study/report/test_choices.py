@@ -93,7 +93,7 @@ def made(search: SearchSettings) -> pd.DataFrame:
                 for form, phi in (("implicit", -1.0), ("chi_mode", number + 0.1 * (rule == LAST))):
                     scores.append(
                         {"trial": trial.name, "fold": fold, "epoch_rule": rule}
-                        | {"composition": "gamma_grid", "latent_form": form}
+                        | {"of_metric": form == "chi_mode"}
                         | {"phi": phi + fold, "normal_error": error}
                     )
     table = choices_table(records, folds[:4], pa.Table.from_pylist(scores), search)

@@ -16,6 +16,7 @@ def entry(
     known = {"study": "s", "dataset": "d", "protocol": "paper", "split_hash": "h"}
     known |= {"trial": f"trial of {system}", "system": system, "model": model, "epoch_rule": BEST}
     known |= {"composition": composition, "latent_form": "", "validation": validation}
+    known |= {"of_metric": True}
     return {**known, "param.model.name": model, **kept}
 
 
@@ -28,14 +29,16 @@ def compared(rows: list[dict[str, Any]], *families: str, **named: Any) -> list[t
     return [(each.family, names[each.first], names[each.second]) for each in found]
 
 
+NO_BETA = {"param.model.beta": 0.0}
 ROWS = [
-    entry("gan", "beta_vaegan", "reconstruction", 0.7, **{"param.model.beta": 0.0}),
-    entry("gan", "beta_vaegan", "svm_gamma", 0.9, **{"param.model.beta": 0.0}),
+    entry("gan", "beta_vaegan", "reconstruction", 0.7, of_metric=False, **NO_BETA),
+    entry("gan", "beta_vaegan", "svm_gamma", 0.6, **NO_BETA),
+    entry("gan", "beta_vaegan", "svm_lambda", 0.9, of_metric=False, **NO_BETA),
     entry("vae_1e-4", "vae", "reconstruction", 0.8, **{"param.model.beta": 1e-4}),
-    entry("vae", "vae", "reconstruction", 0.6, **{"param.model.beta": 0.0}),
+    entry("vae", "vae", "reconstruction", 0.6, **NO_BETA),
     entry("knn", "knn", "outlier_score", 0.75, **{"param.model.neighbours": 5}),
     entry("forest", "isolation_forest", "outlier_score", 0.5),
-    entry("forest", "isolation_forest", "outlier_score_quantile", 0.55),
+    entry("forest", "isolation_forest", "outlier_score_quantile", 0.95, of_metric=False),
 ]
 
 
@@ -46,26 +49,28 @@ def test_each_system_is_compared_with_the_simple_one_that_is_best_on_validation(
             ("gan", "svm_gamma"),
             ("vae_1e-4", "reconstruction"),
             ("vae", "reconstruction"),
-            ("forest", "outlier_score_quantile"),
+            ("forest", "outlier_score"),
         )
     ]
-    assert compared(ROWS[:4], "best_simple") == []
+    assert compared(ROWS[:5], "best_simple") == []
 
 
 def test_an_adversarial_system_is_compared_with_its_generator_of_the_same_settings() -> None:
     pair = ("generator_alone", "gan:svm_gamma", "vae:reconstruction")
     assert compared(ROWS, "generator_alone") == [pair]
-    assert compared(ROWS[:3], "generator_alone") == []
+    assert compared(ROWS[:4], "generator_alone") == []
 
 
 def test_each_composition_is_compared_with_r_alone() -> None:
-    pair = ("reconstruction", "gan:svm_gamma", "gan:reconstruction")
-    assert compared(ROWS, "reconstruction") == [pair]
+    assert compared(ROWS, "reconstruction") == [
+        ("reconstruction", f"gan:{composition}", "gan:reconstruction")
+        for composition in ("svm_gamma", "svm_lambda")
+    ]
 
 
 def test_compositions_of_one_trial_are_corrected_together_and_apart_from_others() -> None:
     rows = [
-        entry(system, "vae", composition, 0.5)
+        entry(system, "vae", composition, 0.5, of_metric=composition == "reconstruction")
         for system in ("a", "b")
         for composition in ("reconstruction", "latent", "svm_linear")
     ]
@@ -77,10 +82,11 @@ def test_compositions_of_one_trial_are_corrected_together_and_apart_from_others(
         assert len({each.corrected for each in contrasts(pd.DataFrame(ROWS), settings)}) == 1
 
 
-def test_all_systems_are_compared_with_their_best_composition() -> None:
+def test_all_systems_are_compared_by_their_metrics_whatever_others_have_on_validation() -> None:
     found = compared(ROWS, "all_systems")
     assert len(found) == 10
-    assert ("all_systems", "gan:svm_gamma", "forest:outlier_score_quantile") in found
+    assert ("all_systems", "gan:svm_gamma", "knn:outlier_score") in found
+    assert ("all_systems", "gan:svm_gamma", "forest:outlier_score") in found
 
 
 def test_pairs_that_a_study_names_are_a_family_of_their_own() -> None:
@@ -97,11 +103,12 @@ def test_systems_of_other_folds_or_weights_are_not_compared(what: str) -> None:
     assert compared(rows, "best_simple", "generator_alone", "all_systems") == []
 
 
-def test_a_composition_without_numbers_is_not_the_best() -> None:
+def test_a_system_whose_metric_has_no_numbers_is_not_compared() -> None:
     rows = [
         row | {"validation": np.nan} if row["composition"] == "svm_gamma" else row for row in ROWS
     ]
-    assert compared(rows, "generator_alone")[0][1] == "gan:reconstruction"
+    assert compared(rows, "generator_alone") == []
+    assert len(compared(rows, "all_systems")) == 6
 
 
 def test_trials_of_a_search_are_compared_by_composition_alone() -> None:

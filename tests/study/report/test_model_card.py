@@ -1,13 +1,16 @@
 import io
+from pathlib import Path
 
 import pandas as pd
+import pytest
 
-from study.config.study_file import check_study
+from study.config.study_file import check_study, dump_study
 from study.report.build import build_report
 from study.report.model_card import write_model_cards
 from study.search.sources import SystemList
 from study.search.trial import State, Trial
 from tests.study.report.conftest import FOLDS, DrawnLedger
+from tests.study.report.trained import Reported
 from tests.study.trials import record_of, trial_of
 
 
@@ -38,7 +41,9 @@ def test_the_cards_numbers_are_the_tables(drawn: DrawnLedger) -> None:
     assert len(rows) > 10
     for row in rows.to_dict("records"):
         form = f", {row['latent_form']}" if row["latent_form"] else ""
-        f1 = f"{row['f1_weighted_mean']:.3f} [{row['f1_weighted_low']:.3f}, "
+        low, high = row["f1_weighted_low"], row["f1_weighted_high"]
+        f1 = f"{row['f1_weighted_mean']:.3f} [{low:.3f}, {high:.3f}]"
+        assert 0 <= low <= high <= 1
         line = next(
             line
             for line in text.splitlines()
@@ -63,8 +68,8 @@ def test_nothing_completed_has_no_card(drawn: DrawnLedger) -> None:
     assert report is not None
     drawn.results.remove("report")
     drawn.ledger.record_trial(record_of(trial_of(drawn.study), "pruned", [(6, 0.5)]))
-    records, tables = drawn.ledger.trials(), (report.scores, report.summary)
-    assert write_model_cards(drawn.study, drawn.results, records, *tables) == []
+    records = drawn.ledger.trials()
+    assert write_model_cards(drawn.study, drawn.results, records, report.tables, drawn.facts) == []
     assert not drawn.results.exists("report/MODEL_CARD.md")
 
 
@@ -86,10 +91,72 @@ def test_every_system_has_a_card_for_each_protocol(drawn: DrawnLedger) -> None:
         trial = source.next_trial({}, set())
         assert isinstance(trial, Trial)
         drawn.ledger.record_trial(record_of(trial, values=[(6, 0.5)]))
-    records, tables = drawn.ledger.trials(), (report.scores, report.summary)
-    paths = write_model_cards(study, drawn.results, records, *tables)
+    records = drawn.ledger.trials()
+    paths = write_model_cards(study, drawn.results, records, report.tables, drawn.facts)
     assert paths == ["report/ours/MODEL_CARD.md", "report/ours_inter_patient/MODEL_CARD.md"]
     texts = [drawn.results.read(path).decode() for path in paths]
     assert all(text.startswith("# ours on synthetic: trial-0000") for text in texts)
-    assert "people who are in training too" in texts[0]
-    assert "Test patients are not among the training patients" in texts[1]
+    assert "people who are in training, too" in texts[0]
+    assert "those who test neither train nor validate" in texts[1]
+
+
+def test_classes_are_counted_from_the_stored_errors_by_the_cards_threshold(
+    drawn: DrawnLedger,
+) -> None:
+    """Of R alone, whose threshold stands in the scores: decisions are made again here."""
+    content = dump_study(drawn.study) | {"search": {"metric": {"composition": "reconstruction"}}}
+    drawn.study = check_study(content, "drawn.yaml")
+    drawn.commit(0)
+    text = card(drawn)
+    scores = pd.read_parquet(io.BytesIO(drawn.results.read("scores.parquet")))
+    chosen = scores.query("epoch_rule == 'best_validation' and of_metric").set_index("fold")
+    shares = []
+    for fold in range(FOLDS):
+        path = f"ledger/trial-00000/fold-{fold}/components.parquet"
+        stored = pd.read_parquet(io.BytesIO(drawn.results.read(path)))
+        own = stored.query("epoch_rule == 'best_validation'")
+        limits = own.query("split == 'validation'")["reconstruction_error"].agg(["min", "max"])
+        test = own.query("split == 'test'")
+        scaled = (test["reconstruction_error"] - limits["min"]) / (limits["max"] - limits["min"])
+        called = scaled.astype(float) > chosen.loc[fold, "tau"]
+        shares.append(called.groupby(test["kind"]).mean())
+    section = text[text.index("### By class") : text.index("### By patient")]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    assert {row[0].strip("| `") for row in rows} == set(pd.concat(shares).index)
+    for row in rows:
+        kind = row[0].strip("| `")
+        column = 2 if row[4] == "none" else 4
+        expected = sum(share[kind] for share in shares) / FOLDS
+        assert row[column].startswith(f"{expected:.3f}")
+
+
+@pytest.mark.slow
+def test_limits_are_those_that_the_tables_show(searched: Reported, of_systems: Reported) -> None:
+    text = (Path(searched.results.locate()) / "report/MODEL_CARD.md").read_text()
+    strata = searched.report.tables["strata"].to_pandas().query(
+        "trial == 'trial-00000' and epoch_rule == 'best_validation' and stratum == 'kind'"
+        " and composition == 'lambda_grid' and abnormal > 0"
+    )  # fmt: skip
+    found = (strata["hits"] / strata["abnormal"]).groupby(strata["value"]).mean()
+    assert f"Of class `{found.idxmin()}` it finds a share of {found.min():.3f}" in text
+    assert "The samples are generated" in text
+    assert "No simple model stands beside it" in text
+    beside = (Path(of_systems.results.locate()) / "report/ae/MODEL_CARD.md").read_text()
+    frame = of_systems.report.tables["comparisons"].to_pandas().query(
+        "family == 'best_simple' and first_system == 'ae' and metric == 'f1_weighted'"
+        " and epoch_rule == 'best_validation'"
+    )  # fmt: skip
+    (row,) = frame.to_dict("records")
+    words = "It is not told apart from" if row["unit_p_holm"] > 0.05 else "It is worse than"
+    said = f"{words} the simple model `knn` on the same folds." in beside
+    assert said == (row["unit_p_holm"] > 0.05 or row["difference"] < 0)
+
+
+def test_a_card_names_the_program_and_says_whether_its_tree_was_clean(drawn: DrawnLedger) -> None:
+    drawn.commit(0)
+    drawn.write_facts()
+    program = {"version": "1.2", "commit": "c0ffee", "clean": False}
+    provenance = {**(drawn.study.provenance or {}), "programs": [program]}
+    drawn.write_study(drawn.study.model_copy(update={"provenance": provenance}))
+    text = card(drawn)
+    assert "Made by version 1.2, commit `c0ffee`, with changes that no commit has." in text

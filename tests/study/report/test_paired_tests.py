@@ -18,7 +18,7 @@ def matrix(*rows: list[float]) -> np.ndarray:
 def test_errors_over_folds_are_those_of_the_corrected_t_test() -> None:
     """SciPy's paired test, its variance 1 / n replaced by 1 / n + test / training."""
     plain = stats.ttest_rel(FIRST, SECOND)
-    error, freedom = fold_errors(matrix(FIRST), matrix(SECOND), np.full((1, 4), 20 / 40))
+    error, freedom = fold_errors(matrix(FIRST) - matrix(SECOND), np.full((1, 4), 20 / 40))
     difference = np.mean(np.subtract(FIRST, SECOND))
     t = difference / error[0]
     assert t == pytest.approx(plain.statistic * math.sqrt((1 / 4) / (1 / 4 + 20 / 40)))
@@ -33,7 +33,8 @@ def test_errors_over_folds_are_those_of_the_corrected_t_test() -> None:
 def test_folds_that_one_side_lacks_are_left_out() -> None:
     nan = math.nan
     ratios = matrix([10 / 40, 20 / 50, 30 / 40, 900])
-    error, freedom = fold_errors(matrix([*FIRST[:3], 0.1]), matrix([*SECOND[:3], nan]), ratios)
+    differences = matrix([*FIRST[:3], 0.1]) - matrix([*SECOND[:3], nan])
+    error, freedom = fold_errors(differences, ratios)
     difference = np.subtract(FIRST, SECOND)[:3]
     ratio = (10 / 40 + 20 / 50 + 30 / 40) / 3
     assert error[0] == pytest.approx(difference.std(ddof=1) * math.sqrt(1 / 3 + ratio))
@@ -41,7 +42,7 @@ def test_folds_that_one_side_lacks_are_left_out() -> None:
 
 
 def test_a_single_fold_has_no_test() -> None:
-    error, freedom = fold_errors(matrix([0.75]), matrix([0.25]), matrix([0.5]))
+    error, freedom = fold_errors(matrix([0.5]), matrix([0.5]))
     found = PairedTest.of(np.array([0.5]), error, freedom)
     assert np.isnan([*vars(found).values()]).all()
 
@@ -56,8 +57,18 @@ def test_differences_without_any_error_are_certain() -> None:
 
 def test_differences_of_rounding_have_no_error() -> None:
     first = matrix([0.3, 0.7, 0.9])
-    error, _ = fold_errors(first, np.nextafter(first, 1), np.full((1, 3), 0.5))
+    error, _ = fold_errors(first - np.nextafter(first, 1), np.full((1, 3), 0.5))
     assert error.tolist() == [0.0]
+
+
+def test_intervals_end_where_no_difference_can_be() -> None:
+    found = PairedTest.of(np.array([0.9, -0.2]), np.array([0.3, 0.4]), np.full(2, 1.0))
+    cut = found.cut(1.0)
+    assert found.high[0] > 1
+    for name in ("low", "high", "low_holm", "high_holm"):
+        whole, ends = getattr(found, name), getattr(cut, name)
+        np.testing.assert_array_equal(ends, [min(max(end, -1.0), 1.0) for end in whole])
+    np.testing.assert_array_equal(cut.p_holm, found.p_holm)
 
 
 @given(

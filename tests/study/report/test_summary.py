@@ -56,8 +56,10 @@ def test_the_summary_is_the_mean_and_the_corrected_interval() -> None:
     assert summary[0]["folds"] == 3
     assert summary[0]["f1_weighted_mean"] == pytest.approx(mean, rel=1e-12)
     assert summary[0]["f1_weighted_std"] == pytest.approx(deviation, rel=1e-12)
-    assert summary[0]["f1_weighted_low"] == pytest.approx(mean - reach, rel=1e-6)
-    assert summary[0]["f1_weighted_high"] == pytest.approx(mean + reach, rel=1e-6)
+    centre, on_logits = math.log(mean / (1 - mean)), reach / (mean * (1 - mean))
+    for name, end in (("low", centre - on_logits), ("high", centre + on_logits)):
+        expected = 1 / (1 + math.exp(-end))
+        assert summary[0][f"f1_weighted_{name}"] == pytest.approx(expected, rel=1e-6)
     assert summary[0]["phi_std"] == 0
     assert summary[0]["param.b"] == 1
 
@@ -101,8 +103,31 @@ def test_a_table_reads_back_from_its_bytes() -> None:
     pd.testing.assert_frame_equal(read.to_pandas(), scores.to_pandas())
 
 
-MEASURED = st.one_of(st.just(math.nan), st.floats(-1, 1))
+MEASURED = st.one_of(st.just(math.nan), st.integers(-1000, 1000).map(lambda n: n / 1000))
 GROUP = st.tuples(st.sampled_from("ab"), st.sampled_from(["best_validation", "last"]))
+
+
+def fisher(correlation: float, reach: float) -> float:
+    """The end of an interval for a correlation, by Fisher's z."""
+    if abs(correlation) == 1 or reach == 0:
+        return correlation
+    return math.tanh(math.atanh(correlation) + reach / (1 - correlation**2))
+
+
+@pytest.mark.parametrize("metric", METRIC_NAMES)
+def test_folds_that_differ_much_have_an_interval_inside_the_metrics_range(metric: str) -> None:
+    """Two folds: the t quantile is 12.7, and mean ± reach lies far outside."""
+    rows = [row(0, **{metric: 0.97}), row(1, **{metric: 0.75}), row(2, **{metric: math.nan})]
+    (found,) = summary_table(table(rows)).to_pylist()
+    ends = (-1, 1) if metric == "phi" else (0, 1)
+    low, mean, high = (found[f"{metric}_{name}"] for name in ("low", "mean", "high"))
+    assert ends[0] < low < mean < high < ends[1]
+    assert mean + 12.7 * 0.11 > 1
+
+
+def test_folds_at_an_end_of_the_range_have_an_interval_of_one_point() -> None:
+    (found,) = summary_table(table([row(0, recall=1.0), row(1, recall=1.0)])).to_pylist()
+    assert (found["recall_low"], found["recall_high"]) == (1.0, 1.0)
 
 
 @given(
@@ -124,17 +149,21 @@ def test_every_group_is_summarised_as_if_it_were_alone(
         assert summary["folds"] == len(group)
         values = pd.Series([each["phi"] for each in group])
         known = values.dropna().tolist()
+        folds = [each for each in group if not math.isnan(each["phi"])]
         mean = statistics.fmean(known) if known else math.nan
         deviation = statistics.stdev(known) if len(known) > 1 else math.nan
-        ratio = statistics.fmean(each["num_samples"] / each["num_training"] for each in group)
-        reach = math.nan
-        if len(group) > 1:
-            quantile = stats.t.ppf(0.975, len(group) - 1)
-            reach = quantile * deviation * math.sqrt(1 / len(group) + ratio)
-        expected = {"mean": mean, "std": deviation, "low": mean - reach, "high": mean + reach}
+        low = high = math.nan
+        if len(known) > 1:
+            ratio = statistics.fmean(each["num_samples"] / each["num_training"] for each in folds)
+            quantile = stats.t.ppf(0.975, len(known) - 1)
+            reach = quantile * deviation * math.sqrt(1 / len(known) + ratio)
+            low, high = fisher(mean, -reach), fisher(mean, reach)
+        expected = {"mean": mean, "std": deviation, "low": low, "high": high}
         for name, value in expected.items():
-            close = pytest.approx(value, rel=1e-9, abs=1e-9 * (1 + abs(reach)), nan_ok=True)
+            close = pytest.approx(value, rel=1e-9, abs=1e-9, nan_ok=True)
             assert summary[f"phi_{name}"] == close, name
+        if len(known) > 1:
+            assert -1 <= summary["phi_low"] <= summary["phi_mean"] <= summary["phi_high"] <= 1
         # pandas sums in the same order: its numbers to the last bit.
         assert repr(summary["phi_mean"]) == repr(float(values.mean()))
         assert repr(summary["phi_std"]) == repr(float(values.std(ddof=1)))

@@ -93,11 +93,15 @@ def trained(root: Path, study: Study, trials: Iterable[Trial]) -> LocalFolder:
     return results
 
 
-def finished(study: Study, results: LocalFolder) -> Reported:
+def facts_of(study: Study) -> dict[str, SplitFacts]:
+    """What the tables say of the folds."""
     samples = sines_and_steps()
     splits = make_splits(samples, study.split, study.seed)
-    facts = {"paper": SplitFacts("hash", refuse_leakage(samples, splits))}
-    report = build_report(study, facts, results, "serial")
+    return {"paper": SplitFacts("hash", refuse_leakage(samples, splits))}
+
+
+def finished(study: Study, results: LocalFolder) -> Reported:
+    report = build_report(study, facts_of(study), results, "serial")
     assert report is not None
     page = write_page(study, results, report.tables)
     return Reported(study, results, report, Path(results.locate(page)))

@@ -1,6 +1,6 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,18 +11,11 @@ from study.data.splits import make_splits
 from study.ledger.ledger import Ledger
 from study.storage.folder import LocalFolder, open_folder
 from study.training import events
-from study.training.events import FoldWriter, write_hparams
+from study.training.events import FoldWriter
 from study.training.fold import train_fold
 from tests.s3_server import S3Server
+from tests.study.training.event_files import accumulated
 from tests.study.trials import task_of
-
-
-def accumulated(folder: Path) -> Any:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    found = EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0})
-    found.Reload()
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -95,25 +88,24 @@ def test_in_a_store_no_event_is_written_twice_and_all_are_read_as_one(
     assert [event.step for event in found] == [1, 2, 3, 4]
 
 
-def test_a_trials_settings_and_scores_are_written_in_place_of_older_ones(tmp_path: Path) -> None:
-    results = LocalFolder(tmp_path)
-    for value in (0.25, 0.75):
-        write_hparams(results, "trial-00000", {"beta": 0.1, "betas": (1, 2)}, {"test/f1": value})
-    found = accumulated(tmp_path / "tensorboard/trial-00000")
-    assert [event.value for event in found.Scalars("test/f1")] == [0.75]
-    assert "_hparams_/session_start_info" in found.summary_metadata
+def test_charts_of_custom_scalars_have_tags_that_there_are(
+    trained: tuple[Study, Samples, Path],
+) -> None:
+    from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
-
-def test_every_trial_declares_the_scores_of_all_since_one_is_asked(tmp_path: Path) -> None:
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-
-    results = LocalFolder(tmp_path)
-    scores = {"trial-00000": {"test/knn": 0.5}, "trial-00001": {"test/svm": 0.25}}
-    for trial, own in scores.items():
-        write_hparams(results, trial, {"beta": 0.1}, own, ["test/knn", "test/svm"])
-    for trial, own in scores.items():
-        found = accumulated(tmp_path / "tensorboard" / trial)
-        content = found.summary_metadata["_hparams_/experiment"].plugin_data.content
-        declared = HParamsPluginData.FromString(content).experiment.metric_infos
-        assert {info.name.tag for info in declared} == {"test/knn", "test/svm"}
-        assert {tag for tag in found.Tags()["scalars"] if tag.startswith("test/")} == set(own)
+    _, _, folder = trained
+    found = accumulated(folder)
+    (event,) = found.Tensors("custom_scalars__config__")
+    layout = Layout.FromString(event.tensor_proto.string_val[0])
+    patterns = {
+        chart.title: list(chart.multiline.tag)
+        for category in layout.category
+        for chart in category.chart
+    }
+    tags = found.Tags()["scalars"]
+    empty = [
+        title
+        for title, wanted in patterns.items()
+        if not any(re.match(each, tag) for each in wanted for tag in tags)
+    ]
+    assert empty == ["TSTR"]  # which this study does not measure

@@ -3,24 +3,21 @@ import hashlib
 import html
 import io
 import re
-from dataclasses import replace
 from urllib.parse import unquote
 
 import pandas as pd
 import pytest
 import yaml
 
-from study.config.study_file import check_study, dump_study, load_study
+from study.config.study_file import check_study, dump_study
 from study.errors import StudyFailedError
 from study.ledger import fold_files
 from study.ledger.ledger import Ledger
-from study.report.page.answer import best_entry
 from study.report.page.build import PAGE, write_page
-from study.report.page.inputs import Entry, PageInputs
+from study.report.page.inputs import PageInputs
 from study.search.trial import FoldAddress
-from study.storage.folder import LocalFolder, open_folder
+from study.storage.folder import LocalFolder
 from tests.study.report.trained import FAILURE, Reported
-from tests.study.trials import record_of, trial_of
 
 
 @pytest.fixture(params=["searched", pytest.param("of_systems", marks=pytest.mark.slow)])
@@ -88,26 +85,11 @@ def test_what_is_linked_is_there_and_no_name_stands_twice(made: Reported) -> Non
     assert linked <= set(names)
 
 
-def test_the_best_on_validation_is_the_answer(searched: Reported) -> None:
-    validation = means(searched, "validation_f1_weighted")["trial-00000"]
-    composition, form = validation.idxmax()
-    mean = means(searched, "f1_weighted")["trial-00000", composition, form]
+def test_the_answer_is_of_the_studys_metric_whatever_others_score(searched: Reported) -> None:
+    mean = means(searched, "f1_weighted")["trial-00000", "lambda_grid", ""]
     headline = visible_text(re.findall(r"<h1>.*?</h1>", searched.text, re.DOTALL)[0])
-    assert headline.startswith(f"Trial-00000 is best: weighted F₁ {mean:.3f} with ")
-
-
-def test_the_answer_is_of_the_studys_own_protocol_whatever_the_other_scores() -> None:
-    study = load_study("paper_mitbih")
-    trial = trial_of(study)
-    of_patients = replace(trial, config=trial.config.under("inter_patient"))
-    entries = [
-        Entry(record_of(trial), "worse", "svm_gamma", "implicit", 0.80),
-        Entry(record_of(trial), "best", "svm_gamma", "implicit", 0.87),
-        Entry(record_of(of_patients), "other validation samples", "svm_gamma", "implicit", 0.97),
-    ]
-    source = PageInputs(study, [], {}, open_folder("nowhere"))
-    source.__dict__["entries"] = entries
-    assert best_entry(source) is entries[1]
+    assert headline == f"Trial-00000 is best: weighted F₁ {mean:.3f} with λ by grid"
+    assert "chosen on validation by f1_weighted of lambda_grid" in visible_text(searched.text)
 
 
 def test_every_composition_has_its_means_over_folds(searched: Reported) -> None:
@@ -123,8 +105,9 @@ def test_every_composition_has_its_means_over_folds(searched: Reported) -> None:
 @pytest.mark.slow
 def test_systems_are_ranked_by_validation_and_a_simple_one_says_so(of_systems: Reported) -> None:
     labels = {"trial-00000": "β-VAEGAN₂", "trial-00001": "AE", "trial-00002": "nearest neighbours"}
-    best = means(of_systems, "validation_f1_weighted").groupby("trial").max()
-    expected = [labels[name] for name in best.sort_values(ascending=False).index]
+    records = Ledger(of_systems.results.folder("ledger")).trials()
+    records.sort(key=lambda record: record.best_value, reverse=True)
+    expected = [labels[record.name] for record in records]
     shown = rows_of(of_systems.text, "protocol paper: each system")
     assert [row[0].split()[0] for row in shown[:-1]] == [label.split()[0] for label in expected]
     (simple,) = (row[0] for row in shown if row[0].startswith("nearest"))

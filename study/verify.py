@@ -1,0 +1,146 @@
+"""`python -m study.verify RESULTS`: whether results are what their ledger and their code make."""
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from study.errors import RequestError, StudyFailedError
+from study.terminal.command import Command
+
+if TYPE_CHECKING:
+    from study.config.schema import Study
+    from study.data.samples import Samples
+    from study.data.splits import Splits
+    from study.ledger.study_folder import SplitFacts
+    from study.storage.folder import Folder
+
+EXAMPLES = """\b
+Examples:
+  python -m study.verify results/wafer
+  python -m study.verify results/wafer --train 3"""
+
+app = Command("Check a study's files, derive its tables again, and train folds again.")
+
+
+@app.command(epilog=EXAMPLES)
+def verify(
+    results: Annotated[str, typer.Argument(help="a study's folder, e.g. results/quickstart")],
+    train: Annotated[
+        int, typer.Option(metavar="N", min=0, help="folds to train again, evenly chosen")
+    ] = 0,
+    data: Annotated[
+        str | None,
+        typer.Option(help="with --train: data folder; else STUDY_DATA_DIR, else a cache folder"),
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            min=0,
+            max=1,
+            help="share by which numbers may differ, for another kind of processor",
+        ),
+    ] = 0.0,
+) -> None:
+    """Check RESULTS; end with 1 and the first file, row and column that is not what it should be.
+
+    RESULTS is only read.
+    """
+    from study.ledger.study_folder import read_study, stored_split_facts
+    from study.storage.folder import reach_folder
+
+    folder = reach_folder(results)
+    study = read_study(folder)
+    facts = stored_split_facts(folder, study)
+    prepared = _prepared(study, folder, data) if train else None
+    _check_ledger(folder)
+    _check_tables(study, folder, facts, tolerance)
+    if prepared:
+        _check_training(folder, *prepared, train, tolerance)
+
+
+def _check_ledger(results: "Folder") -> None:
+    from study.ledger.ledger import Ledger
+    from study.ledger.verification import damages
+
+    ledger = Ledger(results.folder("ledger"))
+    for damage in damages(ledger):
+        raise StudyFailedError(damage)
+    names = ledger.names()
+    if not names:
+        raise StudyFailedError(f"{ledger.folder.locate()}: no trial has ended yet")
+    folds = sum(len(ledger.committed(name)) for name in names)
+    _say("ledger", f"{len(names)} trial(s), {folds} fold(s), every file as it was committed")
+
+
+def _check_tables(
+    study: "Study", results: "Folder", facts: Mapping[str, "SplitFacts"], tolerance: float
+) -> None:
+    from study.report.again import splits_difference, table_differences
+
+    if difference := splits_difference(results, facts):
+        raise StudyFailedError(difference)
+    _say("splits", f"{', '.join(facts)}: as in study.yaml")
+    count = 0
+    for name, difference in table_differences(study, facts, results, tolerance):
+        if difference:
+            raise StudyFailedError(f"{results.locate(name)}: {difference}")
+        count += 1
+    _say("tables", f"{count} derived again, equal")
+
+
+def _prepared(
+    study: "Study", results: "Folder", data: str | None
+) -> "tuple[Samples, dict[str, Splits]]":
+    """Return the study's samples and folds.
+
+    Raises:
+        RequestError: they are not there, or not those that it was trained on.
+    """
+    from study.data import data_folder, load
+    from study.data.splits import splits_by_protocol
+
+    samples = load(study.dataset, data_folder(data), study.seed)
+    expected = (study.provenance or {}).get("samples_hash")
+    if samples.content_hash != expected:
+        raise RequestError(
+            f"{results.locate('study.yaml')}: samples_hash is {expected} there and"
+            f" {samples.content_hash} here: the data are others, leave --train out"
+        )
+    return samples, splits_by_protocol(samples, study.split, study.seed)
+
+
+def _check_training(
+    results: "Folder",
+    samples: "Samples",
+    splits: "dict[str, Splits]",
+    count: int,
+    tolerance: float,
+) -> None:
+    import tempfile
+    from pathlib import Path
+
+    from study.ledger.ledger import Ledger
+    from study.storage.folder import LocalFolder
+    from study.training.again import spread, trained_again
+
+    ledger = Ledger(results.folder("ledger"))
+    for record, address in spread(ledger.trials(), count):
+        with tempfile.TemporaryDirectory(prefix="study-again-") as scratch:
+            difference = trained_again(
+                ledger, record, address, samples, splits, LocalFolder(Path(scratch)), tolerance
+            )
+        if difference:
+            raise StudyFailedError(difference)
+        _say("training", f"{address.path} trained again, equal")
+
+
+def _say(what: str, line: str) -> None:
+    sys.stdout.write(f"{what:>10}  {line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(app.main())

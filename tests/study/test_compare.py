@@ -1,0 +1,132 @@
+"""`python -m study.compare` of studies that were trained here."""
+
+import html
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from study.compare import compare
+from study.errors import RequestError
+from study.report.side_by_side import differences_table, read_compared, side_by_side
+from study.storage.folder import LocalFolder
+from tests.study.checked import run_here, small_study, trials_of_search, trials_of_systems
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LocalFolder]:
+    """A search, simple systems on the same folds, and a search on others."""
+    root = tmp_path_factory.mktemp("studies")
+    search: dict[str, Any] = {"trials": 1, "metric": {"composition": "reconstruction"}}
+    systems = {
+        "pca": {"model": {"name": "pca", "components": 4}},
+        "knn": {"model": {"name": "knn"}, "metric": {"composition": "outlier_score"}},
+    }
+    made = {
+        "searched": small_study("searched", search=search),
+        "simple": small_study("simple", systems=systems),
+        "other_seed": small_study("other_seed", search=search, seed=1),
+    }
+    found = {}
+    for name, study in made.items():
+        trials = trials_of_systems(study) if study.systems else trials_of_search(study, 2)
+        found[name] = run_here(root / name, study, trials)
+    return found
+
+
+def text_of(page: str) -> str:
+    body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", body).split()))
+
+
+def compared(studies: dict[str, LocalFolder], tmp_path: Path, *names: str) -> tuple[Any, str]:
+    compare([studies[name].locate() for name in names], str(tmp_path / "out"))
+    frame = pd.read_parquet(tmp_path / "out" / "differences.parquet")
+    return frame, text_of((tmp_path / "out" / "index.html").read_text())
+
+
+def answers_by_fold(results: LocalFolder) -> pd.DataFrame:
+    scores = pd.read_parquet(io.BytesIO(results.read("scores.parquet")))
+    chosen = scores.query("of_metric and epoch_rule == 'best_validation'")
+    return chosen.set_index(["trial", "fold"])
+
+
+def test_studies_of_the_same_folds_are_compared_in_pairs(
+    studies: dict[str, LocalFolder], tmp_path: Path
+) -> None:
+    """A network and kNN, by compositions of their own, by the t-test over folds."""
+    frame, text = compared(studies, tmp_path, "searched", "simple")
+    assert "The same samples and the same folds" in text
+    chosen = frame.query("metric == 'phi' and first_study != second_study")
+    pairs = set(zip(chosen["first_study"], chosen["second_system"], strict=True))
+    assert pairs == {("searched", "pca"), ("searched", "knn")}
+    row = chosen[chosen["second_system"] == "knn"].iloc[0]
+    assert (row["first_composition"], row["second_composition"]) == (
+        "reconstruction",
+        "outlier_score",
+    )
+    one, other = (answers_by_fold(studies[name]) for name in ("searched", "simple"))
+    first = one.loc[row["first_trial"]]
+    difference = first["phi"] - other.loc[row["second_trial"]]["phi"]
+    assert row["difference"] == pytest.approx(difference.mean())
+    ratio = (first["num_samples"] / first["num_training"]).mean()
+    error = difference.std(ddof=1) * np.sqrt(1 / len(difference) + ratio)
+    p = 2 * stats.t.sf(abs(difference.mean()) / error, len(difference) - 1)
+    assert row["fold_p"] == pytest.approx(p)
+    assert row["unit_p"] <= 1  # patients of generated beats are known
+    for name in ("searched: trial-00000", "simple: nearest neighbours", "simple: PCA"):
+        assert name in text
+
+
+def test_what_differs_in_their_settings_is_listed_and_nothing_else(
+    studies: dict[str, LocalFolder], tmp_path: Path
+) -> None:
+    _, text = compared(studies, tmp_path, "searched", "other_seed")
+    section = text[text.rindex("What differs in their settings") :]
+    assert " seed 0 1" in section
+    assert "dataset.length" not in section
+    assert "provenance" not in section
+    _, text = compared(studies, tmp_path, "searched", "simple")
+    section = text[text.rindex("What differs in their settings") :]
+    assert " systems – pca, knn" in section
+    assert "systems.knn" not in section
+
+
+def test_studies_of_other_samples_stand_side_by_side_and_are_not_tested(
+    studies: dict[str, LocalFolder], tmp_path: Path
+) -> None:
+    frame, text = compared(studies, tmp_path, "searched", "other_seed")
+    assert frame.empty
+    assert "no difference is tested" in text
+    assert "No two studies share samples and folds" in text
+    both = side_by_side(read_compared([studies[n] for n in ("searched", "simple", "other_seed")]))
+    assert set(differences_table(both).to_pandas()["first_study"]) <= {"searched", "simple"}
+
+
+def test_a_study_beside_itself_is_not_told_apart(
+    studies: dict[str, LocalFolder], tmp_path: Path
+) -> None:
+    frame, text = compared(studies, tmp_path, "searched", "searched")
+    assert set(frame["first_study"]) == {"searched 1"}
+    assert (frame["difference"] == 0).all()
+    assert "Nothing." in text
+
+
+def test_nothing_is_written_into_the_studies(
+    studies: dict[str, LocalFolder], tmp_path: Path
+) -> None:
+    root = Path(studies["searched"].locate())
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    compared(studies, tmp_path, "searched", "simple")
+    assert before == {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_one_study_alone_is_refused(studies: dict[str, LocalFolder], tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="expected two studies or more"):
+        compare([studies["searched"].locate()], str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
