@@ -31,6 +31,7 @@ COMMANDS = {
         "driver",
         "estimators",
         "export",
+        "init",
         "live_server",
         "optuna_storage",
         "pyod_detector",

@@ -10,7 +10,7 @@ from models import MODELS
 from study.config.components import metric_problems
 from study.config.dotted_keys import flatten
 from study.config.effects import why_without_effect
-from study.config.error_messages import first_problem, nearest, shown
+from study.config.error_messages import nearest, problems_of, shown
 from study.config.samplers import SAMPLERS
 from study.config.schema import Study
 from study.config.search_space import MODEL, Distribution, is_among, searched_in
@@ -160,7 +160,7 @@ def _unusable_values(
         try:
             config.with_parameters(drawn)
         except ValidationError as error:
-            problem = first_problem(error, "", {}).removeprefix(": ")
+            problem = next(problems_of(error, "", {})).removeprefix(": ")
             setting = " with ".join(f"{SPACE}{key}: {shown(value)}" for key, value in values)
             yield f"{setting} is not allowed: {problem}"
 

@@ -28,6 +28,7 @@ METRICS = ("f1_weighted", "phi", "auroc")
 
 _PROTOCOL_LIMITS = {
     "inter_patient": "Test patients are not among the training patients.",
+    "given": "The test set is the data's own; whose samples it holds is not known.",
     "paper": "Test samples can be of people who are in training too: patients who are not may "
     "score worse.",
 }

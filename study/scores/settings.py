@@ -6,7 +6,7 @@ scikit-learn are needed.
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from study.settings import Settings, added_field
 
@@ -26,6 +26,8 @@ MetricName = Literal[
     "auroc_labels",
     "auprc",
 ]
+Criterion = Literal[MetricName, "normal_error"]
+"""What a study can choose by: a metric of labels, or the mean error of validation normals."""
 
 LATENT_FORMS: tuple[LatentForm, ...] = get_args(LatentForm)
 MOST_WEIGHTED = 3
@@ -74,6 +76,8 @@ class CompositionSettings(Settings):
 
 class ScoreSettings(Settings):
     """How components become scores and scores become labels (sections II, III.B)."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     latent_distance: Literal["absolute", "signed"] = "absolute"
     """Distance of a latent norm from the mode. `signed` is equations 5 and 6 as

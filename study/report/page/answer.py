@@ -72,6 +72,8 @@ def _headline(inputs: PageInputs) -> str:
     row = _row(inputs, best)
     if row is None:
         return f"{best.label}: no composition is defined in every fold"
+    if math.isnan(row["f1_weighted_mean"]):
+        return f"{best.label} is chosen without labels: no F₁, φ or AUROC, for none is abnormal"
     composition = composition_label(best.composition, best.latent_form)
     simple = ", a simple model," if best.fitted_once else ""
     mean = decimal(row["f1_weighted_mean"])
@@ -98,6 +100,11 @@ def _lede(inputs: PageInputs) -> str:
     row, sentences = _row(inputs, best), []
     if row is None:
         return ""
+    if math.isnan(row["f1_weighted_mean"]):
+        return (
+            "The data have no abnormal samples. Epochs and trials are chosen by the mean error of"
+            " validation normals, thresholds are quantiles of normals."
+        )
     low, high = row["f1_weighted_low"], row["f1_weighted_high"]
     if not math.isnan(low):
         sentences.append(f"Its interval is {decimal(max(low, 0.0))} to {decimal(min(high, 1.0))}.")
