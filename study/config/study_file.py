@@ -214,8 +214,10 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
             f"training.epochs: {name} is fitted once, so this must be 1 or left out,"
             f" found {study.training.epochs}"
         )
-    yield from search_problems(study, flatten(assignments).keys())
-    yield from enqueue_problems(study)
+    found = list(search_problems(study, flatten(assignments).keys()))
+    yield from found
+    if not found:
+        yield from enqueue_problems(study)
 
 
 def _too_many_folds(study: Study) -> Iterator[str]:

@@ -210,12 +210,12 @@ def test_every_problem_is_said_each_once() -> None:
 
 
 def test_every_contradiction_is_said() -> None:
-    search = {"metric": {"composition": "svm"}, "space": {"model.betta": {"uniform": [0, 1]}}}
-    content = {**LEAST, "search": search, "scores": {"fit_on": "all_folds"}}
+    space = {"model.betta": {"uniform": [0, 1]}, "model.mu": {"uniform": [0, 1]}}
+    content = {**LEAST, "search": {"space": space}, "scores": {"fit_on": "all_folds"}}
     with pytest.raises(RequestError) as raised:
         check_study(content, "f")
     assert [problem.split(":")[1].strip() for problem in raised.value.args] == [
-        "scores.fit_on", "search.metric.composition", "search.space",
+        "scores.fit_on", "search.space", "search.space",
     ]  # fmt: skip
 
 
