@@ -208,7 +208,7 @@ BY_HAND: list[tuple[Any, list[str], list[str]]] = [
     ({**LEAST, "dataset": {"name": "synthetic", "length": 33}}, [], ["multiple of 32"]),
     ({**LEAST, "split": {"protocol": "kfold", "folds": 1}}, [], ["folds >= 2"]),
     ({**LEAST, "systems": {"a": {}}}, [], ["systems"]),
-    ({**LEAST, "search": {"sampler": "grid"}}, [], ["search.sampler", "tpe, random", "'grid'"]),
+    ({**LEAST, "search": {"sampler": "grid"}}, [], ["search.sampler", "tpe, gp", "'grid'"]),
     ({**LEAST, "search": {"trials": 10**9}}, [], ["search.trials", "100000"]),
     ({**LEAST, "search": {"space": {"model.beta": {"loguniform": [0, 1]}}}}, [], ["positive"]),
     ({**LEAST, "search": {"space": {"model.beta": {"uniform": [2, 1]}}}}, [], ["not exceed"]),
