@@ -33,7 +33,7 @@ from study.cluster.search_state import SearchState
 from study.cluster.tune_search import SourceSearcher, TrialFinalizer, search_state
 from study.config.study_file import check_study
 from study.config.trial_config import TrialConfig
-from study.driver import Prepared, Request
+from study.driver import Request
 from study.ledger.fold_files import (
     COMPONENTS,
     HISTORY,
@@ -50,6 +50,7 @@ from study.search.trial import Proposal, RungDecision, Trial, TrialRecord, fold_
 from study.storage.folder import Folder, open_folder
 from study.terminal.progress import Display
 from study.training.hparams import write_outcomes
+from study.training.prepared import Prepared
 from tests.s3_server import ACCESS_KEY, Objects, S3Server
 
 NAME, LEDGER = "requests", "results/requests/ledger/"

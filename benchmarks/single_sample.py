@@ -24,6 +24,7 @@ from models.interface import Model
 from study.config.study_file import check_study
 from study.config.trial_config import TrialConfig
 from study.detectors.detector import Detector
+from study.detectors.row_form import RowForm
 from study.detectors.trained import TrainedFold
 from study.scores.components import FitErrors, Limits, SplitErrors
 from study.scores.compositions import COMPOSITIONS, FittedComposition
@@ -109,7 +110,10 @@ def detector(model: Model, composition: str, fitted: FittedComposition) -> Detec
     content = {"name": "one", "dataset": {"name": "wafer"}, "model": {"name": "beta_vaegan"}}
     config = TrialConfig.of(check_study(content, "benchmark"))
     limits = Limits(0.0, 1.0)
-    fold = TrainedFold("benchmark", config, model, limits, composition, "", fitted, deviation=1.0)
+    rows = RowForm(config.dataset, model.shape, None)
+    fold = TrainedFold(
+        "benchmark", config, model, rows, limits, composition, "", fitted, deviation=1.0
+    )
     return Detector((fold,))
 
 

@@ -5,26 +5,29 @@ import math
 import shlex
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from study.errors import RequestError, StudyFailedError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from study.config.schema import Study
-    from study.data.samples import Samples
-    from study.data.splits import Splits
     from study.ledger.ledger import Ledger
-    from study.ledger.study_folder import SplitFacts
     from study.report.parallel import Executor
     from study.search.budget import Budget
     from study.search.plan import Plan
-    from study.search.trial import LearnedTrial, TrialRecord
+    from study.search.trial import TrialRecord
     from study.search.trial_source import TrialSource
     from study.storage.folder import Folder
+    from study.training.prepared import Prepared
+
+MOST_FOLDS_OF_A_CPU = 4
+"""More of them take long to start, and gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Request:
         console: where progress is shown.
         fresh: whether to start anew.
         replayed: results of the same study, whose proposals and decisions are followed.
+        folder: that of the study file, where its data may be.
     """
 
     study: "Study"
@@ -44,6 +48,7 @@ class Request:
     console: "Console"
     fresh: bool
     replayed: "Folder | None" = None
+    folder: "Path | None" = None
 
     @property
     def results(self) -> "Folder":
@@ -89,8 +94,17 @@ class Request:
         """Return the names of the trials that are still to run."""
         return self.source().missing({record.name: record for record in self.ended()})
 
-    def show_plan(self, plan: "Plan", of_cluster: Mapping[str, str] | None = None) -> None:
-        """Show what will run."""
+    def warn(self, line: str) -> None:
+        """Show a line on what is hardly meant."""
+        self.console.print(f"{'warning':>12}  {line}", highlight=False, soft_wrap=True)
+
+    def show_plan(
+        self,
+        plan: "Plan",
+        of_cluster: Mapping[str, str] | None = None,
+        prepared: "Prepared | None" = None,
+    ) -> None:
+        """Show what will run, and what stands against it where the data are known."""
         from study.terminal.progress import show_plan
 
         # What is started anew has no trials yet.
@@ -100,23 +114,13 @@ class Request:
         spent = self.budget().shown({record.name: record for record in ended})
         lines = {"budget": spent and f"{spent} spent", **(of_cluster or {})}
         show_plan(self.console, self.study, self.source(), plan, ended, trial_bytes, lines)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What a study trains on.
-
-    Attributes:
-        samples: the dataset.
-        splits: the folds, by protocol.
-        facts: hash and leakage of the folds, by protocol.
-        learned: what the search learns of other studies; None where that is fixed already.
-    """
-
-    samples: "Samples"
-    splits: "dict[str, Splits]"
-    facts: "dict[str, SplitFacts]"
-    learned: "list[LearnedTrial] | None"
+        for line in prepared.warnings(self.study) if prepared else ():
+            self.warn(line)
+        if plan.cpu * MOST_FOLDS_OF_A_CPU < 1:
+            self.warn(
+                f"{1 / plan.cpu:.0f} folds share a CPU, each a process with PyTorch in its memory:"
+                " lower split.folds"
+            )
 
 
 def plan_for_file(request: Request, file: str, price: float | None) -> None:
@@ -149,17 +153,16 @@ def show_plan(
     from study.cluster.capacity import plan_on_cluster
     from study.cluster.connection import connected
     from study.cluster.head import await_head
-    from study.config.samplers import sampler_entry
-    from study.search.plan import make_plan, this_machine
 
-    if not address:
-        sampler_entry(request.study.search.sampler)  # refuses what cannot be imported
-        request.show_plan(make_plan(request.study, this_machine()))
-        return
-    await_head(address, wait_seconds)
-    _prepare(request, data)
-    with connected(address):
-        request.show_plan(*plan_on_cluster(request.study, is_private=False))
+    if address:
+        await_head(address, wait_seconds)
+        prepared = _prepare(request, data)
+        with connected(address):
+            plan, nodes = plan_on_cluster(request.study, is_private=False)
+            request.show_plan(plan, nodes, prepared)
+    else:
+        plan, prepared = _checked_here(request, data)
+        request.show_plan(plan, prepared=prepared)
 
 
 def run_study(
@@ -186,13 +189,12 @@ def run_study(
     from study.cluster.capacity import plan_on_cluster
     from study.cluster.connection import connected
     from study.cluster.head import await_head
-    from study.search.plan import make_plan, this_machine
 
     if address:
         await_head(address, wait_seconds)
+        prepared = _prepare(request, data)
     else:
-        make_plan(request.study, this_machine())  # refuses what cannot fit
-    prepared = _prepare(request, data)
+        _, prepared = _checked_here(request, data)
     with _begun(request, prepared, on_lost) as run:
         unfinished: list[str] = []
         if request.missing():
@@ -202,43 +204,57 @@ def run_study(
                 plan, nodes = plan_on_cluster(
                     request.study, request.console.print, is_private=not address
                 )
-                request.show_plan(plan, nodes)
+                request.show_plan(plan, nodes, prepared)
                 unfinished = _search(request, prepared, run, plan)
                 # The cluster that trained fits the compositions too.
-                _report(request, prepared.facts, ClusterExecutor())
+                _report(request, prepared, ClusterExecutor())
             request.results.remove("tune")
         else:
-            _report(request, prepared.facts)
+            _report(request, prepared)
     if unfinished:
         raise StudyFailedError(f"{len(unfinished)} trial(s) are not finished")
 
 
-def _prepare(request: Request, data: str | None) -> Prepared:
+def _checked_here(request: Request, data: str | None) -> "tuple[Plan, Prepared]":
+    """Return the plan for this machine, and what is trained on.
+
+    Raises:
+        RequestError: the folds do not fit, or as `_prepare`; both are said.
+    """
+    from study.search.plan import make_plan, this_machine
+
+    problems: list[str] = []
+    plan = prepared = None
+    try:
+        plan = make_plan(request.study, this_machine())
+    except RequestError as error:
+        problems += error.args
+    try:
+        prepared = _prepare(request, data)
+    except RequestError as error:
+        problems += error.args
+    if plan is None or prepared is None:
+        raise RequestError(*problems)
+    return plan, prepared
+
+
+def _prepare(request: Request, data: str | None) -> "Prepared":
     """Load and divide the dataset; nothing is written.
 
     Raises:
         RequestError: the data cannot be used so, or the results are of another study.
     """
     from study.config.samplers import sampler_entry
-    from study.data import data_folder, load
-    from study.data.leakage import count_abnormal_neighbours, refuse_leakage
-    from study.data.splits import splits_by_protocol
+    from study.data import data_folder
     from study.ledger.learned import has_learned, trials_to_learn
     from study.ledger.replay import refuse_other_trials
-    from study.ledger.study_folder import SplitFacts, read_study, refuse_other_study
+    from study.ledger.study_folder import read_study, refuse_other_study
+    from study.training.prepared import prepare
 
     study = request.study
     sampler_entry(study.search.sampler)  # refuses what cannot be imported
-    samples = load(study.dataset, data_folder(data), study.seed)
-    splits = splits_by_protocol(samples, study.split, study.seed)
-    facts = {
-        protocol: SplitFacts(
-            divided.split_hash,
-            refuse_leakage(samples, divided),
-            count_abnormal_neighbours(samples, divided),
-        )
-        for protocol, divided in splits.items()
-    }
+    prepared = prepare(study, data_folder(data), request.folder)
+    samples, splits = prepared.samples, prepared.splits
     if not request.fresh:
         refuse_other_study(request.results, study, samples, splits)
     if request.replayed:
@@ -247,12 +263,15 @@ def _prepare(request: Request, data: str | None) -> Prepared:
         if not request.fresh:
             refuse_other_trials(request.results, request.replayed)
     fixed = [request.replayed, None if request.fresh else request.results]
-    is_fixed = any(folder is not None and has_learned(folder) for folder in fixed)
-    return Prepared(samples, splits, facts, None if is_fixed else trials_to_learn(study))
+    if any(folder is not None and has_learned(folder) for folder in fixed):
+        return prepared
+    return replace(prepared, learned=trials_to_learn(study))
 
 
 @contextlib.contextmanager
-def _begun(request: Request, prepared: Prepared, on_lost: Callable[[str], object]) -> Iterator[str]:
+def _begun(
+    request: Request, prepared: "Prepared", on_lost: Callable[[str], object]
+) -> Iterator[str]:
     """Hold the study's folder, in order and with nothing damaged; return the run's name."""
     from study.ledger.learned import has_learned, trials_to_learn
     from study.ledger.recovery import recover
@@ -280,7 +299,7 @@ def _begun(request: Request, prepared: Prepared, on_lost: Callable[[str], object
         yield run
 
 
-def _search(request: Request, prepared: Prepared, run: str, plan: "Plan") -> list[str]:
+def _search(request: Request, prepared: "Prepared", run: str, plan: "Plan") -> list[str]:
     """Run the trials that are missing; return the names of those that could not be finished."""
     from study.cluster.tune_search import run_search
     from study.ledger.run_time import RunTime
@@ -320,9 +339,7 @@ def _search(request: Request, prepared: Prepared, run: str, plan: "Plan") -> lis
         observer.stop()
 
 
-def _report(
-    request: Request, facts: "dict[str, SplitFacts]", executor: "Executor | None" = None
-) -> None:
+def _report(request: Request, prepared: "Prepared", executor: "Executor | None" = None) -> None:
     """Write tables, page and outcomes, and show what came of the study."""
     from study.ledger.answer import answers
     from study.ledger.study_folder import read_study
@@ -333,7 +350,7 @@ def _report(
 
     console, results = request.console, request.results
     study = read_study(results)  # with its provenance, as study.report has it
-    report = build_report(study, facts, results, executor=executor)
+    report = build_report(study, prepared.facts, results, executor=executor)
     ended = request.ended()
     failed = [record for record in ended if record.state == "failed"]
     budget, by_name = request.budget(), {record.name: record for record in ended}
@@ -350,6 +367,12 @@ def _report(
     else:
         show_summary(console, study, request.source(), report.summary, best)
         show_front(console, study, report.tables.get("front"))
+    constant = prepared.constant_value(best.trial.config.metric, best.trial.protocol)
+    if constant is not None and best.best_value <= constant:
+        request.warn(
+            f"on validation {best.name} has {best.trial.config.metric.score} {best.best_value:.4f},"
+            f" no better than a constant answer with {constant:.4f}"
+        )
     write_outcomes(ended, results, report.summary)
     page = write_page(study, results, report.tables)
     for name, path in (

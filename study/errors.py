@@ -2,10 +2,13 @@
 
 
 class RequestError(Exception):
-    """The request is wrong: exit code 2, one line, nothing was started or written.
+    """The request is wrong: exit code 2, a line for each problem, nothing was started or written.
 
-    The message names what must hold, what was found and what to do.
+    Its arguments are the problems. Each names what must hold, what was found and what to do.
     """
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.args))
 
 
 class StudyFailedError(Exception):

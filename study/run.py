@@ -78,7 +78,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="replaces the study's seed")] = None,
 ) -> None:
     """Run STUDY, or continue it where it stopped."""
-    from study.config.study_file import load_study
+    from study.config.study_file import load_study, locate_study
     from study.driver import Request, plan_for_file, run_study, show_plan
     from study.storage.folder import reach_folder
     from study.terminal.progress import open_console
@@ -92,7 +92,8 @@ def run(
         if address:
             raise RequestError("--cluster is a cluster that is not there: leave --address out")
     replayed = reach_folder(replay) if replay else None
-    request = Request(checked, reach_folder(output), open_console(), fresh, replayed)
+    folder = locate_study(study).absolute().parent
+    request = Request(checked, reach_folder(output), open_console(), fresh, replayed, folder)
     if cluster:
         plan_for_file(request, cluster, price)
         return

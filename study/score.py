@@ -1,6 +1,7 @@
 """`python -m study.score MODEL INPUT`: score new signals with what a study trained."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,7 +13,7 @@ from study.terminal.command import Command
 if TYPE_CHECKING:
     from study.detectors.detector import Detector
     from study.detectors.signals.records import Peaks
-    from study.detectors.signals.table import Counts
+    from study.detectors.signals.table import Written
 
 EXAMPLES = """\b
 Examples:
@@ -34,12 +35,16 @@ def score(
         Path,
         typer.Argument(
             metavar="INPUT",
-            help="a WFDB record, or a table with a row per sample: .tsv or .txt (UCR form, label"
-            " first), .csv, .npy, .parquet",
+            help="a WFDB record, or a table with a row per sample: .csv, .tsv, .txt, .parquet,"
+            " .arrow, .feather, .npy, .npz, .ts, compressed too",
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="Parquet file; else <INPUT>.scores.parquet here")
+        Path | None,
+        typer.Option(
+            help="a file ending in .parquet, .csv, .arrow or .feather; else"
+            " <INPUT>.scores.parquet here"
+        ),
     ] = None,
     composition: Annotated[
         str | None, typer.Option(help="how errors become a score; else that of the study's metric")
@@ -54,28 +59,50 @@ def score(
     resample: Annotated[
         bool, typer.Option("--resample", help="take signals of another rate or length")
     ] = False,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="column of a table's labels: its name, its position from 0, or none; else that of"
+            " the model's data, the first one of .tsv and .txt, or one called label",
+        ),
+    ] = None,
     label_first: Annotated[
-        bool, typer.Option("--label-first", help="rows of a .csv or .npy start with a label")
+        bool, typer.Option("--label-first", help="the same as --label 0")
     ] = False,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="a column that is no value of a sample; repeatable"),
+    ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="draw a stretch of the record: .png, .svg or .pdf")
+        Path | None,
+        typer.Option(
+            help="draw a stretch of the record, or the samples of highest score: .png, .svg, .pdf"
+        ),
     ] = None,
     from_: Annotated[
-        float, typer.Option("--from", min=0, help="first second of the picture")
+        float, typer.Option("--from", min=0, help="first second, or sample, of the picture")
     ] = 0.0,
     to: Annotated[
-        float | None, typer.Option("--to", min=0, help="its last second; else a minute later")
+        float | None,
+        typer.Option("--to", min=0, help="its last second, or the sample after its last"),
     ] = None,
 ) -> None:
-    """Score INPUT with MODEL: a Parquet row per sample."""
+    """Score INPUT with MODEL: a row per sample."""
     target = output or Path(f"{signals.stem if signals.suffix else signals.name}.scores.parquet")
     for path in (target, *((plot,) if plot else ())):
         if not path.absolute().parent.is_dir():
             raise RequestError(f"{path}: expected a file in a folder that exists, found none")
-    from study.detectors.signals.rows import is_table
+    from study.data.tables.reader import is_table
 
-    if is_table(signals) and plot:
-        raise RequestError("--plot: expected a WFDB record, found a table: leave it out")
+    if label_first and label not in (None, "0"):
+        raise RequestError(f"--label-first, --label {label}: are two columns: leave one out")
+    from study.detectors.signals.picture import require_format
+    from study.detectors.signals.score_file import require_form
+
+    require_form(target)
+    if plot:
+        require_format(plot)
     from study.detectors.detector import load_detector
 
     detector = load_detector(model, composition, latent_form)
@@ -86,20 +113,48 @@ def score(
                 f"{signals}: expected a WFDB record, since {detector.folds[0].composition} needs"
                 f" the {' and the '.join(needed)} of beats, found a table: give a record"
             )
-        _score_table(detector, signals, target, resample=resample, label_first=label_first)
+        _score_table(
+            detector,
+            signals,
+            target,
+            "0" if label_first else label,
+            leave_out or (),
+            plot,
+            int(from_),
+            None if to is None else int(to),
+            resample=resample,
+        )
     else:
         _score_record(detector, signals, target, peaks, plot, from_, to, resample=resample)
 
 
 def _score_table(
-    detector: "Detector", path: Path, target: Path, *, resample: bool, label_first: bool
+    detector: "Detector",
+    path: Path,
+    target: Path,
+    label: str | None,
+    leave_out: Sequence[str],
+    plot: Path | None,
+    first: int,
+    last: int | None,
+    *,
+    resample: bool,
 ) -> None:
-    from study.detectors.signals.rows import read_blocks
+    from study.detectors.signals.rows import open_rows
+    from study.detectors.signals.rows_picture import chosen_samples, draw_samples
     from study.detectors.signals.table import write_scores
 
-    dataset = detector.folds[0].config.dataset
-    blocks = read_blocks(path, dataset, resample=resample, label_first=label_first)
-    _report(write_scores(target, detector, blocks), "samples", target)
+    rows = open_rows(
+        path, detector.folds[0].rows, label=label, leave_out=leave_out, resample=resample
+    )
+    sys.stdout.write(f"{path}: {rows.table.understood}\n")
+    if rows.note:
+        sys.stdout.write(f"{rows.note}\n")
+    written = write_scores(target, detector, rows.blocks())
+    _report(written, "samples", target)
+    if plot:
+        draw_samples(plot, detector, rows, written, *chosen_samples(written, first, last))
+        sys.stdout.write(f"picture in {plot}\n")
 
 
 def _score_record(
@@ -115,19 +170,39 @@ def _score_record(
 ) -> None:
     from study.detectors.signals.picture import draw_stretch, stretch_of
     from study.detectors.signals.records import read_beats
-    from study.detectors.signals.table import read_decisions, write_scores
+    from study.detectors.signals.table import write_scores
 
     dataset = detector.folds[0].config.dataset
     beats = read_beats(path, dataset, peaks, resample=resample)
     stretch = stretch_of(beats, plot, first, last) if plot else None
-    _report(write_scores(target, detector, beats.blocks()), "beats", target)
+    written = write_scores(target, detector, beats.blocks())
+    _report(written, "beats", target)
     if plot and stretch:
-        draw_stretch(plot, detector, beats, stretch, read_decisions(target))
+        draw_stretch(plot, detector, beats, stretch, written.decision)
         sys.stdout.write(f"picture in {plot}\n")
 
 
-def _report(counts: "Counts", what: str, target: Path) -> None:
-    sys.stdout.write(f"{counts.abnormal} of {counts.samples} {what} abnormal; scores in {target}\n")
+def _report(written: "Written", what: str, target: Path) -> None:
+    """Say how many samples are abnormal, and how well that agrees with labels, if there are any."""
+    from study.scores.metrics import compute_metrics
+
+    abnormal = int(written.decision.sum())
+    known = written.label >= 0
+    label, decision = written.label[known], written.decision[known]
+    if known.any():
+        hits, alarms = int((decision & label).sum()), int((decision & (1 - label)).sum())
+        labelled = int(label.sum())
+        sys.stdout.write(
+            f"of {labelled} abnormal {what} {hits} found and {labelled - hits} missed; of"
+            f" {len(label) - labelled} normal ones {alarms} called abnormal\n"
+        )
+        if 0 < labelled < len(label):
+            metrics = compute_metrics(label, written.score[known], decision)
+            sys.stdout.write(
+                f"F1 weighted {metrics.f1_weighted:.4f}, F1 of abnormal {metrics.f1_anomaly:.4f},"
+                f" phi {metrics.phi:.4f}, AUROC {metrics.auroc:.4f}\n"
+            )
+    sys.stdout.write(f"{abnormal} of {len(written)} {what} abnormal; scores in {target}\n")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def main(page: str) -> None:
     file, data = Path("added.yaml"), Path("data")
     write_traces(data)
     file.write_text(yaml.safe_dump({**COMMON, **REQUESTS[page]}))
-    called(run, str(file), "--plan", "--output", "results")
+    called(run, str(file), "--plan", "--output", "results", "--data", str(data))
     results = run_serially(file, Path("results"), data)
     called(report.app.main, results.locate())
     scores = pd.read_parquet(results.locate("scores.parquet"))

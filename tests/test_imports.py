@@ -32,6 +32,7 @@ COMMANDS = {
         "driver",
         "estimators",
         "export",
+        "init",
         "live_server",
         "optuna_storage",
         "pyod_detector",

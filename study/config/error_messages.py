@@ -1,4 +1,4 @@
-"""What is wrong with a study file, in one line: key, value, and what is allowed."""
+"""What is wrong with a study file, a line each: key, value, and what is allowed."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,29 +9,29 @@ from pydantic import BaseModel, ValidationError
 from study.config.schema import Study
 
 
-def first_problem(error: ValidationError, source: str, assignments: Mapping[str, Any]) -> str:
-    """Return one line on the first problem of `error`.
+def problems_of(
+    error: ValidationError, source: str, assignments: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield a line on each key that has a problem.
 
     Args:
         error: from checking a study.
         source: the file that the study is from.
         assignments: overrides by dotted key; a problem in one of them names it.
     """
-    problems = error.errors(include_url=False)
-    first = problems[0]
-    path, holder = _without_tags([str(part) for part in first["loc"]], first["type"])
-    key = ".".join(path)
-    further = [p for p in problems if p["loc"][: len(path)] != first["loc"][: len(path)]]
-    alternatives = [
-        p["ctx"]["expected"]
-        for p in problems[1:]
-        if p["type"] == "literal_error" and p not in further
-    ]
-    also = f"; or {' or '.join(alternatives)}" if alternatives else ""
-    more = f" (and {len(further)} more)" if further else ""
-    message = f"{_problem(first, key, path, holder)}{also}{more}"
-    is_set = any(_covers(assigned, key) for assigned in assignments)
-    return " ".join((f"--set {message}" if is_set else f"{source}: {message}").split())
+    by_key: dict[str, list[Any]] = {}
+    for problem in error.errors(include_url=False):
+        path, _ = _without_tags([str(part) for part in problem["loc"]], problem["type"])
+        by_key.setdefault(".".join(path), []).append(problem)
+    for key, problems in by_key.items():
+        first = problems[0]
+        path, holder = _without_tags([str(part) for part in first["loc"]], first["type"])
+        # Those of one key are the alternatives of a union.
+        alternatives = [p["ctx"]["expected"] for p in problems[1:] if p["type"] == "literal_error"]
+        also = f"; or {' or '.join(alternatives)}" if alternatives else ""
+        message = f"{_problem(first, key, path, holder)}{also}"
+        is_set = any(_covers(assigned, key) for assigned in assignments)
+        yield " ".join((f"--set {message}" if is_set else f"{source}: {message}").split())
 
 
 def _covers(set_key: str, key: str) -> bool:

@@ -21,13 +21,16 @@ from study.config.comparisons import ComparisonSettings
 from study.config.samplers import SamplerName
 from study.config.search_space import Distribution, Scalar, SpaceKey
 from study.data.settings import DatasetSettings, SplitSettings
-from study.scores.settings import LatentForm, MetricName, ScoreSettings
+from study.scores.settings import Criterion, LatentForm, ScoreSettings
 from study.settings import Settings, added_field
 
 Json = Annotated[Any, GetPydanticSchema(lambda _, handler: handler(JsonValue))]
 """A value that JSON has, for type checkers anything."""
 
 PairedTestName = Literal["corrected_t", "wilcoxon"]
+NORMAL_ERROR = "normal_error"
+"""The score that needs no labels."""
+
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -53,13 +56,23 @@ Objective = Literal["f1_weighted", "phi", "auroc", "microseconds", "parameters",
 
 
 class MetricSettings(Settings):
-    """What the search maximises: a validation score, as the mean over folds."""
+    """What chooses epochs and trials: a validation score, as the mean over folds."""
 
     composition: str = Field("svm_lambda", description="score composition")
     latent_form: LatentForm = Field(
         "implicit", description="form of L(x), for compositions that use it"
     )
-    score: MetricName = Field("f1_weighted", description="score of the composition's decisions")
+    score: Criterion = Field(
+        "f1_weighted",
+        description="score of the composition's decisions, which is maximised; or normal_error, the"
+        " mean error of validation normals, which reads no label and is minimised: its value is"
+        " written with its sign turned",
+    )
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether labels of abnormal samples choose epochs and trials."""
+        return self.score != NORMAL_ERROR
 
 
 class PairedSettings(Settings):

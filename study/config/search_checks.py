@@ -10,7 +10,7 @@ from models import MODELS
 from study.config.components import metric_problems
 from study.config.dotted_keys import flatten
 from study.config.effects import why_without_effect
-from study.config.error_messages import first_problem, nearest, shown
+from study.config.error_messages import nearest, problems_of, shown
 from study.config.samplers import SAMPLERS
 from study.config.schema import Study
 from study.config.search_space import MODEL, Distribution, is_among, searched_in
@@ -30,7 +30,10 @@ def search_problems(study: Study, assigned: Set[str]) -> Iterator[str]:
     """
     space = study.search.space
     for problems in (_unknown_models, _without_meaning, _wrong_conditions, _sampler_problems):
-        yield from problems(study)
+        found = list(problems(study))
+        yield from found
+        if found:
+            return
     yield from (
         f"{key} is searched; end that with --set {SPACE}{key}=null to fix it"
         for key in space
@@ -153,14 +156,18 @@ def _unusable_values(
     """Yield an error message for each end, or pair of ends, that no trial can have."""
     ends = [(key, value) for key, values in space.items() if key != MODEL for value in values.ends]
     together = [pair for pair in itertools.combinations(ends, 2) if pair[0][0] != pair[1][0]]
+    refused: list[tuple[str, Any]] = []
     for values in [*((end,) for end in ends), *together]:
+        if any(end in refused for end in values):
+            continue
         drawn = {**context, **_conditions(space, [key for key, _ in values]), **dict(values)}
         if not all(key in searched_in(space, drawn) for key, _ in values):
             continue  # never together
         try:
             config.with_parameters(drawn)
         except ValidationError as error:
-            problem = first_problem(error, "", {}).removeprefix(": ")
+            refused += values if len(values) == 1 else ()
+            problem = next(problems_of(error, "", {})).removeprefix(": ")
             setting = " with ".join(f"{SPACE}{key}: {shown(value)}" for key, value in values)
             yield f"{setting} is not allowed: {problem}"
 

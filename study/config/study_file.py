@@ -14,7 +14,7 @@ from models import MODELS
 from study.config.comparisons import ComparisonSettings
 from study.config.components import score_problems
 from study.config.dotted_keys import assign, flatten, inner
-from study.config.error_messages import first_problem, nearest, shown
+from study.config.error_messages import nearest, problems_of, shown
 from study.config.known_settings import enqueue_problems
 from study.config.schema import Study
 from study.config.search_checks import SPACE, search_problems
@@ -64,7 +64,7 @@ def load_study(request: str, overrides: Sequence[str] = (), seed: int | None = N
         RequestError: anything is wrong; the message names file, key, value and what
             is allowed.
     """
-    path = _locate(request)
+    path = locate_study(request)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -93,10 +93,16 @@ def check_study(
     try:
         study = Study.model_validate(content)
     except ValidationError as error:
-        raise RequestError(first_problem(error, source, assignments)) from None
-    for problem in itertools.chain(score_problems(study), _contradictions(study, assignments)):
-        is_set = problem.partition(":")[0] in assignments
-        raise RequestError(f"--set {problem}" if is_set else f"{source}: {problem}")
+        raise RequestError(*problems_of(error, source, assignments)) from None
+    problems = dict.fromkeys((*score_problems(study), *_contradictions(study, assignments)))
+    if problems:
+        is_set = [problem.partition(":")[0] in assignments for problem in problems]
+        raise RequestError(
+            *(
+                f"--set {problem}" if assigned else f"{source}: {problem}"
+                for problem, assigned in zip(problems, is_set, strict=True)
+            )
+        )
     return study
 
 
@@ -131,7 +137,12 @@ def to_yaml(content: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=False)
 
 
-def _locate(request: str) -> Path:
+def locate_study(request: str) -> Path:
+    """Return the file of a shipped study, by name, or the path of a YAML file.
+
+    Raises:
+        RequestError: there is none.
+    """
     shipped = shipped_studies()
     if request in shipped:
         return shipped[request]
@@ -203,8 +214,10 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
             f"training.epochs: {name} is fitted once, so this must be 1 or left out,"
             f" found {study.training.epochs}"
         )
-    yield from search_problems(study, flatten(assignments).keys())
-    yield from enqueue_problems(study)
+    found = list(search_problems(study, flatten(assignments).keys()))
+    yield from found
+    if not found:
+        yield from enqueue_problems(study)
 
 
 def _too_many_folds(study: Study) -> Iterator[str]:

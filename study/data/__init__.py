@@ -26,6 +26,7 @@ DATASETS: dict[str, DatasetEntry] = {
     "wafer": _entry("study.data.wafer"),
     "ucr": _entry("study.data.ucr"),
     "synthetic": _entry("study.data.synthetic"),
+    "table": _entry("study.data.table"),
 }
 
 

@@ -42,7 +42,7 @@ def preparation() -> dict[str, str]:
 
     A change of either makes another key, so that no older entry is used.
     """
-    code = sorted(Path(__file__).parent.glob("*.py"))
+    code = sorted(Path(__file__).parent.rglob("*.py"))
     return {"code": code_sha256(code)} | {name: version(name) for name in _LIBRARIES}
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from study.data.resampling import FloatArray, interpolate_rows
@@ -13,6 +15,10 @@ from study.settings import Settings
 
 if TYPE_CHECKING:
     from study.data.fetch import Progress
+
+Labels = npt.NDArray[np.str_]
+UNKNOWN = -1
+"""In the place of a label that nobody knows."""
 
 
 class BaseDatasetSettings(Settings):
@@ -59,6 +65,15 @@ class BaseDatasetSettings(Settings):
     def component_names(self) -> tuple[str, ...]:
         """Names of the error components that come with the samples; see `Samples.components`."""
         return ()
+
+    def beside(self, folder: Path) -> Self:
+        """Return the same with files that lie in a folder, the study file's, named by it."""
+        del folder
+        return self
+
+    def labels_of(self, written: Labels) -> npt.NDArray[np.int8]:
+        """Return `(n,)` 0 normal, 1 abnormal, -1 unknown, of labels as the source writes them."""
+        return np.full(len(written), UNKNOWN, dtype=np.int8)
 
     @property
     def row_width(self) -> int | None:

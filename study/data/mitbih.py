@@ -19,7 +19,7 @@ from study.data.assembly import build_samples
 from study.data.beat_settings import BeatDatasetSettings
 from study.data.beats import Beats, cut_beats, joined_components
 from study.data.digests import source_digests, source_sha256
-from study.data.entry import DatasetEntry
+from study.data.entry import UNKNOWN, DatasetEntry
 from study.data.resampling import FloatArray, IntArray, fit_length
 from study.data.samples import Samples
 from study.errors import RequestError, one_line
@@ -61,6 +61,12 @@ class MitbihSettings(BeatDatasetSettings):
         "which is the same person, and tests on 21; standard tests on the 22 of de Chazal et al. "
         "2004, and leaves 201 out",
     )
+
+    def labels_of(self, written: npt.NDArray[np.str_]) -> npt.NDArray[np.int8]:
+        """Return `(n,)` 0 normal, 1 abnormal, -1 unknown, of annotation symbols."""
+        known = np.isin(written, list(CLASS_OF_SYMBOL))
+        normal = np.isin(written, list(AAMI_CLASSES["N"]))
+        return np.where(known, np.where(normal, 0, 1), UNKNOWN).astype(np.int8)
 
 
 @dataclass(frozen=True)

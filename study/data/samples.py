@@ -63,6 +63,13 @@ class Samples:
         """Samples along time."""
         return int(self.values.shape[2])
 
+    @property
+    def row_width(self) -> int | None:
+        """Values of each row before it was brought to `length`; None of samples of records."""
+        widths = np.unique(self.extent)
+        is_of_rows = len(widths) == 1 and not (self.record != "").any()
+        return int(widths[0]) if is_of_rows else None
+
     def take(self, index: npt.NDArray[np.int64]) -> Self:
         """Return the samples at `index`, in its order, with the same content hash."""
         return replace(

@@ -1,7 +1,8 @@
 """Folds: which samples train, validate and test.
 
 A split depends on the samples and the split's own seed only, never on a model.
-Training holds normal samples only. Protocols are those of the paper's section IV and
+Training holds normal samples only. Data without abnormal samples have none in validation and
+test either. Protocols are those of the paper's section IV and
 its appendix "Experimental setup", of its reference code, and of de Chazal et al. 2004.
 """
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 TRAINING_SHARE = 0.85
 LONE_FOLD_GROUPS = 5
 PARTS = ("training", "validation", "test")
-ONE_TEST_SET = frozenset({"kfold", "inter_patient"})
+ONE_TEST_SET = frozenset({"kfold", "inter_patient", "given"})
 """Protocols whose folds all have the same test samples."""
 
 Index = npt.NDArray[np.int64]
@@ -65,7 +66,7 @@ def make_splits(samples: Samples, settings: SplitSettings, study_seed: int) -> S
     if samples.clean:
         folds = tuple(_without_neighbours(samples, fold) for fold in folds)
     for number, fold in enumerate(folds):
-        _check(samples, fold, number)
+        _check(samples, fold, number, settings.protocol)
     return Splits(settings.protocol, folds, _hash(settings.protocol, folds))
 
 
@@ -142,8 +143,6 @@ def _kfold(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
     15 % of the normals and half of the abnormals test; the other half of the
     abnormals validates in every fold, with that fold's part of the normals.
     """
-    from sklearn.model_selection import KFold
-
     normal, abnormal = _by_label(samples)
     random = np.random.default_rng(stream_seed(seed, "kfold"))
     order = random.permutation(normal)
@@ -151,13 +150,46 @@ def _kfold(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
     test_normal, rest = order[:cut], order[cut:]
     validation_abnormal, test_abnormal = _halve(samples, abnormal, random)
     test = np.concatenate([test_normal, test_abnormal])
-    if len(rest) < folds:
+    yield from _dealt(rest, validation_abnormal, test, folds, folds)
+
+
+def _dealt(normals: Index, validated: Index, test: Index, folds: int, parts: int) -> Iterator[Fold]:
+    """Deal shuffled normals into parts; a fold validates with one of them, and trains on the rest.
+
+    Args:
+        normals: in the order in which they are dealt.
+        validated: what validates in every fold besides.
+        test: what tests in every fold.
+        folds: at most `parts`.
+        parts: at least 2.
+    """
+    from sklearn.model_selection import KFold
+
+    if len(normals) < parts:
         raise RequestError(
-            f"split.folds: {len(rest)} normal samples cannot be divided into {folds} folds; use"
+            f"split.folds: {len(normals)} normal samples cannot be divided into {parts} folds; use"
             " fewer folds or raise dataset.limit"
         )
-    for training, validation in KFold(folds).split(rest):
-        yield _fold(rest[training], np.concatenate([rest[validation], validation_abnormal]), test)
+    for training, validation in list(KFold(parts).split(normals))[:folds]:
+        yield _fold(normals[training], np.concatenate([normals[validation], validated]), test)
+
+
+def _given(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
+    """The data's own division: one test set, and training data that validate as well.
+
+    Normals of the training data are dealt into as many parts as there are folds (five for a
+    single fold); a fold validates with one of them, and with all abnormals of the training data.
+    """
+    own = np.flatnonzero(samples.side == "train")
+    test = np.flatnonzero(samples.side == "test")
+    if not len(own) or not len(test):
+        raise RequestError(
+            "split.protocol: given needs a dataset with a test set of its own (dataset.test_path of"
+            " table and ucr, DS2 of mitbih); use paper or kfold"
+        )
+    is_normal = samples.label[own] == 0
+    order = np.random.default_rng(stream_seed(seed, "given")).permutation(own[is_normal])
+    yield from _dealt(order, own[~is_normal], test, folds, folds if folds > 1 else LONE_FOLD_GROUPS)
 
 
 def _inter_patient(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
@@ -200,6 +232,7 @@ _PROTOCOLS: dict[str, Callable[[Samples, int, int], Iterator[Fold]]] = {
     "paper": _paper,
     "kfold": _kfold,
     "inter_patient": _inter_patient,
+    "given": _given,
 }
 
 
@@ -212,6 +245,8 @@ def _halve(samples: Samples, members: Index, random: np.random.Generator) -> tup
     from sklearn.model_selection import train_test_split
 
     kinds = samples.kind[members]
+    if not len(members) and not samples.label.any():
+        return members, members
     if len(members) < 2 or np.unique(kinds, return_counts=True)[1].min() < 2:
         raise RequestError(
             "split: a class has fewer than two samples outside training, so that it cannot be"
@@ -235,7 +270,7 @@ def _fold(training: Index, validation: Index, test: Index) -> Fold:
     return Fold(*(np.sort(members).astype(np.int64) for members in (training, validation, test)))
 
 
-def _check(samples: Samples, fold: Fold, number: int) -> None:
+def _check(samples: Samples, fold: Fold, number: int, protocol: str) -> None:
     if len(fold.training) < 2:
         raise RequestError(
             f"split: fold {number} has {len(fold.training)} training normals, at least 2 are"
@@ -243,10 +278,13 @@ def _check(samples: Samples, fold: Fold, number: int) -> None:
         )
     for part in ("validation", "test"):
         labels = samples.label[getattr(fold, part)]
-        if not (labels == 0).any() or not (labels == 1).any():
+        # What is given for training may be normal alone, though other data are not.
+        is_mixed = samples.label.any() and not (protocol == "given" and part == "validation")
+        if not (labels == 0).any() or (is_mixed and not (labels == 1).any()):
+            needed = "both are needed" if is_mixed else "normal ones are needed"
             raise RequestError(
                 f"split: {part} of fold {number} has {(labels == 0).sum()} normal and"
-                f" {(labels == 1).sum()} abnormal samples, both are needed; raise dataset.limit"
+                f" {(labels == 1).sum()} abnormal samples, {needed}; raise dataset.limit"
                 " or change split.folds"
             )
 

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from study.data import ucr
 from study.data.digests import source_digests
 from study.data.entry import DatasetEntry, ScaledDatasetSettings
 from study.data.samples import Samples
+from study.data.table import describe, samples_of
+from study.data.tables.form import TableForm, canonical_label
+from study.data.tables.reader import Table, read_table
+from study.data.ucr import UcrSettings
 from study.errors import RequestError
 
 if TYPE_CHECKING:
@@ -33,6 +37,10 @@ class WaferSettings(ScaledDatasetSettings):
     """CMU Wafer (Olszewski 2001), both files; label 1 is normal, -1 abnormal."""
 
     name: Literal["wafer"] = "wafer"
+
+    def labels_of(self, written: npt.NDArray[np.str_]) -> npt.NDArray[np.int8]:
+        """Return `(n,)` 0 normal, 1 abnormal, of the labels 1 and -1."""
+        return np.array([int(canonical_label(item) != "1") for item in written], dtype=np.int8)
 
     @property
     def row_width(self) -> int:
@@ -73,14 +81,20 @@ def _files(data_folder: Path) -> dict[str, Path | None]:
     }
 
 
-def read_file(path: Path) -> ucr.Table:
+def read_file(path: Path) -> Table:
     """Read one of the two files and verify its width, labels and counts.
 
     Raises:
         RequestError: the file is not what the archive publishes.
     """
-    table = ucr.read_table(path, WIDTH)
-    kind = np.array([ucr.canonical_label(item) for item in table.symbol])
+    table = read_table(path, TableForm(label=0))
+    if table.values.shape[1:] != (1, WIDTH):
+        raise RequestError(
+            f"{path}: expected a label and {WIDTH} values a row, found {table.values.shape[2]}"
+            " values: replace the file"
+        )
+    assert table.symbol is not None
+    kind = np.array([canonical_label(item) for item in table.symbol])
     others = sorted(set(kind) - {"1", "-1"})
     if others:
         raise RequestError(
@@ -120,18 +134,13 @@ def prepare(settings: WaferSettings, data_folder: Path, seed: int) -> Samples:
     """
     del seed
     paths = locate(data_folder)
-    tables = [read_file(path) for path in paths]
-    joined = ucr.Table(
-        values=np.concatenate([table.values for table in tables]),
-        symbol=np.concatenate([table.symbol for table in tables]),
-    )
-    as_ucr = ucr.UcrSettings(
+    as_ucr = UcrSettings(
         length=settings.length,
         path=tuple(map(str, paths)),
         normal_labels=("1",),
         scaling=settings.scaling,
     )
-    return ucr.samples_of(joined, as_ucr)
+    return samples_of([read_file(path) for path in paths], as_ucr)
 
 
 def check(settings: WaferSettings, data_folder: Path) -> list[str]:
@@ -150,7 +159,7 @@ def check(settings: WaferSettings, data_folder: Path) -> list[str]:
             if len(table.values) == published
             else f" (the archive has {published}: this copy lacks its first row, a normal one)"
         )
-        lines.append(f"{path}: {ucr.describe_table(table)}{note}")
+        lines.append(f"{path}: {describe(table)}{note}")
     return lines
 
 

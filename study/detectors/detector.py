@@ -59,9 +59,10 @@ class Detector:
     standardising adds no supervision. The decision is abnormal where the mean is above 0,
     which for a single fold is its own decision.
 
-    Methods take samples `(n, length)`, or `(n, channels, length)`, in the dataset's units:
-    scaling with a fold's limits is the detector's. Signs are scikit-learn's. They take what
-    the composition needs beside them:
+    Methods take samples `(n, length)`, or `(n, channels, length)`, in the dataset's units, or
+    rows of the width that the dataset's own have, which are brought to length as those were:
+    scaling is the detector's. Signs are scikit-learn's. They take what the composition needs
+    beside them:
 
     - `components`, `(n,)` by name: those that come with samples (`sample_components`);
     - `seconds`, `(n,)` rising, where errors are compared with the record's own
@@ -220,18 +221,19 @@ class Detector:
         return {name: _mean([errors[name] for errors in by_fold]) for name in self.components}
 
     def _checked(self, samples: npt.ArrayLike) -> Values:
-        values = np.asarray(samples, dtype=np.float32)
-        channels, length = self.shape.channels, self.shape.length
+        values = np.asarray(samples)
+        channels, form = self.shape.channels, self.folds[0].rows
         if values.ndim == 2 and channels == 1:
             values = values[:, np.newaxis, :]
-        if values.ndim != 3 or values.shape[1:] != (channels, length):
+        if values.ndim != 3 or values.shape[1] != channels or values.shape[2] not in form.widths:
+            length = " or ".join(map(str, form.widths))
             raise ValueError(
                 f"samples must be (n, {channels}, {length}), or (n, {length}) of one channel, "
                 f"found {values.shape}"
             )
-        if not np.isfinite(values).all():
+        if not np.isfinite(values.astype(np.float32)).all():
             raise ValueError("samples must be finite")
-        return np.ascontiguousarray(values)
+        return np.ascontiguousarray(form.prepared(values))
 
     def _errors(self, fold: TrainedFold, values: Values) -> Errors:
         if not len(values):

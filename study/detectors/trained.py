@@ -5,9 +5,11 @@ errors that the fold stored, or all folds of its trial (`scores.fit_on`), on val
 training normals) alone, so it is the one that the study's tables speak of.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -20,18 +22,19 @@ from pydantic import ValidationError
 from models.array_scorer import ArrayScorer
 from models.interface import Model, Shape
 from study.config.trial_config import TrialConfig
+from study.detectors.row_form import RowForm
 from study.errors import RequestError
 from study.ledger import fold_files
 from study.ledger.answer import ANSWER_RULE, composition_of
 from study.ledger.fold_errors import needs_all_folds, read_fold_errors
-from study.ledger.ledger import MODEL, FoldManifest, Ledger
+from study.ledger.ledger import MANIFEST, MODEL, FoldManifest, Ledger
 from study.scores.components import CompositionError, Float, FoldErrors, Limits, SplitErrors
 from study.scores.compositions import FittedComposition
 from study.scores.reference import relative_to
 from study.scores.rules import applicable, find_composition
 from study.scores.settings import LATENT_FORMS, LatentForm
-from study.search.trial import FoldAddress, fold_name, order_of
-from study.storage.folder import reach_folder
+from study.search.trial import FOLD_NAME, FoldAddress, fold_name, order_of
+from study.storage.folder import Folder, reach_folder
 from study.training.setup import build_model, scale_values, shared_tensor
 
 NO_REFERENCES: Mapping[str, Float] = MappingProxyType({})
@@ -50,6 +53,7 @@ class TrainedFold:
         location: the fold's folder or URI.
         config: the trial's configuration.
         model: with the weights of the best validation epoch.
+        rows: which rows its samples may be made of.
         scaling: limits of the fold's training samples; None where samples need none.
         composition: name of the composition.
         latent_form: its form of L; "" without L.
@@ -60,6 +64,7 @@ class TrainedFold:
     location: str
     config: TrialConfig
     model: Model
+    rows: RowForm
     scaling: Limits | None
     composition: str
     latent_form: LatentForm | Literal[""]
@@ -127,26 +132,50 @@ class TrialLocation:
     fold: int | None
 
 
+class CopiedLedger(Ledger):
+    """One trial, or one fold, that has been copied by itself, whatever its folder is called."""
+
+    def __init__(self, folder: Folder, name: str, *, is_fold: bool) -> None:
+        super().__init__(folder)
+        self._name, self._is_fold = name, is_fold
+
+    def path(self, address: FoldAddress) -> str:
+        """Return where a fold is in `folder`."""
+        return self._name if self._is_fold else f"{self._name}/{fold_name(address.fold)}"
+
+
 def locate(location: str) -> TrialLocation:
-    """Return what a path or URI, `.../ledger/<trial>` or `.../<trial>/fold-<k>`, names.
+    """Return what a path or URI names: the folder of a trial, or of a fold.
+
+    In a results folder it is `.../ledger/<trial>` or `.../<trial>/fold-<k>`; a copy may have
+    any name.
 
     Raises:
-        RequestError: it names neither.
+        RequestError: it is neither.
     """
-    path, mark, query = location.partition("?") if "://" in location else (location, "", "")
+    whole = location if "://" in location else str(Path(location).resolve())
+    path, mark, query = whole.partition("?") if "://" in location else (whole, "", "")
     parent, _, last = path.rstrip("/").rpartition("/")
-    fold = last.removeprefix("fold-")
-    if last != fold and fold.isdecimal() and last == fold_name(int(fold)):
-        parent, _, trial = parent.rpartition("/")
-        number = int(fold)
-    else:
-        trial, number = last, None
-    if order_of(trial) is None:
-        raise RequestError(
-            f"{location}: expected the folder of a trained fold, results/<study>/ledger/<trial>/"
-            "fold-<k>, or of its trial, found another path: correct it"
-        )
-    return TrialLocation(Ledger(reach_folder((parent or ".") + mark + query)), trial, number)
+    above, _, trial = parent.rpartition("/")
+    fold, folder = FOLD_NAME.fullmatch(last), reach_folder((parent or "/") + mark + query)
+    for name, is_fold in ((last, True), (f"{last}/{fold_name(0)}", False)):
+        try:
+            written = json.loads(folder.read(f"{name}/{MANIFEST}"))
+            address = FoldAddress(str(written["trial"]), int(written["fold"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if address.path not in (f"{trial}/{last}", name):
+            copied = CopiedLedger(folder, last, is_fold=is_fold)
+            return TrialLocation(copied, address.trial, address.fold if is_fold else None)
+    if fold and last == fold_name(int(fold[1])) and order_of(trial) is not None:
+        ledger = Ledger(reach_folder((above or "/") + mark + query))
+        return TrialLocation(ledger, trial, int(fold[1]))
+    if order_of(last) is not None:
+        return TrialLocation(Ledger(folder), last, None)
+    raise RequestError(
+        f"{location}: expected the folder of a trained fold, results/<study>/ledger/<trial>/"
+        "fold-<k>, or of its trial, or a copy of one, found another path: correct it"
+    )
 
 
 def read_fold(
@@ -170,7 +199,7 @@ def read_fold(
         DamagedError: a file is not what was committed.
     """
     address = FoldAddress(trial.trial, number)
-    where = trial.ledger.folder.locate(address.path)
+    where = trial.ledger.folder.locate(trial.ledger.path(address))
     manifest = trial.ledger.fold(address)
     if manifest is None or manifest.state == "failed":
         state = "none" if manifest is None else f"one that failed: {manifest.reason}"
@@ -181,7 +210,8 @@ def read_fold(
     name = composition or composition_of(config)[0]
     errors = _errors(trial, manifest, config)
     fitted, used_form = _fit(errors, config, name, form, where)
-    model = build_model(config, Shape(**described["shape"]), number, torch.device(device))
+    shape = Shape(**described["shape"])
+    model = build_model(config, shape, number, torch.device(device))
     weights = trial.ledger.read(manifest, fold_files.WEIGHTS)
     model.load_weights(safetensors.torch.load(weights))
     scaling = described["scaling"]
@@ -189,6 +219,8 @@ def read_fold(
         location=where,
         config=config,
         model=model,
+        # Older folds do not say how wide their rows were.
+        rows=RowForm(config.dataset, shape, described.get("row_width") or config.dataset.row_width),
         scaling=None if scaling is None else Limits(**scaling),
         composition=name,
         latent_form=used_form,
@@ -217,7 +249,7 @@ def _errors(trial: TrialLocation, manifest: FoldManifest, config: TrialConfig) -
         address = FoldAddress(trial.trial, number)
         fold = manifest if number == manifest.fold else trial.ledger.fold(address)
         if fold is None or fold.state == "failed":
-            where = trial.ledger.folder.locate(address.path)
+            where = trial.ledger.folder.locate(trial.ledger.path(address))
             raise RequestError(
                 f"{where}: expected a trained fold, for compositions are fitted on all folds"
                 " (scores.fit_on), found none: keep the trial's folds together"

@@ -79,6 +79,10 @@ class Ledger:
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
 
+    def path(self, address: FoldAddress) -> str:
+        """Return where a fold is in `folder`."""
+        return address.path
+
     def commit_fold(self, manifest: FoldManifest, files: Mapping[str, bytes]) -> FoldManifest:
         """Write a fold's files, then its manifest; `manifest.files` is filled in.
 
@@ -101,7 +105,7 @@ class Ledger:
         Raises:
             DamagedError: the manifest is not what was written.
         """
-        path = f"{address.path}/{MANIFEST}"
+        path = f"{self.path(address)}/{MANIFEST}"
         try:
             content = _unsealed(self.folder.read(path), self.folder.locate(path))
         except FileNotFoundError:
@@ -129,7 +133,7 @@ class Ledger:
         Raises:
             DamagedError: the file is missing or not what was committed.
         """
-        path = f"{manifest.address.path}/{name}"
+        path = f"{self.path(manifest.address)}/{name}"
         try:
             content = self.folder.read(path)
         except FileNotFoundError:

@@ -173,7 +173,7 @@ class Evidence:
         self, values: "pd.Series[float]", least: float = 0.0, most: float = 1.0
     ) -> Estimate:
         ratio = self.scores["num_samples"] / self.scores["num_training"]
-        row, ratios = (each.to_numpy(dtype=np.float64)[np.newaxis] for each in (values, ratio))
+        row, ratios = (np.array([each.tolist()], np.float64) for each in (values, ratio))
         folds = over_folds(row, ratios)
         low, high = interval_inside(folds, least, most)
         return Estimate(float(folds.mean[0]), float(low[0]), float(high[0]))

@@ -64,8 +64,9 @@ def choices_table(
         search: says whether labels proposed or stopped trials.
 
     Returns:
-        A table of `SCHEMA`; without rows where nothing was to be chosen.
+        A table of `SCHEMA`; without rows where nothing was to be chosen, or not by labels.
     """
+    records = [record for record in records if record.trial.config.metric.reads_labels]
     on_test = _TestValues(scores)
     named = {record.name: record for record in records}
     rows = [

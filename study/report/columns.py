@@ -30,7 +30,7 @@ from study.training.measures.latents import LatentMeasures
 KEYS = {
     "study": "the study's name",
     "dataset": "the dataset's name",
-    "protocol": "how samples were divided: `paper`, `kfold` or `inter_patient`",
+    "protocol": "how samples were divided: `paper`, `kfold`, `inter_patient` or `given`",
     "split_hash": "sha256 of the folds' index lists in `splits.parquet`",
     "model": "the model's name",
     "system": 'the system of a study of systems; "" in a search',

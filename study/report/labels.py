@@ -19,9 +19,12 @@ def labels_chose(record: TrialRecord, epoch_rule: str) -> tuple[str, ...]:
     A search proposes, stops and ranks its trials by a metric of labels, so that labels chose
     each of them, as they chose what a repetition repeats; a study of systems names its trials
     beforehand. Labels chose the best validation epoch if there were several to choose from,
-    and the last one of a trial that was stopped early.
+    and the last one of a trial that was stopped early. Where the metric is the error of normals,
+    they chose nothing.
     """
     trial = record.trial
+    if not trial.config.metric.reads_labels:
+        return ()
     is_searched = trial.is_repetition or (bool(trial.parameters) and not trial.system)
     has_choice = len(record.values) > 1 and not MODELS[trial.config.model.name].fitted_once
     chose_epoch = record.state == "pruned" or (epoch_rule == BEST and has_choice)

@@ -15,7 +15,7 @@ LATENT_NORM = "latent_norm"
 
 # Only limits that lie next to each other bring values here; past it, squares and
 # sums of scaled values would overflow.
-_LARGEST_SCALED = 1e150
+LARGEST_SCALED = 1e150
 
 
 class CompositionError(ValueError):
@@ -170,4 +170,4 @@ class Limits:
         with np.errstate(over="ignore"):
             distance = values * factor - self.minimum * factor
             scaled = distance / (self.maximum * factor - self.minimum * factor)
-        return np.clip(scaled, -_LARGEST_SCALED, _LARGEST_SCALED)
+        return np.clip(scaled, -LARGEST_SCALED, LARGEST_SCALED)

@@ -12,6 +12,8 @@ from study.scores.metrics import Metrics, compute_metrics, predicted_f1
 from study.scores.rules import applicable, find_composition
 from study.scores.settings import LATENT_FORMS, LatentForm, ScoreSettings, Supervision, SvmSolver
 
+NOT_MEASURED = "test: no abnormal samples, so that there is no F1, phi or AUROC"
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -220,6 +222,8 @@ def _evaluate(
         decisions = _decide(fitted, errors.test)
     except CompositionError as error:
         return CompositionResult(_score_row(result, undefined, f"test: {error}"), None)
+    if not errors.test.label.any():
+        return CompositionResult(_score_row(result, undefined, NOT_MEASURED), decisions)
     return CompositionResult(_score_row(result, _metrics(decisions), ""), decisions)
 
 

@@ -93,6 +93,18 @@ def compute_metrics(label: Label, score: Float, prediction: npt.NDArray[np.integ
     )
 
 
+def constant_metric(label: Label, name: str) -> float:
+    """Return a metric of the better of the two constant answers, in `METRIC_NAMES`; nan if none is.
+
+    Args:
+        label: `(n,)` 0 or 1, n >= 1.
+        name: the metric.
+    """
+    score = np.zeros(len(label))
+    answers = (np.full(len(label), answer, dtype=np.int8) for answer in (0, 1))
+    return max(float(getattr(compute_metrics(label, score, each), name)) for each in answers)
+
+
 def predicted_f1(label: Label, prediction: npt.NDArray[np.integer]) -> float:
     """Return `Metrics.f1_weighted` alone.
 

@@ -4,9 +4,10 @@ Nothing heavy is imported here: a study file is validated before NumPy or
 scikit-learn are needed.
 """
 
+import math
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from study.settings import Settings, added_field
 
@@ -26,6 +27,8 @@ MetricName = Literal[
     "auroc_labels",
     "auprc",
 ]
+Criterion = Literal[MetricName, "normal_error"]
+"""What a study can choose by: a metric of labels, or the mean error of validation normals."""
 
 LATENT_FORMS: tuple[LatentForm, ...] = get_args(LatentForm)
 MOST_WEIGHTED = 3
@@ -35,8 +38,10 @@ METRIC_NAMES: tuple[MetricName, ...] = get_args(MetricName)
 """Metrics that a study can maximise; all are better when larger."""
 
 
-def metric_range(name: MetricName) -> tuple[float, float]:
+def metric_range(name: Criterion) -> tuple[float, float]:
     """Return the smallest and the largest value that a metric can have."""
+    if name == "normal_error":  # its sign is turned
+        return -math.inf, 0.0
     return (-1.0, 1.0) if name == "phi" else (0.0, 1.0)
 
 
@@ -79,6 +84,8 @@ class CompositionSettings(Settings):
 
 class ScoreSettings(Settings):
     """How components become scores and scores become labels (sections II, III.B)."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     latent_distance: Literal["absolute", "signed"] = "absolute"
     """Distance of a latent norm from the mode. `signed` is equations 5 and 6 as

@@ -1,4 +1,4 @@
-"""What every command of the program shares: exit codes and one-line errors."""
+"""What every command of the program shares: exit codes, and errors of a line each."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ INTERRUPTED = 130
 
 
 class Command(typer.Typer):
-    """A command line whose errors are one line each.
+    """A command line whose errors are a line each.
 
     As a program of its own (`study-run`) it can install completion for the user's shell;
     a shell cannot complete what follows `python -m`.
@@ -40,7 +40,9 @@ class Command(typer.Typer):
         try:
             result = typer.main.get_command(self).main(standalone_mode=False)
         except RequestError as error:
-            return _print_line(str(error), REQUEST_WRONG)
+            for problem in error.args:
+                _print_line(str(problem), REQUEST_WRONG)
+            return REQUEST_WRONG
         except TyperException as error:
             return _print_line(error.format_message(), REQUEST_WRONG)
         except typer.Exit as exit_:

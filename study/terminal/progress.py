@@ -287,6 +287,13 @@ def show_summary(
         f" epoch, mean ± deviation over {study.split.folds} fold(s)",
         highlight=False,
     )
+    if all(math.isnan(row["f1_weighted_mean"]) for row in summary.to_pylist()):
+        console.print(
+            "no test sample is abnormal: there is no F1, phi or AUROC; scores.parquet has the"
+            " thresholds, and normal_error, by which this trial was chosen",
+            highlight=False,
+        )
+        return
     table = _scores_table(["composition (form of L)", "supervision"])
     repetition = replace(best.trial, is_repetition=True).name
     for row in summary.to_pylist():

@@ -123,14 +123,14 @@ class FoldEvaluator:
             for name in dict.fromkeys(followed)
         }
         metrics = fits[metric.composition].metrics
-        row = {"value": getattr(metrics, metric.score)}
-        if not math.isfinite(row["value"]):
-            raise NonFiniteError(
-                f"validation {metric.score} of {metric.composition} is {row['value']}"
-            )
-        row |= {name: getattr(metrics, name) for name in REPORTED_SCORES}
         normals = errors.validation.normals().component(self.model.components[0])
-        row["normal_error"] = float(normals.mean())
+        normal_error = float(normals.mean())
+        # Larger is better, whatever the score.
+        value = getattr(metrics, metric.score) if metric.reads_labels else -normal_error
+        if not math.isfinite(value):
+            raise NonFiniteError(f"validation {metric.score} of {metric.composition} is {value}")
+        row = {"value": value, **{name: getattr(metrics, name) for name in REPORTED_SCORES}}
+        row["normal_error"] = normal_error
         for name in self._tracked():
             row[f"{name}/f1_weighted"] = fits[name].metrics.f1_weighted
             entry = find_composition(name, self.config.scores)
@@ -201,7 +201,7 @@ class FoldEvaluator:
         )
         mmd = maximum_mean_discrepancy(first, second, self._seed("mmd"), COMPARED_NORMALS)
         measured = {"generation/mmd": mmd}
-        for definition in DEFINITIONS if with_tstr else ():
+        for definition in DEFINITIONS if with_tstr and label.any() else ():
             tstr = measure_tstr(real, synthetic, label, self._seed("tstr", epoch), definition)
             name = f"generation/{TSTR_NAMES[definition]}"
             measured |= {

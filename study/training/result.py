@@ -50,6 +50,7 @@ class FoldResult:
             "trial": self.address.trial,
             "fold": self.address.fold,
             "shape": vars(model.shape),
+            "row_width": samples.row_width,
             "scaling": self.scaling and vars(self.scaling),
             "components": list(model.components),
             "latent_size": model.latent_size,

@@ -1,7 +1,7 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from study.data.assembly import build_samples
 from study.data.mitbih import MitbihSettings, prepare_records
 from study.data.samples import Samples
 from study.data.splits import Fold, make_splits
-from study.data.ucr import Table, UcrSettings, samples_of
+from study.data.table import samples_of
+from study.data.tables.reader import Table
+from study.data.ucr import UcrSettings
 from study.ledger.ledger import Ledger
 from study.search.trial import trial_name
 from study.storage.arrow_folder import ArrowFolder
@@ -142,12 +144,17 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trial whose folds are in a ledger, and what they were trained on."""
+    """A trial whose folds are in a ledger, and what they were trained on.
+
+    Attributes:
+        rows: `(n, width)` what the samples were made of, where these are rows of a table.
+    """
 
     place: Path
     study: Study
     samples: Samples
     folds: tuple[Fold, ...]
+    rows: np.ndarray | None = None
 
     def fold(self, number: int = 0) -> Path:
         return self.place / f"fold-{number}"
@@ -225,7 +232,7 @@ def trained_beats(record: Path, tmp_path_factory: pytest.TempPathFactory) -> Tra
 
 @pytest.fixture(scope="session")
 def trained_rows(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Two folds of PCA on rows in units of their own, scaled by each fold."""
+    """Two folds of PCA on rows of 40 values in units of their own, scaled by each fold."""
     random = np.random.default_rng(0)
     phase = random.random((80, 1))
     waves = 40 + 7 * np.sin(2 * np.pi * (np.linspace(0, 1, 40) + 0.1 * phase))
@@ -240,7 +247,7 @@ def trained_rows(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         },
         "rows.yaml",
     )
-    table = Table(waves, np.array(["1"] * 60 + ["-1"] * 20))
+    table = Table(waves[:, np.newaxis, :], np.array(["1"] * 60 + ["-1"] * 20))
     assert isinstance(study.dataset, UcrSettings)
-    samples = samples_of(table, study.dataset)
-    return train_trial(study, samples, tmp_path_factory.mktemp("rows"))
+    samples = samples_of([table], study.dataset)
+    return replace(train_trial(study, samples, tmp_path_factory.mktemp("rows")), rows=waves)

@@ -1,4 +1,4 @@
-"""Wrong requests, by the thousand and by hand: one line, exit 2, nothing written, no Ray."""
+"""Wrong requests, by the thousand and by hand: a line each, exit 2, nothing written, no Ray."""
 
 import contextlib
 import io
@@ -83,7 +83,7 @@ class Answer:
     def check(self, *words: str) -> None:
         assert self.code == 2, (self.code, self.said)
         assert self.said.endswith("\n")
-        assert self.said.count("\n") == 1, self.said
+        assert all(self.said.splitlines()), self.said
         assert "Traceback" not in self.said
         assert self.is_untouched
         for word in words:
@@ -208,7 +208,7 @@ BY_HAND: list[tuple[Any, list[str], list[str]]] = [
     ({**LEAST, "dataset": {"name": "synthetic", "length": 33}}, [], ["multiple of 32"]),
     ({**LEAST, "split": {"protocol": "kfold", "folds": 1}}, [], ["folds >= 2"]),
     ({**LEAST, "systems": {"a": {}}}, [], ["systems"]),
-    ({**LEAST, "search": {"sampler": "grid"}}, [], ["search.sampler", "tpe, random", "'grid'"]),
+    ({**LEAST, "search": {"sampler": "grid"}}, [], ["search.sampler", "tpe, gp", "'grid'"]),
     ({**LEAST, "search": {"trials": 10**9}}, [], ["search.trials", "100000"]),
     ({**LEAST, "search": {"space": {"model.beta": {"loguniform": [0, 1]}}}}, [], ["positive"]),
     ({**LEAST, "search": {"space": {"model.beta": {"uniform": [2, 1]}}}}, [], ["not exceed"]),
@@ -281,6 +281,46 @@ def test_data_that_no_split_can_divide_is_refused_before_anything_starts(place: 
     arguments = [str(place / "few.yaml"), "--output", str(place / "out")]
     answer = Answer(study.run.app, arguments, lambda: (place / "out").exists())
     answer.check("split", "fewer than two samples")
+
+
+@pytest.mark.parametrize("arguments", [["--plan"], []])
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"dataset": {"path": "nowhere.tsv"}}, ["dataset.path: expected an existing file"]),
+        ({"dataset": {"scaling": "none"}}, ["expected values in [0, 1] with scaling none"]),
+        ({"split": {"protocol": "inter_patient"}}, ["split.protocol: inter_patient needs"]),
+        ({"split": {"protocol": "given"}}, ["split.protocol: given needs"]),
+        (
+            {"dataset": {"path": "nowhere.tsv"}, "resources": {"per_fold": {"cpu": 1000}}},
+            ["resources.per_fold: 2 folds with 1000 CPU", "dataset.path: expected"],
+        ),
+    ],
+)
+def test_a_plan_refuses_what_a_run_refuses_before_training(
+    changes: dict[str, Any], said: list[str], arguments: list[str], place: Path
+) -> None:
+    values = 5 * np.random.default_rng(0).random((40, 32))
+    np.savetxt(place / "rows.tsv", np.column_stack([np.arange(40) % 4 == 0, values]))
+    content: dict[str, Any] = {**LEAST, "name": "own", "split": {"folds": 2}}
+    content["dataset"] = {"name": "ucr", "length": 32, "path": "rows.tsv", "normal_labels": [0]}
+    for part, settings_ in changes.items():
+        content[part] = {**content[part], **settings_}
+    (place / "own.yaml").write_text(yaml.safe_dump(content))
+    request = [str(place / "own.yaml"), *arguments]
+    answer = Answer(study.run.app, request, lambda: names(place / "results"))
+    answer.check(*said)
+    assert answer.said.count("\n") == len(said)
+
+
+def test_a_plan_refuses_results_of_another_study(place: Path) -> None:
+    folder = place / "results" / "mine"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "study.yaml").write_text(yaml.safe_dump({**LEAST, "seed": 7}))
+    try:
+        ask(place, LEAST).check("seed is 7 there and 0 now")
+    finally:
+        (folder / "study.yaml").unlink()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[", b"\xff", b"name: mine", b"a: !!set {x}"])

@@ -1,6 +1,8 @@
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -8,7 +10,10 @@ import onnxruntime
 import pytest
 import torch
 
-from study import export
+from study import export, load_detector
+from study.config.trial_config import TrialConfig
+from study.detectors import trained
+from study.scores.settings import ScoreSettings
 from study.terminal.command import REQUEST_WRONG
 from tests.study.conftest import Trained
 
@@ -43,12 +48,50 @@ def test_an_onnx_file_gives_the_stored_errors(
     assert json.loads(described["samples"]) == {"name": "mitbih", "length": 96, "limit": None}
 
 
+@pytest.mark.parametrize("composition", ["svm_lambda", "gamma_grid", "usual"])
+def test_an_onnx_file_decides_as_the_program_does(
+    trained_beats: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, composition: str
+) -> None:
+    file, samples = tmp_path / "m.onnx", trained_beats.samples.values
+    options = ["--latent-form", "chi_mode"] if composition == "gamma_grid" else []
+    own = {"usual": {"components": ("reconstruction_error", "latent_norm"), "rule": "quantile"}}
+    patched = ScoreSettings(compositions=own, lambda_steps=5, gamma_steps=4, scale="log")
+    monkeypatch.setattr(trained, "_config", with_scores(patched))
+    assert run(monkeypatch, trained_beats.fold(), file, "--composition", composition, *options) == 0
+    expected = load_detector(
+        str(trained_beats.fold()), composition, options[1] if options else None
+    ).score(samples)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_outputs()]
+    found = dict(zip(names, session.run(None, {"x": samples}), strict=True))
+    assert names[-2:] == ["score", "decision"]
+    np.testing.assert_allclose(found["score"], expected.score, rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(found["decision"], expected.decision)
+    # The threshold is an input that may be given.
+    lower = float(np.median(expected.score))
+    given = session.run(["decision"], {"x": samples, "tau": np.array(lower)})[0]
+    np.testing.assert_array_equal(given, (found["score"] > lower).astype(np.int8))
+
+
+def with_scores(scores: ScoreSettings) -> Callable[..., TrialConfig]:
+    """Read a fold's configuration with other settings of scores."""
+    original = trained._config
+
+    def read(*arguments: Any) -> TrialConfig:
+        return original(*arguments).model_copy(update={"scores": scores})
+
+    return read
+
+
 def test_a_torch_file_gives_the_stored_errors(
     trained_beats: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "m.pt2"
     assert run(monkeypatch, trained_beats.fold(1), file) == 0
-    found = torch.export.load(file).module()(torch.from_numpy(trained_beats.samples.values))
+    samples = trained_beats.samples.values
+    found = torch.export.load(file).module()(torch.from_numpy(samples))
+    expected = load_detector(str(trained_beats.fold(1))).score(samples).decision
+    np.testing.assert_array_equal(found[-1].numpy(), expected)
     stored = trained_beats.stored(1)["reconstruction_error"]
     np.testing.assert_allclose(found[0].numpy(), stored, rtol=1e-3, atol=1e-5)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import confusion_matrix, f1_score, matthews_corrcoef, roc_auc_score
 
 from study import load_detector, score
 from study.terminal.command import NOT_FINISHED, REQUEST_WRONG
@@ -32,8 +33,8 @@ def test_a_record_becomes_a_table_of_its_beats(run, record: Path, trained_beats:
     assert code == 0
     frame = pd.read_parquet("b1.scores.parquet")
     samples = trained_beats.samples
-    assert said == f"{frame['decision'].sum()} of {len(samples)} beats abnormal; scores in " + (
-        "b1.scores.parquet\n"
+    assert said.endswith(
+        f"{frame['decision'].sum()} of {len(samples)} beats abnormal; scores in b1.scores.parquet\n"
     )
     assert list(frame) == [
         "sample", "record", "position", "seconds", "symbol", "reconstruction_error",
@@ -148,7 +149,96 @@ def test_a_damaged_model_is_not_used(run, record: Path, trained_beats: Trained) 
     assert "is not what was committed" in error
 
 
-def test_a_picture_needs_a_record(run, trained_rows: Trained) -> None:
-    code, _, error = run(trained_rows.fold(), "new.csv", "--plot", "p.png")
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [[], ["--from", "5", "--to", "9"]])
+def test_samples_of_a_table_are_drawn(
+    run, trained_rows: Trained, tmp_path: Path, options: list[str]
+) -> None:
+    np.save("new.npy", trained_rows.rows)
+    code, said, _ = run(trained_rows.fold(), "new.npy", "--plot", "p.png", *options)
+    assert code == 0
+    assert said.endswith("picture in p.png\n")
+    assert Path("p.png").stat().st_size > 5000
+
+
+def test_samples_that_are_not_there_are_not_drawn(run, trained_rows: Trained) -> None:
+    np.save("new.npy", trained_rows.rows)
+    code, _, error = run(trained_rows.fold(), "new.npy", "--plot", "p.png", "--from", "500")
     assert code == REQUEST_WRONG
-    assert "expected a WFDB record" in error
+    assert "which has 80" in error
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "feather", "arrow"])
+def test_scores_have_the_form_that_their_name_says(run, trained_rows: Trained, ending: str) -> None:
+    np.save("new.npy", trained_rows.rows)
+    assert run(trained_rows.fold(), "new.npy", "--output", f"s.{ending}")[0] == 0
+    read = {"csv": pd.read_csv, "parquet": pd.read_parquet}.get(ending, pd.read_feather)
+    frame = read(f"s.{ending}")
+    assert len(frame) == 80
+    expected = load_detector(str(trained_rows.fold())).score(trained_rows.rows)
+    np.testing.assert_allclose(frame["score"], expected.score)
+    assert frame["decision"].tolist() == expected.decision.tolist()
+
+
+def test_a_form_that_no_file_of_scores_has_is_refused(run, trained_rows: Trained) -> None:
+    code, _, error = run(trained_rows.fold(), "new.csv", "--output", "s.xlsx")
+    assert code == REQUEST_WRONG
+    assert "--output s.xlsx: expected a file ending in .parquet, .csv" in error
+
+
+def test_labels_are_compared_with_decisions(run, trained_rows: Trained) -> None:
+    label = np.where(trained_rows.samples.label == 0, "1.0", "2")
+    frame = pd.DataFrame(trained_rows.rows).add_prefix("t").assign(label=label)
+    frame.to_csv("new.csv", index=False)
+    code, said, _ = run(trained_rows.fold(), "new.csv", "--output", "s.csv")
+    assert code == 0
+    scores, truth = pd.read_csv("s.csv"), trained_rows.samples.label
+    (_, alarms), (missed, hits) = confusion_matrix(truth, scores["decision"])
+    assert f"of 20 abnormal samples {hits} found and {missed} missed" in said
+    assert f"of 60 normal ones {alarms} called abnormal" in said
+    assert f"F1 weighted {f1_score(truth, scores['decision'], average='weighted'):.4f}" in said
+    assert f"F1 of abnormal {f1_score(truth, scores['decision']):.4f}" in said
+    assert f"phi {matthews_corrcoef(truth, scores['decision']):.4f}" in said
+    assert f"AUROC {roc_auc_score(truth, scores['score']):.4f}" in said
+
+
+def test_beats_with_annotations_are_compared_with_them(
+    run, record: Path, trained_beats: Trained
+) -> None:
+    code, said, _ = run(trained_beats.fold(), record)
+    abnormal = int(trained_beats.samples.label.sum())
+    assert code == 0
+    assert f"of {abnormal} abnormal beats " in said
+    assert "AUROC" in said
+
+
+@pytest.mark.parametrize("name", ["mine", "trial-00007", "fold-9"])
+@pytest.mark.parametrize("part", ["trial", "fold"])
+def test_a_copy_scores_wherever_it_is(
+    run, trained_rows: Trained, part: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save("new.npy", trained_rows.rows)
+    source = trained_rows.place if part == "trial" else trained_rows.fold(1)
+    assert run(source, "new.npy", "--output", "before.csv")[0] == 0
+    shutil.copytree(source, name)
+    assert run(name, "new.npy", "--output", "after.csv")[0] == 0
+    monkeypatch.chdir(name)
+    assert run(".", "../new.npy", "--output", "../inside.csv")[0] == 0
+    for copied in ("after", "inside"):
+        assert Path(f"../{copied}.csv").read_text() == Path("../before.csv").read_text()
+
+
+def test_rows_of_the_file_that_was_trained_on_are_taken_and_what_is_done_to_them_said(
+    run, trained_rows: Trained
+) -> None:
+    frame = pd.DataFrame(trained_rows.rows).add_prefix("t")
+    frame.assign(label=trained_rows.samples.label).to_csv("new.csv", index=False)
+    code, said, _ = run(trained_rows.fold(), "new.csv")
+    assert code == 0
+    assert "a header, 41 columns, the label in the column 'label'" in said
+    assert "rows of 40 values brought to 32, as in training" in said
+    np.testing.assert_allclose(
+        pd.read_parquet("new.scores.parquet")["reconstruction_error"],
+        trained_rows.stored()["reconstruction_error"],
+        rtol=1e-3,
+    )

@@ -20,7 +20,17 @@ STRETCH_SECONDS = 60.0
 LONGEST_SECONDS = 600.0
 ROW_SECONDS = 10.0
 
-_SIGNAL, _ABNORMAL, _RECONSTRUCTION = "#333333", "#d95f02", "#1b9e77"
+SIGNAL, ABNORMAL, RECONSTRUCTION = "#333333", "#d95f02", "#1b9e77"
+
+
+def require_format(plot: Path) -> None:
+    """Refuse a picture whose ending is unknown.
+
+    Raises:
+        RequestError: it is.
+    """
+    if plot.suffix.lower() not in FORMATS:
+        raise RequestError(f"--plot {plot}: expected a file ending in {', '.join(FORMATS)}")
 
 
 @dataclass(frozen=True)
@@ -42,8 +52,7 @@ def stretch_of(beats: BeatSource, plot: Path, first: float, last: float | None) 
     Raises:
         RequestError: there is no such stretch, it is too long, or the picture's ending is unknown.
     """
-    if plot.suffix.lower() not in FORMATS:
-        raise RequestError(f"--plot {plot}: expected a file ending in {', '.join(FORMATS)}")
+    require_format(plot)
     end = beats.record.seconds
     if first >= end or (last is not None and last <= first):
         raise RequestError(
@@ -136,14 +145,14 @@ def _draw_signal(axis: "Axes", beats: BeatSource, first: float, last: float) -> 
     start, stop = (min(round(s * record.rate_hz), record.length) for s in (first, last))
     if stop > start:
         seconds = np.arange(start, stop) / record.rate_hz
-        axis.plot(seconds, record.read(start, stop), color=_SIGNAL, linewidth=0.8)
+        axis.plot(seconds, record.read(start, stop), color=SIGNAL, linewidth=0.8)
     axis.set_ylabel(record.unit)
 
 
 def _draw_beat(axis: Any, beat: _Beat) -> None:
     if beat.is_abnormal:
-        axis.axvspan(beat.first, beat.last, color=_ABNORMAL, alpha=0.2, linewidth=0)
-    axis.plot(beat.seconds, beat.reconstruction, color=_RECONSTRUCTION, linewidth=0.9)
+        axis.axvspan(beat.first, beat.last, color=ABNORMAL, alpha=0.2, linewidth=0)
+    axis.plot(beat.seconds, beat.reconstruction, color=RECONSTRUCTION, linewidth=0.9)
     axis.annotate(
         beat.symbol,
         (beat.peak, 1.0),

@@ -11,6 +11,7 @@ from study.data import mitbih
 from study.data.amplitude import SETTLED_SECONDS, without_baseline
 from study.data.beat_settings import Reference
 from study.data.resampling import FloatArray, resample_span, resampled_length
+from study.data.tables.reader import ENDINGS
 from study.errors import RequestError
 
 _LARGEST_DENOMINATOR = 1000
@@ -72,8 +73,8 @@ def open_record(path: Path) -> RecordFile:
         path = path.with_suffix("")
     if not path.with_name(f"{path.name}.hea").is_file():
         raise RequestError(
-            f"{path}: expected a WFDB record, or a table that ends in .tsv, .txt, .csv, .npy or "
-            ".parquet, found no such file: correct the path"
+            f"{path}: expected a WFDB record, or a table that ends in {', '.join(ENDINGS)}, found"
+            " no such file: correct the path"
         )
     try:
         header = wfdb.rdheader(str(path))

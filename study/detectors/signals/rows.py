@@ -1,140 +1,142 @@
-"""Tables of samples, a row each: UCR-form files, CSV, Parquet and NPY, read in blocks."""
+"""Rows of a table as samples of a model, a row per sample."""
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from study.data import dataset as dataset_entry
-from study.data import ucr
-from study.data.resampling import FloatArray, scale_rows
-from study.data.settings import DatasetSettings
+from study.data.table import FilesSettings
+from study.data.tables.compressed import inner_suffix
+from study.data.tables.form import Column, Rows, TableFile, TableForm
+from study.data.tables.reader import ROWS_AT_ONCE, open_table
+from study.detectors.row_form import RowForm
 from study.detectors.signals.block import Block
-from study.errors import RequestError, one_line
+from study.errors import RequestError
 
-ROWS_AT_ONCE = 4096
 LABEL = "label"
+NO_LABEL = "none"
+LABEL_FIRST = (".tsv", ".txt")
+"""Endings of the UCR archive's form."""
 
-Rows = tuple[FloatArray, npt.NDArray[np.str_] | None]
+LARGEST_CHANGE = 10
+"""Rows of so many times the width, or so small a part of it, are no samples at another rate."""
 
 
-def is_table(path: Path) -> bool:
-    """Return whether a path has the extension of a table of samples."""
-    return path.suffix.lower() in _READERS
+@dataclass(frozen=True)
+class RowSource:
+    """A table whose rows a model takes.
+
+    Attributes:
+        table: the file.
+        form: which rows the model takes.
+    """
+
+    table: TableFile
+    form: RowForm
+
+    @property
+    def note(self) -> str:
+        """How rows become samples, in words; "" if they are samples already."""
+        width, length = self.table.width, self.form.shape.length
+        if width == length:
+            return ""
+        why = "as in training" if width in self.form.widths else "as --resample asks"
+        return f"rows of {width} values brought to {length}, {why}"
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the samples; `label` is what the file calls each, if it does.
+
+        Raises:
+            RequestError: the file cannot be read, or holds other values than it may.
+        """
+        count = 0
+        for rows in self.table.blocks(ROWS_AT_ONCE):
+            self._check(rows)
+            count += len(rows.values)
+            columns = {} if rows.label is None else {LABEL: rows.label}
+            yield Block(self.form.prepared(rows.values), columns)
+        if not count:
+            raise RequestError(
+                f"{self.table.path}: expected a row per sample, found none: give another file"
+            )
+
+    def _check(self, rows: Rows) -> None:
+        dataset, values = self.form.dataset, rows.values
+        if dataset.scaled_by_fold or self.form.scales_rows:
+            return
+        if values.min() < 0 or values.max() > 1:
+            raise RequestError(
+                f"{self.table.path}: expected values in [0, 1], as the model was trained on, found "
+                f"{values.min():g} to {values.max():g}: scale each row"
+            )
 
 
-def read_blocks(
-    path: Path, dataset: DatasetSettings, *, resample: bool, label_first: bool
-) -> Iterator[Block]:
-    """Yield the samples of a table; `label` is what the file calls each, if it does.
-
-    Rows have the length of the model's samples, or the width that its dataset's own rows
-    have; `.tsv` and `.txt` are of the UCR archive's form, their label first.
+def open_rows(
+    path: Path,
+    form: RowForm,
+    *,
+    label: str | None = None,
+    leave_out: Sequence[str] = (),
+    resample: bool = False,
+) -> RowSource:
+    """Look at a table for a model, whose rows have a width that the model takes.
 
     Args:
-        path: the file; its extension names its form.
-        dataset: what the model was trained on, and how it was scaled.
-        resample: bring rows of any width to the model's length.
-        label_first: the first value of each row of a `.csv` or `.npy` file is a label.
+        path: the file; its ending names its form.
+        form: which rows the model takes.
+        label: name or position of the column of labels, or "none"; None for that of the
+            model's dataset, else the first column of `.tsv` and `.txt`, else one called `label`.
+        leave_out: names or positions of columns that are neither label nor value, beside those
+            of the model's dataset.
+        resample: bring rows of another width to the model's length.
 
     Raises:
-        RequestError: the file cannot be read, or its rows are not of a form that is allowed.
+        RequestError: the file cannot be read, or its rows are not of such a form; the message
+            says what it was taken for.
     """
-    count = 0
-    for rows, label in _READERS[path.suffix.lower()](path, label_first):
-        values = _prepared(rows, dataset, path, resample=resample)
-        columns = {} if label is None else {LABEL: label}
-        count += len(rows)
-        yield Block(values.astype(np.float32)[:, np.newaxis, :], columns)
-    if not count:
-        raise RequestError(f"{path}: expected a row per sample, found none: give another file")
-
-
-def _prepared(
-    rows: FloatArray, dataset: DatasetSettings, path: Path, *, resample: bool
-) -> FloatArray:
-    """Return `(n, length)` rows as the dataset prepares its own."""
-    entry = dataset_entry(dataset.name)
-    width, own = rows.shape[1], dataset.row_width
-    if width not in (dataset.length, own) and not resample:
-        also = f" or {own}" if own and own != dataset.length else ""
+    table = open_table(path, _table_form(path, form, label, leave_out))
+    if table.channels != form.shape.channels:
         raise RequestError(
-            f"{path}: expected rows of {dataset.length}{also} values, as the model was trained on,"
-            f" found {width}: give such rows, or --resample"
+            f"{path}: expected {form.shape.channels} channel(s), as the model was trained on,"
+            f" found {table.channels} ({table.understood}): give such rows"
         )
-    if not np.isfinite(rows).all():
-        raise RequestError(f"{path}: expected finite numbers, found others: fill them in")
-    values = entry.fit_rows(rows, dataset.length)
-    scaling = getattr(dataset, "scaling", "none")
-    if scaling == "sample":
-        return scale_rows(values)
-    if scaling == "none" and (values.min() < 0 or values.max() > 1):
+    if table.width in form.widths:
+        return RowSource(table, form)
+    expected = " or ".join(map(str, form.widths))
+    found = f"found {table.width} ({table.understood})"
+    trained_width = form.widths[-1]
+    if max(table.width, trained_width) > LARGEST_CHANGE * min(table.width, trained_width):
         raise RequestError(
-            f"{path}: expected values in [0, 1], as the model was trained on, found "
-            f"{values.min():g} to {values.max():g}: scale each row"
+            f"{path}: expected a row per sample, of {expected} values, {found}: these are no"
+            " samples of another rate, and --resample does not make them so"
         )
-    return values
-
-
-def _read_text(path: Path, label_first: bool) -> Iterator[Rows]:
-    labelled = label_first or path.suffix.lower() != ".csv"
-    lines = ucr.read_rows(path, labelled=labelled)
-    while part := list(itertools.islice(lines, ROWS_AT_ONCE)):
-        rows = np.array([row for _, row in part])
-        yield rows, np.array([label for label, _ in part]) if labelled else None
-
-
-def _read_numpy(path: Path, label_first: bool) -> Iterator[Rows]:
-    try:
-        table = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
-    if table.ndim == 3 and table.shape[1] == 1:
-        table = table[:, 0]
-    if table.ndim != 2 or table.dtype.kind not in "fiu":
+    if table.width - 1 in form.widths:
         raise RequestError(
-            f"{path}: expected numbers (samples, values), found {table.dtype} of shape "
-            f"{table.shape}: give a row per sample"
+            f"{path}: expected rows of {expected} values, as the model was trained on, {found}: is"
+            " one of the columns a label? name it with --label"
         )
-    for start in range(0, len(table), ROWS_AT_ONCE):
-        rows = np.asarray(table[start : start + ROWS_AT_ONCE], dtype=np.float64)
-        if label_first:
-            yield rows[:, 1:], np.array([ucr.canonical_label(str(each)) for each in rows[:, 0]])
-        else:
-            yield rows, None
+    if not resample:
+        raise RequestError(
+            f"{path}: expected rows of {expected} values, as the model was trained on, {found}:"
+            " give such rows, or --resample"
+        )
+    return RowSource(table, form)
 
 
-def _read_parquet(path: Path, label_first: bool) -> Iterator[Rows]:
-    """Read a column for each step of time, in their order, and `label` if it is there."""
-    del label_first
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path)
-        for batch in file.iter_batches(ROWS_AT_ONCE):
-            label = batch[LABEL].to_pylist() if LABEL in batch.schema.names else None
-            columns = [name for name in batch.schema.names if name != LABEL]
-            if not columns:
-                return
-            rows = [batch[name].to_numpy(zero_copy_only=False) for name in columns]
-            values = np.stack(rows, axis=1).astype(np.float64)
-            yield values, None if label is None else np.array([str(each) for each in label])
-    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from None
+def _table_form(
+    path: Path, form: RowForm, label: str | None, leave_out: Sequence[str]
+) -> TableForm:
+    """Return what is known of a table's columns before it is read."""
+    own = form.dataset.form if isinstance(form.dataset, FilesSettings) else TableForm()
+    others = (*own.leave_out, *map(_column, leave_out))
+    base = TableForm(leave_out=others, may_lack_left_out=True)
+    if label is not None:
+        return replace(base, label=None if label == NO_LABEL else _column(label))
+    if inner_suffix(path) in LABEL_FIRST and not isinstance(own.label, str):
+        return replace(base, label=0)
+    named = own.label if isinstance(own.label, str) else LABEL
+    return replace(base, label=named, may_lack_label=True)
 
 
-def _unreadable(path: Path, error: Exception) -> RequestError:
-    problem = one_line(error)
-    return RequestError(f"{path}: expected a table of numbers, a row per sample, found: {problem}")
-
-
-_READERS: dict[str, Callable[[Path, bool], Iterator[Rows]]] = {
-    ".tsv": _read_text,
-    ".txt": _read_text,
-    ".csv": _read_text,
-    ".npy": _read_numpy,
-    ".parquet": _read_parquet,
-}
+def _column(text: str) -> Column:
+    """Return a column by position if the text is a number, else by name."""
+    return int(text) if text.lstrip("-").isdecimal() else text

@@ -1,55 +1,67 @@
 """The table of scores of new signals, written a block at a time."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from study.detectors.detector import Detector, Scored
 from study.detectors.signals.block import Block
-from study.scores.components import Label
+from study.detectors.signals.score_file import open_score_file
+from study.scores.components import Float, Label
 from study.storage.durable import replacing
 
 
 @dataclass(frozen=True)
-class Counts:
-    """How many samples were scored, and how many of them are abnormal."""
+class Written:
+    """What was written of each sample.
 
-    samples: int
-    abnormal: int
+    Attributes:
+        label: `(n,)` int8; 0 normal, 1 abnormal, -1 unknown, as the source says.
+        score: `(n,)` float64.
+        decision: `(n,)` int8; 1 abnormal.
+    """
+
+    label: Label
+    score: Float
+    decision: Label
+
+    def __len__(self) -> int:
+        return len(self.decision)
 
 
-def write_scores(path: Path, detector: Detector, blocks: Iterable[Block]) -> Counts:
-    """Write a row per sample; the file appears when it is complete.
+def write_scores(path: Path, detector: Detector, blocks: Iterable[Block]) -> Written:
+    """Write a row per sample; the file appears when it is complete, of the form of its ending.
 
     Columns: `sample` (from 0), the columns of its source (`record`, `position`, `seconds`,
     `symbol`, or `label`), the error components, also those that come with the samples, `score`,
     `decision` (1 abnormal), `votes` (folds that decide so by themselves), and what the decision
     rests on: `composition`, `latent_form`, `supervision`, `tau`.
     """
-    samples = abnormal = 0
-    writer: pq.ParquetWriter | None = None
+    count, parts = 0, []
+    writer: Any = None
     with replacing([path]) as (draft,):
         try:
             for block, scored in scored_blocks(detector, blocks):
-                table = _table(samples, block, scored, detector)
-                writer = writer or pq.ParquetWriter(draft, table.schema, compression="zstd")
+                table = _table(count, block, scored, detector)
+                writer = writer or open_score_file(path, draft, table.schema)
                 writer.write_table(table)
-                samples += len(block)
-                abnormal += int(scored.decision.sum())
+                count += len(block)
+                parts.append(Written(_label(block, detector), scored.score, scored.decision))
         finally:
             if writer is not None:
                 writer.close()
-    return Counts(samples, abnormal)
+    names = [field.name for field in fields(Written)]
+    return Written(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def read_decisions(path: Path) -> Label:
-    """Return `(n,)` decisions of a table that `write_scores` has written."""
-    return np.asarray(pq.read_table(path, columns=["decision"])["decision"].to_numpy())
+def _label(block: Block, detector: Detector) -> Label:
+    written = next((block.columns[n] for n in ("label", "symbol") if n in block.columns), None)
+    dataset = detector.folds[0].config.dataset
+    return dataset.labels_of(np.full(len(block), "") if written is None else written)
 
 
 def scored_blocks(detector: Detector, blocks: Iterable[Block]) -> Iterator[tuple[Block, Scored]]:

@@ -72,6 +72,8 @@ def _headline(inputs: PageInputs) -> str:
     row = _row(inputs, best)
     if row is None:
         return f"{best.label}: {metric_label(best.metric)} is not defined"
+    if math.isnan(row["f1_weighted_mean"]):
+        return f"{best.label} is chosen without labels: no F₁, φ or AUROC, for none is abnormal"
     composition = composition_label(best.composition, best.latent_form)
     simple = ", a simple model," if best.fitted_once else ""
     mean = decimal(row["f1_weighted_mean"])
@@ -97,6 +99,11 @@ def _lede(inputs: PageInputs) -> str:
     row, sentences = _row(inputs, best), []
     if row is None:
         return ""
+    if math.isnan(row["f1_weighted_mean"]):
+        return (
+            "The data have no abnormal samples. Epochs and trials are chosen by the mean error of"
+            " validation normals, thresholds are quantiles of normals."
+        )
     low, high = row["f1_weighted_low"], row["f1_weighted_high"]
     if not math.isnan(low):
         sentences.append(f"Its interval is {decimal(low)} to {decimal(high)}.")

@@ -193,10 +193,31 @@ def test_an_unknown_study_is_answered_with_the_known_ones(request_: str, words: 
         load_study(request_)
 
 
-def test_further_problems_are_counted() -> None:
-    content = {**LEAST, "seed": -1, "split": {"folds": 0}}
-    with pytest.raises(RequestError, match=r"\(and 1 more\)"):
+def test_every_problem_is_said_each_once() -> None:
+    content = {
+        **LEAST,
+        "seed": -1,
+        "split": {"folds": 0, "fold": 3},
+        "dataset": {"name": "mitbih", "length": 33, "lenght": 3},
+        "resources": {"per_fold": {"cpu": 0}},
+    }
+    with pytest.raises(RequestError) as raised:
         check_study(content, "f")
+    keys = [problem.removeprefix("f: ").partition(":")[0] for problem in raised.value.args]
+    assert sorted(keys) == [
+        "dataset.lenght", "dataset.length", "resources.per_fold.cpu", "seed", "split.fold",
+        "split.folds",
+    ]  # fmt: skip
+
+
+def test_every_contradiction_is_said() -> None:
+    space = {"model.betta": {"uniform": [0, 1]}, "model.mu": {"uniform": [0, 1]}}
+    content = {**LEAST, "search": {"space": space}, "scores": {"fit_on": "all_folds"}}
+    with pytest.raises(RequestError) as raised:
+        check_study(content, "f")
+    assert [problem.split(":")[1].strip() for problem in raised.value.args] == [
+        "scores.fit_on", "search.space", "search.space",
+    ]  # fmt: skip
 
 
 def test_a_key_with_a_line_break_stays_on_one_line() -> None:

@@ -12,6 +12,7 @@ from study.data.mitbih import MitbihSettings
 from study.data.samples import ARRAYS, Samples
 from study.data.settings import DatasetSettings
 from study.data.synthetic import SyntheticSettings
+from study.data.table import TableSettings
 from study.data.ucr import UcrSettings
 from study.data.wafer import WaferSettings
 
@@ -40,6 +41,12 @@ def case(
         ]
         (tmp_path / "own.tsv").write_text("\n".join(rows) + "\n")
         settings, folder = UcrSettings(path=("own.tsv",), normal_labels=("1",)), tmp_path
+    elif request.param == "table":
+        generator = np.random.default_rng(0)
+        kinds = np.array(["ok", "hot", "loud"])[np.arange(60) % 3]
+        np.savez(tmp_path / "own.npz", values=generator.normal(size=(60, 50)), state=kinds)
+        settings = TableSettings(path=("own.npz",), label="state", normal_labels=("ok",))
+        folder = tmp_path
     elif request.param == "synthetic":
         settings, folder = SyntheticSettings(patients=3, beats_per_patient=30), tmp_path
     else:
@@ -90,7 +97,7 @@ def test_every_dataset_keeps_the_contract(case):
     assert limited.content_hash not in (samples.content_hash, other.content_hash)
     for kind, total in zip(*np.unique(samples.kind, return_counts=True), strict=True):
         assert abs((limited.kind == kind).sum() - total * count / len(samples)) <= 1
-    if settings.name != "ucr" and settings.name != "wafer":
+    if settings.name not in ("table", "ucr", "wafer"):
         place = list(zip(limited.record, limited.start, strict=True))
         assert place == sorted(place)
 

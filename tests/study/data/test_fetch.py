@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from study.data import mitbih, synthetic, ucr, wafer
+from study.data import mitbih, synthetic, table, wafer
 from study.data.fetch import Download, Member, extract_members, fetch_files
 from study.errors import RequestError, StudyFailedError
 
@@ -234,6 +234,6 @@ def test_a_missing_or_too_large_member_is_refused(tmp_path, stem, largest):
 
 
 def test_where_there_is_nothing_to_fetch_one_line_says_so(tmp_path):
-    for module in (ucr, synthetic):
+    for module in (table, synthetic):
         (line,) = module.fetch(tmp_path, None, quiet)
         assert "nothing to fetch" in line

@@ -53,7 +53,7 @@ def indices(fold: Fold) -> dict[str, set[int]]:
     return {part: set(getattr(fold, part).tolist()) for part in PARTS}
 
 
-@pytest.mark.parametrize("protocol", ["paper", "kfold", "inter_patient"])
+@pytest.mark.parametrize("protocol", ["paper", "kfold", "inter_patient", "given"])
 @given(samples=sample_sets(), folds=st.integers(2, 12), seed=st.integers(0, 2**63 - 1))
 def test_any_data_are_divided_soundly_or_refused(
     protocol: str, samples: Samples, folds: int, seed: int
@@ -73,7 +73,10 @@ def test_any_data_are_divided_soundly_or_refused(
             assert members.dtype == np.int64
             assert (np.diff(members) > 0).all()
         for part in PARTS[1:]:
-            assert set(samples.label[getattr(fold, part)]) == {0, 1}
+            labels = set(samples.label[getattr(fold, part)])
+            assert 0 in labels
+            if (protocol, part) != ("given", "validation"):
+                assert (1 in labels) == samples.label.any()
 
 
 @given(samples=sample_sets(20), folds=st.integers(1, 5))
@@ -210,11 +213,9 @@ def test_the_hash_is_of_every_index(tiny_samples: Callable[..., Samples]) -> Non
     ("protocol", "normal", "abnormal", "folds"),
     [
         ("paper", 0, 10, 2),
-        ("paper", 10, 0, 2),
         ("paper", 2, 4, 2),
         ("paper", 0, 0, 1),
         ("kfold", 0, 10, 2),
-        ("kfold", 20, 0, 2),
         ("kfold", 8, 10, 20),
         ("kfold", 1, 10, 2),
         ("inter_patient", 20, 10, 2),
@@ -263,3 +264,40 @@ def test_clean_leaves_neighbours_out_of_training_and_of_nothing_else(
         assert left_out == {i for i in fold.training.tolist() if samples.abnormal_neighbour[i]}
         assert count == len(left_out) > 0
     assert count_abnormal_neighbours(cleaned, clean) == (0, 0)
+
+
+@given(samples=sample_sets(20), folds=st.integers(1, 6))
+def test_given_tests_on_the_data_s_own_test_set_and_deals_the_normals_of_the_rest(
+    samples: Samples, folds: int
+) -> None:
+    splits = divided(samples, "given", folds)
+    if splits is None:
+        return
+    own = np.flatnonzero(samples.side == "train")
+    normals, abnormals = (set(own[samples.label[own] == label].tolist()) for label in (0, 1))
+    dealt = []
+    for fold in splits.folds:
+        parts = indices(fold)
+        assert parts["test"] == set(np.flatnonzero(samples.side == "test").tolist())
+        assert parts["training"] | (parts["validation"] - abnormals) == normals
+        assert abnormals <= parts["validation"]
+        dealt.append(parts["validation"] & normals)
+    assert sum(map(len, dealt)) == len(set().union(*dealt))
+    if folds > 1:
+        assert set().union(*dealt) == normals
+
+
+@pytest.mark.parametrize("protocol", ["paper", "kfold"])
+def test_data_of_normals_alone_are_divided(
+    protocol: str, tiny_samples: Callable[..., Samples]
+) -> None:
+    samples = tiny_samples(60, 0)
+    splits = divided(samples, protocol, 3)
+    assert splits is not None
+    for fold in splits.folds:
+        assert {len(getattr(fold, part)) > 0 for part in PARTS} == {True}
+
+
+def test_given_needs_a_test_set(tiny_samples: Callable[..., Samples]) -> None:
+    with pytest.raises(RequestError, match=r"split\.protocol: given needs .*test_path"):
+        make_splits(tiny_samples(), SplitSettings(protocol="given"), 0)

@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 
 from study.data import load
-from study.data.ucr import UcrSettings, canonical_label, check, read_table
+from study.data.table import check
+from study.data.tables.form import TableForm, canonical_label
+from study.data.tables.reader import read_table
+from study.data.ucr import UcrSettings
 from study.errors import RequestError
 
 ROWS = [["1", 0.5, 1.5, -2.0], ["-1", 3.0, 1e-3, 2.0], ["1", 0.0, 0.0, 0.0]]
@@ -22,15 +25,15 @@ def prepared(tmp_path, **changes):
 def test_tabs_commas_and_blanks_separate(tmp_path, separator, end):
     path = tmp_path / "a.tsv"
     path.write_bytes(text(separator, end=end).encode())
-    table = read_table(path)
-    assert table.values.tolist() == [row[1:] for row in ROWS]
+    table = read_table(path, TableForm(label=0))
+    assert table.values[:, 0].tolist() == [row[1:] for row in ROWS]
     assert table.symbol.tolist() == ["1", "-1", "1"]
 
 
 def test_leading_blanks_and_a_byte_order_mark_are_passed_over(tmp_path):
     (tmp_path / "a.txt").write_text("\ufeff  1.0e+00  2.0e+00  3.0\n  -1  4 5\n")
-    table = read_table(tmp_path / "a.txt")
-    assert table.values.tolist() == [[2.0, 3.0], [4.0, 5.0]]
+    table = read_table(tmp_path / "a.txt", TableForm(label=0))
+    assert table.values[:, 0].tolist() == [[2.0, 3.0], [4.0, 5.0]]
     assert [canonical_label(item) for item in table.symbol] == ["1", "-1"]
 
 
@@ -98,7 +101,7 @@ def test_a_bad_file_is_one_line_that_names_it(tmp_path, content, found):
 def test_a_second_file_of_another_width_is_named(tmp_path):
     (tmp_path / "a.tsv").write_text("1\t2\t3\n")
     (tmp_path / "b.tsv").write_text("1\t2\t3\t4\n")
-    with pytest.raises(RequestError, match=r"b\.tsv, line 1: expected a label and 2 values"):
+    with pytest.raises(RequestError, match=r"b\.tsv: expected rows of 2 values, .*found 3"):
         prepared(tmp_path, path=["a.tsv", "b.tsv"])
 
 

@@ -154,7 +154,7 @@ def test_samples_of_another_shape_are_refused(
     trained_rows: Trained, shape: tuple[int, ...]
 ) -> None:
     detector = load_detector(str(trained_rows.fold()))
-    with pytest.raises(ValueError, match=r"samples must be \(n, 1, 32\)"):
+    with pytest.raises(ValueError, match=r"samples must be \(n, 1, 32 or 40\)"):
         detector.predict(np.zeros(shape))
     with pytest.raises(ValueError, match="finite"):
         detector.predict(np.full((1, 32), np.nan))
@@ -179,3 +179,16 @@ def test_few_samples_have_the_scores_that_they_have_among_many(trained_beats: Tr
         np.testing.assert_allclose(few.score, among_many.score[:count], rtol=1e-3, atol=1e-4)
         for name, errors in few.errors.items():
             np.testing.assert_allclose(errors, among_many.errors[name][:count], rtol=1e-4)
+
+
+def test_rows_as_they_were_in_the_file_are_scored_as_the_samples_made_of_them(
+    trained_rows: Trained,
+) -> None:
+    detector = load_detector(str(trained_rows.place))
+    rows, samples = trained_rows.rows, trained_rows.samples.values
+    assert rows is not None
+    assert rows.shape[1] != samples.shape[2]
+    np.testing.assert_array_equal(detector.predict(rows), detector.predict(samples))
+    np.testing.assert_array_equal(
+        detector.score_samples(rows[:, np.newaxis]), detector.score_samples(samples)
+    )

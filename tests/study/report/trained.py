@@ -20,7 +20,7 @@ from study.ledger.trial_outcome import finalize
 from study.report.build import Report, build_report
 from study.report.page.build import write_page
 from study.search.sources import SystemList
-from study.search.trial import Proposal, RungDecision, Trial
+from study.search.trial import Proposal, RungDecision, Trial, TrialRecord
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
 from tests.study.trials import record_of, trial_of
@@ -63,6 +63,9 @@ class Reported:
     def text(self) -> str:
         return self.page.read_text()
 
+    def ended(self) -> list[TrialRecord]:
+        return Ledger(self.results.folder("ledger")).trials()
+
 
 def sines_and_steps() -> Samples:
     random = np.random.default_rng(0)
@@ -74,14 +77,18 @@ def sines_and_steps() -> Samples:
     return build_samples(values, [0] * 80 + [1] * 40, kinds, kinds, record=["r"] * 120)
 
 
-def reported(root: Path, study: Study, trials: Iterable[Trial]) -> Reported:
+def reported(
+    root: Path, study: Study, trials: Iterable[Trial], samples: Samples | None = None
+) -> Reported:
     """Train every trial's folds, and make report and page."""
-    return finished(study, trained(root, study, trials))
+    return finished(study, trained(root, study, trials, samples), samples)
 
 
-def trained(root: Path, study: Study, trials: Iterable[Trial]) -> LocalFolder:
+def trained(
+    root: Path, study: Study, trials: Iterable[Trial], samples: Samples | None = None
+) -> LocalFolder:
     """Train every trial's folds; return the results folder."""
-    samples, results = sines_and_steps(), LocalFolder(root)
+    samples, results = samples or sines_and_steps(), LocalFolder(root)
     results.write("study.yaml", to_yaml(dump_study(study)).encode())
     ledger, checkpoints = Ledger(results.folder("ledger")), results.folder("checkpoints")
     splits = make_splits(samples, study.split, study.seed)
@@ -93,15 +100,15 @@ def trained(root: Path, study: Study, trials: Iterable[Trial]) -> LocalFolder:
     return results
 
 
-def facts_of(study: Study) -> dict[str, SplitFacts]:
+def facts_of(study: Study, samples: Samples | None = None) -> dict[str, SplitFacts]:
     """What the tables say of the folds."""
-    samples = sines_and_steps()
+    samples = samples or sines_and_steps()
     splits = make_splits(samples, study.split, study.seed)
     return {"paper": SplitFacts("hash", refuse_leakage(samples, splits))}
 
 
-def finished(study: Study, results: LocalFolder) -> Reported:
-    report = build_report(study, facts_of(study), results, "serial")
+def finished(study: Study, results: LocalFolder, samples: Samples | None = None) -> Reported:
+    report = build_report(study, facts_of(study, samples), results, "serial")
     assert report is not None
     page = write_page(study, results, report.tables)
     return Reported(study, results, report, Path(results.locate(page)))

@@ -4,23 +4,34 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.interface import Shape
 from study.data.mitbih import MitbihSettings
 from study.data.resampling import fit_length, interpolate_rows
 from study.data.settings import DatasetSettings
+from study.data.table import TableSettings
+from study.data.tables.reader import is_table
 from study.data.ucr import UcrSettings
 from study.data.wafer import WaferSettings
+from study.detectors.row_form import RowForm
 from study.detectors.signals import rows
 from study.detectors.signals.block import Block
-from study.detectors.signals.rows import is_table, read_blocks
+from study.detectors.signals.rows import open_rows
 from study.errors import RequestError
 
 UCR = UcrSettings(length=32, path=("a.tsv",), normal_labels=("1",))
 
 
 def read(
-    path: Path, dataset: DatasetSettings = UCR, *, resample: bool = False, label_first: bool = False
+    path: Path,
+    dataset: DatasetSettings = UCR,
+    *,
+    width: int | None = None,
+    resample: bool = False,
+    label: str | None = None,
+    leave_out: tuple[str, ...] = (),
 ) -> list[Block]:
-    return list(read_blocks(path, dataset, resample=resample, label_first=label_first))
+    form = RowForm(dataset, Shape(1, dataset.length), width or dataset.row_width)
+    return list(open_rows(path, form, label=label, leave_out=leave_out, resample=resample).blocks())
 
 
 @pytest.fixture
@@ -66,7 +77,7 @@ def test_labels_are_passed_on(table: np.ndarray, tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize("name", ["a.csv", "a.npy"])
 def test_a_first_column_can_be_the_label(table: np.ndarray, tmp_path: Path, name: str) -> None:
     labelled = np.column_stack([np.arange(7) % 2, table])
-    (block,) = read(write(tmp_path, name, labelled), label_first=True)
+    (block,) = read(write(tmp_path, name, labelled), label="0")
     assert [float(label) for label in block.columns["label"]] == [0, 1, 0, 1, 0, 1, 0]
     np.testing.assert_array_equal(block.values[:, 0], table.astype(np.float32))
 
@@ -163,3 +174,90 @@ def test_a_path_without_a_tables_ending_is_a_record() -> None:
     assert is_table(Path("x/A.TSV"))
     assert not is_table(Path("mitdb/100"))
     assert not is_table(Path("mitdb/100.dat"))
+
+
+def test_rows_of_the_width_that_was_trained_on_need_no_consent(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(3, 50))
+    path = write(tmp_path, "a.npy", values)
+    form = RowForm(UCR, Shape(1, 32), 50)
+    source = open_rows(path, form)
+    assert source.note == "rows of 50 values brought to 32, as in training"
+    (block,) = source.blocks()
+    expected = interpolate_rows(values, 32).astype(np.float32)
+    np.testing.assert_array_equal(block.values[:, 0], expected)
+
+
+@pytest.mark.parametrize("resample", [False, True])
+def test_a_value_a_line_is_no_table_of_samples(tmp_path: Path, resample: bool) -> None:
+    path = tmp_path / "recording.csv"
+    np.savetxt(path, np.arange(500.0))
+    with pytest.raises(RequestError, match=r"rows of 1 value .*a value a line is a recording"):
+        read(path, resample=resample)
+
+
+@pytest.mark.parametrize("resample", [False, True])
+def test_moments_of_three_sensors_are_no_samples(tmp_path: Path, resample: bool) -> None:
+    path = tmp_path / "recording.csv"
+    pd.DataFrame(np.random.default_rng(0).random((50, 3)), columns=list("abc")).to_csv(
+        path, index=False
+    )
+    with pytest.raises(RequestError, match=r"found 3 \(.*\): these are no samples of another rate"):
+        read(path, resample=resample)
+
+
+@pytest.mark.parametrize("resample", [False, True])
+def test_a_column_called_label_is_never_a_value(
+    table: np.ndarray, tmp_path: Path, resample: bool
+) -> None:
+    path = tmp_path / "a.csv"
+    frame = pd.DataFrame(table).add_prefix("t").assign(label=np.arange(7) % 2)
+    frame.to_csv(path, index=False)
+    (block,) = read(path, resample=resample)
+    np.testing.assert_array_equal(block.values[:, 0], table.astype(np.float32))
+    assert block.columns["label"].tolist() == ["0", "1", "0", "1", "0", "1", "0"]
+
+
+def test_a_first_column_can_be_the_label_of_a_table_with_a_header(
+    table: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    frame = pd.DataFrame(table).add_prefix("t")
+    frame.insert(0, "state", ["ok"] * 7)
+    frame.to_csv(path, index=False)
+    for label in ("0", "state"):
+        (block,) = read(path, label=label)
+        np.testing.assert_array_equal(block.values[:, 0], table.astype(np.float32))
+        assert set(block.columns["label"]) == {"ok"}
+
+
+@pytest.mark.parametrize("resample", [False, True])
+def test_a_label_that_nobody_named_is_asked_for(
+    table: np.ndarray, tmp_path: Path, resample: bool
+) -> None:
+    path = tmp_path / "a.csv"
+    np.savetxt(path, np.column_stack([np.arange(7) % 2, table]), delimiter=",")
+    with pytest.raises(RequestError, match="is one of the columns a label\\? name it with --label"):
+        read(path, resample=resample)
+
+
+def test_new_rows_have_the_columns_of_those_that_were_trained_on(
+    table: np.ndarray, tmp_path: Path
+) -> None:
+    dataset = TableSettings(
+        path="x.csv", label="state", normal_labels="ok", leave_out=("machine",), length=32
+    )
+    path, frame = tmp_path / "a.csv", pd.DataFrame(table).add_prefix("t")
+    for beside in ({}, {"machine": "m"}, {"machine": "m", "state": "ok"}):
+        frame.assign(**beside).to_csv(path, index=False)
+        (block,) = read(path, dataset)
+        np.testing.assert_array_equal(block.values[:, 0], table.astype(np.float32))
+        assert ("label" in block.columns) == ("state" in beside)
+
+
+def test_columns_that_are_no_values_are_left_out(table: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    pd.DataFrame(table).add_prefix("t").assign(time=range(7), who="x").to_csv(path, index=False)
+    with pytest.raises(RequestError, match="with the column 'time': leave it out"):
+        read(path)
+    (block,) = read(path, leave_out=("time", "-1"))
+    np.testing.assert_array_equal(block.values[:, 0], table.astype(np.float32))

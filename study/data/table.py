@@ -1,0 +1,277 @@
+"""Tables of one's own: a row per sample, in any of the forms of `study.data.tables`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BeforeValidator, Field, model_validator
+
+from study.data.assembly import build_samples
+from study.data.digests import source_digests
+from study.data.entry import DatasetEntry, ScaledDatasetSettings
+from study.data.resampling import interpolate_rows, scale_rows
+from study.data.samples import Samples
+from study.data.tables.form import Column, TableForm, canonical_label
+from study.data.tables.reader import Table, read_table
+from study.errors import RequestError
+
+if TYPE_CHECKING:
+    from study.data.fetch import Progress
+
+UNLABELLED = "unlabelled"
+"""Kind of the samples of a table without labels, which are all taken for normal."""
+
+
+def _as_tuple(value: object) -> object:
+    """Take one value for a list of one."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _as_texts(value: object) -> object:
+    """Write numbers as text, for YAML reads the label 1 as an integer."""
+    values = _as_tuple(value)
+    assert isinstance(values, list | tuple)
+    return tuple(
+        str(item) if isinstance(item, int | float) and not isinstance(item, bool) else item
+        for item in values
+    )
+
+
+Paths = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+LabelNames = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
+
+
+class FilesSettings(ScaledDatasetSettings):
+    """What datasets have in common that read tables; each has these in its own place."""
+
+    if TYPE_CHECKING:
+        path: tuple[str, ...] = ()
+        test_path: tuple[str, ...] = ()
+        normal_labels: tuple[str, ...] = ()
+
+    @property
+    def form(self) -> TableForm:
+        """What is known of the files' columns: as in the UCR archive, the label first."""
+        return TableForm(label=0)
+
+    def labels_of(self, written: npt.NDArray[np.str_]) -> npt.NDArray[np.int8]:
+        """Return `(n,)` 0 normal, 1 abnormal, -1 unknown, of labels as the source writes them."""
+        if not self.normal_labels:
+            return super().labels_of(written)
+        kind = [canonical_label(item) for item in written]
+        normal = np.isin(kind, [canonical_label(item) for item in self.normal_labels])
+        return np.where(normal, 0, 1).astype(np.int8)
+
+    def beside(self, folder: Path) -> Self:
+        """Return the same with the files that are in a folder named by their whole paths."""
+        whole = {
+            name: tuple(
+                str(folder / item) if (folder / item).is_file() else item
+                for item in getattr(self, name)
+            )
+            for name in ("path", "test_path")
+        }
+        return self.model_copy(update=whole)
+
+
+class TableSettings(FilesSettings):
+    """Tables of one's own: CSV, Parquet, Arrow, NumPy, UCR's and aeon's forms."""
+
+    name: Literal["table"] = "table"
+    path: Paths = Field(
+        min_length=1,
+        description="one file or several, which are joined in this order; relative paths are "
+        "looked for beside the study file, in the data folder, and in the current folder",
+    )
+    test_path: Paths = Field(
+        (),
+        description="files whose rows are the data's own test set, joined after those of path; "
+        "protocol given tests on them, others take all rows together",
+    )
+    label: Column | None = Field(
+        "label",
+        description="the column of each row's label: its name, or its position from 0 (-1 is the "
+        "last); of .npz the array's name; null if there are none, and all rows are normal",
+    )
+    normal_labels: LabelNames = Field(
+        (),
+        description="labels of normal samples; those that are numbers are compared as numbers, "
+        "so that 1, '1' and 1.0 are one label",
+    )
+    leave_out: tuple[Column, ...] = Field(
+        (), description="columns that are neither label nor value, by name or position"
+    )
+
+    @model_validator(mode="after")
+    def _labels_have_normal_ones(self) -> Self:
+        if (self.label is None) != (not self.normal_labels):
+            raise ValueError(
+                "normal_labels must name the labels of normal samples, or label be null where"
+                " rows have none"
+            )
+        return self
+
+    @property
+    def form(self) -> TableForm:
+        """What is known of the files' columns."""
+        return TableForm(self.label, leave_out=self.leave_out)
+
+
+def locate(path: str, data_folder: Path) -> Path:
+    """Return the file that `path` names: absolute, in the data folder, or in the current one.
+
+    Raises:
+        RequestError: there is no such file.
+    """
+    tried = [data_folder / path, Path(path)]
+    for candidate in tried:
+        if candidate.is_file():
+            return candidate
+    raise RequestError(
+        f"dataset.path: expected an existing file, found none at {tried[0]}: correct the path, "
+        "put the file beside the study file, or give the data folder with --data"
+    )
+
+
+def sources(
+    settings: FilesSettings, data_folder: Path, memo_folder: Path | None
+) -> list[tuple[str, str]]:
+    """Return (name, sha256) of each file.
+
+    Raises:
+        RequestError: a file is missing or unreadable.
+    """
+    names = (*settings.path, *settings.test_path)
+    paths = [locate(item, data_folder) for item in names]
+    return list(zip(names, source_digests(paths, memo_folder), strict=True))
+
+
+def read_tables(settings: FilesSettings, data_folder: Path) -> list[Table]:
+    """Read the files of `settings`, whose rows are all of one shape.
+
+    Raises:
+        RequestError: a file is missing or of another form, or its rows are of another shape.
+    """
+    tables: list[Table] = []
+    for item in (*settings.path, *settings.test_path):
+        path = locate(item, data_folder)
+        table = read_table(path, settings.form)
+        if tables and table.values.shape[1:] != tables[0].values.shape[1:]:
+            (channels, width), (found, other) = tables[0].values.shape[1:], table.values.shape[1:]
+            raise RequestError(
+                f"{path}: expected rows of {_shape_in_words(channels, width)}, as in"
+                f" {settings.path[0]}, found {_shape_in_words(found, other)}:"
+                " give files of one shape"
+            )
+        tables.append(table)
+    return tables
+
+
+def samples_of(tables: Sequence[Table], settings: FilesSettings) -> Samples:
+    """Return samples: interpolated to the wanted length, then scaled if each is by itself.
+
+    Args:
+        tables: one for each file of `path`, then of `test_path`.
+        settings: of the dataset.
+
+    Raises:
+        RequestError: no row is normal, or unscaled values are not in [0, 1].
+    """
+    values = np.concatenate([table.values for table in tables])
+    count, channels, width = values.shape
+    symbol = np.concatenate([_symbols(table) for table in tables])
+    kind = np.array([canonical_label(item) for item in symbol], dtype=np.str_)
+    if channels > 1:
+        raise RequestError(
+            f"{settings.path[0]}: expected one channel, found rows of"
+            f" {_shape_in_words(channels, width)}: give a file of one channel"
+        )
+    if settings.scaling == "none" and (values.min() < 0 or values.max() > 1):
+        raise RequestError(
+            f"{settings.path[0]}: expected values in [0, 1] with scaling none, found "
+            f"{values.min():g} to {values.max():g}: set dataset.scaling to sample"
+        )
+    fitted = interpolate_rows(values.reshape(-1, width), settings.length)
+    side = ["train"] * sum(map(len, tables[: len(settings.path)])) if settings.test_path else None
+    return build_samples(
+        values=scale_rows(fitted) if settings.scaling == "sample" else fitted,
+        label=_is_abnormal(kind, settings).astype(np.int8),
+        kind=kind,
+        symbol=symbol,
+        side=None if side is None else side + ["test"] * (count - len(side)),
+        extent=np.full(count, width),
+        unit_range=settings.scaling != "training",
+    )
+
+
+def prepare(settings: FilesSettings, data_folder: Path, seed: int) -> Samples:
+    """Return the rows of all files of `settings`; nothing of it depends on `seed`.
+
+    Raises:
+        RequestError: a file or a setting is wrong.
+    """
+    del seed
+    return samples_of(read_tables(settings, data_folder), settings)
+
+
+def check(settings: FilesSettings, data_folder: Path) -> list[str]:
+    """Return what is right about the files, a line each.
+
+    Raises:
+        RequestError: a file or a setting is wrong.
+    """
+    tables = read_tables(settings, data_folder)
+    samples_of(tables, settings)
+    paths = [locate(item, data_folder) for item in (*settings.path, *settings.test_path)]
+    return [f"{path}: {describe(table)}" for path, table in zip(paths, tables, strict=True)]
+
+
+def describe(table: Table) -> str:
+    """Return rows, width and labels of a table in a few words."""
+    kinds = [canonical_label(item) for item in _symbols(table)]
+    labels, counts = np.unique(kinds, return_counts=True)
+    by_label = ", ".join(f"{n} of {label}" for label, n in zip(labels, counts, strict=True))
+    _, channels, width = table.values.shape
+    labelled = f"labels {by_label}" if table.symbol is not None else "no labels"
+    return f"{len(table)} rows of {_shape_in_words(channels, width)}, {labelled}"
+
+
+def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]:
+    """Return that there is nothing to fetch: files of one's own are named by path."""
+    del data_folder, url, progress
+    return ["nothing to fetch: the files are those that dataset.path names"]
+
+
+def _is_abnormal(kind: npt.NDArray[np.str_], settings: FilesSettings) -> npt.NDArray[np.bool_]:
+    if not settings.normal_labels:
+        return np.zeros(len(kind), dtype=np.bool_)
+    normal = np.isin(kind, [canonical_label(item) for item in settings.normal_labels])
+    if not normal.any():
+        raise RequestError(
+            f"dataset.normal_labels: expected labels that occur, found "
+            f"{', '.join(settings.normal_labels)}: the labels in {settings.path[0]} are "
+            f"{', '.join(np.unique(kind)[:20])}"
+        )
+    return ~normal
+
+
+def _symbols(table: Table) -> npt.NDArray[np.str_]:
+    if table.symbol is not None:
+        return table.symbol
+    return np.full(len(table), UNLABELLED)
+
+
+def _shape_in_words(channels: int, width: int) -> str:
+    return f"{width} values" if channels == 1 else f"{channels} channels of {width} values"
+
+
+ENTRY = DatasetEntry(
+    settings=TableSettings,
+    description="tables of your own: CSV, Parquet, Arrow, NumPy, UCR's and aeon's forms, by path",
+    sources=sources,
+    prepare=prepare,
+    check=check,
+    fetch=fetch,
+)

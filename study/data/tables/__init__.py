@@ -1,0 +1,1 @@
+"""Tables of samples: files of many forms, a row per sample, read into one."""

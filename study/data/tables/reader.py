@@ -1,0 +1,101 @@
+"""Reading a table of samples, whatever the form of its file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from study.data.resampling import FloatArray
+from study.data.tables.arrays import open_npy, open_npz
+from study.data.tables.compressed import inner_suffix
+from study.data.tables.form import Labels, Rows, TableFile, TableForm
+from study.data.tables.text import open_text
+from study.data.tables.ts import open_ts
+from study.errors import RequestError
+
+ROWS_AT_ONCE = 4096
+LEAST_WIDTH = 2
+
+
+@dataclass(frozen=True)
+class Table:
+    """All rows of one file or several.
+
+    Attributes:
+        values: `(n, channels, width)`, finite.
+        symbol: `(n,)` labels as written; None where rows have none.
+    """
+
+    values: FloatArray
+    symbol: Labels | None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def _open_arrow(path: Path, form: TableForm) -> TableFile:
+    from study.data.tables.arrow_tables import open_arrow  # pyarrow takes long to import
+
+    return open_arrow(path, form)
+
+
+_OPENERS: dict[str, Callable[[Path, TableForm], TableFile]] = {
+    ".csv": open_text,
+    ".tsv": open_text,
+    ".txt": open_text,
+    ".parquet": _open_arrow,
+    ".arrow": _open_arrow,
+    ".feather": _open_arrow,
+    ".npy": open_npy,
+    ".npz": open_npz,
+    ".ts": open_ts,
+}
+ENDINGS = tuple(_OPENERS)
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a path ends as a table of samples does, compressed or not."""
+    return inner_suffix(path) in _OPENERS
+
+
+def open_table(path: Path, form: TableForm) -> TableFile:
+    """Look at a table, and return what its rows are read with; the ending names its form.
+
+    Raises:
+        RequestError: the file cannot be read, or is not of the form that it is taken for; the
+            message says what it was taken for.
+    """
+    opener = _OPENERS.get(inner_suffix(path), open_text)
+    table = opener(path, form)
+    if table.width < LEAST_WIDTH:
+        raise RequestError(
+            f"{path}: expected a row per sample, found rows of {table.width} value"
+            f" ({table.understood}): a value a line is a recording and no table of samples"
+        )
+    return table
+
+
+def read_table(path: Path, form: TableForm) -> Table:
+    """Read all rows of a file.
+
+    Raises:
+        RequestError: as `open_table`, or a row is not as the others.
+    """
+    table = open_table(path, form)
+    return joined(path, list(table.blocks(ROWS_AT_ONCE)))
+
+
+def joined(path: Path, blocks: list[Rows]) -> Table:
+    """Return consecutive rows as one table.
+
+    Raises:
+        RequestError: there are none.
+    """
+    if not blocks:
+        raise RequestError(f"{path}: expected a row per sample, found none: give another file")
+    labels = [block.label for block in blocks if block.label is not None]
+    return Table(
+        values=np.concatenate([block.values for block in blocks]),
+        symbol=np.concatenate(labels) if labels else None,
+    )

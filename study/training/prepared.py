@@ -1,0 +1,124 @@
+"""What a study trains on: its samples, their division, and what stands against it."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from models import MODELS
+from study.config.schema import NORMAL_ERROR, MetricSettings, Study
+from study.config.trial_config import TrialConfig
+from study.data import load
+from study.data.leakage import count_abnormal_neighbours, refuse_leakage
+from study.data.samples import Samples
+from study.data.splits import Splits, splits_by_protocol
+from study.errors import RequestError
+from study.ledger.study_folder import SplitFacts
+from study.scores.metrics import constant_metric
+from study.scores.rules import find_composition
+from study.search.trial import LearnedTrial
+
+LEAST_UPDATES = 100
+"""A network has learned little by so few; the shipped `quickstart` has some more."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a study trains on.
+
+    Attributes:
+        samples: the dataset.
+        splits: the folds, by protocol.
+        facts: hash and leakage of the folds, by protocol.
+        learned: what the search learns of other studies; None where that is fixed already.
+    """
+
+    samples: Samples
+    splits: dict[str, Splits]
+    facts: dict[str, SplitFacts]
+    learned: list[LearnedTrial] | None = None
+
+    def warnings(self, study: Study) -> Iterator[str]:
+        """Yield a line on what a study can do, and is hardly meant to."""
+        if (width := self.samples.row_width) and width != self.samples.length:
+            yield f"rows of {width} values are brought to {self.samples.length}"
+        configs = {name: TrialConfig.of(study, each) for name, each in study.systems.items()}
+        for name, config in (configs or {"": TrialConfig.of(study)}).items():
+            if MODELS[config.model.name].fitted_once:
+                continue
+            trained = len(self.splits[config.split.protocol].folds[0].training)
+            updates = config.training.epochs * math.ceil(trained / config.training.batch_size)
+            if updates < LEAST_UPDATES:
+                yield (
+                    f"{f'systems.{name}: ' if name else ''}{config.training.epochs} epochs of"
+                    f" {trained} samples are {updates} updates of the weights, fewer than"
+                    f" {LEAST_UPDATES}: raise training.epochs or lower training.batch_size"
+                )
+
+    def constant_value(self, metric: MetricSettings, protocol: str) -> float | None:
+        """Return what the better constant answer has on validation, mean over folds.
+
+        None of a metric that no constant answer has a value of.
+        """
+        if metric.score == NORMAL_ERROR:
+            return None
+        values = [
+            constant_metric(self.samples.label[fold.validation], metric.score)
+            for fold in self.splits[protocol].folds
+        ]
+        mean = float(np.mean(values))
+        return mean if math.isfinite(mean) else None
+
+
+def prepare(study: Study, data_folder: Path, study_folder: Path | None = None) -> Prepared:
+    """Load and divide a study's dataset; nothing of it is written.
+
+    Args:
+        study: the study.
+        data_folder: where datasets are.
+        study_folder: the study file's, where data may be as well; None for none.
+
+    Raises:
+        RequestError: the data are missing or cannot be used so.
+    """
+    dataset = study.dataset.beside(study_folder) if study_folder else study.dataset
+    samples = load(dataset, data_folder, study.seed)
+    splits = splits_by_protocol(samples, study.split, study.seed)
+    facts = {
+        protocol: SplitFacts(
+            divided.split_hash,
+            refuse_leakage(samples, divided),
+            count_abnormal_neighbours(samples, divided),
+        )
+        for protocol, divided in splits.items()
+    }
+    problems = list(_missing_labels(study, samples, splits))
+    if problems:
+        raise RequestError(*problems)
+    return Prepared(samples, splits, facts)
+
+
+def _missing_labels(study: Study, samples: Samples, splits: Mapping[str, Splits]) -> Iterator[str]:
+    """Yield an error message for each metric that needs labels, of which validation has none."""
+    lacking = [
+        protocol
+        for protocol, divided in splits.items()
+        if not all(samples.label[fold.validation].any() for fold in divided.folds)
+    ]
+    if not lacking:
+        return
+    metrics = {f"systems.{name}.metric": system.metric for name, system in study.systems.items()}
+    for key, metric in (metrics or {"search.metric": study.search.metric}).items():
+        if metric.reads_labels:
+            problem = f"{key}.score: {metric.score} needs"
+        elif find_composition(metric.composition, study.scores).supervision != "none":
+            problem = f"{key}.composition: {metric.composition} is fitted to"
+        else:
+            continue
+        yield (
+            f"{problem} abnormal samples, of which validation has none under protocol {lacking[0]}:"
+            f" choose without labels, by {{composition: reconstruction_quantile, score:"
+            f" {NORMAL_ERROR}}}, and set scores.quantile_of to held_out"
+        )

@@ -1,0 +1,198 @@
+"""One table, written in every form by another library, is read as the same rows."""
+
+import bz2
+import gzip
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from study.data.tables.form import TableForm
+from study.data.tables.reader import is_table, open_table, read_table
+from study.errors import RequestError
+
+VALUES = np.round(np.random.default_rng(0).normal(5, 3, (6, 9)), 6)
+STATE = np.array(["ok", "hot", "ok", "ok", "1", "loud"])
+NAMES = [f"t{i}" for i in range(9)]
+FRAME = pd.DataFrame(VALUES, columns=NAMES).assign(state=STATE)
+LISTS = pd.DataFrame({"x": list(VALUES), "state": STATE})
+
+
+def channelled() -> np.ndarray:
+    return np.stack([VALUES, VALUES[::-1] * 2], axis=1)
+
+
+def ts(values: np.ndarray) -> str:
+    rows = [
+        ":".join(",".join(map(repr, map(float, channel))) for channel in row) + f":{state}"
+        for row, state in zip(values, STATE, strict=True)
+    ]
+    head = "# made\n@problemName own\n@timeStamps false\n@classLabel true ok hot loud 1\n@data\n"
+    return head + "\n".join(rows) + "\n"
+
+
+WRITERS: dict[str, Callable[[Path], Any]] = {
+    "a.csv": lambda path: FRAME.to_csv(path, index=False),
+    "index.csv": lambda path: FRAME.to_csv(path),
+    "counted.csv": lambda path: pd.DataFrame(VALUES).assign(state=STATE).to_csv(path, index=False),
+    "german.csv": lambda path: FRAME.to_csv(path, index=False, sep=";", decimal=","),
+    "quoted.csv": lambda path: FRAME.to_csv(path, index=False, quoting=1),
+    "a.tsv": lambda path: FRAME.to_csv(path, index=False, sep="\t"),
+    "a.parquet": lambda path: FRAME.to_parquet(path),
+    "lists.parquet": lambda path: pd.DataFrame({"x": list(VALUES), "state": STATE}).to_parquet(
+        path
+    ),
+    "a.feather": lambda path: FRAME.to_feather(path),
+    "a.npz": lambda path: np.savez(path, values=VALUES, state=STATE),
+    "a.ts": lambda path: path.write_text(ts(VALUES[:, np.newaxis])),
+    "a.csv.gz": lambda path: path.write_bytes(gzip.compress(FRAME.to_csv(index=False).encode())),
+    "a.csv.bz2": lambda path: path.write_bytes(bz2.compress(FRAME.to_csv(index=False).encode())),
+    "a.csv.xz": lambda path: path.write_bytes(lzma.compress(FRAME.to_csv(index=False).encode())),
+    "a.csv.zst": lambda path: path.write_bytes(
+        pa.compress(FRAME.to_csv(index=False).encode(), "zstd", asbytes=True)
+    ),
+}
+
+
+def write(folder: Path, name: str) -> Path:
+    path = folder / name
+    WRITERS[name](path)
+    return path
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("size", [2, 100])
+def test_every_form_is_the_same_table(tmp_path: Path, name: str, size: int) -> None:
+    table = open_table(write(tmp_path, name), TableForm(label="state"))
+    assert (table.channels, table.width, table.has_labels) == (1, 9, True)
+    blocks = list(table.blocks(size))
+    assert max(len(block.values) for block in blocks) <= size
+    np.testing.assert_array_equal(np.concatenate([block.values for block in blocks])[:, 0], VALUES)
+    assert [label for block in blocks for label in block.label] == STATE.tolist()
+
+
+@pytest.mark.parametrize("name", ["arrow file", "arrow stream"])
+def test_arrows_two_forms_are_told_apart(tmp_path: Path, name: str) -> None:
+    path, table = tmp_path / "a.arrow", pa.Table.from_pandas(FRAME)
+    new = pa.ipc.new_file if name == "arrow file" else pa.ipc.new_stream
+    with new(str(path), table.schema) as writer:
+        writer.write_table(table, max_chunksize=4)
+    read = read_table(path, TableForm(label="state"))
+    np.testing.assert_array_equal(read.values[:, 0], VALUES)
+
+
+def test_channels_are_kept(tmp_path: Path) -> None:
+    values = channelled()
+    np.save(tmp_path / "a.npy", values)
+    np.savez(tmp_path / "a.npz", X=values, y=STATE)
+    pd.DataFrame({"left": list(values[:, 0]), "right": list(values[:, 1])}).to_parquet(
+        tmp_path / "a.parquet"
+    )
+    (tmp_path / "a.ts").write_text(ts(values))
+    for ending in ("npy", "npz", "parquet", "ts"):
+        read = read_table(tmp_path / f"a.{ending}", TableForm(label="y", may_lack_label=True))
+        np.testing.assert_array_equal(read.values, values, err_msg=ending)
+
+
+@pytest.mark.parametrize("position", [0, 4, -1])
+@pytest.mark.parametrize("ending", ["csv", "npy"])
+def test_a_label_has_a_place(tmp_path: Path, position: int, ending: str) -> None:
+    label = np.array([1.0, -1, 1, 2, 1, 1])
+    place = position if position >= 0 else VALUES.shape[1]
+    joined = np.insert(VALUES, place, label, axis=1)
+    path = tmp_path / f"a.{ending}"
+    if ending == "csv":
+        np.savetxt(path, joined, delimiter=",", fmt="%.17g")
+    else:
+        np.save(path, joined)
+    read = read_table(path, TableForm(label=position))
+    np.testing.assert_array_equal(read.values[:, 0], VALUES)
+    assert [float(each) for each in read.symbol] == label.tolist()
+
+
+def test_what_is_left_out_is_no_value(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    FRAME.assign(time=np.arange(6), machine="m").to_csv(path, index=False)
+    form = TableForm(label="State", leave_out=("time", "machine"))
+    table = open_table(path, form)
+    assert "a header, 12 columns, the label in the column 'state', 2 left out" in table.understood
+    np.testing.assert_array_equal(read_table(path, form).values[:, 0], VALUES)
+
+
+@given(
+    rows=st.lists(st.lists(st.floats(-1e6, 1e6), min_size=5, max_size=5), min_size=2, max_size=5),
+    separator=st.sampled_from([",", ";", "\t", " "]),
+    has_header=st.booleans(),
+)
+@settings(max_examples=40)
+def test_separator_and_header_are_found(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[list[float]],
+    separator: str,
+    has_header: bool,
+) -> None:
+    path = tmp_path_factory.mktemp("found") / "a.csv"
+    lines = [separator.join(map(repr, row)) for row in rows]
+    head = [separator.join("abcde")] if has_header else []
+    path.write_text("\n".join(head + lines))
+    assert read_table(path, TableForm()).values[:, 0].tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "form", "said"),
+    [
+        ("a.csv", b"1\n2\n3\n", TableForm(), "rows of 1 value .*no header, 1 columns, no label"),
+        ("a.csv", b"t,v\n1,2\n", TableForm(label="x"), "the label in the column 'x', .* 't', 'v'"),
+        ("a.csv", b"time,v,w\n1,2,3\n", TableForm(), "with the column 'time': leave it out"),
+        ("a.csv", b"a,b\n1,x\n2,3\n", TableForm(), "'x' in the column 'b' .*a header, 2 columns"),
+        ("a.csv", b"1,2,3\n1,x,3\n", TableForm(), "line 2: .*'x' in column 1 "),
+        ("a.csv", b"1,2,3\n1,2\n", TableForm(), "line 2: expected a row of 3 values, found 2"),
+        ("a.csv", b"1,2,3\n", TableForm(label=7), "the label in column 7, .*3 columns without"),
+        ("a.csv.gz", b"no gzip", TableForm(), "a.csv.gz: expected a readable file"),
+        ("a.csv.xz", b"no xz", TableForm(), "a.csv.xz: expected a readable file"),
+        ("a.ts", b"@data\n1,2:a\n1,2\n", TableForm(), "line 3: expected 2 channels|expected"),
+        ("a.ts", b"@classLabel false\n@data\n1,2\n", TableForm(label="y"), "@classLabel false"),
+        ("a.ts", b"@timeStamps true\n@data\n(0,1)\n", TableForm(), "@timeStamps true"),
+        ("a.ts", b"1,2,3\n", TableForm(), "expected a line @data"),
+        ("a.npz", b"no zip", TableForm(), "a.npz: expected a table of numbers"),
+        ("a.arrow", b"no arrow", TableForm(), "a.arrow: expected a table of numbers"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_what_was_understood(
+    tmp_path: Path, name: str, content: bytes, form: TableForm, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RequestError, match=said) as error:
+        read_table(tmp_path / name, form)
+    assert "\n" not in str(error.value)
+
+
+def test_text_in_a_column_of_a_parquet_file_is_named(tmp_path: Path) -> None:
+    FRAME.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(RequestError, match=r"string in the column 'state'.*name it as the label"):
+        read_table(tmp_path / "a.parquet", TableForm())
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.ts"])
+def test_labels_that_nobody_wants_are_not_read(tmp_path: Path, name: str) -> None:
+    table = read_table(write(tmp_path, name), TableForm())
+    assert table.symbol is None
+    np.testing.assert_array_equal(table.values[:, 0], VALUES)
+
+
+def test_several_arrays_are_not_guessed_between(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", one=VALUES, other=VALUES)
+    with pytest.raises(RequestError, match=r"one \(6, 9\), other \(6, 9\)"):
+        read_table(tmp_path / "a.npz", TableForm())
+
+
+def test_endings_of_tables_are_known() -> None:
+    assert all(is_table(Path(name)) for name in (*WRITERS, "x/A.TSV", "a.npy.gz"))
+    assert not any(map(is_table, map(Path, ("mitdb/100", "mitdb/100.dat", "a.gz", "a.zip"))))

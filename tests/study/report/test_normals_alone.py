@@ -1,0 +1,90 @@
+"""A study of normals alone: chosen without labels, with thresholds, and without F1."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from study import load_detector
+from study.config.study_file import check_study
+from study.scores.evaluation import NOT_MEASURED
+from study.search.sources import trial_source
+from study.search.trial import best_trial
+from study.terminal.progress import show_summary
+from tests.study.report.trained import PARTS, Reported, reported, sines_and_steps
+from tests.study.trials import trial_of
+
+
+@pytest.fixture(scope="module")
+def normals(tmp_path_factory: pytest.TempPathFactory) -> Reported:
+    """Two trials of a search on sines alone."""
+    samples = sines_and_steps().take(np.arange(80))
+    study = check_study(
+        {
+            "name": "healthy",
+            "model": {"name": "ae", "latent_size": 2},
+            "search": {
+                "trials": 2,
+                "metric": {"composition": "reconstruction_quantile", "score": "normal_error"},
+                "space": {"model.latent_size": {"int": [2, 4]}},
+            },
+            **PARTS,
+            "scores": {"quantile_of": "training", "quantile": 0.9},
+        },
+        "healthy.yaml",
+    )
+    trials = [trial_of(study, n, {"model.latent_size": 2 + n}) for n in range(2)]
+    return reported(tmp_path_factory.mktemp("healthy"), study, trials, samples)
+
+
+def test_the_smallest_error_of_normals_chooses_epoch_and_trial(normals: Reported) -> None:
+    ended = normals.ended()
+    best = best_trial(ended)
+    assert best is not None
+    by_trial = {}
+    for record in ended:
+        folds = []
+        for fold in range(2):
+            folder = Path(normals.results.locate(f"ledger/{record.name}/fold-{fold}"))
+            history = pd.read_parquet(folder / "history.parquet").dropna(subset="value")
+            np.testing.assert_array_equal(history["value"], -history["normal_error"])
+            stored = pd.read_parquet(folder / "components.parquet").query(
+                "split == 'validation' and epoch_rule == 'last'"
+            )
+            expected = stored["reconstruction_error"].mean()
+            assert history["normal_error"].iloc[-1] == pytest.approx(expected, rel=1e-5)
+            folds.append(history["value"].to_numpy())
+        by_trial[record.name] = np.mean(folds, axis=0).max()
+    assert best.name == max(by_trial, key=lambda name: by_trial[name])
+    assert best.best_value == pytest.approx(by_trial[best.name])
+
+
+def test_tables_have_thresholds_and_say_that_there_is_no_f1(normals: Reported) -> None:
+    scores = normals.report.scores.to_pandas()
+    unsupervised = scores[scores["composition"] == "reconstruction_quantile"]
+    assert set(unsupervised["note"]) == {NOT_MEASURED}
+    assert np.isfinite(unsupervised["tau"]).all()
+    assert unsupervised["one_class"].all()
+    assert scores[["f1_weighted", "phi", "auroc"]].isna().all(axis=None)
+    assert set(scores["labels_chose"]) <= {"", "threshold", "weights, threshold"}
+    assert "choices" not in normals.report.tables  # nothing was chosen by labels
+
+
+def test_page_and_terminal_say_it_in_words(normals: Reported) -> None:
+    assert "is chosen without labels: no F₁" in normals.text
+    console = Console(record=True, width=200, file=io.StringIO())
+    best = best_trial(normals.ended())
+    assert best is not None
+    source = trial_source(normals.study)
+    show_summary(console, normals.study, source, normals.report.summary, best)
+    assert "no test sample is abnormal" in console.export_text()
+
+
+def test_new_samples_are_decided(normals: Reported) -> None:
+    detector = load_detector(normals.results.locate("ledger/trial-00000"))
+    samples = sines_and_steps()
+    decided = detector.predict(samples.values[:, 0])
+    assert (decided[80:] == -1).mean() > (decided[:80] == -1).mean()
