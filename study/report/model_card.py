@@ -41,8 +41,8 @@ _PROTOCOLS = {
     "train and validate in turn. Test samples can be of people who are in training, too",
     "inter_patient": "patients are divided once: those who test neither train nor validate; the "
     "others train, and validate in turn",
-    "given": "training and test are those that the data come with; whose samples the test set holds "
-    "is not known",
+    "given": "training and test are those that the data come with; whose samples the test set "
+    "holds is not known",
 }
 
 
