@@ -13,7 +13,7 @@ STUDY = """
 name: tiny
 dataset: {name: synthetic, length: 32, patients: 4, beats_per_patient: 60, abnormal_fraction: 0.3}
 split: {folds: 2}
-model: {name: beta_vaegan, latent_size: 3, width: 4}
+model: {name: beta_vaegan, latent_size: 3}
 training: {epochs: 4, batch_size: 32, discriminator_updates: 1, validation_interval: 2}
 scores: {gamma_steps: 5, lambda_steps: 10}
 search:
