@@ -29,6 +29,8 @@ SHARE = 8
 """One in so many training samples is used."""
 NEIGHBOURS = 3
 SETTINGS = (
+    "search.confirm=0",
+    "search.enqueue=[]",
     "dataset.length=32",
     "training.epochs=12",
     "training.batch_size=64",

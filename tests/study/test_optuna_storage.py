@@ -1,6 +1,6 @@
-import math
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -83,8 +83,9 @@ def test_the_file_is_replaced_as_a_whole(
     write_storage(study, records, path)
     write_storage(study, records[:1], path)
     assert len(loaded(path).trials) == 1
-    broken = record_of(trial_of(study, 1), values=[(1, math.inf)])
-    with pytest.raises(KeyError):
+    outside = dict.fromkeys(records[0].trial.parameters, -1e9)
+    broken = replace(records[0], trial=replace(records[0].trial, parameters=outside))
+    with pytest.raises(ValueError, match="contained in"):
         write_storage(study, [broken], path)
     assert len(loaded(path).trials) == 1
 

@@ -70,14 +70,20 @@ def answer_section(inputs: PageInputs) -> Section:
 def _headline(inputs: PageInputs) -> str:
     best = best_entry(inputs)
     row = _row(inputs, best)
+    if _has_no_labels(best, row):
+        return f"{best.label} is chosen without labels: no F₁, φ or AUROC, for none is abnormal"
     if row is None:
         return f"{best.label}: {metric_label(best.metric)} is not defined"
-    if math.isnan(row["f1_weighted_mean"]):
-        return f"{best.label} is chosen without labels: no F₁, φ or AUROC, for none is abnormal"
     composition = composition_label(best.composition, best.latent_form)
     simple = ", a simple model," if best.fitted_once else ""
     mean = decimal(row["f1_weighted_mean"])
     return f"{_capitalised(best.label)}{simple} is best: weighted F₁ {mean} with {composition}"
+
+
+def _has_no_labels(best: Entry, row: Any) -> bool:
+    """Return whether nothing is known of abnormal samples, the choice of the best included."""
+    is_unknown = row is None or math.isnan(row["f1_weighted_mean"])
+    return is_unknown and not best.metric.reads_labels
 
 
 def best_entry(inputs: PageInputs) -> Entry:
@@ -97,13 +103,13 @@ def _lede(inputs: PageInputs) -> str:
     """Return what the headline leaves open: the interval, the best network, the paper."""
     best, trained = best_entry(inputs), inputs.drawn[0]
     row, sentences = _row(inputs, best), []
-    if row is None:
-        return ""
-    if math.isnan(row["f1_weighted_mean"]):
+    if _has_no_labels(best, row):
         return (
             "The data have no abnormal samples. Epochs and trials are chosen by the mean error of"
             " validation normals, thresholds are quantiles of normals."
         )
+    if row is None:
+        return ""
     low, high = row["f1_weighted_low"], row["f1_weighted_high"]
     if not math.isnan(low):
         sentences.append(f"Its interval is {decimal(low)} to {decimal(high)}.")

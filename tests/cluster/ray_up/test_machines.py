@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -25,6 +26,13 @@ with Lab(Path(sys.argv[1]), ("node",)) as lab:
     print(lab.operator.pid, lab.nodes[0].pid, flush=True)
     time.sleep(600)
 """
+
+
+@pytest.fixture
+def tmp_path():
+    """On the disk: machines have a memory of their own in place of this one's."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

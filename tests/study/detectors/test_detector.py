@@ -65,7 +65,7 @@ def test_a_composition_is_the_one_of_the_tables(
 
 def test_a_detector_is_shown_in_a_short_line(trained_beats: Trained) -> None:
     detector = load_detector(str(trained_beats.place), "gamma_grid", "chi_mode")
-    assert repr(detector) == ("Detector(beta_vaegan on synthetic, 2 fold(s), gamma_grid, chi_mode)")
+    assert repr(detector) == "Detector(beta_vaegan on mitbih, 2 fold(s), gamma_grid, chi_mode)"
     assert repr(detector.folds[0]) == f"TrainedFold({trained_beats.fold()}, gamma_grid)"
 
 
