@@ -68,11 +68,11 @@ def _check_ledger(results: "Folder") -> None:
     ledger = Ledger(results.folder("ledger"))
     for damage in damages(ledger):
         raise StudyFailedError(damage)
-    names = ledger.names()
-    if not names:
+    ended = ledger.trials()
+    if not ended:
         raise StudyFailedError(f"{ledger.folder.locate()}: no trial has ended yet")
-    folds = sum(len(ledger.committed(name)) for name in names)
-    _say("ledger", f"{len(names)} trial(s), {folds} fold(s), every file as it was committed")
+    folds = sum(len(ledger.committed(name)) for name in ledger.names())
+    _say("ledger", f"{len(ended)} trial(s), {folds} fold(s), every file as it was committed")
 
 
 def _check_tables(

@@ -31,9 +31,12 @@ PUBLISH_SECONDS = 60.0
 
 LAYOUT = {
     "Validation": {
-        "weighted F1, phi, AUROC": ["Multiline", ["validation/.*"]],
-        "weighted F1 of the compositions that are followed": ["Multiline", [".+/f1_weighted"]],
-        "lambda": ["Multiline", [".+/lambda"]],
+        "weighted F1, phi, AUROC": ["Multiline", ["validation/(f1_weighted|phi|auroc)$"]],
+        "weighted F1 of the compositions that are followed": [
+            "Multiline",
+            ["(?!validation|answer)[^/]+/f1_weighted$"],
+        ],
+        "lambda": ["Multiline", ["[^/]+/lambda$"]],
     },
     "Losses": {"all": ["Multiline", ["loss/.*"]]},
     "Latent space": {
@@ -45,8 +48,9 @@ LAYOUT = {
         "MMD": ["Multiline", ["generation/mmd"]],
     },
 }
-"""Custom scalars: charts by category, with patterns of the tags that share one. All folds have
-the same, which TensorBoard shows once."""
+"""Custom scalars: charts by category, with patterns of the tags that share one, and of none that a
+trial's outcome has (`study.training.hparams`). All folds have the same, which TensorBoard shows
+once."""
 
 Reconstruct = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32] | None]
 

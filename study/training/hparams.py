@@ -85,7 +85,9 @@ def _final_scores(record: TrialRecord, rows: Sequence[Mapping[str, Any]]) -> dic
     """
     scores = {"validation/best_value": record.best_value}
     tracked = record.trial.config.measures.tracked
-    for row in (row for row in rows if row["epoch_rule"] == ANSWER_RULE):
+    best = [row for row in rows if row["epoch_rule"] == ANSWER_RULE]
+    # TensorBoard shows the first few of them unasked.
+    for row in sorted(best, key=lambda row: not row["of_metric"]):
         form = row["latent_form"] and f"_{row['latent_form']}"
         names = ["answer"] if row["of_metric"] else []
         if row["of_metric"] or row["supervision"] == "none" or row["composition"] in tracked:

@@ -137,6 +137,10 @@ def test_other_data_are_refused_before_anything_is_checked(copied: Path) -> None
 
 
 def test_a_folder_without_an_ended_trial_is_not_verified(copied: Path) -> None:
+    for trial in (copied / "ledger").iterdir():
+        (trial / "trial.json").unlink()
+    with pytest.raises(StudyFailedError, match="no trial has ended yet"):
+        check(copied)
     shutil.rmtree(copied / "ledger")
     with pytest.raises(StudyFailedError, match="no trial has ended yet"):
         check(copied)

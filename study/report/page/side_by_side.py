@@ -105,7 +105,7 @@ def _folds(found: SideBySide) -> Section:
             ])  # fmt: skip
     head = ["", "dataset", "protocol", "folds", "samples (sha256)", "folds (sha256)", "shared with"]
     return Section(
-        "folds", "Whether the folds are the same",
+        "folds", "The same folds or not",
         "Differences are taken fold by fold, and patient by patient or sample by sample, where "
         "samples and folds have the same hashes. Numbers on other test sets cannot be subtracted.",
         tables=[Table(head, rows)],

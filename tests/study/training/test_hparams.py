@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +7,7 @@ import pytest
 
 from study.config.study_file import check_study
 from study.storage.folder import LocalFolder, open_folder
+from study.training.events import LAYOUT
 from study.training.hparams import reading_command, write_hparams, write_outcomes
 from tests.study.training.event_files import accumulated
 from tests.study.trials import record_of, trial_of
@@ -63,6 +65,8 @@ def test_a_session_for_each_trial_has_its_answer_and_the_compositions_that_matte
             row(record.name, "gamma_grid", "threshold", latent_form="chi_mode"),
         )
     ]
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
     write_outcomes([*records, failed], LocalFolder(tmp_path), pa.Table.from_pylist(rows))
     assert sorted(path.name for path in (tmp_path / "tensorboard").iterdir()) == [
         "trial-00000",
@@ -79,6 +83,17 @@ def test_a_session_for_each_trial_has_its_answer_and_the_compositions_that_matte
             "test/latent_quantile_chi_mode",
         }
         assert found.Scalars("answer/phi")[0].value == 0.875
+        content = found.summary_metadata["_hparams_/experiment"].plugin_data.content
+        declared = HParamsPluginData.FromString(content).experiment.metric_infos
+        assert [info.name.tag for info in declared][1:4] == [
+            "answer/f1_weighted",
+            "answer/phi",
+            "answer/auroc",
+        ]
+        patterns = [
+            each for charts in LAYOUT.values() for _, tags in charts.values() for each in tags
+        ]
+        assert not [tag for tag in scalars for each in patterns if re.match(each, tag)]
         value = found.Scalars("validation/best_value")[0].value
         assert value == pytest.approx(record.best_value)
 
