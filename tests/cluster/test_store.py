@@ -136,7 +136,7 @@ def test_tensorboard_reads_the_store(stored, store, monkeypatch):
     uri = "s3://bucket/results/tiny/tensorboard/trial-00000"
     check_events(EventAccumulator(f"{uri}/fold-1").Reload())
     trial = EventAccumulator(uri).Reload()
-    assert "test/svm_lambda/f1_weighted" in trial.Tags()["scalars"]
+    assert "answer/f1_weighted" in trial.Tags()["scalars"]
 
 
 def check_events(fold):

@@ -169,7 +169,7 @@ def test_tensorboard_shows_folds_pictures_and_hyperparameters(undisturbed):
     assert fold.Images("reconstructions")
     trial = EventAccumulator(str(folder)).Reload()
     assert "_hparams_/session_start_info" in trial.PluginTagToContent("hparams")
-    assert "test/svm_lambda/f1_weighted" in trial.Tags()["scalars"]
+    assert "answer/f1_weighted" in trial.Tags()["scalars"]
 
 
 def test_the_terminal_names_the_table_and_tensorboard(undisturbed):
