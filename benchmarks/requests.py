@@ -33,10 +33,12 @@ from study.cluster.search_state import SearchState
 from study.cluster.tune_search import SourceSearcher, TrialFinalizer, search_state
 from study.config.study_file import check_study
 from study.config.trial_config import TrialConfig
-from study.driver import Request
 from study.ledger.fold_files import (
     COMPONENTS,
+    EXTREMES,
     HISTORY,
+    INTERPOLATION,
+    RECONSTRUCTIONS,
     TIMINGS,
     TRAINING_COMPONENTS,
     WEIGHTS,
@@ -45,6 +47,7 @@ from study.ledger.fold_files import (
 )
 from study.ledger.index import open_ledger
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
+from study.request import Request
 from study.search.plan import NodeCapacity, make_plan
 from study.search.trial import Proposal, RungDecision, Trial, TrialRecord, fold_name
 from study.storage.folder import Folder, open_folder
@@ -56,8 +59,15 @@ from tests.s3_server import ACCESS_KEY, Objects, S3Server
 NAME, LEDGER = "requests", "results/requests/ledger/"
 EPOCHS, RUNGS = 30, (10,)
 ENDS, IN_A_ROW = 30, 10
-STAND_INS = (COMPONENTS, TRAINING_COMPONENTS, WEIGHTS, MODEL, TIMINGS, "reconstructions.parquet",
-          "interpolation.parquet", "extremes.parquet")  # fmt: skip
+STAND_INS = (
+    COMPONENTS,
+    TRAINING_COMPONENTS,
+    WEIGHTS,
+    MODEL,
+    RECONSTRUCTIONS,
+    INTERPOLATION,
+    EXTREMES,
+)
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,12 @@ def compare(
     from study.report.side_by_side import differences_table, read_compared, side_by_side
     from study.storage.folder import open_folder, reach_folder
 
-    found = side_by_side(read_compared([reach_folder(each) for each in results]))
+    comparison = side_by_side(read_compared([reach_folder(each) for each in results]))
     folder = open_folder(output)
-    files = {TABLE: to_parquet(differences_table(found)), PAGE: comparison_page(found).encode()}
+    files = {
+        TABLE: to_parquet(differences_table(comparison)),
+        PAGE: comparison_page(comparison).encode(),
+    }
     folder.write_all(files)
     for name in files:
         sys.stdout.write(folder.locate(name) + "\n")

@@ -57,6 +57,7 @@ def init(
     ] = None,
 ) -> None:
     """Write a study file for FILE."""
+    from study.data.tables.form import as_column
     from study.data.tables.guess import guess_table
 
     if output.exists():
@@ -65,7 +66,7 @@ def init(
         raise RequestError(f"{output}: expected a file in a folder that exists, found none")
     if unlabelled and (label or normal):
         raise RequestError("--unlabelled: a table without labels has none to name: leave one out")
-    column = int(label) if label and label.lstrip("-").isdecimal() else label
+    column = None if label is None else as_column(label)
     guess = guess_table(file, column, normal or (), unlabelled=unlabelled)
     test_file = test or _test_file(file)
     content = _runnable(_content(file, guess, test_file, output), output)

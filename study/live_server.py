@@ -71,7 +71,7 @@ class Watch:
                     self._changed.notify_all()
 
     async def events(self) -> AsyncIterator[str]:
-        """Yield what a page is told: how far the study is, at once and after every change."""
+        """Yield a page's events: how far the study is, at once and after every change."""
         while True:
             state = self._state
             line = f"{news_line(state)}; read at {time.strftime('%H:%M:%S')}"

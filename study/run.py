@@ -79,7 +79,8 @@ def run(
 ) -> None:
     """Run STUDY, or continue it where it stopped."""
     from study.config.study_file import load_study, locate_study
-    from study.driver import Request, plan_for_file, run_study, show_plan
+    from study.driver import plan_for_file, run_study, show_plan
+    from study.request import Request
     from study.storage.folder import reach_folder
     from study.terminal.progress import open_console
 

@@ -93,16 +93,16 @@ def score(
     for path in (target, *((plot,) if plot else ())):
         if not path.absolute().parent.is_dir():
             raise RequestError(f"{path}: expected a file in a folder that exists, found none")
-    from study.data.tables.reader import is_table
-
     if label_first and label not in (None, "0"):
         raise RequestError(f"--label-first, --label {label}: are two columns: leave one out")
-    from study.detectors.signals.picture import require_format
     from study.detectors.signals.score_file import require_form
 
     require_form(target)
     if plot:
+        from study.detectors.signals.picture import require_format
+
         require_format(plot)
+    from study.data.tables.reader import is_table
     from study.detectors.detector import load_detector
 
     detector = load_detector(model, composition, latent_form)
@@ -174,7 +174,7 @@ def _score_record(
 
     dataset = detector.folds[0].config.dataset
     beats = read_beats(path, dataset, peaks, resample=resample)
-    stretch = stretch_of(beats, plot, first, last) if plot else None
+    stretch = stretch_of(beats, first, last) if plot else None
     written = write_scores(target, detector, beats.blocks())
     _report(written, "beats", target)
     if plot and stretch:

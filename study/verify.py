@@ -54,11 +54,11 @@ def verify(
     folder = reach_folder(results)
     study = read_study(folder)
     facts = stored_split_facts(folder, study)
-    prepared = _prepared(study, folder, data) if train else None
+    loaded = _loaded(study, folder, data) if train else None
     _check_ledger(folder)
     _check_tables(study, folder, facts, tolerance)
-    if prepared:
-        _check_training(folder, *prepared, train, tolerance)
+    if loaded:
+        _check_training(folder, *loaded, train, tolerance)
 
 
 def _check_ledger(results: "Folder") -> None:
@@ -72,7 +72,7 @@ def _check_ledger(results: "Folder") -> None:
     if not ended:
         raise StudyFailedError(f"{ledger.folder.locate()}: no trial has ended yet")
     folds = sum(len(ledger.committed(name)) for name in ledger.names())
-    _say("ledger", f"{len(ended)} trial(s), {folds} fold(s), every file as it was committed")
+    _write_line("ledger", f"{len(ended)} trial(s), {folds} fold(s), every file as it was committed")
 
 
 def _check_tables(
@@ -82,16 +82,16 @@ def _check_tables(
 
     if difference := splits_difference(results, facts):
         raise StudyFailedError(difference)
-    _say("splits", f"{', '.join(facts)}: as in study.yaml")
+    _write_line("splits", f"{', '.join(facts)}: as in study.yaml")
     count = 0
     for name, difference in table_differences(study, facts, results, tolerance):
         if difference:
             raise StudyFailedError(f"{results.locate(name)}: {difference}")
         count += 1
-    _say("tables", f"{count} derived again, equal")
+    _write_line("tables", f"{count} derived again, equal")
 
 
-def _prepared(
+def _loaded(
     study: "Study", results: "Folder", data: str | None
 ) -> "tuple[Samples, dict[str, Splits]]":
     """Return the study's samples and folds.
@@ -134,11 +134,11 @@ def _check_training(
             )
         if difference:
             raise StudyFailedError(difference)
-        _say("training", f"{address.path} trained again, equal")
+        _write_line("training", f"{address.path} trained again, equal")
 
 
-def _say(what: str, line: str) -> None:
-    sys.stdout.write(f"{what:>10}  {line}\n")
+def _write_line(part: str, line: str) -> None:
+    sys.stdout.write(f"{part:>10}  {line}\n")
     sys.stdout.flush()
 
 

@@ -4,23 +4,27 @@
 the tests, so that it runs in a copy of the code as well.
 """
 
+import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from unittest import mock
 
 import torch
 
 from study.config.study_file import load_study
-from study.data import load
-from study.data.leakage import count_abnormal_neighbours, refuse_leakage
-from study.data.splits import splits_by_protocol
+from study.data.samples import Samples
+from study.data.splits import Fold
 from study.ledger.ledger import Ledger
-from study.ledger.study_folder import SplitFacts, write_study
+from study.ledger.study_folder import write_study
 from study.ledger.trial_outcome import finalize
 from study.report.build import build_report
 from study.search.sources import trial_source
 from study.search.trial import Trial, TrialRecord
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
+from study.training.prepared import prepare
+from study.training.validation_report import ValidationReport
 
 
 def run_serially(study_file: Path, output: Path, data: Path | None = None) -> LocalFolder:
@@ -36,30 +40,37 @@ def run_serially(study_file: Path, output: Path, data: Path | None = None) -> Lo
     """
     torch.set_num_threads(1)  # as a fold has it
     study = load_study(str(study_file))
-    samples = load(study.dataset, data or output, study.seed, output / "cache")
-    splits = splits_by_protocol(samples, study.split, study.seed)
-    facts = {
-        protocol: SplitFacts(
-            each.split_hash,
-            refuse_leakage(samples, each),
-            count_abnormal_neighbours(samples, each),
-        )
-        for protocol, each in splits.items()
-    }
+    with mock.patch.dict(os.environ, STUDY_CACHE_DIR=str(output / "cache")):
+        prepared = prepare(study, data or output)
     results = LocalFolder(output / study.name)
-    write_study(results, study, samples, splits, facts)
-    ledger = Ledger(results.folder("ledger"))
-    source = trial_source(study, record=ledger.record_proposal)
+    write_study(results, study, prepared.samples, prepared.splits, prepared.facts)
+    source = trial_source(study, record=Ledger(results.folder("ledger")).record_proposal)
     ended: dict[str, TrialRecord] = {}
     while isinstance(trial := source.next_trial(ended, set()), Trial):
-        for address, fold in zip(trial.folds, splits[trial.protocol].folds, strict=True):
-            checkpoints = results.folder(f"checkpoints/{address.path}")
-            train_fold(FoldTask(trial.config, address), samples, fold, ledger, checkpoints)
-        record = finalize(ledger, results.folder("checkpoints"), trial, len(ended))
-        assert record is not None
-        ended[trial.name] = record
-    build_report(study, facts, results, "serial")
+        folds = prepared.splits[trial.protocol].folds
+        ended[trial.name] = train_trial(results, trial, prepared.samples, folds, len(ended))
+    build_report(study, prepared.facts, results, "serial")
     return results
+
+
+def train_trial(
+    results: LocalFolder,
+    trial: Trial,
+    samples: Samples,
+    folds: Sequence[Fold],
+    completion_order: int,
+    *,
+    rungs: tuple[int, ...] = (),
+    watch: Callable[[ValidationReport], None] = lambda report: None,
+) -> TrialRecord:
+    """Train every fold of a trial, and end it; see `train_fold`."""
+    ledger, checkpoints = Ledger(results.folder("ledger")), results.folder("checkpoints")
+    for address, fold in zip(trial.folds, folds, strict=True):
+        task = FoldTask(trial.config, address, rungs)
+        train_fold(task, samples, fold, ledger, checkpoints.folder(address.path), watch)
+    record = finalize(ledger, checkpoints, trial, completion_order)
+    assert record is not None
+    return record
 
 
 if __name__ == "__main__":

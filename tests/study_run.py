@@ -119,14 +119,14 @@ class Run:
                             held[pid] = match[1]
         return held
 
-    def kill_one(self, kind: str, found: Sequence[int], chance: random.Random) -> int | None:
-        """Kill -9 one process of those of a kind that were found, or stop one that is to hang.
+    def kill_one(self, kind: str, pids: Sequence[int], chance: random.Random) -> int | None:
+        """Kill -9 one of these processes of a kind, or stop one that is to hang.
 
         Returns:
             Its id, or None if there is none.
         """
         how = signal.SIGSTOP if kind == "hang" else signal.SIGKILL
-        return next((pid for pid in chance.sample(found, len(found)) if kill(pid, how)), None)
+        return next((pid for pid in chance.sample(pids, len(pids)) if kill(pid, how)), None)
 
     def wait(self) -> int:
         """Wait until the driver ended; return its exit code."""

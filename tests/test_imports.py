@@ -37,6 +37,7 @@ COMMANDS = {
         "optuna_storage",
         "pyod_detector",
         "report.__main__",
+        "request",
         "run",
         "score",
         "verify",

@@ -92,6 +92,28 @@ class Attempt:
     is_over: bool = False
     schedule: FoldSchedule | None = None
 
+    @classmethod
+    def begin(
+        cls, assignment: Assignment, schedule: FoldSchedule, after: int, now: float
+    ) -> "Attempt":
+        """Return an attempt whose workers are to start.
+
+        Args:
+            assignment: what is trained.
+            schedule: the study's; a repetition has all its folds from the start.
+            after: the last epoch of which there is a result; 0 for none.
+            now: seconds.
+        """
+        trial, num_folds = assignment.trial, assignment.folds or schedule.all_folds
+        is_compared = trial is not None and not trial.is_repetition
+        return cls(
+            assignment,
+            [FoldState() for _ in range(num_folds)],
+            epoch=after,
+            waits_since=now,
+            schedule=schedule if is_compared else None,
+        )
+
     @property
     def name(self) -> str:
         """The name of the attempt."""
@@ -146,7 +168,7 @@ class Attempt:
             elif report.epoch > self.epoch and not self.is_over:
                 epoch_reports = self.reports.setdefault(report.epoch, {})
                 epoch_reports[fold] = report
-                if all(fold in epoch_reports for fold in range(self._folds_at(report.epoch))):
+                if all(each in epoch_reports for each in range(self._folds_at(report.epoch))):
                     self._merge(report.epoch)
         return len(self.results) > before
 
@@ -154,10 +176,16 @@ class Attempt:
         """Return how many folds the result of an epoch is of: not of those that catch up."""
         return self.schedule.at(epoch) if self.schedule else len(self.folds)
 
-    def outgrow(self, folds: int) -> None:
-        """End it, since the trial goes on with more folds, for which it needs another group."""
-        self.results.append({"epoch": self.epoch, "state": "grows", "folds": folds})
-        self.is_over = True
+    def outgrow(self, rung: int) -> None:
+        """End it if its trial has more folds after `rung`, the last that it was let pass.
+
+        Its workers end: a trial that waits for more slots holds none, so that no number of trials
+        can block each other. The folds go on from their checkpoints at the rung.
+        """
+        needed = self.schedule.after(rung) if self.schedule else 0
+        if self.is_training and needed > len(self.folds):
+            self.results.append({"epoch": self.epoch, "state": "grows", "folds": needed})
+            self.is_over = True
 
     def _is_end_of_stop(self, report: ValidationReport) -> bool:
         """Return whether a fold reports an epoch again, since it has committed it as its last."""

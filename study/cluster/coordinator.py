@@ -13,11 +13,10 @@ decisions.
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from study.cluster.attempts import Attempt, FoldState
+from study.cluster.attempts import Attempt
 from study.cluster.exchange import (
     Answer,
     Assignment,
@@ -28,6 +27,7 @@ from study.cluster.exchange import (
     trial_of,
 )
 from study.cluster.faults import Fault
+from study.cluster.groups import DRIVER, Groups
 from study.cluster.node_faults import NodeFaults
 from study.cluster.overseer import Overseer
 from study.cluster.ray_cluster import Cluster
@@ -35,7 +35,6 @@ from study.search.rungs import FoldSchedule
 from study.training.validation_report import ValidationReport
 
 LOOK_SECONDS = 1.0
-DRIVER = "driver"
 
 
 class Coordinator:
@@ -55,25 +54,15 @@ class Coordinator:
         cluster: Cluster,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._schedule, self._rungs = schedule, frozenset(schedule.waits)
+        self._schedule, self._waits = schedule, frozenset(schedule.waits)
         self._cluster, self._clock = cluster, clock
-        self._groups: dict[str, Attempt] = {}
+        self._groups = Groups()
         self._promoted: dict[str, int] = {}
         self._stopped: dict[str, int | None] = {}
         self._nodes = NodeFaults(cluster.has_room_without)
         self._overseer = Overseer(patience, self._nodes, self._announce, clock)
         self._lines: list[str] = []
         self._is_new = cluster.is_restarted()
-        self._changes: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
-
-    async def _until(self, group: str, happened: Callable[[], Any]) -> None:
-        """Wait until something has happened to a group; others are not woken by it."""
-        while not happened():
-            await self._changes[group].wait()
-
-    def _wake(self, *groups: str) -> None:
-        for group in groups:
-            self._changes.pop(group, asyncio.Event()).set()
 
     # What the processes of trials ask:
 
@@ -88,60 +77,40 @@ class Coordinator:
             assignment: what it trains.
             after: the epoch of the result before; 0 for none.
         """
-        attempt = self._groups.get(group)
+        attempt = self._groups.attempts.get(group)
         if attempt is None or attempt.name != assignment.attempt:
             attempt = self._begin(group, assignment, after)
-        await self._until(
-            group, lambda: attempt.next_result(after) or self._groups[group] is not attempt
+        await self._groups.until(
+            group, lambda: attempt.next_result(after) or self._groups.attempts[group] is not attempt
         )
         result = attempt.next_result(after)
         return result or {"epoch": after, "state": "lost", "reason": "others have taken it"}
 
     def _begin(self, group: str, assignment: Assignment, after: int = 0) -> Attempt:
         trial = assignment.trial.name if assignment.trial else ""
-        for other, attempt in list(self._groups.items()):
-            if trial and other != group and attempt.trial == trial:
+        for other, _ in self._groups.attempts_at(trial) if trial else ():
+            if other != group:
                 self._begin(other, Assignment.of(None))
-        folds = [FoldState() for _ in range(assignment.folds or self._schedule.all_folds)]
-        attempt = Attempt(assignment, folds, after, self._clock())
-        if assignment.trial and not assignment.trial.is_repetition:
-            attempt.schedule = self._schedule
+        attempt = Attempt.begin(assignment, self._schedule, after, self._clock())
         stops_at = self._stopped.pop(trial, None)
         if stops_at is not None and stops_at <= after:
             attempt.stops_at = stops_at
-        self._groups[group] = attempt
-        self._outgrow(attempt)
-        self._wake(group, *self._unassigned())
+        attempt.outgrow(self._promoted.get(trial, 0))
+        self._groups.assign(group, attempt)
         return attempt
-
-    def _outgrow(self, attempt: Attempt) -> None:
-        """End an attempt whose trial has passed a rung after which it has more folds.
-
-        Its workers end: a trial that waits for more slots holds none, so that no number of trials
-        can block each other. The folds go on from their checkpoints at the rung.
-        """
-        rung = self._promoted.get(attempt.trial, 0)
-        needed = attempt.schedule.after(rung) if attempt.schedule else 0
-        if attempt.is_training and needed > len(attempt.folds):
-            attempt.outgrow(needed)
-
-    def _unassigned(self) -> list[str]:
-        """Return the groups that have no attempt yet, and whose workers wait."""
-        return list(self._changes.keys() - self._groups.keys() - {DRIVER})
 
     async def dismiss(self, group: str) -> None:
         """End the workers of a group."""
         self._begin(group, Assignment.of(None))
 
-    # What the driver asks and says:
+    # What the driver asks and decides:
 
     async def promote(self, trial: str, epoch: int) -> None:
         """Let a trial train on past the rung at `epoch`."""
         self._promoted[trial] = max(epoch, self._promoted.get(trial, 0))
-        for group, attempt in self._groups.items():
-            if attempt.trial == trial:
-                self._outgrow(attempt)
-                self._wake(group)
+        for group, attempt in self._groups.attempts_at(trial):
+            attempt.outgrow(self._promoted[trial])
+            self._groups.wake(group)
 
     async def stop_trial(self, trial: str, epoch: int | None = None) -> None:
         """End a trial for its folds, which wait for the next; the group keeps its workers.
@@ -152,12 +121,11 @@ class Coordinator:
                 it. None: they drop the trial at once.
         """
         self._stopped[trial] = epoch
-        for group, attempt in self._groups.items():
-            if attempt.trial == trial:
-                attempt.stops_at = epoch
-                attempt.is_over |= epoch is None
-                self._wake(group)
-        self._wake(*self._unassigned())
+        for group, attempt in self._groups.attempts_at(trial):
+            attempt.stops_at = epoch
+            attempt.is_over |= epoch is None
+            self._groups.wake(group)
+        self._groups.wake_unassigned()
 
     async def restore(self, promoted: Mapping[str, int], stopped: Mapping[str, int | None]) -> None:
         """Take again what the driver has decided, which a new coordinator lacks."""
@@ -173,7 +141,7 @@ class Coordinator:
             left_alone: the nodes of the news before, which a new coordinator lacks.
         """
         self._nodes.leave_alone(left_alone)
-        await self._until(DRIVER, lambda: self._lines or self._is_new)
+        await self._groups.until(DRIVER, lambda: self._lines or self._is_new)
         if self._is_new:
             self._lines.append("the coordinator died and was started again; the folds train on")
         news = News(tuple(self._lines), self._nodes.left_alone, self._is_new)
@@ -183,9 +151,9 @@ class Coordinator:
 
     def _announce(self, line: str) -> None:
         self._lines.append(line)
-        self._wake(DRIVER)
+        self._groups.wake(DRIVER)
 
-    # What workers ask and say:
+    # What workers ask and report:
 
     async def next_assignment(
         self, worker: FoldWorker, after: str, reported: int, has_ended: bool = False
@@ -204,27 +172,20 @@ class Coordinator:
         Raises:
             LeaveNodeError: its node is left alone.
         """
-        await self._until(
+        groups = self._groups
+        await groups.until(
             worker.group,
             lambda: (
-                self._has_work(worker, after) or self._lacks(worker, after, reported, has_ended)
+                groups.has_work(worker, after) or groups.lacks(worker, after, reported, has_ended)
             ),
         )
-        if not self._has_work(worker, after):
+        attempt = groups.attempts.get(worker.group)
+        if attempt is None or not groups.has_work(worker, after):
             return Answer.REPEAT
-        attempt = self._groups[worker.group]
         if after and attempt.is_training and worker.node in self._nodes.avoidable():
             raise LeaveNodeError(f"{worker.address} is left alone")
         attempt.heartbeat(worker, self._clock())
         return attempt.assignment
-
-    def _has_work(self, worker: FoldWorker, after: str) -> bool:
-        attempt = self._groups.get(worker.group)
-        return attempt is not None and attempt.name != after and not attempt.is_over
-
-    def _lacks(self, worker: FoldWorker, after: str, reported: int, has_ended: bool) -> bool:
-        current = self._current(worker.group, after)
-        return current is not None and not current.knows(worker.fold, reported, has_ended)
 
     async def report(
         self,
@@ -247,8 +208,8 @@ class Coordinator:
             reports: what it reports now, in order.
             longest_epoch: seconds of the longest epoch that it has trained; 0 for none.
         """
-        await self._until(worker.group, lambda: self._is_known(worker.group, attempt))
-        current = self._current(worker.group, attempt)
+        await self._groups.until(worker.group, lambda: self._is_known(worker.group, attempt))
+        current = self._groups.current(worker.group, attempt)
         if current is None:
             return Answer.END
         fold = current.heartbeat(worker, self._clock(), longest_epoch)
@@ -257,11 +218,13 @@ class Coordinator:
         if longest_epoch:
             self._nodes.got_on(worker.node, current.trial)
         if current.take(worker.fold, reports):
-            self._wake(worker.group)
+            self._groups.wake(worker.group)
         last = reports[-1]
         fold.last_heartbeat = None  # it waits, or is done
-        await self._until(worker.group, lambda: self._is_decided(worker.group, attempt, last))
-        if self._current(worker.group, attempt) is None:
+        await self._groups.until(
+            worker.group, lambda: self._is_decided(worker.group, attempt, last)
+        )
+        if self._groups.current(worker.group, attempt) is None:
             return Answer.END
         if last.state == "running":
             fold.last_heartbeat = self._clock()
@@ -272,20 +235,14 @@ class Coordinator:
         """Return whether it is known what became of an attempt; a new coordinator learns it."""
         trial = trial_of(attempt)
         return (
-            group in self._groups
+            group in self._groups.attempts
             or self._stopped.get(trial, 0) is None
-            or any(each.trial == trial for each in self._groups.values())
+            or bool(self._groups.attempts_at(trial))
         )
 
-    def _current(self, group: str, attempt: str) -> Attempt | None:
-        """Return an attempt that its group still trains; None if it is over."""
-        current = self._groups.get(group)
-        is_current = current and current.name == attempt and not current.is_over
-        return current if is_current else None
-
     def _is_decided(self, group: str, attempt: str, report: ValidationReport) -> bool:
-        current = self._current(group, attempt)
-        if current is None or report.epoch not in self._rungs or report.state != "running":
+        current = self._groups.current(group, attempt)
+        if current is None or report.epoch not in self._waits or report.state != "running":
             return True
         if current.stops_at is not None and report.epoch >= current.stops_at:
             return True
@@ -293,17 +250,17 @@ class Coordinator:
 
     async def epoch_ended(self, worker: FoldWorker, attempt: str, longest_epoch: float) -> None:
         """Take note that a fold has trained an epoch, be it without a validation."""
-        if current := self._current(worker.group, attempt):
+        if current := self._groups.current(worker.group, attempt):
             current.heartbeat(worker, self._clock(), longest_epoch)
 
     async def report_failure(self, worker: FoldWorker, attempt: str, fault: Fault) -> None:
         """Take note of why a fold's worker dies."""
-        if current := self._current(worker.group, attempt):
+        if current := self._groups.current(worker.group, attempt):
             current.heartbeat(worker, self._clock())
             self._overseer.failed(current, worker.fold, fault)
-            self._wake(worker.group)
+            self._groups.wake(worker.group)
 
-    # What Ray Train asks, and says of the workers of a group:
+    # What Ray Train asks, and reports of the workers of a group:
 
     async def before_start(self, group: str) -> list[str]:
         """Take note that workers of a group are to start, and that none lives now.
@@ -311,7 +268,7 @@ class Coordinator:
         Returns:
             The nodes that they shall not be on, in order.
         """
-        attempt = self._groups.get(group)
+        attempt = self._groups.attempts.get(group)
         if attempt is None:
             return sorted(self._nodes.avoidable())
         attempt.lose_workers(self._clock())
@@ -323,10 +280,10 @@ class Coordinator:
         Faults that they have reported, and those that they were killed for, are known already.
         """
         for fold, fault in faults.items():
-            attempt = self._groups.get(group)
+            attempt = self._groups.attempts.get(group)
             if attempt and attempt.is_training and attempt.folds[fold].worker:
                 self._overseer.failed(attempt, fold, fault)
-                self._wake(group)
+                self._groups.wake(group)
 
     # What it does by itself:
 
@@ -342,14 +299,14 @@ class Coordinator:
 
     def forgive(self, seconds: float) -> None:
         """Leave time out of account in which this process itself took no reports."""
-        self._overseer.forgive(self._groups.values(), seconds)
+        self._overseer.forgive(self._groups.attempts.values(), seconds)
 
     def look(self) -> list[FoldWorker]:
         """Return workers that hang, to be killed; give up trials that wait too long for nodes."""
         hung = []
-        for group, attempt in self._groups.items():
+        for group, attempt in self._groups.attempts.items():
             if attempt.is_training:
                 hung += self._overseer.look_at(attempt)
                 if attempt.is_over:
-                    self._wake(group)
+                    self._groups.wake(group)
         return hung

@@ -71,7 +71,7 @@ class Patience:
     """How long folds and nodes are waited for.
 
     Attributes:
-        silence_seconds: the least time after which a fold that says nothing counts as hung.
+        silence_seconds: the least time after which a fold that reports nothing counts as hung.
         nodes_seconds: time after which a trial without nodes is left to the next run; None:
             it is not.
     """

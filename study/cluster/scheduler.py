@@ -94,14 +94,13 @@ class RungScheduler(AsyncHyperBandScheduler):
         if ours.is_repetition:  # its values are of other samples: it is compared with nothing
             return str(TrialScheduler.CONTINUE)
         if ours.name in self._state.interrupted:
-            is_end = epoch >= self._state.interrupted[ours.name]
-            decision = str(TrialScheduler.STOP if is_end else TrialScheduler.CONTINUE)
+            decision = _verdict(epoch < self._state.interrupted[ours.name])
         elif ours.name in self._state.incomplete:
             decision = self._as_before(self._state.incomplete[ours.name], epoch)
         elif epoch not in self._waits:
             decision = str(TrialScheduler.CONTINUE)
         elif decided := self._decided.get((ours.name, epoch)):
-            decision = str(TrialScheduler.CONTINUE if decided.goes_on else TrialScheduler.STOP)
+            decision = _verdict(decided.goes_on)
         elif epoch in self._rungs:
             decision = str(super().on_trial_result(tune_controller, trial, result))
             decision = self._written_down(ours, result, decision != TrialScheduler.STOP)
@@ -154,12 +153,12 @@ class RungScheduler(AsyncHyperBandScheduler):
             self._state.errors.append(error)
             return str(TrialScheduler.NOOP)
         self._decided[ours.name, epoch] = decided
-        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+        return _verdict(goes_on)
 
     def _as_before(self, record: TrialRecord, epoch: int) -> str:
         """Decide on a trial that has ended once as it was decided then."""
         is_end = record.state == "pruned" and epoch >= record.values[-1][0]
-        return str(TrialScheduler.STOP if is_end else TrialScheduler.CONTINUE)
+        return _verdict(not is_end)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """See `TrialScheduler`; Tune's own looks through all trials that there ever were."""
@@ -172,6 +171,11 @@ class RungScheduler(AsyncHyperBandScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """See `TrialScheduler.on_trial_complete`; every rung was entered on the way."""
         forget_trial(self, trial.trial_id)
+
+
+def _verdict(goes_on: bool) -> str:
+    """Return what Tune calls it that a trial goes on, or does not."""
+    return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
 
 def _is_sound(result: dict[str, Any]) -> bool:

@@ -6,7 +6,6 @@ from models import MODELS, components_of
 from models.settings import ModelSettings
 from study.config.error_messages import nearest
 from study.config.schema import MetricSettings, Study
-from study.config.search_space import MODEL
 from study.data import DATASETS
 from study.data.settings import DatasetSettings
 from study.scores.compositions import COMPOSITIONS
@@ -43,9 +42,8 @@ def score_problems(study: Study) -> Iterator[str]:
 
 def _models(study: Study) -> list[ModelSettings]:
     """Return the models of a study: its systems', or its own and those that are searched."""
-    searched = study.search.space.get(MODEL)
-    names = [str(name) for name in (searched.choice or () if searched else ())]
-    others = [MODELS[n].settings() for n in names if n in MODELS and n != study.model.name]
+    names = [name for name in study.model_names if name in MODELS and name != study.model.name]
+    others = [MODELS[name].settings() for name in names]
     return [system.model for system in study.systems.values()] or [study.model, *others]
 
 

@@ -34,6 +34,11 @@ def problems_of(
         yield " ".join((f"--set {message}" if is_set else f"{source}: {message}").split())
 
 
+def first_problem(error: ValidationError) -> str:
+    """Return the first problem of a study, without the file that it is from."""
+    return next(problems_of(error, "", {})).removeprefix(": ")
+
+
 def _covers(set_key: str, key: str) -> bool:
     return key == set_key or key.startswith(f"{set_key}.") or set_key.startswith(f"{key}.")
 

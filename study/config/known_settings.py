@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from study.config.dotted_keys import flatten
-from study.config.error_messages import nearest, problems_of, shown
+from study.config.error_messages import first_problem, nearest, shown
 from study.config.schema import Study
 from study.config.search_space import MODEL
 from study.config.trial_config import TrialConfig
@@ -50,7 +50,7 @@ def enqueue_problems(study: Study) -> Iterator[str]:
         try:
             TrialConfig.of(study).with_parameters(parameters)
         except ValidationError as error:
-            yield f"{where}: {next(problems_of(error, '', {})).removeprefix(': ')}"
+            yield f"{where}: {first_problem(error)}"
 
 
 def _completed(study: Study, named: Mapping[str, Any]) -> dict[str, Any]:

@@ -142,8 +142,8 @@ class _Page:
         default = f"`{_plain(field['default'])}`" if "default" in field else ""
         if isinstance(field.get("default"), Mapping) and field["default"]:
             default = "as each key's"
-        said = " ".join(str(field.get("description", "")).split())
-        cells = (f"`{key}`", values, default, said)
+        description = " ".join(str(field.get("description", "")).split())
+        cells = (f"`{key}`", values, default, description)
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
     def _in_words(self, field: Schema) -> str:

@@ -19,17 +19,15 @@ from pydantic import (
 from models.settings import ModelSettings, TrainingSettings
 from study.config.comparisons import ComparisonSettings
 from study.config.samplers import SamplerName
-from study.config.search_space import Distribution, Scalar, SpaceKey
+from study.config.search_space import MODEL, Distribution, Scalar, SpaceKey
 from study.data.settings import DatasetSettings, SplitSettings
-from study.scores.settings import Criterion, LatentForm, ScoreSettings
+from study.scores.settings import NORMAL_ERROR, Criterion, LatentForm, ScoreSettings
 from study.settings import Settings, added_field
 
 Json = Annotated[Any, GetPydanticSchema(lambda _, handler: handler(JsonValue))]
 """A value that JSON has, for type checkers anything."""
 
 PairedTestName = Literal["corrected_t", "wilcoxon"]
-NORMAL_ERROR = "normal_error"
-"""The score that needs no labels."""
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -275,3 +273,9 @@ class Study(Settings):
     provenance: dict[str, Json] | None = Field(
         None, description="versions and hashes of a stored study; not part of the request"
     )
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The models of a search: those that it chooses from, or its own."""
+        searched = self.search.space.get(MODEL)
+        return tuple(map(str, searched.ends)) if searched else (self.model.name,)

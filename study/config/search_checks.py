@@ -10,7 +10,7 @@ from models import MODELS
 from study.config.components import metric_problems
 from study.config.dotted_keys import flatten
 from study.config.effects import why_without_effect
-from study.config.error_messages import nearest, problems_of, shown
+from study.config.error_messages import first_problem, nearest, shown
 from study.config.samplers import SAMPLERS
 from study.config.schema import Study
 from study.config.search_space import MODEL, Distribution, is_among, searched_in
@@ -29,10 +29,10 @@ def search_problems(study: Study, assigned: Set[str]) -> Iterator[str]:
         assigned: dotted keys that are set on the command line.
     """
     space = study.search.space
-    for problems in (_unknown_models, _without_meaning, _wrong_conditions, _sampler_problems):
-        found = list(problems(study))
-        yield from found
-        if found:
+    for check in (_unknown_models, _without_meaning, _wrong_conditions, _sampler_problems):
+        problems = list(check(study))
+        yield from problems
+        if problems:
             return
     yield from (
         f"{key} is searched; end that with --set {SPACE}{key}=null to fix it"
@@ -167,7 +167,7 @@ def _unusable_values(
             config.with_parameters(drawn)
         except ValidationError as error:
             refused += values if len(values) == 1 else ()
-            problem = next(problems_of(error, "", {})).removeprefix(": ")
+            problem = first_problem(error)
             setting = " with ".join(f"{SPACE}{key}: {shown(value)}" for key, value in values)
             yield f"{setting} is not allowed: {problem}"
 

@@ -214,9 +214,9 @@ def _contradictions(study: Study, assignments: Mapping[str, Any]) -> Iterator[st
             f"training.epochs: {name} is fitted once, so this must be 1 or left out,"
             f" found {study.training.epochs}"
         )
-    found = list(search_problems(study, flatten(assignments).keys()))
-    yield from found
-    if not found:
+    problems = list(search_problems(study, flatten(assignments).keys()))
+    yield from problems
+    if not problems:
         yield from enqueue_problems(study)
 
 

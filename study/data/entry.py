@@ -16,9 +16,8 @@ from study.settings import Settings
 if TYPE_CHECKING:
     from study.data.fetch import Progress
 
-Labels = npt.NDArray[np.str_]
 UNKNOWN = -1
-"""In the place of a label that nobody knows."""
+"""Stands for a label that nobody knows."""
 
 
 class BaseDatasetSettings(Settings):
@@ -71,7 +70,7 @@ class BaseDatasetSettings(Settings):
         del folder
         return self
 
-    def labels_of(self, written: Labels) -> npt.NDArray[np.int8]:
+    def labels_of(self, written: npt.NDArray[np.str_]) -> npt.NDArray[np.int8]:
         """Return `(n,)` 0 normal, 1 abnormal, -1 unknown, of labels as the source writes them."""
         return np.full(len(written), UNKNOWN, dtype=np.int8)
 

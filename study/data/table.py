@@ -40,13 +40,27 @@ def _as_texts(value: object) -> object:
 
 
 Paths = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
-LabelNames = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
+DataPaths = Annotated[
+    Paths,
+    Field(
+        description="one file or several, which are joined in this order; relative paths are "
+        "looked for beside the study file, in the data folder, and in the current folder",
+    ),
+]
+LabelNames = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_as_texts),
+    Field(
+        description="labels of normal samples; those that are numbers are compared as numbers, "
+        "so that 1, '1' and 1.0 are one label",
+    ),
+]
 
 
 class FilesSettings(ScaledDatasetSettings):
-    """What datasets have in common that read tables; each has these in its own place."""
+    """What datasets have in common that read tables."""
 
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # each class has its own, with other defaults and in another order
         path: tuple[str, ...] = ()
         test_path: tuple[str, ...] = ()
         normal_labels: tuple[str, ...] = ()
@@ -80,11 +94,7 @@ class TableSettings(FilesSettings):
     """Tables of one's own: CSV, Parquet, Arrow, NumPy, UCR's and aeon's forms."""
 
     name: Literal["table"] = "table"
-    path: Paths = Field(
-        min_length=1,
-        description="one file or several, which are joined in this order; relative paths are "
-        "looked for beside the study file, in the data folder, and in the current folder",
-    )
+    path: DataPaths = Field(min_length=1)
     test_path: Paths = Field(
         (),
         description="files whose rows are the data's own test set, joined after those of path; "
@@ -95,11 +105,7 @@ class TableSettings(FilesSettings):
         description="the column of each row's label: its name, or its position from 0 (-1 is the "
         "last); of .npz the array's name; null if there are none, and all rows are normal",
     )
-    normal_labels: LabelNames = Field(
-        (),
-        description="labels of normal samples; those that are numbers are compared as numbers, "
-        "so that 1, '1' and 1.0 are one label",
-    )
+    normal_labels: LabelNames = ()
     leave_out: tuple[Column, ...] = Field(
         (), description="columns that are neither label nor value, by name or position"
     )
@@ -159,10 +165,10 @@ def read_tables(settings: FilesSettings, data_folder: Path) -> list[Table]:
         path = locate(item, data_folder)
         table = read_table(path, settings.form)
         if tables and table.values.shape[1:] != tables[0].values.shape[1:]:
-            (channels, width), (found, other) = tables[0].values.shape[1:], table.values.shape[1:]
+            expected, shape = tables[0].values.shape[1:], table.values.shape[1:]
             raise RequestError(
-                f"{path}: expected rows of {_shape_in_words(channels, width)}, as in"
-                f" {settings.path[0]}, found {_shape_in_words(found, other)}:"
+                f"{path}: expected rows of {_shape_in_words(*expected)}, as in"
+                f" {settings.path[0]}, found {_shape_in_words(*shape)}:"
                 " give files of one shape"
             )
         tables.append(table)
@@ -197,7 +203,7 @@ def samples_of(tables: Sequence[Table], settings: FilesSettings) -> Samples:
     side = ["train"] * sum(map(len, tables[: len(settings.path)])) if settings.test_path else None
     return build_samples(
         values=scale_rows(fitted) if settings.scaling == "sample" else fitted,
-        label=_is_abnormal(kind, settings).astype(np.int8),
+        label=_labels(kind, settings),
         kind=kind,
         symbol=symbol,
         side=None if side is None else side + ["test"] * (count - len(side)),
@@ -244,17 +250,17 @@ def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]
     return ["nothing to fetch: the files are those that dataset.path names"]
 
 
-def _is_abnormal(kind: npt.NDArray[np.str_], settings: FilesSettings) -> npt.NDArray[np.bool_]:
+def _labels(kind: npt.NDArray[np.str_], settings: FilesSettings) -> npt.NDArray[np.int8]:
     if not settings.normal_labels:
-        return np.zeros(len(kind), dtype=np.bool_)
-    normal = np.isin(kind, [canonical_label(item) for item in settings.normal_labels])
-    if not normal.any():
+        return np.zeros(len(kind), dtype=np.int8)
+    label = settings.labels_of(kind)
+    if label.all():
         raise RequestError(
             f"dataset.normal_labels: expected labels that occur, found "
             f"{', '.join(settings.normal_labels)}: the labels in {settings.path[0]} are "
             f"{', '.join(np.unique(kind)[:20])}"
         )
-    return ~normal
+    return label
 
 
 def _symbols(table: Table) -> npt.NDArray[np.str_]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from study.data import table
 from study.data.entry import DatasetEntry
-from study.data.table import FilesSettings, LabelNames, Paths
+from study.data.table import DataPaths, FilesSettings, LabelNames, Paths
 from study.settings import added_field
 
 
@@ -17,16 +17,8 @@ class UcrSettings(FilesSettings):
     """Files in the form of the UCR archive: a row per sample, its label first."""
 
     name: Literal["ucr"] = "ucr"
-    path: Paths = Field(
-        min_length=1,
-        description="one file or several, which are joined in this order; relative paths are "
-        "looked for beside the study file, in the data folder, and in the current folder",
-    )
-    normal_labels: LabelNames = Field(
-        min_length=1,
-        description="labels of normal samples; those that are numbers are compared as numbers, "
-        "so that 1, '1' and 1.0 are one label",
-    )
+    path: DataPaths = Field(min_length=1)
+    normal_labels: LabelNames = Field(min_length=1)
     test_path: Paths = added_field(
         (),
         description="the archive's test file, if `path` is its training file: protocol given "

@@ -87,9 +87,9 @@ def deciding_onnx(network: DecidingNetwork) -> Any:
         )
     assert program is not None
     # An input that is an initialiser as well has that as its default.
-    given = program.model.graph.inputs[1]
-    given.const_value = ir.tensor(np.array(network.fitted.tau), name=THRESHOLD)
-    program.model.graph.register_initializer(given)
+    threshold = program.model.graph.inputs[1]
+    threshold.const_value = ir.tensor(np.array(network.fitted.tau), name=THRESHOLD)
+    program.model.graph.register_initializer(threshold)
     return program
 
 
@@ -118,7 +118,9 @@ def _scaled(values: Tensor, limits: Limits) -> Tensor:
     if limits.minimum == limits.maximum:
         return torch.zeros_like(values)
     scaled = (values - limits.minimum) / (limits.maximum - limits.minimum)
-    return scaled.clamp(-LARGEST_SCALED, LARGEST_SCALED)
+    # As tensors: as numbers PyTorch's ONNX exporter casts them through float32, to infinity.
+    least, most = torch.tensor([-LARGEST_SCALED, LARGEST_SCALED], dtype=torch.float64)
+    return scaled.clamp(least, most)
 
 
 def _score(fitted: FittedComposition, columns: list[Tensor]) -> Tensor:

@@ -31,8 +31,8 @@ class RowForm:
     @property
     def widths(self) -> tuple[int, ...]:
         """Widths of rows that the model takes: its own length, and that of its dataset's rows."""
-        is_another = self.width is not None and self.width != self.shape.length
-        return (self.shape.length, *([self.width] if is_another and self.width else []))
+        length = self.shape.length
+        return (length,) if self.width is None or self.width == length else (length, self.width)
 
     def prepared(self, rows: npt.NDArray[np.floating]) -> Values:
         """Return rows `(n, channels, width)` as samples `(n, channels, length)`.

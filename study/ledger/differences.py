@@ -1,4 +1,4 @@
-"""The first place where two files that should be equal are not: row and column, or key."""
+"""The first difference of two files that should be equal: its row and column, or its key."""
 
 import io
 import json

@@ -32,13 +32,13 @@ def trials_to_learn(study: Study) -> list[LearnedTrial]:
         results = reach_folder(path)
         read_study(results)  # refuses what holds none
         records = Ledger(results.folder("ledger")).trials()
-        found = list(_learned(study, path, records))
-        if not found:
+        learned = list(_learned(study, path, records))
+        if not learned:
             raise RequestError(
                 f"search.learn_from: {path}: none of its {len(records)} ended trial(s) has this"
                 " study's metric and model, and settings within search.space"
             )
-        trials += found
+        trials += learned
     return trials
 
 

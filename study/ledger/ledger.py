@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from study.config.trial_config import TrialConfig
 from study.errors import StudyFailedError
+from study.ledger import sealed_files
+from study.ledger.sealed_files import MALFORMED, sealed, unsealed
 from study.search.trial import (
     FOLD_NAME,
     FoldAddress,
@@ -24,14 +25,12 @@ from study.search.trial import (
     Proposal,
     RungDecision,
     State,
-    Trial,
     TrialRecord,
     order_of,
 )
 from study.storage.folder import Folder
-from study.storage.hashes import canonical_hash, sha256
+from study.storage.hashes import sha256
 
-FORMAT = 1
 MANIFEST = "manifest.json"
 TRIAL = "trial.json"
 MODEL = "model.json"
@@ -95,7 +94,7 @@ class Ledger:
         self.folder.write_all({f"{path}/{name}": content for name, content in files.items()})
         digests = {name: sha256(content) for name, content in sorted(files.items())}
         manifest = replace(manifest, files=digests)
-        if not self.folder.create(f"{path}/{MANIFEST}", _sealed(asdict(manifest))):
+        if not self.folder.create(f"{path}/{MANIFEST}", sealed(asdict(manifest))):
             raise ValueError(f"{path} is committed already")
         return manifest
 
@@ -107,7 +106,7 @@ class Ledger:
         """
         path = f"{self.path(address)}/{MANIFEST}"
         try:
-            content = _unsealed(self.folder.read(path), self.folder.locate(path))
+            content = self._unsealed(path, self.folder.read(path))
         except FileNotFoundError:
             return None
         try:
@@ -144,11 +143,7 @@ class Ledger:
 
     def record_trial(self, record: TrialRecord) -> None:
         """Write how a trial ended."""
-        outcome = _given(vars(record))
-        del outcome["trial"]
-        if not record.objectives:
-            del outcome["objectives"]
-        self._write_small(f"{record.name}/{TRIAL}", _sealed(record.trial.to_dict() | outcome))
+        self._write_small(f"{record.name}/{TRIAL}", sealed_files.record_file(record))
 
     def trial(self, name: str) -> TrialRecord | None:
         """Return how a trial ended, or None if it has not.
@@ -161,23 +156,18 @@ class Ledger:
         if content is None:
             return None
         try:
-            if "config" not in content and not self._complete_older(name, content):
-                return None
-            outcome = {key: content.pop(key) for key in ("state", "reason", "completion_order")}
-            outcome["num_folds"] = content.pop("num_folds", None)
-            values = [(int(epoch), float(value)) for epoch, value in content.pop("values")]
-            objectives = content.pop("objectives", {})
-            trial = Trial.from_dict(content)
-            record = TrialRecord(trial, **outcome, values=values, objectives=objectives)
-            if record.name == name:
-                return record
-        except (KeyError, TypeError, ValueError):
-            pass
-        raise DamagedError(f"{self.folder.locate(path)} is no record of this trial")
+            if "config" not in content:
+                described = self._described(name)
+                if described is None:  # as of one that failed: it counts as not ended
+                    return None
+                content = sealed_files.complete_older(content, name, described)
+            return sealed_files.read_record(content, name)
+        except MALFORMED:
+            raise DamagedError(f"{self.folder.locate(path)} is no record of this trial") from None
 
     def record_proposal(self, proposal: Proposal) -> None:
         """Write what a trial is, and what it was proposed from."""
-        self._write_small(f"{proposal.trial.name}/{PROPOSAL}", _sealed(proposal.to_dict()))
+        self._write_small(f"{proposal.trial.name}/{PROPOSAL}", sealed(proposal.to_dict()))
 
     def proposal(self, name: str) -> Proposal | None:
         """Return how a trial was proposed; None for one of no search, or from before.
@@ -190,21 +180,17 @@ class Ledger:
         if content is None:
             return None
         try:
-            proposal = Proposal.from_dict(content)
-            if proposal.trial.name == name:
-                return proposal
-        except (KeyError, TypeError, ValueError):
-            pass
-        raise DamagedError(f"{self.folder.locate(path)} is no proposal of this trial")
+            return sealed_files.read_proposal(content, name)
+        except MALFORMED:
+            raise DamagedError(f"{self.folder.locate(path)} is no proposal of this trial") from None
 
     def proposals(self) -> list[Proposal]:
         """Return all proposals, in the order in which they were made."""
-        proposals = [self.proposal(name) for name in self.names()]
-        return [proposal for proposal in proposals if proposal is not None]
+        return list(filter(None, map(self.proposal, self.names())))
 
     def record_learned(self, trials: Iterable[LearnedTrial]) -> None:
         """Write down, once for the study, what its search learns of other studies."""
-        self._write_small(LEARNED, _sealed({"trials": [asdict(trial) for trial in trials]}))
+        self._write_small(LEARNED, sealed_files.learned_file(trials))
 
     def learned(self) -> list[LearnedTrial]:
         """Return what the search learns of other studies.
@@ -214,18 +200,14 @@ class Ledger:
         """
         content = self._sealed_file(LEARNED)
         try:
-            trials = [LearnedTrial(**trial) for trial in content["trials"]] if content else []
-        except (KeyError, TypeError):
+            return sealed_files.read_learned(content) if content else []
+        except MALFORMED:
             raise DamagedError(f"{self.folder.locate(LEARNED)} holds no trials") from None
-        return [
-            replace(trial, values=[(int(epoch), float(value)) for epoch, value in trial.values])
-            for trial in trials
-        ]
 
     def record_decision(self, decision: RungDecision) -> None:
         """Write whether a trial goes on at a rung."""
         name = f"rung-{decision.epoch:06d}.json"
-        self._write_small(f"{decision.trial}/{name}", _sealed(_given(asdict(decision))))
+        self._write_small(f"{decision.trial}/{name}", sealed_files.decision_file(decision))
 
     def decision_names(self, trial: str) -> list[str]:
         """Return the names of a trial's files of decisions, rung by rung."""
@@ -237,13 +219,11 @@ class Ledger:
         Raises:
             DamagedError: it is not what was written.
         """
+        path = f"{trial}/{name}"
         try:
-            decision = RungDecision(**(self._sealed_file(f"{trial}/{name}") or {}))
-            if decision.trial == trial:
-                return decision
-        except TypeError:
-            pass
-        raise DamagedError(f"{self.folder.locate(f'{trial}/{name}')} is no decision on this trial")
+            return sealed_files.read_decision(self._sealed_file(path) or {}, trial)
+        except MALFORMED:
+            raise DamagedError(f"{self.folder.locate(path)} is no decision on this trial") from None
 
     def decisions(self) -> list[RungDecision]:
         """Return all decisions, in the order in which they were made."""
@@ -257,8 +237,7 @@ class Ledger:
     def trials(self) -> list[TrialRecord]:
         """Return how every ended trial ended, in the order of their names."""
         with ThreadPoolExecutor() as readers:
-            records = list(readers.map(self.trial, self.names()))
-        return [record for record in records if record is not None]
+            return list(filter(None, readers.map(self.trial, self.names())))
 
     def names(self) -> list[str]:
         """Return the names of the trials that have a folder: by number, repetitions last."""
@@ -302,35 +281,25 @@ class Ledger:
         """Return the bytes of all files of a trial."""
         return self.folder.size(name)
 
-    def _complete_older(self, name: str, content: dict[str, Any]) -> bool:
-        """Complete a record from before records had configurations; return whether it can be.
-
-        Its configuration is taken from a fold. A failed trial has none there: it counts as
-        not ended.
-        """
-        for address in self.committed(name):
-            manifest = self.fold(address)
+    def _described(self, trial: str) -> dict[str, Any] | None:
+        """Return what a committed fold of a trial says of its model; None if none says it."""
+        for manifest in map(self.fold, self.committed(trial)):
             if manifest is not None and MODEL in manifest.files:
-                # A fold that was trained again since then is of the present form.
-                described = json.loads(self.read(manifest, MODEL))
-                config = TrialConfig.from_stored(described.get("config") or described["study"])
-                is_repetition, number = order_of(name) or (0, -1)
-                content |= {
-                    "number": number,
-                    "config": config.to_dict(),
-                    "system": content["parameters"].get("system", ""),
-                    "is_repetition": bool(is_repetition),
-                    "completion_order": content.pop("arrival"),
-                }
-                return True
-        return False
+                return dict(json.loads(self.read(manifest, MODEL)))
+        return None
 
     def _sealed_file(self, path: str) -> dict[str, Any] | None:
         try:
             content = self._read_small(path)
         except FileNotFoundError:
             return None
-        return _unsealed(content, self.folder.locate(path))
+        return self._unsealed(path, content)
+
+    def _unsealed(self, path: str, raw: bytes) -> dict[str, Any]:
+        content = unsealed(raw)
+        if content is None:
+            raise DamagedError(f"{self.folder.locate(path)} is not what was written (seal)")
+        return content
 
     def _read_small(self, path: str) -> bytes:
         return self.folder.read(path)
@@ -347,26 +316,3 @@ def committed_folds(paths: Iterable[str]) -> list[int]:
 def _fold_numbers(names: Iterable[str]) -> list[int]:
     matches = map(FOLD_NAME.fullmatch, names)
     return sorted(int(match[1]) for match in matches if match)
-
-
-def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that are not None: what older forms lack is not written for nothing."""
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _sealed(content: dict[str, Any]) -> bytes:
-    content = {"format": FORMAT, **content}
-    return json.dumps({**content, "seal": canonical_hash(content)}, indent=1).encode()
-
-
-def _unsealed(raw: bytes, where: str) -> dict[str, Any]:
-    try:
-        content = json.loads(raw)
-        seal = content.pop("seal")
-        sound = seal == canonical_hash(content) and content.pop("format") == FORMAT
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        sound = False
-    if not sound:
-        raise DamagedError(f"{where} is not what was written (seal)")
-    unsealed: dict[str, Any] = content
-    return unsealed

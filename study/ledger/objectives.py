@@ -1,6 +1,7 @@
 """What a trial's folds came to in the objectives of its search, read off their files."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -17,18 +18,18 @@ def measured_objectives(
     Scores are those of validation. `parameters` are all numbers that are stored of a model, and
     `bytes` what its file takes.
     """
-    folds = [_of_fold(ledger, manifest) for manifest in manifests]
+    folds = [_fold_measures(ledger, manifest) for manifest in manifests]
     return {name: float(np.mean([fold[name] for fold in folds])) for name in objectives}
 
 
-def _of_fold(ledger: Ledger, manifest: FoldManifest) -> dict[str, float]:
+def _fold_measures(ledger: Ledger, manifest: FoldManifest) -> dict[str, Any]:
+    """Return what was measured of a fold; `microseconds` is None where the search has none."""
     rows = {int(row["epoch"]): row for row in read_history(ledger, manifest)}
     weights = ledger.read(manifest, WEIGHTS)
     stored = safetensors.numpy.load(weights)
     return {
-        **{name: float(value) for name, value in rows[manifest.best_epoch].items()
-           if isinstance(value, float)},
-        "microseconds": read_json(ledger, manifest, TIMINGS)["score_microseconds"],
-        "parameters": float(sum(array.size for array in stored.values())),
-        "bytes": float(len(weights)),
-    }  # fmt: skip
+        **rows[manifest.best_epoch],
+        "microseconds": read_json(ledger, manifest, TIMINGS).get("score_microseconds"),
+        "parameters": sum(array.size for array in stored.values()),
+        "bytes": len(weights),
+    }

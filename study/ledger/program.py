@@ -19,7 +19,7 @@ def program() -> dict[str, Any]:
     From the repository that the code lies in, if it does; else what the installer wrote down
     (PEP 610), which knows of no changes since.
     """
-    return {"version": None, "commit": None, "clean": None, **_installed(), **_of_repository(ROOT)}
+    return {"version": None, "commit": None, "clean": None, **_installed(), **_repository(ROOT)}
 
 
 def _installed() -> dict[str, Any]:
@@ -32,7 +32,7 @@ def _installed() -> dict[str, Any]:
     return {"version": package.version, "commit": origin.get("vcs_info", {}).get("commit_id")}
 
 
-def _of_repository(root: Path) -> dict[str, Any]:
+def _repository(root: Path) -> dict[str, Any]:
     """Return `commit` and `clean` of a working tree; nothing where there is none, or no git."""
     if not (root / ".git").exists():
         return {}

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from study.ledger.ledger import DamagedError, Ledger
+from study.ledger.run_time import stored_seconds
 from study.search.trial import FoldAddress
 
 AT_A_TIME = 32
@@ -11,12 +13,22 @@ AT_A_TIME = 32
 
 
 def damages(ledger: Ledger) -> Iterator[str]:
-    """Yield what is wrong with each record, decision and committed fold that is damaged."""
+    """Yield what is wrong with each file that is damaged, of the study, a trial or a fold."""
+    yield from _study_damages(ledger)
     names = ledger.names()
     with ThreadPoolExecutor(AT_A_TIME) as readers:
         yield from filter(None, readers.map(lambda name: _trial_damage(ledger, name), names))
         addresses = [address for folds in readers.map(ledger.folds, names) for address in folds]
         yield from filter(None, readers.map(lambda each: fold_damage(ledger, each), addresses))
+
+
+def _study_damages(ledger: Ledger) -> Iterator[str]:
+    """Yield what is wrong with what is written of the whole study."""
+    for read in (ledger.learned, partial(stored_seconds, ledger)):
+        try:
+            read()
+        except DamagedError as error:
+            yield str(error)
 
 
 def fold_damage(ledger: Ledger, address: FoldAddress) -> str:

@@ -87,7 +87,7 @@ class LedgerView:
             RequestError: the folder holds no study.
         """
         study, files = self._read_study(), self._files()
-        names = sorted(files, key=lambda name: order_of(name) or (False, 0))
+        names = sorted(files, key=lambda name: order_of(name) or (0, 0))
         self._known = {name: self._trial(name, files[name]) for name in names}
         known = self._known.values()
         decisions = [decision for each in known for decision in each.decisions]

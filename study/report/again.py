@@ -24,13 +24,13 @@ def splits_difference(results: Folder, facts: Mapping[str, SplitFacts]) -> str:
     where = results.locate(SPLITS)
     try:
         table = pq.read_table(io.BytesIO(results.read(SPLITS)))
-        found = stored_split_hashes(table)
+        stored = stored_split_hashes(table)
     except FileNotFoundError:
         return f"{where} is missing"
     except (ValueError, KeyError, OSError) as error:
         return f"{where}: cannot be read ({type(error).__name__})"
     for protocol, each in facts.items():
-        if found.get(protocol) != each.split_hash:
+        if stored.get(protocol) != each.split_hash:
             return f"{where}: folds of {protocol} are not those of study.yaml (sha256)"
     return ""
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from study.ledger.answer import ANSWER_RULE, Answer
 from study.ledger.study_folder import SplitFacts
-from study.report.summary import interval_inside, over_folds
+from study.report.summary import fold_statistics
 from study.scores.clinical import ALL
 from study.scores.settings import MetricName, metric_range
 
@@ -121,11 +121,11 @@ class Evidence:
         """Return the classes or patients of the test samples, the most wrong first."""
         frame = self.rows("strata")
         frame = frame[frame["stratum"] == stratum] if len(frame) else frame
-        found = []
+        strata = []
         for value, rows in frame.groupby("value") if len(frame) else ():
             own = rows.set_index("fold").reindex(self.scores.index)
             with np.errstate(invalid="ignore"):
-                found.append(
+                strata.append(
                     Stratum(
                         str(value),
                         float(own["normal"].mean()),
@@ -135,12 +135,12 @@ class Evidence:
                         self._estimate(own["auroc"]),
                     )
                 )
-        return sorted(found, key=lambda each: (-each.wrong, each.value))
+        return sorted(strata, key=lambda each: (-each.wrong, each.value))
 
     def prevalences(self) -> list[tuple[float, dict[MetricName, Estimate], float]]:
         """Return share of abnormal samples, metrics there, and a constant answer's weighted F1."""
         frame = self.rows("prevalence")
-        found = []
+        prevalences = []
         for share in PREVALENCES if len(frame) else ():
             stated = (frame["prevalence"] == share) & (frame["without_kind"] == "")
             rows = frame[stated & ~frame["own_prevalence"].astype(bool)].set_index("fold")
@@ -149,31 +149,30 @@ class Evidence:
                 metrics = {
                     name: self._estimate(rows[name], *metric_range(name)) for name in AT_PREVALENCE
                 }
-                found.append((share, metrics, float(rows["f1_weighted_constant"].mean())))
-        return found
+                prevalences.append((share, metrics, float(rows["f1_weighted_constant"].mean())))
+        return prevalences
 
     def clinical(self) -> list[dict[str, Any]]:
         """Return sensitivity, +P and false alarms an hour of beat classes, all records together."""
         frame = self.rows("clinical")
         frame = frame[frame["records"] == ALL] if len(frame) else frame
-        found = []
+        classes = []
         for beat_class, rows in frame.groupby("beat_class", sort=False) if len(frame) else ():
             own = rows.set_index("fold").reindex(self.scores.index)
             hourly = own["false_alarms_per_hour"].mean()
-            found.append({
+            classes.append({
                 "beat_class": beat_class,
                 "beats": f"{own['beats'].mean():.0f}",
                 "sensitivity": self._estimate(own["sensitivity"]),
                 "positive_predictivity": self._estimate(own["positive_predictivity"]),
                 "false_alarms_per_hour": "unknown" if math.isnan(hourly) else f"{hourly:.1f}",
             })  # fmt: skip
-        return found
+        return classes
 
     def _estimate(
         self, values: "pd.Series[float]", least: float = 0.0, most: float = 1.0
     ) -> Estimate:
         ratio = self.scores["num_samples"] / self.scores["num_training"]
         row, ratios = (np.array([each.tolist()], np.float64) for each in (values, ratio))
-        folds = over_folds(row, ratios)
-        low, high = interval_inside(folds, least, most)
-        return Estimate(float(folds.mean[0]), float(low[0]), float(high[0]))
+        ((mean, _, low, high),) = fold_statistics(row, ratios, (least, most)).tolist()
+        return Estimate(mean, low, high)

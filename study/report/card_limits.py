@@ -1,6 +1,5 @@
-"""Limits in a model card: where the study itself found the model to fail, in sentences."""
+"""Limits in a model card: where the study itself shows the model to fail, in sentences."""
 
-import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -8,13 +7,14 @@ import numpy as np
 from study.data import DATASETS
 from study.ledger.answer import ANSWER_RULE
 from study.report.card_evidence import Evidence, Stratum
+from study.report.comparisons import corrected_p
 from study.report.summary import INTERVAL
 
 MANY_FALSE_ALARMS = 0.1
 """Share of a patient's normal samples from which on their false alarms are many."""
 
 
-def limits_found(evidence: Evidence) -> Iterator[str]:
+def limits(evidence: Evidence) -> Iterator[str]:
     """Yield limits, those against other answers first."""
     yield from _beside_a_constant(evidence)
     yield from _beside_simple(evidence)
@@ -42,7 +42,7 @@ def _beside_simple(evidence: Evidence) -> Iterator[str]:
     own = (frame["first_trial"] == evidence.answer.record.name) & (frame["family"] == "best_simple")
     own &= (frame["epoch_rule"] == ANSWER_RULE) & (frame["metric"] == "f1_weighted")
     for row in frame[own].to_dict("records"):
-        p = row["unit_p_holm"] if not math.isnan(row["unit_p_holm"]) else row["fold_p_holm"]
+        p = corrected_p(row)
         simple = f"the simple model `{row['second_system']}` on the same folds"
         if not p <= 1 - INTERVAL:
             yield f"It is not told apart from {simple}."

@@ -217,12 +217,12 @@ def to_markdown(tables: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
 
 def _with_whole_rows(columns: Mapping[str, str]) -> dict[str, str]:
     """Return columns with what is known of whole rows after what labels chose."""
-    placed: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for name, meaning in columns.items():
-        placed[name] = meaning
+        meanings[name] = meaning
         if name == "labels_chose":
-            placed |= {name: LABELS_CHOSE, "one_class": ONE_CLASS, "of_metric": OF_METRIC}
-    return placed
+            meanings |= {name: LABELS_CHOSE, "one_class": ONE_CLASS, "of_metric": OF_METRIC}
+    return meanings
 
 
 def _keys(*names: str) -> dict[str, str]:

@@ -14,9 +14,8 @@ import pandas as pd
 import pyarrow as pa
 
 from study.config.comparisons import ComparisonSettings
-from study.data.splits import ONE_TEST_SET
 from study.report.contrasts import Contrast, contrasts
-from study.report.paired_tests import ROUNDING, PairedTest, fold_errors
+from study.report.paired_tests import ROUNDING, PairedTest, fold_tests
 from study.report.resampling import KEYS, Key, Resampled, Units, resampled
 from study.report.summary import mean_and_deviation
 from study.scores.settings import MetricName, metric_range
@@ -91,6 +90,12 @@ def mean_scores(scores: pa.Table) -> pd.DataFrame:
     return entries[["trial", "epoch_rule", *_COMPOSITION]].assign(**means)
 
 
+def corrected_p(row: Mapping[Any, Any]) -> float:
+    """Return the corrected p of a row: over units, or over folds where there is none."""
+    over_units, over_folds = float(row["unit_p_holm"]), float(row["fold_p_holm"])
+    return over_folds if np.isnan(over_units) else over_units
+
+
 def _entries(scores: pa.Table) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return rows with the number of their entry, and a row per entry, for `contrasts`."""
     parameters = [name for name in scores.column_names if name.startswith("param.model.")]
@@ -134,13 +139,8 @@ def _family(
     for metric in COMPARED_METRICS:
         one, other = values[metric][first], values[metric][second]
         differences = one - other
-        difference, std = mean_and_deviation(differences)
-        difference[np.abs(difference) < ROUNDING] = 0.0
-        error, freedom = fold_errors(differences, ratio)
-        if protocol in ONE_TEST_SET:
-            error = np.full(len(first), np.nan)
+        difference, std, over_folds = fold_tests(differences, ratio, protocol, metric)
         least, most = metric_range(metric)
-        over_folds = PairedTest.of(difference, error, freedom).cut(most - least)
         unit_errors = _unit_errors(entries, own, metric, together, difference)
         over_units = PairedTest.of(*unit_errors).cut(most - least)
         columns = names | {

@@ -1,4 +1,4 @@
-"""The best trials of a search trained again with another seed, beside what the search said.
+"""The best trials of a search trained again with another seed, beside what the search knew.
 
 What is best of many is in part best by luck, so that its value flatters it; trained again it is
 that of its settings. On test, where nothing was chosen, it is compared with the settings that the
@@ -12,12 +12,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from study.config.schema import MetricSettings, SearchSettings
-from study.data.splits import ONE_TEST_SET
+from study.config.schema import SearchSettings
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
-from study.report.labels import BEST
-from study.report.paired_tests import PairedTest, fold_errors
-from study.scores.settings import metric_range
+from study.report.metric_on_test import metric_on_test
+from study.report.paired_tests import fold_tests
 from study.search.trial import TrialRecord, trial_name
 
 
@@ -92,7 +90,10 @@ def _rows(records: Sequence[TrialRecord], scores: pa.Table, first: str) -> Itera
     if not again:
         return
     again.sort(key=lambda pair: (-pair[0].best_value, pair[0].trial.number))
-    test = {r.name: _on_test(scores, r.name, r.trial.config.metric) for pair in again for r in pair}
+    on_test = metric_on_test(scores, [record for pair in again for record in pair])
+    test = {
+        str(name): rows.set_index("fold").sort_index() for name, rows in on_test.groupby("trial")
+    }
     other = next((record for trial, record in again if trial.name == first), None)
     tests = _tests(test, [record for trial, record in again if trial.name != first], other)
     for trial, record in again:
@@ -113,19 +114,6 @@ def _rows(records: Sequence[TrialRecord], scores: pa.Table, first: str) -> Itera
 _NO_TEST = dict.fromkeys(("difference", "low", "high", "p", "p_holm"), float("nan"))
 
 
-def _on_test(scores: pa.Table, trial: str, metric: MetricSettings) -> pd.DataFrame:
-    """Return `value` of the metric and `ratio` of test to training samples, by fold."""
-    names = ["trial", "epoch_rule", "composition", "latent_form", "fold", metric.score]
-    frame = scores.select([*names, "num_samples", "num_training"]).to_pandas()
-    of_metric = frame["composition"] == metric.composition
-    of_metric &= frame["latent_form"].isin(("", metric.latent_form))
-    rows = frame[of_metric & (frame["trial"] == trial) & (frame["epoch_rule"] == BEST)]
-    rows = rows.set_index("fold").sort_index()
-    return pd.DataFrame(
-        {"value": rows[metric.score], "ratio": rows["num_samples"] / rows["num_training"]}
-    )
-
-
 def _tests(
     test: Mapping[str, pd.DataFrame], compared: Sequence[TrialRecord], first: TrialRecord | None
 ) -> dict[str, dict[str, float]]:
@@ -137,12 +125,8 @@ def _tests(
     one = np.stack([frame["value"].to_numpy(dtype=float) for frame in own])
     two = np.broadcast_to(other["value"].to_numpy(dtype=float), one.shape)
     ratio = np.broadcast_to(other["ratio"].to_numpy(dtype=float), one.shape)
-    error, freedom = fold_errors(one - two, ratio)
-    if first.trial.protocol in ONE_TEST_SET:
-        error = np.full(len(one), np.nan)
-    difference = np.nanmean(one - two, axis=1)
-    least, most = metric_range(first.trial.config.metric.score)
-    paired = PairedTest.of(difference, error, freedom).cut(most - least)
+    score = first.trial.config.metric.score
+    difference, _, paired = fold_tests(one - two, ratio, first.trial.protocol, score)
     columns = {"difference": difference} | {
         name: getattr(paired, name) for name in ("low", "high", "p", "p_holm")
     }

@@ -1,6 +1,6 @@
 """The trials of a search with several metrics that no other beats in all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -44,12 +44,16 @@ def front_table(records: Sequence[TrialRecord], search: SearchSettings) -> pa.Ta
         {
             "trial": [record.name for record in completed],
             "on_front": on_front(values),
-            "hypervolume": [_dominated(scaled[: known + 1]) for known in range(len(completed))],
+            "hypervolume": list(_hypervolumes(scaled)),
             **{name: columns[:, index] for index, name in enumerate(names)},
         }
     )
 
 
-def _dominated(scaled: np.ndarray) -> float:
-    front = scaled[on_front(scaled)]
-    return hypervolume(np.unique(front, axis=0), np.ones(scaled.shape[1]))
+def _hypervolumes(scaled: np.ndarray) -> Iterator[float]:
+    """Yield what the trials up to each one dominate; only those on the front are kept."""
+    front = scaled[:0]
+    for losses_of_one in scaled:
+        front = np.unique(np.vstack([front, losses_of_one]), axis=0)
+        front = front[on_front(front)]
+        yield hypervolume(front, np.ones(scaled.shape[1]))

@@ -2,7 +2,7 @@
 
 Trials that were stopped early count at the epoch that they reached. Importance takes their value
 there. For the effect of a value a random forest learns the metric of settings and epochs
-together, so that what is said of a value is said of trials of one length.
+together, so that values are compared in trials of one length.
 """
 
 import math
@@ -20,6 +20,7 @@ from study.config.search_space import Distribution
 from study.randomness import stream_seed
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
 from study.report.labels import BEST
+from study.report.metric_on_test import metric_on_test
 from study.report.summary import fold_statistics
 from study.scores.settings import metric_range
 from study.search.proposals import frozen_trial
@@ -28,7 +29,7 @@ from study.search.trial import TrialRecord
 Float = npt.NDArray[np.float64]
 
 LEARNED_FROM = 8
-"""Trials from which on what is said of settings is more than noise."""
+"""Trials from which on importance and effects are more than noise."""
 MOST_TRIALS = 400
 GRID, PAIR_GRID = 12, 8
 MOST_PAIRED = 3
@@ -61,11 +62,11 @@ class MarginalRow:
     Attributes:
         setting: its dotted key.
         value: the value, as text.
-        position: the value as a number; of a choice its place in it.
+        position: the value as a number; of a choice its index.
         other: the second setting of a pair; "" for none.
         other_value: its value, as text.
         other_position: as a number; nan for none.
-        epochs: the epochs of a trial that it is said of.
+        epochs: the epochs of the trials that it is of.
         mean: the study's metric on test that a random forest expects there, over what trials had of
             all other settings; mean over folds.
         low: lower end of a 95 % interval over folds (Nadeau and Bengio 2003), cut to what the
@@ -254,19 +255,11 @@ def _on_test(trials: Sequence[TrialRecord], scores: pa.Table) -> tuple[Float, fl
 
     Folds that no trial has a value of are left out.
     """
-    metrics = {record.trial.config.metric.score for record in trials}
-    names = ["trial", "epoch_rule", "composition", "latent_form", "fold", *sorted(metrics)]
-    frame = scores.select([*names, "num_samples", "num_training"]).to_pandas()
-    frame = frame[frame["epoch_rule"] == BEST]
-    by_trial = dict(tuple(frame.groupby("trial", sort=False)))
+    frame = metric_on_test(scores, trials)
+    row_of = {record.name: row for row, record in enumerate(trials)}
     values = np.full((len(trials), int(frame["fold"].max()) + 1), math.nan)
-    for row, record in enumerate(trials):
-        metric, own = record.trial.config.metric, by_trial.get(record.name)
-        if own is None:
-            continue
-        chosen = (own["composition"] == metric.composition) & own["latent_form"].isin(
-            ("", metric.latent_form)
-        )
-        values[row, own.loc[chosen, "fold"]] = own.loc[chosen, metric.score]
-    ratio = float((frame["num_samples"] / frame["num_training"]).mean())
+    values[frame["trial"].map(row_of), frame["fold"]] = frame["value"]
+    sizes = scores.select(["epoch_rule", "num_samples", "num_training"]).to_pandas()
+    sizes = sizes[sizes["epoch_rule"] == BEST]
+    ratio = float((sizes["num_samples"] / sizes["num_training"]).mean())
     return values[:, ~np.isnan(values).all(axis=0)], ratio

@@ -19,7 +19,7 @@ from study.data import DATASETS
 from study.ledger.answer import ANSWER_RULE, Answer, answers
 from study.ledger.study_folder import SplitFacts
 from study.report.card_evidence import AT_PREVALENCE, Estimate, Evidence, Stratum
-from study.report.card_limits import limits_found
+from study.report.card_limits import limits
 from study.report.labels import EPOCH, in_words, labels_chose
 from study.scores.settings import MetricName
 from study.search.trial import Trial, TrialRecord
@@ -31,7 +31,7 @@ TEMPLATE = "model_card.md.j2"
 METRICS: tuple[MetricName, ...] = ("f1_weighted", "phi", "auroc")
 IN_SHORT: tuple[MetricName, ...] = (*METRICS, "precision", "recall")
 MOST_PATIENTS = 60
-SYMBOLS = 30
+MOST_SYMBOLS = 30
 
 _PROTOCOLS = {
     "paper": "85 % of the normals train; the other normals and all abnormals halve into validation "
@@ -129,7 +129,7 @@ def model_card(study: Study, evidence: Evidence) -> str:
         prevalences=evidence.prevalences(),
         at_prevalence=AT_PREVALENCE,
         clinical=evidence.clinical(),
-        limits=list(limits_found(evidence)),
+        limits=list(limits(evidence)),
         folder=f"ledger/{record.name}",
     )
 
@@ -148,7 +148,7 @@ def _settings(config: TrialConfig) -> dict[str, Any]:
 def _symbols(evidence: Evidence) -> list[Stratum]:
     """Return the annotation symbols, where they say more than the classes."""
     symbols = evidence.strata("symbol")
-    return symbols[:SYMBOLS] if len(symbols) > len(evidence.strata("kind")) else []
+    return symbols[:MOST_SYMBOLS] if len(symbols) > len(evidence.strata("kind")) else []
 
 
 def _new_patients(evidence: Evidence) -> dict[str, Estimate]:

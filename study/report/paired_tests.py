@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from study.report.summary import INTERVAL, over_folds
+from study.data.splits import ONE_TEST_SET
+from study.report.summary import INTERVAL, mean_and_deviation, over_folds
+from study.scores.settings import Criterion, metric_range
 
 ROUNDING = 1e-12
 """Differences of metrics, and their deviations, below this are of rounding, and 0."""
@@ -76,6 +78,26 @@ def fold_errors(differences: Float, ratio: Float) -> tuple[Float, Float]:
     """
     folds = over_folds(differences, ratio)
     return np.where(folds.deviation < ROUNDING, 0.0, folds.error), folds.freedom
+
+
+def fold_tests(
+    differences: Float, ratio: Float, protocol: str, metric: Criterion
+) -> tuple[Float, Float, PairedTest]:
+    """Return mean and deviation of differences over folds, and their tests.
+
+    Args:
+        differences: `(m, folds)` of a metric; nan where a fold does not have both.
+        ratio: `(m, folds)` test to training samples.
+        protocol: of the folds; where they have one test set there is no test.
+        metric: what differs.
+    """
+    difference, deviation = mean_and_deviation(differences)
+    difference[np.abs(difference) < ROUNDING] = 0.0
+    error, freedom = fold_errors(differences, ratio)
+    if protocol in ONE_TEST_SET:
+        error = np.full(len(error), np.nan)
+    least, most = metric_range(metric)
+    return difference, deviation, PairedTest.of(difference, error, freedom).cut(most - least)
 
 
 def holm(p: Float) -> Float:

@@ -170,22 +170,22 @@ def _rows(each: Compared, protocol: str) -> pa.Table:
     return pa.Table.from_pandas(frame, preserve_index=False).select(_NEEDED)
 
 
-def differences_table(found: SideBySide) -> pa.Table:
+def differences_table(comparison: SideBySide) -> pa.Table:
     """Return the one table of a comparison: a row per pair of answers and metric.
 
     Columns are those of `comparisons.parquet`, with the study of each side before its trial.
     """
     columns: dict[str, Any] = {}
-    for name in found.differences.column_names:
+    for name in comparison.differences.column_names:
         side, _, rest = name.partition("_")
-        values = found.differences[name]
+        values = comparison.differences[name]
         if side in SIDES and rest == "trial":
             parts = [value.split(MARK, 1) for value in values.to_pylist()]
             columns[f"{side}_study"] = pa.array([study for study, _ in parts], pa.string())
             columns[name] = pa.array([trial for _, trial in parts], pa.string())
         elif side in SIDES and rest == "system":
-            trials = found.differences[f"{side}_trial"].to_pylist()
-            systems = dict(_systems(found.studies))
+            trials = comparison.differences[f"{side}_trial"].to_pylist()
+            systems = dict(_systems(comparison.studies))
             columns[name] = pa.array([systems[trial] for trial in trials], pa.string())
         elif name != "family":
             columns[name] = values

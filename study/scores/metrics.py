@@ -94,11 +94,11 @@ def compute_metrics(label: Label, score: Float, prediction: npt.NDArray[np.integ
 
 
 def constant_metric(label: Label, name: str) -> float:
-    """Return a metric of the better of the two constant answers, in `METRIC_NAMES`; nan if none is.
+    """Return a metric of the better of the two constant answers; nan if it is not defined.
 
     Args:
         label: `(n,)` 0 or 1, n >= 1.
-        name: the metric.
+        name: one of `METRIC_NAMES`.
     """
     score = np.zeros(len(label))
     answers = (np.full(len(label), answer, dtype=np.int8) for answer in (0, 1))

@@ -30,6 +30,12 @@ MetricName = Literal[
 Criterion = Literal[MetricName, "normal_error"]
 """What a study can choose by: a metric of labels, or the mean error of validation normals."""
 
+REPORTED_SCORES: tuple[MetricName, ...] = ("f1_weighted", "phi", "auroc")
+"""What is reported of training, whatever chooses."""
+
+NORMAL_ERROR: Criterion = "normal_error"
+"""The one that needs no labels."""
+
 LATENT_FORMS: tuple[LatentForm, ...] = get_args(LatentForm)
 MOST_WEIGHTED = 3
 """Components whose weights are searched; a grid of four has 22,100 rows."""
@@ -39,8 +45,8 @@ METRIC_NAMES: tuple[MetricName, ...] = get_args(MetricName)
 
 
 def metric_range(name: Criterion) -> tuple[float, float]:
-    """Return the smallest and the largest value that a metric can have."""
-    if name == "normal_error":  # its sign is turned
+    """Return the smallest and the largest value that a criterion can have."""
+    if name == NORMAL_ERROR:  # its sign is turned
         return -math.inf, 0.0
     return (-1.0, 1.0) if name == "phi" else (0.0, 1.0)
 

@@ -1,7 +1,7 @@
 """When a search has taken what it may take: hours, money, or trials that brought nothing.
 
-It is found out anew whenever it is asked, from the ended trials and the time that all runs of
-the study have taken. So a study that is continued stands where it stood, and one that is given more
+It is counted anew whenever it is asked, from the ended trials and the time that all runs of the
+study have taken. So a study that is continued stands where it stood, and one whose budget is raised
 goes on.
 """
 

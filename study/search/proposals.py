@@ -152,7 +152,7 @@ class Proposals:
                 self._optuna.add_trial(frozen)
             else:
                 self._optuna.enqueue_trial(self._searched(trial))
-                # It draws nothing: all is given.
+                # It draws nothing: all settings are known.
                 self._running[trial.name] = self._ask(SAMPLERS["random"], trial.number)
         self._not_in_optuna.clear()
 

@@ -45,15 +45,13 @@ class Repetitions:
     @property
     def facts(self) -> dict[str, str]:
         """See `TrialSource.facts`."""
-        facts, protocol = self._search.facts, self._study.split.beside
-        confirm = self._study.search.confirm
-        also = "and the first enqueued " * bool(self._study.search.enqueue)
-        return (
-            facts
-            | ({"protocols": f"{facts['protocols']}; then the best trial under {protocol}"}
-               if protocol else {})
-            | ({"confirmed": f"the best {confirm} {also}with another seed"} if confirm else {})
-        )  # fmt: skip
+        facts, search = self._search.facts, self._study.search
+        if protocol := self._study.split.beside:
+            facts["protocols"] += f"; then the best trial under {protocol}"
+        if search.confirm:
+            also = "and the first enqueued " if search.enqueue else ""
+            facts["confirmed"] = f"the best {search.confirm} {also}with another seed"
+        return facts
 
     @property
     def space(self) -> dict[str, Any]:

@@ -20,8 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from study.config.schema import Study
-from study.config.search_space import MODEL
+from study.config.schema import StoppingSettings, Study
 from study.ledger.answer import ANSWER_RULE
 from study.search.budget import Budget
 from study.search.plan import Plan
@@ -198,25 +197,15 @@ def show_plan(
         of_cluster: what else is known of where it runs, by the names of the lines.
     """
     left = len(source.missing({record.name: record for record in ended}))
-    stopping, facts = study.search.stopping, source.facts
-    searched = study.search.space.get(MODEL)
-    models = ", ".join(map(str, searched.ends)) if searched else study.model.name
-    what = "systems" if "systems" in facts else models
+    facts = source.facts
+    what = "systems" if "systems" in facts else ", ".join(study.model_names)
     lines = {
         "study": f"{study.name}: {what} on {study.dataset.name}",
         "trials": f"{source.size} x {study.split.folds} folds x"
         f" {source.longest} epochs, {left} trials to run"
         + (f", {len(ended)} ended before" if ended else ""),
         **facts,
-        "early stops": f"ASHA from epoch {stopping.grace_epochs}, one in {stopping.reduction}"
-        " goes on"
-        + (
-            f"; {stopping.paired.test} every {stopping.paired.interval} epochs"
-            if stopping.paired
-            else ""
-        )
-        if stopping
-        else "none",
+        "early stops": _early_stops(study.search.stopping),
         "folds": _raced(FoldSchedule.of(study)),
         "each fold": f"{plan.cpu:g} CPU, {plan.gpu:g} GPU, {plan.threads} thread(s)",
         "at a time": f"{plan.trials_at_a_time} trial(s), each with all its folds"
@@ -231,6 +220,14 @@ def show_plan(
     for name, text in lines.items():
         if text:
             console.print(f"{name:>12}  {text}", highlight=False, soft_wrap=True)
+
+
+def _early_stops(stopping: StoppingSettings | None) -> str:
+    if stopping is None:
+        return "none"
+    rungs = f"ASHA from epoch {stopping.grace_epochs}, one in {stopping.reduction} goes on"
+    paired = stopping.paired
+    return f"{rungs}; {paired.test} every {paired.interval} epochs" if paired else rungs
 
 
 def _raced(schedule: FoldSchedule) -> str:

@@ -27,12 +27,12 @@ from study.scores.components import FitErrors, SplitErrors
 from study.scores.evaluation import fit_on_validation, needs_training
 from study.scores.reference import Located, relative_errors
 from study.scores.rules import applicable, find_composition
+from study.scores.settings import REPORTED_SCORES
 from study.training.measures.latents import measure_latents
 from study.training.measures.mmd import maximum_mean_discrepancy
 from study.training.measures.tstr import DEFINITIONS, Definition, measure_tstr
 from study.training.setup import shared_tensor
 
-REPORTED_SCORES = ("f1_weighted", "phi", "auroc")
 TSTR_NAMES: dict[Definition, str] = {"all": "tstr", "normals": "tstr_normals"}
 """Columns of the history by the definition of TSTR."""
 
@@ -129,7 +129,8 @@ class FoldEvaluator:
         value = getattr(metrics, metric.score) if metric.reads_labels else -normal_error
         if not math.isfinite(value):
             raise NonFiniteError(f"validation {metric.score} of {metric.composition} is {value}")
-        row = {"value": value, **{name: getattr(metrics, name) for name in REPORTED_SCORES}}
+        row: dict[str, Any] = {"value": value}
+        row |= {name: getattr(metrics, name) for name in REPORTED_SCORES}
         row["normal_error"] = normal_error
         for name in self._tracked():
             row[f"{name}/f1_weighted"] = fits[name].metrics.f1_weighted

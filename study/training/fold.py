@@ -22,9 +22,10 @@ from study.data.splits import Fold
 from study.ledger import fold_files
 from study.ledger.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
 from study.ledger.ledger import FoldManifest, Ledger
+from study.scores.settings import REPORTED_SCORES
 from study.search.trial import FoldAddress, State
 from study.storage.folder import Folder
-from study.training.evaluation import REPORTED_SCORES, FoldEvaluator, NonFiniteError
+from study.training.evaluation import FoldEvaluator, NonFiniteError
 from study.training.events import PROJECTED, FoldWriter
 from study.training.reports import FoldReports, epoch_scalars
 from study.training.result import FoldResult

@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from study.config.dotted_keys import flatten
 from study.ledger.answer import ANSWER_RULE
+from study.scores.settings import REPORTED_SCORES
 from study.search.trial import TrialRecord
 from study.storage.folder import Folder
 from study.storage.object_store import endpoint_url
 from study.training.events import EventFolder
 
 FOLDER = "tensorboard"
-SHOWN_METRICS = ("f1_weighted", "phi", "auroc")
 
 
 def write_hparams(
@@ -93,7 +93,7 @@ def _final_scores(record: TrialRecord, rows: Sequence[Mapping[str, Any]]) -> dic
         if row["of_metric"] or row["supervision"] == "none" or row["composition"] in tracked:
             names.append(f"test/{row['composition']}{form}")
         for name in names:
-            scores |= {f"{name}/{metric}": row[f"{metric}_mean"] for metric in SHOWN_METRICS}
+            scores |= {f"{name}/{metric}": row[f"{metric}_mean"] for metric in REPORTED_SCORES}
     return {name: value for name, value in scores.items() if not math.isnan(value)}
 
 

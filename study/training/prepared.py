@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models import MODELS
-from study.config.schema import NORMAL_ERROR, MetricSettings, Study
+from models import is_fitted_once
+from study.config.schema import MetricSettings, Study
 from study.config.trial_config import TrialConfig
 from study.data import load
 from study.data.leakage import count_abnormal_neighbours, refuse_leakage
@@ -18,6 +18,7 @@ from study.errors import RequestError
 from study.ledger.study_folder import SplitFacts
 from study.scores.metrics import constant_metric
 from study.scores.rules import find_composition
+from study.scores.settings import NORMAL_ERROR
 from study.search.trial import LearnedTrial
 
 LEAST_UPDATES = 100
@@ -46,7 +47,7 @@ class Prepared:
             yield f"rows of {width} values are brought to {self.samples.length}"
         configs = {name: TrialConfig.of(study, each) for name, each in study.systems.items()}
         for name, config in (configs or {"": TrialConfig.of(study)}).items():
-            if MODELS[config.model.name].fitted_once:
+            if is_fitted_once(config.model.name):
                 continue
             trained = len(self.splits[config.split.protocol].folds[0].training)
             updates = config.training.epochs * math.ceil(trained / config.training.batch_size)
@@ -62,7 +63,7 @@ class Prepared:
 
         None of a metric that no constant answer has a value of.
         """
-        if metric.score == NORMAL_ERROR:
+        if not metric.reads_labels:
             return None
         values = [
             constant_metric(self.samples.label[fold.validation], metric.score)

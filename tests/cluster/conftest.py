@@ -7,27 +7,23 @@ from pathlib import Path
 import pytest
 
 from tests.gate import Gate
+from tests.small_studies import LEARNING_RATE, study_text
 from tests.study_run import Run
 
-STUDY = """
-name: tiny
-dataset: {name: synthetic, length: 32, patients: 4, beats_per_patient: 60, abnormal_fraction: 0.3}
-split: {folds: 2}
-model: {name: beta_vaegan, latent_size: 3}
-training: {epochs: 4, batch_size: 32, discriminator_updates: 1, validation_interval: 2}
-scores: {gamma_steps: 5, lambda_steps: 10}
-search:
-  trials: 3
-  startup_trials: 4
-  metric: {composition: reconstruction, score: auroc}
-  space:
-    model.beta: {choice: [1.0e-4, 1.0e+300]}
-    training.optimizer.learning_rate: {loguniform: [1.0e-5, 1.0e-2]}
-  stopping: {grace_epochs: 2, reduction: 2}
-# Its trials are drawn at random, whatever ends first. The first completes, the second is stopped
-# at epoch 2, and the third fails.
-seed: 23
-"""
+STUDY = study_text(
+    "tiny",
+    training={"epochs": 4, "validation_interval": 2},
+    search={
+        "trials": 3,
+        "startup_trials": 4,
+        "space": {"model.beta": {"choice": [1e-4, 1e300]}, **LEARNING_RATE},
+        "stopping": {"grace_epochs": 2, "reduction": 2},
+    },
+    seed=23,
+)
+"""Its trials are drawn at random, whatever ends first.
+
+The first completes, the second is stopped at epoch 2, and the third fails."""
 SECRET = "planted-5f1c9e"
 """Stands in the environment and in the home folder's path of every run."""
 LISTENING = "0A"

@@ -5,26 +5,23 @@ import pytest
 
 from study.ledger.ledger import Ledger
 from study.storage.folder import LocalFolder
+from tests.small_studies import LEARNING_RATE, study_text
 from tests.study_run import kill
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
-STUDY = """
-name: raced
-dataset: {name: synthetic, length: 32, patients: 4, beats_per_patient: 60, abnormal_fraction: 0.3}
-split: {folds: 2}
-model: {name: beta_vaegan, latent_size: 3}
-training: {epochs: 4, batch_size: 32, discriminator_updates: 1, validation_interval: 2}
-scores: {gamma_steps: 5, lambda_steps: 10}
-search:
-  trials: 4
-  startup_trials: 4
-  metric: {composition: reconstruction, score: auroc}
-  space: {training.optimizer.learning_rate: {loguniform: [1.0e-5, 1.0e-2]}}
-  stopping: {grace_epochs: 2, reduction: 2, folds: [1]}
-resources: {per_fold: {cpu: 1}}
-seed: 23
-"""
+STUDY = study_text(
+    "raced",
+    training={"epochs": 4, "validation_interval": 2},
+    search={
+        "trials": 4,
+        "startup_trials": 4,
+        "space": LEARNING_RATE,
+        "stopping": {"grace_epochs": 2, "reduction": 2, "folds": [1]},
+    },
+    resources={"per_fold": {"cpu": 1}},
+    seed=23,
+)
 """On two CPUs two trials begin, and one that goes on needs both: the other's must come free."""
 
 

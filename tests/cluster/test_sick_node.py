@@ -11,23 +11,18 @@ import pytest
 from study.ledger.ledger import Ledger
 from study.storage.folder import LocalFolder
 from tests.gate import Gate
+from tests.small_studies import BETA, study_text
 from tests.study_run import MARK, Run, kill_marked
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-STUDY = """
-name: sick
-dataset: {name: synthetic, length: 32, patients: 2, beats_per_patient: 30, abnormal_fraction: 0.3}
-split: {folds: 2}
-model: {name: beta_vaegan, latent_size: 3, width: 4}
-training: {epochs: 1, batch_size: 32, discriminator_updates: 1}
-scores: {gamma_steps: 5, lambda_steps: 10}
-search:
-  trials: 4
-  metric: {composition: reconstruction, score: auroc}
-  space:
-    model.beta: {loguniform: [1.0e-6, 1.0]}
-resources: {per_fold: {cpu: 0.5, gpu: 0}}
-"""
+STUDY = study_text(
+    "sick",
+    dataset={"patients": 2, "beats_per_patient": 30},
+    model={"width": 4},
+    training={"epochs": 1},
+    search={"trials": 4, "space": BETA},
+    resources={"per_fold": {"cpu": 0.5, "gpu": 0}},
+)
 
 
 def test_a_sick_node_is_left_alone_and_no_trial_fails(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """`python -m tests.faults [--only TEXT ...] [--json FILE]`: what comes of each fault, one by one.
 
-Prints for each what ended, what went on and what was said, and ends with 1 if anything came
-otherwise than it must.
+Prints for each what ended, what went on and what the terminal showed, and ends with 1 if
+anything came otherwise than it must.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from study.ledger.ledger import Ledger
 from tests.faults.cases import CASES, STUDY, Case
-from tests.faults.places import Place, place_of
+from tests.faults.testbeds import Testbed, testbed_of
 
 NAME, TABLE = "faults", "scores.parquet"
 PROGRESS = re.compile(r"^ |^$|^trial-\d+: epoch|^trial-\d+ completed")
@@ -37,7 +37,7 @@ class Outcome:
         exit_codes: the driver's, and those of the runs that continued it.
         states: how many trials ended in which state.
         same_table: whether the table has the bytes of an undisturbed study; None without one.
-        said: what the terminal showed besides progress.
+        lines: what the terminal showed besides progress.
         seconds: from the first run's start to the last one's end.
         problems: what came otherwise than it must.
     """
@@ -47,7 +47,7 @@ class Outcome:
     exit_codes: tuple[int, ...]
     states: dict[str, int]
     same_table: bool | None
-    said: tuple[str, ...]
+    lines: tuple[str, ...]
     seconds: float
     problems: tuple[str, ...]
 
@@ -62,44 +62,44 @@ def meet(case: Case, folder: Path, table: bytes) -> Outcome:
     """
     folder.mkdir()
     (folder / "study.yaml").write_text(STUDY)
-    with place_of(case.where, folder, case.illness, dict(case.environment)) as place:
+    with testbed_of(case.where, folder, case.illness, dict(case.environment)) as testbed:
         began = time.monotonic()
-        codes, printed = _run(case, place)
+        codes, printed = _run(case, testbed)
         seconds = time.monotonic() - began
-        results = place.results.folder(NAME)
+        results = testbed.results.folder(NAME)
         records = Ledger(results.folder("ledger")).trials()
         made = results.read(TABLE) if results.exists(TABLE) else None
     states = dict(Counter(str(record.state) for record in records))
     same = None if made is None else made == table
-    found = {
+    checks = {
         f"exit codes {codes}": codes == case.exit_codes,
         f"trials ended as {states}": states == dict(case.states),
         "another table": not table or not case.same_table or same,
-        f"no line {case.said!r}": re.search(case.said, printed),
+        f"no line {case.line!r}": re.search(case.line, printed),
         "a traceback": "Traceback" not in printed,
     }
-    problems = tuple(problem for problem, is_right in found.items() if not is_right)
+    problems = tuple(problem for problem, is_right in checks.items() if not is_right)
     if problems:
         problems += (printed[-3000:],)
-    return Outcome(case.name, case.owner, codes, states, same, _said(printed), seconds, problems)
+    return Outcome(case.name, case.owner, codes, states, same, _lines(printed), seconds, problems)
 
 
-def _said(printed: str) -> tuple[str, ...]:
+def _lines(printed: str) -> tuple[str, ...]:
     """Return what was shown besides progress and results, each line once."""
     lines = SUMMARY.sub("", printed).splitlines()
     return tuple(dict.fromkeys(line for line in lines if not PROGRESS.search(line)))
 
 
-def _run(case: Case, place: Place) -> tuple[tuple[int, ...], str]:
+def _run(case: Case, testbed: Testbed) -> tuple[tuple[int, ...], str]:
     """Run a study, and continue it as often as it is to be; return exit codes and output."""
     codes: list[int] = []
     printed = ""
     for number in range(len(case.exit_codes)):
-        run = place.start(str(place.folder / "study.yaml"), *case.options)
+        run = testbed.start(str(testbed.folder / "study.yaml"), *case.options)
         if number == 0 and case.disturb:
             run.wait_until_printed(": epoch 1 of")
-            case.disturb(place)
-        place.gate.open()
+            case.disturb(testbed)
+        testbed.gate.open()
         codes.append(run.wait())
         printed += run.printed()
     return tuple(codes), printed
@@ -119,9 +119,9 @@ def rows(outcomes: Sequence[Outcome]) -> list[str]:
         exits = ", then ".join(map(str, each.exit_codes))
         ends = ", ".join(f"{count} {state}" for state, count in sorted(each.states.items()))
         table = {True: "the same", False: "another", None: "none"}[each.same_table]
-        said = "<br>".join(each.said).replace("|", "\\|")
+        shown = "<br>".join(each.lines).replace("|", "\\|")
         lines.append(
-            f"| {each.fault} | {each.owner} | {exits} | {ends or 'none'} | {table} | {said} |"
+            f"| {each.fault} | {each.owner} | {exits} | {ends or 'none'} | {table} | {shown} |"
             f" {each.seconds:.0f} |"
         )
     return lines

@@ -5,25 +5,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tests.faults.places import Place
+from tests.faults.testbeds import Testbed
 from tests.gate import SICK_BETA, SICK_TRIALS, STORE_SECONDS
+from tests.small_studies import BETA, study_text
 
-STUDY = """
-name: faults
-dataset: {name: synthetic, length: 32, patients: 2, beats_per_patient: 30, abnormal_fraction: 0.3}
-split: {folds: 2}
-model: {name: beta_vaegan, latent_size: 3, width: 2}
-training: {epochs: 3, batch_size: 32, discriminator_updates: 1, validation_interval: 1}
-scores: {gamma_steps: 5, lambda_steps: 10}
-search:
-  trials: 4
-  sampler: random
-  metric: {composition: reconstruction, score: auroc}
-  space:
-    model.beta: {loguniform: [1.0e-6, 1.0]}
-resources: {per_fold: {cpu: 0.5, gpu: 0}}
-seed: 18
-"""
+STUDY = study_text(
+    "faults",
+    dataset={"patients": 2, "beats_per_patient": 30},
+    model={"width": 2},
+    training={"epochs": 3, "validation_interval": 1},
+    search={"trials": 4, "sampler": "random", "space": BETA},
+    resources={"per_fold": {"cpu": 0.5, "gpu": 0}},
+    seed=18,
+)
 ALL_COMPLETED = {"completed": 4}
 TWO_VALUES = "search.space={model.beta: {choice: [1.0e-4, %s]}}"
 """With the seed of the study, one of its four trials gets the second value."""
@@ -49,7 +43,7 @@ class Case:
         disturb: done while folds are in training; returns when it is over.
         exit_codes: the driver's, and those of the runs that continue it.
         states: how many trials ended in which state.
-        said: a line of the terminal's, as a regular expression; "" for none.
+        line: of the terminal's, as a regular expression; "" for none.
         same_table: whether `scores.parquet` has the bytes of an undisturbed study.
     """
 
@@ -59,41 +53,41 @@ class Case:
     environment: Mapping[str, str] = field(default_factory=dict)
     where: Literal["alone", "nodes", "store"] = "alone"
     illness: str = ""
-    disturb: Callable[[Place], None] | None = None
+    disturb: Callable[[Testbed], None] | None = None
     exit_codes: tuple[int, ...] = (0,)
     states: Mapping[str, int] = field(default_factory=lambda: ALL_COMPLETED)
-    said: str = ""
+    line: str = ""
     same_table: bool = True
 
 
-def _throttle(place: Place) -> None:
-    assert place.store
-    place.store.is_throttling = True
+def _throttle(testbed: Testbed) -> None:
+    assert testbed.store
+    testbed.store.is_throttling = True
     time.sleep(STORE_AWAY_SECONDS)
-    place.store.is_throttling = False
+    testbed.store.is_throttling = False
 
 
-def _throttle_for_good(place: Place) -> None:
-    assert place.store
-    place.store.is_throttling = True
-    place.run.wait()
-    place.store.is_throttling = False
+def _throttle_for_good(testbed: Testbed) -> None:
+    assert testbed.store
+    testbed.store.is_throttling = True
+    testbed.run.wait()
+    testbed.store.is_throttling = False
 
 
-def _answer_late(place: Place) -> None:
-    assert place.store
-    place.store.delay_seconds = 2 * REQUEST_SECONDS
+def _answer_late(testbed: Testbed) -> None:
+    assert testbed.store
+    testbed.store.delay_seconds = 2 * REQUEST_SECONDS
     time.sleep(STORE_AWAY_SECONDS)
-    place.store.delay_seconds = 0.0
+    testbed.store.delay_seconds = 0.0
 
 
-def _preempt(place: Place) -> None:
-    place.command_cluster("drain")
-    place.command_cluster("kill")
+def _preempt(testbed: Testbed) -> None:
+    testbed.command_cluster("drain")
+    testbed.command_cluster("kill")
 
 
-def _of_node(name: str, illness: str, said: str) -> Case:
-    return Case(name, "node", where="nodes", illness=illness, said=said)
+def _of_node(name: str, illness: str, line: str) -> Case:
+    return Case(name, "node", where="nodes", illness=illness, line=line)
 
 
 def _of_trial(name: str, illness: str, reason: str) -> Case:
@@ -103,7 +97,7 @@ def _of_trial(name: str, illness: str, reason: str) -> Case:
         ILL_TRIALS,
         {SICK_TRIALS: illness},
         states={"completed": 3, "failed": 1},
-        said=rf"trial-\d+ failed: fold 0: {reason}",
+        line=rf"trial-\d+ failed: fold 0: {reason}",
         same_table=False,
     )
 
@@ -114,7 +108,7 @@ CASES = (
         "trial",
         ("--set", TWO_VALUES % "1.0e+300"),
         states={"completed": 3, "failed": 1},
-        said=r"trial-\d+ failed: fold 0: \w+ is (nan|inf) in epoch 1",
+        line=r"trial-\d+ failed: fold 0: \w+ is (nan|inf) in epoch 1",
         same_table=False,
     ),
     Case(
@@ -123,7 +117,7 @@ CASES = (
         ("--set", "model.latent_size=-3"),
         exit_codes=(2,),
         states={},
-        said=r"model\.latent_size.*-3",
+        line=r"model\.latent_size.*-3",
         same_table=False,
     ),
     _of_trial("a setting that training refuses", "setting", "ValueError"),
@@ -148,19 +142,19 @@ CASES = (
         where="store",
         disturb=_throttle_for_good,
         exit_codes=(1, 0),
-        said=r"SlowDown.*continue with: python -m study\.run",
+        line=r"SlowDown.*continue with: python -m study\.run",
     ),
     Case(
         "the coordinator dies",
         "process",
-        disturb=lambda place: place.strike("coordinator"),
-        said="the coordinator died and was started again; the folds train on",
+        disturb=lambda testbed: testbed.strike("coordinator"),
+        line="the coordinator died and was started again; the folds train on",
     ),
     Case(
         "a fold hangs",
         "node",
         SHORT_SILENCE,
-        disturb=lambda place: place.strike("hang"),
-        said=r"trial-\d+: fold \d on [\d.]+ hangs, it said nothing for \d\.\d minutes; it is ",
+        disturb=lambda testbed: testbed.strike("hang"),
+        line=r"trial-\d+: fold \d on [\d.]+ hangs, it said nothing for \d\.\d minutes; it is ",
     ),
 )

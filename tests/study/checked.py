@@ -5,18 +5,15 @@ from typing import Any
 
 from study.config.schema import Study
 from study.config.study_file import check_study
-from study.data import data_folder, load
-from study.data.leakage import refuse_leakage
-from study.data.splits import splits_by_protocol
-from study.ledger.ledger import Ledger
-from study.ledger.study_folder import SplitFacts, read_study, write_study
-from study.ledger.trial_outcome import finalize
+from study.data import data_folder
+from study.ledger.study_folder import read_study, write_study
 from study.report.build import build_report
 from study.search.sources import SystemList
 from study.search.trial import Trial
 from study.storage.folder import LocalFolder
-from study.training.fold import FoldTask, train_fold
+from study.training.prepared import prepare
 from study.training.validation_report import StoppedEarly, ValidationReport
+from tests.serial_study import train_trial
 from tests.study.trials import trial_of
 
 STOPPED_AT = 2
@@ -47,26 +44,19 @@ def trials_of_systems(study: Study) -> list[Trial]:
 def run_here(folder: Path, study: Study, trials: list[Trial], stopped: int = -1) -> LocalFolder:
     """Train trials, the one of number `stopped` up to an early stop; write all that a run does."""
     results = LocalFolder(folder)
-    samples = load(study.dataset, data_folder(str(folder)), study.seed)
-    splits = splits_by_protocol(samples, study.split, study.seed)
-    facts = {
-        protocol: SplitFacts(divided.split_hash, refuse_leakage(samples, divided))
-        for protocol, divided in splits.items()
-    }
-    write_study(results, study, samples, splits, facts)
-    ledger, checkpoints = Ledger(results.folder("ledger")), results.folder("checkpoints")
+    prepared = prepare(study, data_folder(str(folder)))
+    write_study(results, study, prepared.samples, prepared.splits, prepared.facts)
     for trial in trials:
 
         def watch(report: ValidationReport, number: int = trial.number) -> None:
             if number == stopped and report.epoch == STOPPED_AT and report.state == "running":
                 raise StoppedEarly
 
-        for address in trial.folds:
-            task = FoldTask(trial.config, address, (STOPPED_AT,))
-            fold = splits[trial.protocol].folds[address.fold]
-            train_fold(task, samples, fold, ledger, checkpoints.folder(address.path), watch)
-        assert finalize(ledger, checkpoints, trial, trial.number) is not None
-    assert build_report(read_study(results), facts, results, "serial") is not None
+        folds = prepared.splits[trial.protocol].folds
+        train_trial(
+            results, trial, prepared.samples, folds, trial.number, rungs=(STOPPED_AT,), watch=watch
+        )
+    assert build_report(read_study(results), prepared.facts, results, "serial") is not None
     return results
 
 

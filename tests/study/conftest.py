@@ -142,6 +142,16 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     return ArrowFolder(SubTreeFileSystem(str(root), LocalFileSystem()), "", "store://root")
 
 
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty folder in which commands are called, with a cache of its own."""
+    folder = tmp_path_factory.mktemp("workspace")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("STUDY_CACHE_DIR", str(folder / "cache"))
+        yield folder
+
+
 @dataclass(frozen=True)
 class Trained:
     """A trial whose folds are in a ledger, and what they were trained on.

@@ -1,8 +1,6 @@
 """`python -m study.compare` of studies that were trained here."""
 
-import html
 import io
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from study.errors import RequestError
 from study.report.side_by_side import differences_table, read_compared, side_by_side
 from study.storage.folder import LocalFolder
 from tests.study.checked import run_here, small_study, trials_of_search, trials_of_systems
+from tests.study.report.page.text import visible_text
 
 
 @pytest.fixture(scope="module")
@@ -32,22 +31,17 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LocalFolder]:
         "simple": small_study("simple", systems=systems),
         "other_seed": small_study("other_seed", search=search, seed=1),
     }
-    found = {}
+    results = {}
     for name, study in made.items():
         trials = trials_of_systems(study) if study.systems else trials_of_search(study, 2)
-        found[name] = run_here(root / name, study, trials)
-    return found
-
-
-def text_of(page: str) -> str:
-    body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
-    return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", body).split()))
+        results[name] = run_here(root / name, study, trials)
+    return results
 
 
 def compared(studies: dict[str, LocalFolder], tmp_path: Path, *names: str) -> tuple[Any, str]:
     compare([studies[name].locate() for name in names], str(tmp_path / "out"))
     frame = pd.read_parquet(tmp_path / "out" / "differences.parquet")
-    return frame, text_of((tmp_path / "out" / "index.html").read_text())
+    return frame, visible_text((tmp_path / "out" / "index.html").read_text())
 
 
 def answers_by_fold(results: LocalFolder) -> pd.DataFrame:

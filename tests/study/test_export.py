@@ -37,11 +37,11 @@ def test_an_onnx_file_gives_the_stored_errors(
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_outputs()]
-    found = dict(zip(names, session.run(None, {"x": trained_beats.samples.values}), strict=True))
+    outputs = dict(zip(names, session.run(None, {"x": trained_beats.samples.values}), strict=True))
     stored = trained_beats.stored()
     for name in ("reconstruction_error", "discrimination_error", "latent_norm"):
-        np.testing.assert_allclose(found[name], stored[name], rtol=1e-3, atol=1e-5, err_msg=name)
-    assert found["reconstruction"].shape == trained_beats.samples.values.shape
+        np.testing.assert_allclose(outputs[name], stored[name], rtol=1e-3, atol=1e-5, err_msg=name)
+    assert outputs["reconstruction"].shape == trained_beats.samples.values.shape
     described = {each.key: each.value for each in onnx.load(file).metadata_props}
     assert described["model"] == "beta_vaegan"
     assert described["dataset"] == "mitbih"
@@ -63,14 +63,14 @@ def test_an_onnx_file_decides_as_the_program_does(
     ).score(samples)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_outputs()]
-    found = dict(zip(names, session.run(None, {"x": samples}), strict=True))
+    outputs = dict(zip(names, session.run(None, {"x": samples}), strict=True))
     assert names[-2:] == ["score", "decision"]
-    np.testing.assert_allclose(found["score"], expected.score, rtol=1e-3, atol=1e-4)
-    np.testing.assert_array_equal(found["decision"], expected.decision)
-    # The threshold is an input that may be given.
+    np.testing.assert_allclose(outputs["score"], expected.score, rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(outputs["decision"], expected.decision)
+    # The threshold is an input with a default.
     lower = float(np.median(expected.score))
-    given = session.run(["decision"], {"x": samples, "tau": np.array(lower)})[0]
-    np.testing.assert_array_equal(given, (found["score"] > lower).astype(np.int8))
+    lowered = session.run(["decision"], {"x": samples, "tau": np.array(lower)})[0]
+    np.testing.assert_array_equal(lowered, (outputs["score"] > lower).astype(np.int8))
 
 
 def with_scores(scores: ScoreSettings) -> Callable[..., TrialConfig]:
@@ -89,11 +89,11 @@ def test_a_torch_file_gives_the_stored_errors(
     file = tmp_path / "m.pt2"
     assert run(monkeypatch, trained_beats.fold(1), file) == 0
     samples = trained_beats.samples.values
-    found = torch.export.load(file).module()(torch.from_numpy(samples))
+    outputs = torch.export.load(file).module()(torch.from_numpy(samples))
     expected = load_detector(str(trained_beats.fold(1))).score(samples).decision
-    np.testing.assert_array_equal(found[-1].numpy(), expected)
+    np.testing.assert_array_equal(outputs[-1].numpy(), expected)
     stored = trained_beats.stored(1)["reconstruction_error"]
-    np.testing.assert_allclose(found[0].numpy(), stored, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(outputs[0].numpy(), stored, rtol=1e-3, atol=1e-5)
 
 
 def test_a_wrong_request_is_one_line_and_writes_nothing(

@@ -16,12 +16,13 @@ from study.data.assembly import build_samples
 from study.data.cache import read_entry, write_entry
 from study.errors import RequestError
 from study.ledger.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
-from study.ledger.ledger import DamagedError, FoldManifest, Ledger, canonical_hash
+from study.ledger.ledger import DamagedError, FoldManifest, Ledger
 from study.ledger.study_folder import read_study
 from study.report.cache import ScoreCache
 from study.report.fold_scores import SCHEMA
 from study.search.trial import FoldAddress
 from study.storage.folder import LocalFolder
+from study.storage.hashes import canonical_hash
 
 TRIAL = "trial-00000"
 

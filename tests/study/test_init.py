@@ -79,7 +79,7 @@ def test_what_is_known_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         (["a.csv", "--normal", "cold"], "expected one of hot, ok, found cold"),
         (["a.csv", "--label", "colour"], "the label in the column 'colour'"),
@@ -93,7 +93,7 @@ def test_what_is_known_is_taken(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_a_study_is_refused_in_a_line(
-    tmp_path: Path, arguments: list[str], said: str
+    tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     frame(state=STATE).to_csv("a.csv", index=False)
     frame(state=STATE)[:4].to_csv("few.csv", index=False)
@@ -105,7 +105,7 @@ def test_what_cannot_be_a_study_is_refused_in_a_line(
     before = sorted(path.name for path in tmp_path.iterdir())
     done = call(init.app, *arguments)
     assert (done.code, done.output) == (2, "")
-    assert said in done.errors
+    assert words in done.errors
     assert done.errors.count("\n") == 1
     assert sorted({path.name for path in tmp_path.iterdir()} - {"cache"}) == before
 

@@ -22,18 +22,18 @@ def run(
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["score", *map(str, arguments)])
         code = score.app.main()
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
 
     return run
 
 
 def test_a_record_becomes_a_table_of_its_beats(run, record: Path, trained_beats: Trained) -> None:
-    code, said, _ = run(trained_beats.fold(), record)
+    code, printed, _ = run(trained_beats.fold(), record)
     assert code == 0
     frame = pd.read_parquet("b1.scores.parquet")
     samples = trained_beats.samples
-    assert said.endswith(
+    assert printed.endswith(
         f"{frame['decision'].sum()} of {len(samples)} beats abnormal; scores in b1.scores.parquet\n"
     )
     assert list(frame) == [
@@ -83,16 +83,16 @@ def test_a_table_of_rows_keeps_its_labels(run, trained_rows: Trained, tmp_path: 
 def test_a_stretch_of_the_record_is_drawn(
     run, record: Path, trained_beats: Trained, ending: str
 ) -> None:
-    code, said, _ = run(
+    code, printed, _ = run(
         trained_beats.fold(), record, "--plot", f"p.{ending}", "--from", 20, "--to", 45
     )
     assert code == 0
-    assert said.endswith(f"picture in p.{ending}\n")
+    assert printed.endswith(f"picture in p.{ending}\n")
     assert Path(f"p.{ending}").stat().st_size > 5000
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "words"),
     [
         (["--peaks", "guessed"], "guessed"),
         (["--composition", "svm_lamda"], "did you mean 'svm_lambda'"),
@@ -104,11 +104,11 @@ def test_a_stretch_of_the_record_is_drawn(
     ],
 )
 def test_a_wrong_request_is_one_line_and_writes_nothing(
-    run, record: Path, trained_beats: Trained, tmp_path: Path, options: list[str], said: str
+    run, record: Path, trained_beats: Trained, tmp_path: Path, options: list[str], words: str
 ) -> None:
     code, output, error = run(trained_beats.fold(), record, *options)
     assert (code, output) == (REQUEST_WRONG, "")
-    assert said in error
+    assert words in error
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -155,9 +155,9 @@ def test_samples_of_a_table_are_drawn(
     run, trained_rows: Trained, tmp_path: Path, options: list[str]
 ) -> None:
     np.save("new.npy", trained_rows.rows)
-    code, said, _ = run(trained_rows.fold(), "new.npy", "--plot", "p.png", *options)
+    code, printed, _ = run(trained_rows.fold(), "new.npy", "--plot", "p.png", *options)
     assert code == 0
-    assert said.endswith("picture in p.png\n")
+    assert printed.endswith("picture in p.png\n")
     assert Path("p.png").stat().st_size > 5000
 
 
@@ -190,26 +190,26 @@ def test_labels_are_compared_with_decisions(run, trained_rows: Trained) -> None:
     label = np.where(trained_rows.samples.label == 0, "1.0", "2")
     frame = pd.DataFrame(trained_rows.rows).add_prefix("t").assign(label=label)
     frame.to_csv("new.csv", index=False)
-    code, said, _ = run(trained_rows.fold(), "new.csv", "--output", "s.csv")
+    code, printed, _ = run(trained_rows.fold(), "new.csv", "--output", "s.csv")
     assert code == 0
     scores, truth = pd.read_csv("s.csv"), trained_rows.samples.label
     (_, alarms), (missed, hits) = confusion_matrix(truth, scores["decision"])
-    assert f"of 20 abnormal samples {hits} found and {missed} missed" in said
-    assert f"of 60 normal ones {alarms} called abnormal" in said
-    assert f"F1 weighted {f1_score(truth, scores['decision'], average='weighted'):.4f}" in said
-    assert f"F1 of abnormal {f1_score(truth, scores['decision']):.4f}" in said
-    assert f"phi {matthews_corrcoef(truth, scores['decision']):.4f}" in said
-    assert f"AUROC {roc_auc_score(truth, scores['score']):.4f}" in said
+    assert f"of 20 abnormal samples {hits} found and {missed} missed" in printed
+    assert f"of 60 normal ones {alarms} called abnormal" in printed
+    assert f"F1 weighted {f1_score(truth, scores['decision'], average='weighted'):.4f}" in printed
+    assert f"F1 of abnormal {f1_score(truth, scores['decision']):.4f}" in printed
+    assert f"phi {matthews_corrcoef(truth, scores['decision']):.4f}" in printed
+    assert f"AUROC {roc_auc_score(truth, scores['score']):.4f}" in printed
 
 
 def test_beats_with_annotations_are_compared_with_them(
     run, record: Path, trained_beats: Trained
 ) -> None:
-    code, said, _ = run(trained_beats.fold(), record)
+    code, printed, _ = run(trained_beats.fold(), record)
     abnormal = int(trained_beats.samples.label.sum())
     assert code == 0
-    assert f"of {abnormal} abnormal beats " in said
-    assert "AUROC" in said
+    assert f"of {abnormal} abnormal beats " in printed
+    assert "AUROC" in printed
 
 
 @pytest.mark.parametrize("name", ["mine", "trial-00007", "fold-9"])
@@ -233,10 +233,10 @@ def test_rows_of_the_file_that_was_trained_on_are_taken_and_what_is_done_to_them
 ) -> None:
     frame = pd.DataFrame(trained_rows.rows).add_prefix("t")
     frame.assign(label=trained_rows.samples.label).to_csv("new.csv", index=False)
-    code, said, _ = run(trained_rows.fold(), "new.csv")
+    code, printed, _ = run(trained_rows.fold(), "new.csv")
     assert code == 0
-    assert "a header, 41 columns, the label in the column 'label'" in said
-    assert "rows of 40 values brought to 32, as in training" in said
+    assert "a header, 41 columns, the label in the column 'label'" in printed
+    assert "rows of 40 values brought to 32, as in training" in printed
     np.testing.assert_allclose(
         pd.read_parquet("new.scores.parquet")["reconstruction_error"],
         trained_rows.stored()["reconstruction_error"],

@@ -12,7 +12,7 @@ import yaml
 
 from study.errors import RequestError, StudyFailedError
 from study.ledger.fold_files import to_parquet
-from study.ledger.ledger import _sealed
+from study.ledger.sealed_files import sealed
 from study.ledger.study_folder import read_study, stored_split_facts
 from study.report.build import build_report
 from study.storage.folder import LocalFolder
@@ -116,7 +116,7 @@ def test_errors_that_no_training_gives_are_found_by_training_again(copied: Path)
     for name in ("seal", "format"):
         del manifest[name]
     manifest["files"]["components.parquet"] = sha256(path.read_bytes())
-    (copied / FOLD / "manifest.json").write_bytes(_sealed(manifest))
+    (copied / FOLD / "manifest.json").write_bytes(sealed(manifest))
     results = LocalFolder(copied)
     study = read_study(results)
     build_report(study, stored_split_facts(results, study), results, "serial")

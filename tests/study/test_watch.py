@@ -19,7 +19,7 @@ from study.search.trial import Proposal
 from study.storage.folder import LocalFolder
 from study.watch import app
 from tests.commands import call
-from tests.study.ledger.test_view import proposed, write_study
+from tests.study.ledger.viewed import proposed, write_study
 from tests.study.trials import record_of
 
 SECONDS = 20
@@ -78,7 +78,7 @@ def states(page: str) -> dict[str, str]:
     return {row[0]: row[1].partition("<")[0] for row in cells}
 
 
-def test_the_page_is_told_what_is_new_and_shows_it(results: LocalFolder) -> None:
+def test_the_page_gets_what_is_new_and_shows_it(results: LocalFolder) -> None:
     ledger = Ledger(results.folder("ledger"))
 
     async def ask(client: aiohttp.ClientSession) -> None:
@@ -140,8 +140,8 @@ def test_files_of_the_results_are_served_and_no_others(
         writer.close()
         return int(answer.split()[1]), answer
 
-    found, answer = asked(results, ask)
-    assert found == status
+    code, answer = asked(results, ask)
+    assert code == status
     assert content in answer
     assert "root:" not in answer
     assert "dataset:" not in answer

@@ -1,7 +1,9 @@
 """NumPy's files: `(n, width)` or `(n, channels, width)`, in .npz beside labels."""
 
 import io
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +26,16 @@ from study.errors import RequestError, one_line
 VALUE_NAMES = ("values", "X", "x", "data")
 LABEL_NAMES = ("label", "labels", "y", "Y")
 """Names of arrays in .npz files, in the order in which they are looked for."""
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    tokenize.TokenError,  # an array's header
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,  # a compression that zipfile does not have
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ class _Arrays:
 
 
 def open_npy(path: Path, form: TableForm) -> TableFile:
-    """Look at a .npy file; of two dimensions, columns are found as in a text without a header.
+    """Look at a .npy file; of two dimensions, its columns are those of a text without a header.
 
     Raises:
         RequestError: the file cannot be read, or is not of such a form.
@@ -133,7 +145,7 @@ def _load(path: Path) -> Any:
         with open_bytes(path) as file:
             loaded = np.load(io.BytesIO(file.read()), allow_pickle=False)
             return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise RequestError(
             f"{path}: expected a table of numbers, a row per sample, found: {one_line(error)}"
         ) from None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from study.data.resampling import FloatArray
@@ -56,10 +57,14 @@ class _ArrowTable:
         if not self.has_lists:
             rows = [_numbers(column) for column in columns]
             return np.stack(rows, axis=1)[:, np.newaxis, :]
-        return np.stack([self._lists(column, width) for column in columns], axis=1)
+        channels: list[FloatArray] = []
+        for column in columns:
+            channels.append(self._lists(column, width))
+            width = channels[-1].shape[1]
+        return np.stack(channels, axis=1)
 
     def _lists(self, column: Any, width: int | None) -> FloatArray:
-        lengths = {length.as_py() for length in pa.compute.list_value_length(column).unique()}
+        lengths = {length.as_py() for length in pc.list_value_length(column).unique()}
         width = width if width is not None else next(iter(lengths), 0)
         if lengths - {width}:
             raise RequestError(
@@ -125,7 +130,7 @@ def _opened(path: Path) -> Iterator[Opened]:
             else:
                 reader = _ipc_reader(source)
                 yield reader.schema, lambda size: _ipc_batches(reader, size)
-    except (ValueError, TypeError, NotImplementedError, pa.ArrowException) as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:  # the latter of names and labels
         raise RequestError(
             f"{path}: expected a table of numbers, a row per sample, found: {one_line(error)}"
         ) from None
@@ -143,6 +148,7 @@ def _ipc_batches(reader: Any, size: int) -> Iterator[pa.RecordBatch]:
     is_file = hasattr(reader, "num_record_batches")
     batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
     for batch in batches:
+        batch.validate(full=True)  # else a damaged offset is followed out of memory
         for start in range(0, len(batch), size):
             yield batch.slice(start, size)
 

@@ -105,19 +105,19 @@ class Columns:
         Raises:
             RequestError: a column that is named is not there, or no column holds values.
         """
-        found = cls(count, None if names is None else tuple(names), None, ())
-        label = found._position(form.label)
+        columns = cls(count, None if names is None else tuple(names), None, ())
+        label = columns._position(form.label)
         if label is None and form.label is not None and not form.may_lack_label:
             raise RequestError(
                 f"{path}: expected the label in {shown_column(form.label)}, found {what} with"
-                f" {found._in_words()}: name the column that holds it"
+                f" {columns._in_words()}: name the column that holds it"
             )
-        left_out = {found._position(column) for column in form.leave_out}
+        left_out = {columns._position(column) for column in form.leave_out}
         if None in left_out and not form.may_lack_left_out:
-            missing = next(c for c in form.leave_out if found._position(c) is None)
+            missing = next(c for c in form.leave_out if columns._position(c) is None)
             raise RequestError(
                 f"{path}: expected {shown_column(missing)}, which is to be left out, found {what}"
-                f" with {found._in_words()}: correct the name"
+                f" with {columns._in_words()}: correct the name"
             )
         if names and not names[0].strip():
             left_out.add(0)
@@ -131,10 +131,10 @@ class Columns:
                 )
         if not values:
             raise RequestError(
-                f"{path}: expected columns of values, found {what} with {found._in_words()}: give"
+                f"{path}: expected columns of values, found {what} with {columns._in_words()}: give"
                 " a row per sample"
             )
-        return cls(count, found.names, label, values)
+        return cls(count, columns.names, label, values)
 
     def understood(self, what: str) -> str:
         """Return what the columns were taken for, in words."""
@@ -178,6 +178,11 @@ class Columns:
 def shown_column(column: Column) -> str:
     """Return a column in words."""
     return f"column {column}" if isinstance(column, int) else f"the column {column!r}"
+
+
+def as_column(text: str) -> Column:
+    """Return a column by position if the text is a number, else by name."""
+    return int(text) if text.lstrip("-").isdecimal() else text
 
 
 def canonical_label(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What the columns of a table probably are, where nobody has said it."""
+"""What the columns of a table probably are, where they are not named."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Guess:
         table: its rows.
         counts: rows by label; empty without labels.
         normal: the labels that are taken for normal ones.
-        reasons: how label and normal ones were found, a sentence each.
+        reasons: how label and normal ones were chosen, a sentence each.
     """
 
     form: TableForm
@@ -51,7 +51,7 @@ def guess_table(
         unlabelled: whether there are no labels, which is known.
 
     Raises:
-        RequestError: the file cannot be read, or what it is cannot be told.
+        RequestError: the file cannot be read, or is no table of samples.
     """
     form, reason = _guess_form(path, label, unlabelled=unlabelled)
     table = read_table(path, form)

@@ -83,10 +83,10 @@ def read_table(path: Path, form: TableForm) -> Table:
         RequestError: as `open_table`, or a row is not as the others.
     """
     table = open_table(path, form)
-    return joined(path, list(table.blocks(ROWS_AT_ONCE)))
+    return _joined(path, list(table.blocks(ROWS_AT_ONCE)))
 
 
-def joined(path: Path, blocks: list[Rows]) -> Table:
+def _joined(path: Path, blocks: list[Rows]) -> Table:
     """Return consecutive rows as one table.
 
     Raises:

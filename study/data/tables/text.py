@@ -1,4 +1,4 @@
-"""Text with columns: CSV and what is like it, the separator and the header found."""
+"""Text with columns: CSV and its like; separator and header are recognised."""
 
 import csv
 import itertools
@@ -110,12 +110,12 @@ class _Text:
         value = _number(self.dialect, field)
         return value is not None and value - value == 0
 
-    def _refuse_width(self, number: int, found: int) -> None:
+    def _refuse_width(self, number: int, fields: int) -> None:
         labels = 0 if self.columns.label is None else 1
         what = "a label and" if labels else "a row of"
         raise RequestError(
             f"{self.path}, line {number}: expected {what} {self.columns.count - labels} values,"
-            f" found {max(found - labels, 0)} values ({self.understood}): replace the file, all"
+            f" found {max(fields - labels, 0)} values ({self.understood}): replace the file, all"
             " rows are equally long"
         )
 

@@ -59,8 +59,8 @@ def open_ts(path: Path, form: TableForm) -> TableFile:
         raise RequestError(
             f"{path}: expected values alone, found @timeStamps true: store it without time stamps"
         )
-    said = header.get("classlabel", header.get("targetlabel", "false")).lower()
-    has_classes = said.split()[:1] == [_YES]
+    classes_line = header.get("classlabel", header.get("targetlabel", "false")).lower()
+    has_classes = classes_line.split()[:1] == [_YES]
     if not has_classes and form.label is not None and not form.may_lack_label:
         raise RequestError(
             f"{path}: expected the class of each row, found @classLabel false: give a file with"
@@ -79,7 +79,7 @@ def open_ts(path: Path, form: TableForm) -> TableFile:
 
 
 def _header(path: Path) -> dict[str, str]:
-    """Return what a file says of itself, by key in small letters."""
+    """Return the values of a file's header lines, by key in small letters."""
     header: dict[str, str] = {}
     with open_lines(path) as file:
         for line in file:
@@ -107,9 +107,9 @@ def _parse(path: Path, number: int, line: str, has_classes: bool) -> tuple[list[
     try:
         channels = [[float(value) for value in part.split(",")] for part in parts]
     except ValueError as error:
-        found = str(error).rpartition(":")[2].strip()[:40]
+        wrong = str(error).rpartition(":")[2].strip()[:40]
         raise RequestError(
-            f"{path}, line {number}: expected finite numbers, found {found}: fill in missing values"
+            f"{path}, line {number}: expected finite numbers, found {wrong}: fill in missing values"
         ) from None
     if not channels or not all(value - value == 0 for value in itertools.chain(*channels)):
         raise RequestError(

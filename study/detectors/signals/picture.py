@@ -46,13 +46,12 @@ class Stretch:
     last: float
 
 
-def stretch_of(beats: BeatSource, plot: Path, first: float, last: float | None) -> Stretch:
+def stretch_of(beats: BeatSource, first: float, last: float | None) -> Stretch:
     """Return the stretch to draw: to `last`, or a minute, and not past the record's end.
 
     Raises:
-        RequestError: there is no such stretch, it is too long, or the picture's ending is unknown.
+        RequestError: there is no such stretch, or it is too long.
     """
-    require_format(plot)
     end = beats.record.seconds
     if first >= end or (last is not None and last <= first):
         raise RequestError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from study.data.table import FilesSettings
 from study.data.tables.compressed import inner_suffix
-from study.data.tables.form import Column, Rows, TableFile, TableForm
+from study.data.tables.form import Rows, TableFile, TableForm, as_column
 from study.data.tables.reader import ROWS_AT_ONCE, open_table
 from study.detectors.row_form import RowForm
 from study.detectors.signals.block import Block
@@ -102,21 +102,21 @@ def open_rows(
     if table.width in form.widths:
         return RowSource(table, form)
     expected = " or ".join(map(str, form.widths))
-    found = f"found {table.width} ({table.understood})"
+    actual = f"found {table.width} ({table.understood})"
     trained_width = form.widths[-1]
     if max(table.width, trained_width) > LARGEST_CHANGE * min(table.width, trained_width):
         raise RequestError(
-            f"{path}: expected a row per sample, of {expected} values, {found}: these are no"
+            f"{path}: expected a row per sample, of {expected} values, {actual}: these are no"
             " samples of another rate, and --resample does not make them so"
         )
     if table.width - 1 in form.widths:
         raise RequestError(
-            f"{path}: expected rows of {expected} values, as the model was trained on, {found}: is"
+            f"{path}: expected rows of {expected} values, as the model was trained on, {actual}: is"
             " one of the columns a label? name it with --label"
         )
     if not resample:
         raise RequestError(
-            f"{path}: expected rows of {expected} values, as the model was trained on, {found}:"
+            f"{path}: expected rows of {expected} values, as the model was trained on, {actual}:"
             " give such rows, or --resample"
         )
     return RowSource(table, form)
@@ -127,16 +127,11 @@ def _table_form(
 ) -> TableForm:
     """Return what is known of a table's columns before it is read."""
     own = form.dataset.form if isinstance(form.dataset, FilesSettings) else TableForm()
-    others = (*own.leave_out, *map(_column, leave_out))
+    others = (*own.leave_out, *map(as_column, leave_out))
     base = TableForm(leave_out=others, may_lack_left_out=True)
     if label is not None:
-        return replace(base, label=None if label == NO_LABEL else _column(label))
+        return replace(base, label=None if label == NO_LABEL else as_column(label))
     if inner_suffix(path) in LABEL_FIRST and not isinstance(own.label, str):
         return replace(base, label=0)
     named = own.label if isinstance(own.label, str) else LABEL
     return replace(base, label=named, may_lack_label=True)
-
-
-def _column(text: str) -> Column:
-    """Return a column by position if the text is a number, else by name."""
-    return int(text) if text.lstrip("-").isdecimal() else text

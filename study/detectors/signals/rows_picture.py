@@ -93,13 +93,13 @@ def draw_samples(
 
 def _values(source: RowSource, members: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """Return the samples `members`, `(m, channels, length)`, in their order."""
-    found: dict[int, npt.NDArray[np.float32]] = {}
+    by_member: dict[int, npt.NDArray[np.float32]] = {}
     wanted, first = set(members.tolist()), 0
     for block in source.blocks():
         for i in wanted & set(range(first, first + len(block))):
-            found[i] = block.values[i - first]
+            by_member[i] = block.values[i - first]
         first += len(block)
-    return np.stack([found[member] for member in members.tolist()])
+    return np.stack([by_member[member] for member in members.tolist()])
 
 
 def _rgb(colour: str) -> tuple[float, float, float]:

@@ -8,6 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from models import MODELS
+from study.report.comparisons import corrected_p
 from study.report.labels import in_words
 from study.report.page.bars import Scale
 from study.report.page.inputs import Entry, PageInputs, metric_label, ranked, select
@@ -148,7 +149,7 @@ def _beside_the_simple(inputs: PageInputs, network: Entry) -> Iterator[str]:
     rows = select(frame, family="best_simple", epoch_rule=BEST, metric="f1_weighted", **same)
     for row in rows.to_dict("records"):
         simple, value = system_label(row["second_system"]), row["difference"]
-        p = row["unit_p_holm"] if not math.isnan(row["unit_p_holm"]) else row["fold_p_holm"]
+        p = corrected_p(row)
         verb = "is not told apart from"
         if p <= 1 - INTERVAL:
             verb = "is ahead of" if value > 0 else "loses against"

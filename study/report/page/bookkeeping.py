@@ -117,7 +117,7 @@ def _stopped(records: Sequence[TrialRecord]) -> Table | None:
 
 def _cutoffs(inputs: PageInputs) -> Table | None:
     """Return what each stopped trial had, and what it would have needed; the latest first."""
-    rungs = inputs.tables["rungs"].to_pylist() if "rungs" in inputs.tables else []
+    rungs = inputs.rows("rungs")
     stopped = [row for row in reversed(rungs) if not row["goes_on"] and row["rule"] == "asha"]
     if not stopped:
         return None

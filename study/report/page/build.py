@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from study.config.schema import Study
-from study.config.search_space import MODEL
 from study.ledger.ledger import Ledger
 from study.report.build import damage_advice
 from study.report.page.answer import answer_section
@@ -80,9 +79,7 @@ def page_sections(inputs: PageInputs) -> list[Section]:
 def page_facts(inputs: PageInputs) -> list[str]:
     """Return what the page begins with: what was trained, on what, and how much of it."""
     study = inputs.study
-    searched = study.search.space.get(MODEL)
-    models = map(str, searched.ends) if searched else [study.model.name]
-    subject = ", ".join(models) if inputs.is_search else "systems"
+    subject = ", ".join(study.model_names) if inputs.is_search else "systems"
     return [
         f"{subject} on {dataset_label(study.dataset.name)}",
         *filter(None, [study.dataset.unlike_published]),

@@ -3,7 +3,6 @@
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from study.report.page.inputs import PageInputs, select
@@ -13,8 +12,8 @@ from study.report.page.parts import (
     Section,
     Table,
     count,
-    decimal,
     difference,
+    interval,
     number,
     with_interval,
 )
@@ -69,15 +68,22 @@ def _family(family: str, protocol: str, frame: pd.DataFrame) -> Table:
     unit = str(frame["unit"].iloc[0]) or "patient"
     rows = []
     for row in frame.head(MOST_ROWS).to_dict("records"):
-        cells = [Cell(_compared_label(family, row)), difference(row["difference"])]
-        for test in ("unit", "fold"):
-            low, high = row[f"{test}_low_holm"], row[f"{test}_high_holm"]
-            ends = NONE if np.isnan(low) else f"{decimal(low)} to {decimal(high)}"
-            cells += [Cell(ends, "number"), number(row[f"{test}_p_holm"])]
-        rows.append(cells)
-    head = ["", "difference", f"over {unit}s", "p", "over folds", "p"]
+        rows.append([Cell(_compared_label(family, row)), *paired_test_cells(row)])
     question = _QUESTIONS.get(family, family)
-    return Table(head, rows, f"protocol {protocol}: {question}")
+    return Table(paired_test_head(unit), rows, f"protocol {protocol}: {question}")
+
+
+def paired_test_head(unit: str) -> list[str]:
+    """Return the head of a table of differences; `unit` is what the bootstrap draws."""
+    return ["", "difference", f"over {unit}s", "p", "over folds", "p"]
+
+
+def paired_test_cells(row: Mapping[Hashable, Any]) -> Iterator[Cell]:
+    """Yield the cells of a row of `comparisons.parquet` after the first."""
+    yield difference(row["difference"])
+    for test in ("unit", "fold"):
+        yield Cell(interval(row[f"{test}_low_holm"], row[f"{test}_high_holm"]), "number")
+        yield number(row[f"{test}_p_holm"])
 
 
 def _compared_label(family: str, row: Mapping[Hashable, Any]) -> str:

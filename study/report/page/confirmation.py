@@ -49,7 +49,7 @@ def _verdict(frame: pd.DataFrame) -> str:
         return fell
     if not best["against"]:
         return f"{fell} The settings that were tried first are the best."
-    by = f"{best['difference']:+.3f} on test"
+    by = f"{difference(best['difference']).text} on test"
     if best["p_holm"] != best["p_holm"]:
         return f"{fell} It is {by} from {first}; folds of one test set do not say how sure that is."
     if best["p_holm"] >= 1 - INTERVAL:

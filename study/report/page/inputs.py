@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from study.ledger.ledger import Ledger
 from study.report.drawn_fold import DRAWN_FOLD, read_drawn_fold
 from study.report.paper.basis import BEST
 from study.report.paper.names import system_label
-from study.search.trial import TrialRecord, best_trial
+from study.search.trial import TrialRecord
 from study.storage.folder import Folder
 
 MOST_DRAWN = 4
@@ -128,6 +129,11 @@ class PageInputs:
         """Return one of the study's tables; empty if the study has none."""
         return self.tables[name].to_pandas() if name in self.tables else pd.DataFrame()
 
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """Return the rows of one of the study's tables; none if the study has none."""
+        rows: list[dict[str, Any]] = self.tables[name].to_pylist() if name in self.tables else []
+        return rows
+
     @cached_property
     def protocols(self) -> list[str]:
         """The protocols of the entries, in their order."""
@@ -171,9 +177,9 @@ class PageInputs:
     @cached_property
     def listed(self) -> list[TrialRecord]:
         """Trials that are listed and drawn: all, or the best and `MOST_TRIALS` evenly."""
-        best = best_trial(self.records)
         kept = {self.records[i].name for i in thinned(len(self.records), MOST_TRIALS)}
-        return [r for r in self.records if r.name in kept or (best and r.name == best.name)]
+        kept |= {answer.record.name for answer in self._answers[:1]}
+        return [record for record in self.records if record.name in kept]
 
     @property
     def listed_note(self) -> str:

@@ -1,4 +1,4 @@
-"""The page while a study runs: what the ledger alone tells, before anything is scored."""
+"""The page while a study runs: of the ledger alone, before anything is scored."""
 
 from markupsafe import Markup
 
@@ -27,7 +27,7 @@ def render_live(state: LedgerState, results: Folder, events: str) -> str:
     Args:
         state: of the ledger.
         results: the study's results folder.
-        events: where the page is told of news, from its own address.
+        events: where the server sends its events from, from the page's own address.
     """
     rungs = rungs_table(state.decisions, state.study.search.stopping, state.study.split.folds)
     tables = {"rungs": rungs} if rungs.num_rows else {}
@@ -53,12 +53,12 @@ def news_line(state: LedgerState) -> str:
 
 def _standing(inputs: PageInputs, state: LedgerState) -> Section:
     best = best_trial(state.ended)
-    title, lede = f"{news_line(state)}", ""
+    title, lede = news_line(state), ""
     if best is not None:
         metric = metric_label(best.trial.config.metric)
         title = f"{best.name} is best so far: {metric} {decimal(best.best_value)} on validation"
         lede = f"{news_line(state).capitalize()}."
-    notes = [Markup("Damaged: {}").format(line) for line in state.damaged]
+    notes = [f"Damaged: {line}" for line in state.damaged]
     if inputs.results.exists(PAGE):
         notes.append(
             Markup('<a href="{}">The report</a> of these results was made when a run ended.')

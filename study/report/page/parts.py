@@ -154,8 +154,12 @@ def with_interval(mean: float | None, low: float, high: float) -> Cell:
         return number(None)
     if math.isnan(low):
         return number(mean)
-    ends = f"{decimal(low)} to {decimal(high)}"
-    return Cell(Markup("{}<small>{}</small>").format(decimal(mean), ends), "number")
+    return Cell(Markup("{}<small>{}</small>").format(decimal(mean), interval(low, high)), "number")
+
+
+def interval(low: float, high: float) -> str:
+    """Return both ends of an interval; a dash if there is none."""
+    return NONE if math.isnan(low) else f"{decimal(low)} to {decimal(high)}"
 
 
 def with_note(text: str, note: str) -> Cell:

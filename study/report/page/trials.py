@@ -11,6 +11,7 @@ from markupsafe import Markup
 from study.config.schema import MetricSettings
 from study.ledger.answer import answers
 from study.ledger.view import RunningTrial
+from study.report.metric_on_test import metric_on_test
 from study.report.model_card import CARD, card_folder
 from study.report.page.inputs import PageInputs, metric_label
 from study.report.page.parts import (
@@ -23,14 +24,13 @@ from study.report.page.parts import (
     with_note,
     with_noun,
 )
-from study.report.paper.basis import BEST
 from study.report.paper.names import system_label
 from study.search.trial import Trial, TrialRecord, best_trial
 
 STATES = {"completed": "completed", "pruned": "stopped early", "failed": "failed"}
 LONGEST_REASON = 160
 TENSORBOARD = "http://localhost:6006/?runFilter={}"
-"""TensorBoard where it serves unless it is told otherwise, with the runs of one trial."""
+"""TensorBoard at its default address, with the runs of one trial."""
 
 
 def trials_section(inputs: PageInputs, running: Sequence[RunningTrial] = ()) -> Section:
@@ -47,7 +47,7 @@ def trials_section(inputs: PageInputs, running: Sequence[RunningTrial] = ()) -> 
     metric = metric_label(columns.metrics[0]) if len(columns.metrics) == 1 else "its metric"
     links = Markup(
         "Links lead to files beside this page, in the results folder. Those to TensorBoard work "
-        "while <code>tensorboard --logdir .</code> runs there."
+        "while <code>tensorboard --logdir tensorboard</code> runs there."
     )
     return Section(
         "trials", "All trials",
@@ -150,19 +150,8 @@ class _Columns:
         """Values of each trial's metric on test, by fold, with the weights of the best epoch."""
         if "scores" not in self.inputs.tables:
             return {}
-        frame = self.inputs.tables["scores"].to_pandas()
-        frame = frame[frame["epoch_rule"] == BEST]
-        tested: dict[str, list[float]] = {}
-        for metric in self.metrics:
-            names = {r.name for r in self.inputs.records if r.trial.config.metric == metric}
-            rows = frame[
-                frame["trial"].isin(names)
-                & (frame["composition"] == metric.composition)
-                & frame["latent_form"].isin(("", metric.latent_form))
-            ]
-            for name, values in rows.groupby("trial")[metric.score]:
-                tested[str(name)] = values.tolist()
-        return tested
+        frame = metric_on_test(self.inputs.tables["scores"], self.inputs.records)
+        return {str(name): values.tolist() for name, values in frame.groupby("trial")["value"]}
 
     @cached_property
     def _seconds(self) -> Mapping[str, float]:
@@ -178,7 +167,6 @@ class _Columns:
     @cached_property
     def _stops(self) -> Mapping[str, str]:
         """Why each stopped trial was, by its name."""
-        rungs = self.inputs.tables["rungs"].to_pylist() if "rungs" in self.inputs.tables else []
         return {
             row["trial"]: f"had {decimal(row['value'])} at epoch {row['epoch']}, "
             + (
@@ -186,7 +174,7 @@ class _Columns:
                 if row["rule"] == "budget"
                 else f"needed {decimal(row['cutoff'])}"
             )
-            for row in rungs
+            for row in self.inputs.rows("rungs")
             if not row["goes_on"]
         }
 

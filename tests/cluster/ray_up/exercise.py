@@ -209,11 +209,11 @@ class Exercise:
         finally:
             illness.unlink()
         self._expect(done, "the study with a sick node")
-        said = [line.strip() for line in done.stdout.splitlines() if LEFT_ALONE in line]
-        for line in said:
+        lines = [line.strip() for line in done.stdout.splitlines() if LEFT_ALONE in line]
+        for line in lines:
             self._note(line)
-        if len(said) != 1 or f"node {sick.address} " not in said[0]:
-            self.problems.append(f"a sick node: {said or done.stdout[-2000:]}")
+        if len(lines) != 1 or f"node {sick.address} " not in lines[0]:
+            self.problems.append(f"a sick node: {lines or done.stdout[-2000:]}")
         trials = list((self._lab.shared / "results/sick/ledger").glob("trial-*/trial.json"))
         states = [json.loads(trial.read_text())["state"] for trial in trials]
         if states != ["completed"] * SICK_TRIALS:
@@ -259,7 +259,7 @@ class Exercise:
 
     def _compare(self, output: str, name: str = "lab") -> str:
         """Hold a study's table against one node's; return the hosts of its folds."""
-        alone, ours = (self._lab.shared / place / name for place in ("alone", output))
+        alone, ours = (self._lab.shared / folder / name for folder in ("alone", output))
         hosts = ", ".join(self._hosts(output, name))
         if (alone / "scores.parquet").read_bytes() != (ours / "scores.parquet").read_bytes():
             self.problems.append(f"{output}/{name}: scores.parquet differs from one node's")

@@ -219,10 +219,10 @@ def test_replaced_workers_repeat_their_reports_and_no_result_comes_twice() -> No
             again = worker("a", fold, node="n1")
             assert await bench.take(again) == attempt
             for epoch, value in ((2, 0.7), (4, 0.9)):
-                said = await bench.send(
+                answer = await bench.send(
                     again, attempt, report(value, epoch=epoch), previous=epoch - 2
                 )
-                assert said is GO_ON
+                assert answer is GO_ON
         assert ((await second)["epoch"], (await second)["value"]) == (4, 0.9)
         assert await waits(bench.result("a", attempt, 4))
 

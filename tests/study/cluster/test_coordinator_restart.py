@@ -31,10 +31,10 @@ def test_a_new_coordinator_finishes_a_stop_that_one_fold_has_committed() -> None
         past = [report(0.5, epoch=2), report(0.5, epoch=2, state="pruned")]
         bench.start()
         asks = task(bench.take(worker("a", 0), attempt.attempt, 2, has_ended=True))
-        says = task(bench.send(worker("a", 1), attempt, past[1], previous=2))
+        sends = task(bench.send(worker("a", 1), attempt, past[1], previous=2))
         last = bench.result("a", attempt, 2)
         assert await asks is REPEAT
-        await says
+        await sends
         await bench.coordinator.restore({}, {trial(3).name: 2})
         await bench.send(worker("a", 0), attempt, *past)
         assert ((await last)["epoch"], (await last)["state"]) == (2, "pruned")
@@ -42,7 +42,7 @@ def test_a_new_coordinator_finishes_a_stop_that_one_fold_has_committed() -> None
     asyncio.run(exchange())
 
 
-def test_a_new_coordinator_is_told_all_that_the_dead_one_knew() -> None:
+def test_a_new_coordinator_gets_all_that_the_dead_one_knew() -> None:
     """Fold 0 is done, fold 1 trains, past the epoch of the last result; Ray repeats their calls."""
 
     async def exchange() -> None:
@@ -59,11 +59,11 @@ def test_a_new_coordinator_is_told_all_that_the_dead_one_knew() -> None:
 
         bench.start()
         asks = task(bench.take(done, attempt.attempt, 6))
-        says = task(bench.send(busy, attempt, past[1], previous=2))
-        assert [await waits(each) for each in (asks, says)] == [True, True]
+        sends = task(bench.send(busy, attempt, past[1], previous=2))
+        assert [await waits(each) for each in (asks, sends)] == [True, True]
         result = bench.result("a", attempt, 2)
         assert await asks is REPEAT
-        assert await says is GO_ON
+        assert await sends is GO_ON
         assert await bench.send(done, attempt, *past) is GO_ON
         assert ((await result)["epoch"], (await result)["value"]) == (4, 0.3)
         last = bench.result("a", attempt, 4)
@@ -89,17 +89,17 @@ def test_a_fold_that_is_ahead_repeats_what_a_new_coordinator_lacks() -> None:
 
 
 def test_a_new_coordinator_learns_of_rungs_that_were_passed() -> None:
-    """Fold 0 was told, and its worker has died since; fold 1 was not told yet."""
+    """Fold 0 had its answer, and its worker has died since; fold 1 had none yet."""
 
     async def exchange() -> None:
         bench = Bench(folds=2, rungs=(2,))
         attempt, _ = await bench.assign("a", 3)
         bench.start()
         bench.result("a", attempt, 2)
-        says = [task(bench.send(worker("a", f), attempt, report(epoch=2))) for f in (0, 1)]
-        assert [await waits(each) for each in says] == [True, True]
+        sends = [task(bench.send(worker("a", f), attempt, report(epoch=2))) for f in (0, 1)]
+        assert [await waits(each) for each in sends] == [True, True]
         await bench.coordinator.restore({trial(3).name: 2}, {})
-        assert await asyncio.gather(*says) == [GO_ON, GO_ON]
+        assert await asyncio.gather(*sends) == [GO_ON, GO_ON]
 
     asyncio.run(exchange())
 
@@ -121,7 +121,7 @@ def test_a_new_coordinator_learns_of_stops_and_of_groups_that_lost_their_trial()
     asyncio.run(exchange())
 
 
-def test_the_driver_is_told_that_the_coordinator_is_new_and_once() -> None:
+def test_the_driver_learns_that_the_coordinator_is_new_and_once() -> None:
     async def exchange() -> None:
         bench = Bench(cluster=FewNodes(restarted=True))
         news = await bench.coordinator.news(frozenset({"n1"}))
@@ -140,8 +140,8 @@ def answers_of_the_real_actor(waiting: int) -> list[bool]:
     In a process of its own, which has not imported Ray before it connects.
 
     Returns:
-        Whether the workers of the trial got it, whether the others wait, whether it was told
-        that the coordinator is new, and what `reports_through_a_death` says.
+        Whether the workers of the trial got it, whether the others wait, whether the news
+        is that the coordinator is new, and what `reports_through_a_death` returns.
     """
     with connected(None):
         import ray
@@ -200,7 +200,7 @@ def reports_through_a_death(coordinator: Any) -> bool:
 
 
 @pytest.mark.cluster
-def test_a_killed_coordinator_hears_all_that_waited_and_more_than_ray_allows_by_default() -> None:
+def test_a_killed_coordinator_gets_all_that_waited_and_more_than_ray_allows_by_default() -> None:
     """Workers of 400 trials of 5 folds wait for work, and one trial is assigned."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:

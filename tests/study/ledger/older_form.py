@@ -7,8 +7,8 @@ from typing import Any
 
 from study.config.schema import Study
 from study.config.study_file import dump_study
-from study.ledger.ledger import canonical_hash
 from study.search.trial import order_of
+from study.storage.hashes import canonical_hash
 
 
 def to_older_form(trial: Path, study: Study) -> None:

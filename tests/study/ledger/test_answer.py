@@ -41,9 +41,9 @@ def test_a_search_answers_with_its_best_trial(
     outcomes: list[tuple[State, float]], expected: list[int]
 ) -> None:
     study = made(composition="reconstruction")
-    found = answers(study, ended(study, *outcomes))
-    assert [answer.record.trial.number for answer in found] == expected
-    assert all(answer.composition == "reconstruction" for answer in found)
+    best = answers(study, ended(study, *outcomes))
+    assert [answer.record.trial.number for answer in best] == expected
+    assert all(answer.composition == "reconstruction" for answer in best)
 
 
 def test_a_repetition_is_no_answer_whatever_it_scores() -> None:
@@ -73,12 +73,12 @@ def test_systems_are_ranked_by_their_metrics_under_the_studys_own_protocol_first
         assert isinstance(trial, Trial)
         beside = 0.09 * (trial.protocol == "inter_patient")
         records.append(record_of(trial, values=[(2, values[trial.system] + beside)]))
-    found = answers(study, records)
+    ranked = answers(study, records)
     order = ["knn", "ours", "other_score"]
-    assert [each.record.trial.system for each in found] == [*order, *order]
-    protocols = [each.record.trial.protocol for each in found]
+    assert [each.record.trial.system for each in ranked] == [*order, *order]
+    protocols = [each.record.trial.protocol for each in ranked]
     assert protocols == ["paper"] * 3 + ["inter_patient"] * 3
-    composed = {each.record.trial.system: (each.composition, each.latent_form) for each in found}
+    composed = {each.record.trial.system: (each.composition, each.latent_form) for each in ranked}
     assert composed == {
         "ours": ("svm_gamma", "chi_mode"),
         "other_score": ("reconstruction", ""),
@@ -93,5 +93,5 @@ def test_a_form_of_l_belongs_to_compositions_that_use_it(
     composition: str, form: str | None
 ) -> None:
     metric = {"composition": composition, "latent_form": form or "empirical_mode"}
-    found = composition_of(trial_of(made(**metric)).config)
-    assert found == (composition, "empirical_mode" if form is None else form)
+    chosen = composition_of(trial_of(made(**metric)).config)
+    assert chosen == (composition, "empirical_mode" if form is None else form)

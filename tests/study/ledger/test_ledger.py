@@ -17,10 +17,10 @@ from study.ledger.ledger import (
     DamagedError,
     FoldManifest,
     Ledger,
-    canonical_hash,
 )
 from study.search.trial import FoldAddress, Proposal, RungDecision, TrialRecord, trial_name
 from study.storage.folder import Folder, LocalFolder
+from study.storage.hashes import canonical_hash
 from tests.study.trials import record_of, trial_of
 
 STUDY = check_study(

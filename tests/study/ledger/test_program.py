@@ -1,4 +1,4 @@
-"""What is written of the program: by git's own word where there is a repository."""
+"""What is written of the program: git's own commit where there is a repository."""
 
 import subprocess
 from pathlib import Path
@@ -23,9 +23,9 @@ def repository(tmp_path: Path) -> Path:
 def test_a_repository_has_a_commit_and_is_clean_until_something_changes(repository: Path) -> None:
     head = (repository / ".git" / "HEAD").read_text().removeprefix("ref: ").strip()
     commit = (repository / ".git" / head).read_text().strip()
-    assert program._of_repository(repository) == {"commit": commit, "clean": True}
+    assert program._repository(repository) == {"commit": commit, "clean": True}
     (repository / "new.py").write_text("1\n")
-    assert program._of_repository(repository) == {"commit": commit, "clean": False}
+    assert program._repository(repository) == {"commit": commit, "clean": False}
 
 
 def test_without_a_repository_the_package_says_what_it_knows(
@@ -38,5 +38,4 @@ def test_without_a_repository_the_package_says_what_it_knows(
                                       "Version: 9.8.7\n")  # fmt: skip
     (package / "direct_url.json").write_text('{"url": "u", "vcs_info": {"commit_id": "c0ffee"}}')
     monkeypatch.syspath_prepend(str(tmp_path))
-    found = program.program.__wrapped__()
-    assert found == {"version": "9.8.7", "commit": "c0ffee", "clean": None}
+    assert program.program.__wrapped__() == {"version": "9.8.7", "commit": "c0ffee", "clean": None}

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from study.config.schema import Study
-from study.ledger.ledger import FoldManifest, Ledger
+from study.ledger.ledger import LEARNED, FoldManifest, Ledger
+from study.ledger.run_time import FILE, RunTime
 from study.ledger.verification import damages
-from study.search.trial import Proposal, RungDecision
+from study.search.trial import LearnedTrial, Proposal, RungDecision
 from study.storage.folder import LocalFolder
 from tests.study.trials import record_of, trial_of
 
@@ -45,6 +46,17 @@ def test_a_flipped_byte_is_named(name: str, ledger: Ledger) -> None:
     ledger.folder.write(path, bytes(content))
     (line,) = damages(ledger)
     assert line.startswith(ledger.folder.locate(path))
+
+
+def test_what_is_written_of_the_whole_study_is_read_too(ledger: Ledger) -> None:
+    ledger.record_learned([LearnedTrial("results/other", "trial-00000", {}, "completed", [])])
+    RunTime(ledger).save()
+    assert list(damages(ledger)) == []
+    for name in (LEARNED, FILE):
+        ledger.folder.write(name, ledger.folder.read(name)[:-1] + b"!")
+    wheres = map(ledger.folder.locate, (LEARNED, FILE))
+    lines = list(damages(ledger))
+    assert [line.startswith(where) for line, where in zip(lines, wheres, strict=True)] == [True] * 2
 
 
 def test_a_file_that_is_gone_is_named(ledger: Ledger) -> None:

@@ -2,24 +2,18 @@ from pathlib import Path
 
 import pytest
 
-from study.config.study_file import check_study, dump_study, to_yaml
+from study.config.study_file import check_study
 from study.errors import RequestError
 from study.ledger.fold_files import json_file
 from study.ledger.ledger import FoldManifest, Ledger
 from study.ledger.study_folder import STUDY
 from study.ledger.view import LedgerView
 from study.search.sources import SystemList
-from study.search.trial import Proposal, RungDecision, Trial
+from study.search.trial import Proposal, RungDecision
 from study.storage.folder import Folder, LocalFolder
-from tests.study.trials import record_of, trial_of
+from tests.study.ledger.viewed import SEARCH, proposed, write_study
+from tests.study.trials import record_of
 
-SEARCH = {
-    "name": "viewed",
-    "dataset": {"name": "synthetic"},
-    "split": {"folds": 2},
-    "model": {"name": "beta_vaegan"},
-    "search": {"trials": 4, "space": {"model.beta": {"loguniform": [1e-6, 0.1]}}},
-}
 SYSTEMS = {
     "name": "viewed",
     "dataset": {"name": "synthetic"},
@@ -44,15 +38,6 @@ class CountingFolder(LocalFolder):
 
     def folder(self, path: str) -> "CountingFolder":
         return CountingFolder(self._root / path, self.paths)
-
-
-def write_study(results: Folder, content: dict[str, object] = SEARCH) -> None:
-    study = check_study(content, "viewed.yaml")
-    results.write(STUDY, to_yaml(dump_study(study)).encode())
-
-
-def proposed(number: int) -> Trial:
-    return trial_of(check_study(SEARCH, "viewed.yaml"), number, {"model.beta": 0.01 * (number + 1)})
 
 
 def commit(ledger: Ledger, name: str, fold: int) -> None:

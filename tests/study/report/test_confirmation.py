@@ -1,4 +1,4 @@
-"""The best trials trained again, beside what the search said of them."""
+"""The best trials trained again, beside what they had in the search."""
 
 import math
 from typing import Any
@@ -60,7 +60,8 @@ def scores() -> pa.Table:
     """Scores of every trial; those of other rules and compositions are all 0."""
     rows = [
         {"trial": trial, "fold": fold, "epoch_rule": rule, "composition": composition,
-         "latent_form": "", "num_samples": SAMPLES, "num_training": TRAINING,
+         "of_metric": composition == "reconstruction", "num_samples": SAMPLES,
+         "num_training": TRAINING,
          "phi": value if (rule, composition) == ("best_validation", "reconstruction") else 0.0}
         for trial, values in TEST.items()
         for fold, value in enumerate(values)

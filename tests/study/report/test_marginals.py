@@ -56,7 +56,7 @@ def scores(records: Sequence[TrialRecord]) -> pa.Table:
     return pa.Table.from_pylist(
         [
             {"trial": record.name, "fold": fold, "epoch_rule": rule, "composition": composition,
-             "latent_form": "", "num_samples": 30, "num_training": 100,
+             "of_metric": composition == "reconstruction", "num_samples": 30, "num_training": 100,
              "f1_weighted": record.best_value + 0.001 * fold if composition[0] == "r" else 0.0}
             for record in records
             for fold in range(FOLDS)

@@ -137,8 +137,8 @@ def test_limits_are_those_that_the_tables_show(searched: Reported, of_systems: R
         "trial == 'trial-00000' and epoch_rule == 'best_validation' and stratum == 'kind'"
         " and composition == 'lambda_grid' and abnormal > 0"
     )  # fmt: skip
-    found = (strata["hits"] / strata["abnormal"]).groupby(strata["value"]).mean()
-    assert f"Of class `{found.idxmin()}` it finds a share of {found.min():.3f}" in text
+    shares = (strata["hits"] / strata["abnormal"]).groupby(strata["value"]).mean()
+    assert f"Of class `{shares.idxmin()}` it finds a share of {shares.min():.3f}" in text
     assert "The samples are generated" in text
     assert "No simple model stands beside it" in text
     beside = (Path(of_systems.results.locate()) / "report/ae/MODEL_CARD.md").read_text()
@@ -148,8 +148,8 @@ def test_limits_are_those_that_the_tables_show(searched: Reported, of_systems: R
     )  # fmt: skip
     (row,) = frame.to_dict("records")
     words = "It is not told apart from" if row["unit_p_holm"] > 0.05 else "It is worse than"
-    said = f"{words} the simple model `knn` on the same folds." in beside
-    assert said == (row["unit_p_holm"] > 0.05 or row["difference"] < 0)
+    is_written = f"{words} the simple model `knn` on the same folds." in beside
+    assert is_written == (row["unit_p_holm"] > 0.05 or row["difference"] < 0)
 
 
 def test_a_card_names_the_program_and_says_whether_its_tree_was_clean(drawn: DrawnLedger) -> None:

@@ -62,13 +62,13 @@ def test_differences_of_rounding_have_no_error() -> None:
 
 
 def test_intervals_end_where_no_difference_can_be() -> None:
-    found = PairedTest.of(np.array([0.9, -0.2]), np.array([0.3, 0.4]), np.full(2, 1.0))
-    cut = found.cut(1.0)
-    assert found.high[0] > 1
+    tests = PairedTest.of(np.array([0.9, -0.2]), np.array([0.3, 0.4]), np.full(2, 1.0))
+    cut = tests.cut(1.0)
+    assert tests.high[0] > 1
     for name in ("low", "high", "low_holm", "high_holm"):
-        whole, ends = getattr(found, name), getattr(cut, name)
+        whole, ends = getattr(tests, name), getattr(cut, name)
         np.testing.assert_array_equal(ends, [min(max(end, -1.0), 1.0) for end in whole])
-    np.testing.assert_array_equal(cut.p_holm, found.p_holm)
+    np.testing.assert_array_equal(cut.p_holm, tests.p_holm)
 
 
 @given(

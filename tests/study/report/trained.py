@@ -16,13 +16,12 @@ from study.data.samples import Samples
 from study.data.splits import make_splits
 from study.ledger.ledger import Ledger
 from study.ledger.study_folder import SplitFacts
-from study.ledger.trial_outcome import finalize
 from study.report.build import Report, build_report
 from study.report.page.build import write_page
 from study.search.sources import SystemList
 from study.search.trial import Proposal, RungDecision, Trial, TrialRecord
 from study.storage.folder import LocalFolder
-from study.training.fold import FoldTask, train_fold
+from tests.serial_study import train_trial
 from tests.study.trials import record_of, trial_of
 
 FAILURE = "fold 1: discriminator_loss is nan in epoch 3"
@@ -90,13 +89,9 @@ def trained(
     """Train every trial's folds; return the results folder."""
     samples, results = samples or sines_and_steps(), LocalFolder(root)
     results.write("study.yaml", to_yaml(dump_study(study)).encode())
-    ledger, checkpoints = Ledger(results.folder("ledger")), results.folder("checkpoints")
     splits = make_splits(samples, study.split, study.seed)
     for trial in trials:
-        for address, members in zip(trial.folds, splits.folds, strict=True):
-            task = FoldTask(trial.config, address)
-            train_fold(task, samples, members, ledger, checkpoints.folder(address.path))
-        assert finalize(ledger, checkpoints, trial, trial.number) is not None
+        train_trial(results, trial, samples, splits.folds, trial.number)
     return results
 
 

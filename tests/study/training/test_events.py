@@ -84,8 +84,8 @@ def test_in_a_store_no_event_is_written_twice_and_all_are_read_as_one(
     assert len(written) == len(set(written)) == 5
     for name in folder.names():
         (tmp_path / name).write_bytes(folder.read(name))
-    found = accumulated(tmp_path).Scalars("loss/x")
-    assert [event.step for event in found] == [1, 2, 3, 4]
+    written = accumulated(tmp_path).Scalars("loss/x")
+    assert [event.step for event in written] == [1, 2, 3, 4]
 
 
 def test_charts_of_custom_scalars_have_tags_that_there_are(
@@ -94,15 +94,15 @@ def test_charts_of_custom_scalars_have_tags_that_there_are(
     from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
     _, _, folder = trained
-    found = accumulated(folder)
-    (event,) = found.Tensors("custom_scalars__config__")
+    accumulator = accumulated(folder)
+    (event,) = accumulator.Tensors("custom_scalars__config__")
     layout = Layout.FromString(event.tensor_proto.string_val[0])
     patterns = {
         chart.title: list(chart.multiline.tag)
         for category in layout.category
         for chart in category.chart
     }
-    tags = found.Tags()["scalars"]
+    tags = accumulator.Tags()["scalars"]
     empty = [
         title
         for title, wanted in patterns.items()

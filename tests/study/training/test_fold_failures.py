@@ -35,7 +35,7 @@ def spoiled(samples: Samples, members: np.ndarray) -> Samples:
 
 @pytest.mark.parametrize("part", ["training", "validation", "test"])
 def test_what_is_not_finite_fails_the_fold_with_a_reason(
-    part: str, bench: Callable[..., Bench], tiny_samples: Callable[..., Samples]
+    part: str, bench: Callable[..., Bench]
 ) -> None:
     clean = bench("clean")
     run = bench("bad", samples=spoiled(clean.samples, getattr(clean.fold, part)[:1]))

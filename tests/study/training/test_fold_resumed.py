@@ -1,7 +1,6 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -41,8 +40,8 @@ def test_a_fold_interrupted_every_time_still_ends_alike(
         with pytest.raises(StopHere):
             run.run(stop_at=stop)
     assert whole.manifest is not None
-    found, expected = run.errors_at_the_end(run.run()), whole.errors_at_the_end(whole.manifest)
-    pd.testing.assert_frame_equal(found, expected)
+    errors, expected = run.errors_at_the_end(run.run()), whole.errors_at_the_end(whole.manifest)
+    pd.testing.assert_frame_equal(errors, expected)
 
 
 def test_a_damaged_checkpoint_costs_epochs_and_changes_nothing(
@@ -59,7 +58,7 @@ def test_a_damaged_checkpoint_costs_epochs_and_changes_nothing(
 
 
 def test_a_committed_fold_only_repeats_its_reports(
-    bench: Callable[..., Bench], whole: Bench, tmp_path: Path
+    bench: Callable[..., Bench], whole: Bench
 ) -> None:
     run = bench()
     shutil.copytree(whole.folder, run.folder)

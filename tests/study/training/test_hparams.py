@@ -17,9 +17,9 @@ def test_a_trials_settings_and_scores_are_written_in_place_of_older_ones(tmp_pat
     results = LocalFolder(tmp_path)
     for value in (0.25, 0.75):
         write_hparams(results, "trial-00000", {"beta": 0.1, "betas": (1, 2)}, {"test/f1": value})
-    found = accumulated(tmp_path / "tensorboard/trial-00000")
-    assert [event.value for event in found.Scalars("test/f1")] == [0.75]
-    assert "_hparams_/session_start_info" in found.summary_metadata
+    events = accumulated(tmp_path / "tensorboard/trial-00000")
+    assert [event.value for event in events.Scalars("test/f1")] == [0.75]
+    assert "_hparams_/session_start_info" in events.summary_metadata
 
 
 def test_every_trial_declares_the_scores_of_all_since_one_is_asked(tmp_path: Path) -> None:
@@ -30,11 +30,11 @@ def test_every_trial_declares_the_scores_of_all_since_one_is_asked(tmp_path: Pat
     for trial, own in scores.items():
         write_hparams(results, trial, {"beta": 0.1}, own, ["test/knn", "test/svm"])
     for trial, own in scores.items():
-        found = accumulated(tmp_path / "tensorboard" / trial)
-        content = found.summary_metadata["_hparams_/experiment"].plugin_data.content
+        events = accumulated(tmp_path / "tensorboard" / trial)
+        content = events.summary_metadata["_hparams_/experiment"].plugin_data.content
         declared = HParamsPluginData.FromString(content).experiment.metric_infos
         assert {info.name.tag for info in declared} == {"test/knn", "test/svm"}
-        assert {tag for tag in found.Tags()["scalars"] if tag.startswith("test/")} == set(own)
+        assert {tag for tag in events.Tags()["scalars"] if tag.startswith("test/")} == set(own)
 
 
 def row(trial: str, composition: str, supervision: str, **kept: Any) -> dict[str, Any]:
@@ -73,8 +73,8 @@ def test_a_session_for_each_trial_has_its_answer_and_the_compositions_that_matte
         "trial-00001",
     ]
     for record in records:
-        found = accumulated(tmp_path / "tensorboard" / record.name)
-        scalars = found.Tags()["scalars"]
+        events = accumulated(tmp_path / "tensorboard" / record.name)
+        scalars = events.Tags()["scalars"]
         assert {tag.rpartition("/")[0] for tag in scalars} == {
             "validation",
             "answer",
@@ -82,8 +82,8 @@ def test_a_session_for_each_trial_has_its_answer_and_the_compositions_that_matte
             "test/lambda_grid",
             "test/latent_quantile_chi_mode",
         }
-        assert found.Scalars("answer/phi")[0].value == 0.875
-        content = found.summary_metadata["_hparams_/experiment"].plugin_data.content
+        assert events.Scalars("answer/phi")[0].value == 0.875
+        content = events.summary_metadata["_hparams_/experiment"].plugin_data.content
         declared = HParamsPluginData.FromString(content).experiment.metric_infos
         assert [info.name.tag for info in declared][1:4] == [
             "answer/f1_weighted",
@@ -94,7 +94,7 @@ def test_a_session_for_each_trial_has_its_answer_and_the_compositions_that_matte
             each for charts in LAYOUT.values() for _, tags in charts.values() for each in tags
         ]
         assert not [tag for tag in scalars for each in patterns if re.match(each, tag)]
-        value = found.Scalars("validation/best_value")[0].value
+        value = events.Scalars("validation/best_value")[0].value
         assert value == pytest.approx(record.best_value)
 
 

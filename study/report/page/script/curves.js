@@ -66,9 +66,8 @@ class CurveView {
     const outline = squares.map((v, at) => [x(at), FRAME.height - v / this.largest * room]);
     svg.append(path('area', [[0, FRAME.height], ...outline, [FRAME.width, FRAME.height]]));
     svg.addEventListener('pointermove', event => {
-      const point = new DOMPoint(event.clientX, event.clientY)
-        .matrixTransform(svg.getScreenCTM().inverse());
-      const at = Math.min(last, Math.max(0, Math.round(point.x / FRAME.width * last)));
+      const {x: across} = pointerIn(svg, event);
+      const at = Math.min(last, Math.max(0, Math.round(across / FRAME.width * last)));
       show(event, [
         [this.data.x, String(this.data.positions[at])],
         ...this.data.names.map((name, i) => [name, (lines[i][at] * this.data.unit).toPrecision(3)]),

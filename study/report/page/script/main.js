@@ -17,7 +17,7 @@ function setUp() {
   watchOverflow();
 }
 
-// Say of what is wider than its place that it scrolls.
+// Say of what is wider than its room that it scrolls.
 const overflow = new ResizeObserver(entries => entries.forEach(({target}) => sign(target)));
 
 function sign(box) {
@@ -34,14 +34,14 @@ async function update() {
   const text = await (await fetch(location.pathname, {cache: 'no-store'})).text();
   const fresh = new DOMParser().parseFromString(text, 'text/html');
   const focus = document.activeElement?.id;
-  const open = [...document.querySelectorAll('details[open]')].map(placeOf);
+  const open = [...document.querySelectorAll('details[open]')].map(nameOf);
   const scrolled = new Map([...document.querySelectorAll('.table, .frame')]
     .map(box => [box.getAttribute('aria-label'), [box.scrollLeft, box.scrollTop]]));
   const [x, y] = [scrollX, scrollY];
   document.querySelector('main').replaceWith(fresh.querySelector('main'));
   document.querySelector('.facts').replaceWith(fresh.querySelector('.facts'));
   setUp();
-  for (const each of document.querySelectorAll('details')) each.open = open.includes(placeOf(each));
+  for (const each of document.querySelectorAll('details')) each.open = open.includes(nameOf(each));
   for (const box of document.querySelectorAll('.table, .frame')) {
     [box.scrollLeft, box.scrollTop] = scrolled.get(box.getAttribute('aria-label')) ?? [0, 0];
   }
@@ -53,7 +53,7 @@ async function update() {
   }
 }
 
-function placeOf(details) {
+function nameOf(details) {
   return `${details.closest('section').id}: ${details.querySelector('summary').textContent}`;
 }
 

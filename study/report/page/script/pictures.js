@@ -1,4 +1,4 @@
-// Pictures: marks of trials can be pointed at and chosen; elsewhere the pointer's place is read.
+// Pictures: marks of trials can be pointed at and chosen; elsewhere the pointer's position is read.
 
 const REACH = 14; // pixels from a mark at which it is pointed at
 const tip = element('div', {id: 'tip', hidden: true});
@@ -51,13 +51,8 @@ class Chart {
     this.painted = [...groups.values()].flat();
   }
 
-  place(event) {
-    const point = new DOMPoint(event.clientX, event.clientY);
-    return point.matrixTransform(this.svg.getScreenCTM().inverse());
-  }
-
   nearest(event) {
-    const at = this.place(event);
+    const at = pointerIn(this.svg, event);
     const scale = this.svg.getScreenCTM().a;
     this.points ??= this.marks.map(pointsOf);
     let best = null;
@@ -73,7 +68,7 @@ class Chart {
     const mark = this.table && this.marks.length ? this.nearest(event) : null;
     this.hover(mark);
     if (mark) show(event, this.table.described(mark.dataset.trial));
-    else show(event, this.read(this.place(event)));
+    else show(event, this.read(pointerIn(this.svg, event)));
   }
 
   hover(mark) {
@@ -100,6 +95,12 @@ class Chart {
     });
     return values.includes(null) ? [] : values;
   }
+}
+
+// The pointer's position in the units of a picture.
+function pointerIn(svg, event) {
+  const point = new DOMPoint(event.clientX, event.clientY);
+  return point.matrixTransform(svg.getScreenCTM().inverse());
 }
 
 // The corners of a mark: of a dot one, of a line all.

@@ -3,6 +3,9 @@
 import bz2
 import gzip
 import lzma
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -103,10 +107,10 @@ def test_channels_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("position", [0, 4, -1])
 @pytest.mark.parametrize("ending", ["csv", "npy"])
-def test_a_label_has_a_place(tmp_path: Path, position: int, ending: str) -> None:
+def test_a_label_is_in_any_column(tmp_path: Path, position: int, ending: str) -> None:
     label = np.array([1.0, -1, 1, 2, 1, 1])
-    place = position if position >= 0 else VALUES.shape[1]
-    joined = np.insert(VALUES, place, label, axis=1)
+    column = position if position >= 0 else VALUES.shape[1]
+    joined = np.insert(VALUES, column, label, axis=1)
     path = tmp_path / f"a.{ending}"
     if ending == "csv":
         np.savetxt(path, joined, delimiter=",", fmt="%.17g")
@@ -132,13 +136,13 @@ def test_what_is_left_out_is_no_value(tmp_path: Path) -> None:
     has_header=st.booleans(),
 )
 @settings(max_examples=40)
-def test_separator_and_header_are_found(
+def test_separator_and_header_are_recognised(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[list[float]],
     separator: str,
     has_header: bool,
 ) -> None:
-    path = tmp_path_factory.mktemp("found") / "a.csv"
+    path = tmp_path_factory.mktemp("table") / "a.csv"
     lines = [separator.join(map(repr, row)) for row in rows]
     head = [separator.join("abcde")] if has_header else []
     path.write_text("\n".join(head + lines))
@@ -146,7 +150,7 @@ def test_separator_and_header_are_found(
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "form", "said"),
+    ("name", "content", "form", "words"),
     [
         ("a.csv", b"1\n2\n3\n", TableForm(), "rows of 1 value .*no header, 1 columns, no label"),
         ("a.csv", b"t,v\n1,2\n", TableForm(label="x"), "the label in the column 'x', .* 't', 'v'"),
@@ -157,7 +161,7 @@ def test_separator_and_header_are_found(
         ("a.csv", b"1,2,3\n", TableForm(label=7), "the label in column 7, .*3 columns without"),
         ("a.csv.gz", b"no gzip", TableForm(), "a.csv.gz: expected a readable file"),
         ("a.csv.xz", b"no xz", TableForm(), "a.csv.xz: expected a readable file"),
-        ("a.ts", b"@data\n1,2:a\n1,2\n", TableForm(), "line 3: expected 2 channels|expected"),
+        ("a.ts", b"@data\n1,2:3,4\n1,2\n", TableForm(), "line 3: expected 2 channels of 2"),
         ("a.ts", b"@classLabel false\n@data\n1,2\n", TableForm(label="y"), "@classLabel false"),
         ("a.ts", b"@timeStamps true\n@data\n(0,1)\n", TableForm(), "@timeStamps true"),
         ("a.ts", b"1,2,3\n", TableForm(), "expected a line @data"),
@@ -166,12 +170,85 @@ def test_separator_and_header_are_found(
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_what_was_understood(
-    tmp_path: Path, name: str, content: bytes, form: TableForm, said: str
+    tmp_path: Path, name: str, content: bytes, form: TableForm, words: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(RequestError, match=said) as error:
+    with pytest.raises(RequestError, match=words) as error:
         read_table(tmp_path / name, form)
     assert "\n" not in str(error.value)
+
+
+def damaged_text(offsets: list[int], text: bytes) -> pa.Table:
+    """A label of damaged strings beside two columns of values."""
+    buffers = [None, pa.py_buffer(np.array(offsets, dtype=np.int32)), pa.py_buffer(text)]
+    label = pa.Array.from_buffers(pa.utf8(), 2, buffers)
+    return pa.table({"a": [1.0, 2.0], "b": [3.0, 4.0], "label": label})
+
+
+def damaged_arrow(path: Path) -> None:
+    table = damaged_text([0, 10**9, 2], b"ok")
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table)
+
+
+def damaged_deflate(path: Path) -> None:
+    np.savez_compressed(path, values=VALUES)
+    content = bytearray(path.read_bytes())
+    name_length, extra_length = struct.unpack_from("<HH", content, 26)
+    content[30 + name_length + extra_length] = 0b111  # a kind of block that deflate does not have
+    path.write_bytes(content)
+
+
+def other_compression(path: Path) -> None:
+    np.savez(path, values=VALUES)
+    content = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.index(signature) + offset] = 99
+    path.write_bytes(content)
+
+
+def damaged_header(path: Path) -> None:
+    np.save(path, VALUES)
+    path.write_bytes(path.read_bytes().replace(b"}", b" ", 1))
+
+
+DAMAGED: dict[str, Callable[[Path], Any]] = {
+    "offsets.arrow": damaged_arrow,
+    "names.parquet": lambda path: pq.write_table(damaged_text([0, 1, 2], b"\xff\xfe"), path),
+    "columns.parquet": lambda path: path.write_bytes(b"PAR1 no parquet PAR1"),
+    "deflate.npz": damaged_deflate,
+    "compression.npz": other_compression,
+    "header.npy": damaged_header,
+    "deflate.csv.gz": lambda path: path.write_bytes(
+        gzip.compress(FRAME.to_csv().encode())[:40] + bytes(100)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
+    DAMAGED[name](tmp_path / name)
+    with pytest.raises(RequestError, match=rf"{name}: expected a (table of numbers|readable file)"):
+        read_table(tmp_path / name, TableForm(label="label", may_lack_label=True))
+
+
+def test_lists_are_read_by_a_process_that_reads_nothing_else(tmp_path: Path) -> None:
+    path = write(tmp_path, "lists.parquet")
+    code = (
+        "from pathlib import Path; from study.data.tables.form import TableForm;"
+        "from study.data.tables.reader import read_table;"
+        f"print(read_table(Path({str(path)!r}), TableForm(label='state')).values.shape)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert shown.stdout == "(6, 1, 9)\n"
+
+
+def test_channels_of_unequal_length_are_no_table(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [[1.0, 2], [3.0, 4]], "b": [[1.0, 2, 3], [3.0, 4, 5]]}).to_parquet(
+        tmp_path / "a.parquet"
+    )
+    with pytest.raises(RequestError, match="lists of equal length, found lengths 2, 3"):
+        read_table(tmp_path / "a.parquet", TableForm())
 
 
 def test_text_in_a_column_of_a_parquet_file_is_named(tmp_path: Path) -> None:

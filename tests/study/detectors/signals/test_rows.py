@@ -9,7 +9,6 @@ from study.data.mitbih import MitbihSettings
 from study.data.resampling import fit_length, interpolate_rows
 from study.data.settings import DatasetSettings
 from study.data.table import TableSettings
-from study.data.tables.reader import is_table
 from study.data.ucr import UcrSettings
 from study.data.wafer import WaferSettings
 from study.detectors.row_form import RowForm
@@ -168,12 +167,6 @@ def test_numpy_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(RequestError, match=r"a\.npy"):
         read(tmp_path / "a.npy")
-
-
-def test_a_path_without_a_tables_ending_is_a_record() -> None:
-    assert is_table(Path("x/A.TSV"))
-    assert not is_table(Path("mitdb/100"))
-    assert not is_table(Path("mitdb/100.dat"))
 
 
 def test_rows_of_the_width_that_was_trained_on_need_no_consent(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from study.report.page.build import PAGE, write_page
 from study.report.page.inputs import PageInputs
 from study.search.trial import FoldAddress
 from study.storage.folder import LocalFolder
+from tests.study.report.page.text import visible_text
 from tests.study.report.trained import FAILURE, Reported
 
 
@@ -24,12 +25,6 @@ from tests.study.report.trained import FAILURE, Reported
 def made(request: pytest.FixtureRequest) -> Reported:
     reported: Reported = request.getfixturevalue(request.param)
     return reported
-
-
-def visible_text(page: str) -> str:
-    """What a reader sees."""
-    body = re.sub(r"<(style|script).*?</\1>", "", page, flags=re.DOTALL)
-    return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", body).split()))
 
 
 def rows_of(page: str, caption: str) -> list[list[str]]:

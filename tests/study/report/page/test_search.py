@@ -1,33 +1,15 @@
-import math
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
-from study.config.schema import Study
 from study.ledger.ledger import Ledger
 from study.report.page import charts
 from study.report.page.build import page_sections
 from study.report.page.inputs import PageInputs
 from study.report.page.search import search_sections
-from study.search.trial import State, TrialRecord
+from study.search.trial import TrialRecord
+from tests.study.report.page.unreported import trials
 from tests.study.report.trained import Reported
-from tests.study.trials import record_of, trial_of
-
-
-def trials(study: Study, count: int) -> list[TrialRecord]:
-    """Trials whose metric follows beta alone, a third of them stopped early."""
-    random = np.random.default_rng(0)
-    found = []
-    for number in range(count):
-        beta = float(10 ** random.uniform(-6, -1))
-        best = 0.9 - 0.05 * abs(math.log10(beta) + 4) + 0.001 * random.normal()
-        stopped = number % 3 == 1
-        values = [(epoch, best - 0.1 / epoch) for epoch in range(1, 3 if stopped else 9)]
-        parameters = {"model.beta": beta, "model.latent_size": int(random.integers(2, 5))}
-        state: State = "pruned" if stopped else "completed"
-        found.append(record_of(trial_of(study, number, parameters), state, values, number))
-    return found
 
 
 def source(made: Reported, records: Sequence[TrialRecord]) -> PageInputs:

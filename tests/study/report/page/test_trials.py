@@ -1,14 +1,12 @@
 import html
 import io
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from study.config.study_file import check_study
 from study.ledger.ledger import Ledger
 from study.report.page import inputs as page_inputs
 from study.report.page.build import page_sections
@@ -20,17 +18,11 @@ from study.report.page.trials import trials_section
 from study.report.search_history import rungs_table
 from study.search.trial import RungDecision, TrialRecord
 from study.storage.folder import open_folder
-from tests.study.report.page.test_search import trials
-from tests.study.report.trained import SEARCH, Reported
+from tests.study.report.page.unreported import STUDY, trials, unreported
+from tests.study.report.trained import Reported
 from tests.study.trials import record_of, trial_of
 
-STUDY = check_study(SEARCH, "searched.yaml")
 MARK = re.compile(r'<(use|path)[^>]* data-trial="(\d+)"/>')
-
-
-def unreported(records: Sequence[TrialRecord]) -> PageInputs:
-    """Trials of a study that has no tables yet."""
-    return PageInputs(STUDY, records, {}, open_folder("nowhere"))
 
 
 def listed(made: Reported) -> pd.DataFrame:
@@ -148,12 +140,12 @@ def test_a_mark_is_where_its_trial_is() -> None:
     with page_style():
         picture = search_sections(unreported(records))[0].pictures[0]
     marks = re.findall(r'<use[^>]* x="([\d.]+)" y="([\d.]+)" data-trial="(\d+)"/>', picture.svg)
-    places = {int(number): (float(x), float(y)) for x, y, number in marks}
+    points = {int(number): (float(x), float(y)) for x, y, number in marks}
     for values, axis in (
         ([record.trial.number for record in records], 0),
         ([record.best_value for record in records], 1),
     ):
-        at = [places[record.trial.number][axis] for record in records]
+        at = [points[record.trial.number][axis] for record in records]
         assert abs(np.corrcoef(values, at)[0, 1]) == pytest.approx(1, abs=1e-6)
 
 

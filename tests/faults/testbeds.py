@@ -19,14 +19,14 @@ RESULTS = "results"
 
 
 @dataclass
-class Place:
+class Testbed:
     """What a study of one case runs on, and its latest run.
 
     Attributes:
         folder: for its files.
         gate: what it waits at.
         environment: of its processes.
-        options: what its command line says of the place.
+        options: of its command line, where it runs on nodes of the testbed.
         results: the folder of all results.
         store: where these are, if not on a disk.
     """
@@ -53,10 +53,10 @@ class Place:
 
     def strike(self, kind: str) -> None:
         """Kill or stop one process of a kind; see `Run.kill_one`."""
-        found = self.run.find(kind)
+        processes = self.run.find(kind)
         if kind == "hang":
-            found = sorted(self.run.folds_in_training())
-        assert self.run.kill_one(kind, found, random.Random(0)), f"there is no {kind}"
+            processes = sorted(self.run.folds_in_training())
+        assert self.run.kill_one(kind, processes, random.Random(0)), f"there is no {kind}"
 
     def command_cluster(self, command: str) -> None:
         """Have something done to the cluster of two nodes, and wait until it is done."""
@@ -75,21 +75,20 @@ class Place:
 
 
 @contextlib.contextmanager
-def place_of(
+def testbed_of(
     where: str, folder: Path, illness: str, environment: dict[str, str]
-) -> Iterator[Place]:
-    """Make a place; whatever happens, nothing of it is left."""
+) -> Iterator[Testbed]:
+    """Make a testbed; whatever happens, nothing of it is left."""
     gate = Gate(folder, epochs=1)
     environment = gate.environment | environment
     results = open_folder(str(folder / RESULTS))
     with contextlib.ExitStack() as left:
         if where == "nodes":
-            token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-            environment |= token
+            environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
             cluster = left.enter_context(_two_nodes(illness, environment))
             assert cluster.stdout
             options = ("--address", cluster.stdout.readline().strip())
-            place = Place(folder, gate, environment, options, results, None, cluster)
+            testbed = Testbed(folder, gate, environment, options, results, None, cluster)
         elif where == "store":
             store = S3Server("bucket")
             left.callback(store.close)
@@ -99,11 +98,11 @@ def place_of(
                 "AWS_DEFAULT_REGION": "us-east-1",
             }
             os.environ.update({name: environment[name] for name in environment if "AWS" in name})
-            place = Place(folder, gate, environment, (), open_folder(store.uri(RESULTS)), store)
+            testbed = Testbed(folder, gate, environment, (), open_folder(store.uri(RESULTS)), store)
         else:
-            place = Place(folder, gate, environment, (), results)
-        left.callback(place.stop)
-        yield place
+            testbed = Testbed(folder, gate, environment, (), results)
+        left.callback(testbed.stop)
+        yield testbed
 
 
 @contextlib.contextmanager

@@ -1,0 +1,64 @@
+"""Groups of fold workers: the attempt that each has, and who waits for a change of one."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from study.cluster.attempts import Attempt
+from study.cluster.exchange import FoldWorker
+
+DRIVER = "driver"
+"""What the driver waits by, as workers do by the name of their group."""
+
+
+class Groups:
+    """What each group trains, or trained last.
+
+    Attributes:
+        attempts: by the name of the group; one of no trial where its workers are to end.
+    """
+
+    def __init__(self) -> None:
+        self.attempts: dict[str, Attempt] = {}
+        self._changes: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    async def until(self, group: str, happened: Callable[[], Any]) -> None:
+        """Wait until something has happened to a group; others are not woken by it."""
+        while not happened():
+            await self._changes[group].wait()
+
+    def wake(self, *groups: str) -> None:
+        """Have those that wait for a change of these groups look again."""
+        for group in groups:
+            self._changes.pop(group, asyncio.Event()).set()
+
+    def wake_unassigned(self) -> None:
+        """Wake the groups that have no attempt yet, and whose workers wait."""
+        self.wake(*(self._changes.keys() - self.attempts.keys() - {DRIVER}))
+
+    def assign(self, group: str, attempt: Attempt) -> None:
+        """Have a group train an attempt, in place of the one that it had."""
+        self.attempts[group] = attempt
+        self.wake(group)
+        self.wake_unassigned()
+
+    def attempts_at(self, trial: str) -> list[tuple[str, Attempt]]:
+        """Return the groups that have an attempt at a trial, each with it."""
+        return [(g, attempt) for g, attempt in self.attempts.items() if attempt.trial == trial]
+
+    def current(self, group: str, name: str) -> Attempt | None:
+        """Return the attempt with this name if its group still trains it; None if it is over."""
+        attempt = self.attempts.get(group)
+        is_current = attempt and attempt.name == name and not attempt.is_over
+        return attempt if is_current else None
+
+    def has_work(self, worker: FoldWorker, after: str) -> bool:
+        """Return whether a worker's group has another attempt than `after` to train."""
+        attempt = self.attempts.get(worker.group)
+        return attempt is not None and attempt.name != after and not attempt.is_over
+
+    def lacks(self, worker: FoldWorker, name: str, reported: int, has_ended: bool) -> bool:
+        """Return whether a report of a worker's on its group's attempt has not come."""
+        attempt = self.current(worker.group, name)
+        return attempt is not None and not attempt.knows(worker.fold, reported, has_ended)

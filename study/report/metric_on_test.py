@@ -1,0 +1,36 @@
+"""The metric of trials on test, by fold, with the composition that each is reported by."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from study.report.labels import BEST
+from study.search.trial import TrialRecord
+
+
+def metric_on_test(scores: pa.Table, records: Iterable[TrialRecord]) -> pd.DataFrame:
+    """Return `trial`, `fold`, `value` and `ratio`, in the order of `scores`.
+
+    Args:
+        scores: rows of `scores.parquet`.
+        records: the trials; one without scores has no rows.
+
+    Returns:
+        The metric of each trial and fold with the weights of the best validation epoch, and
+        test to training samples.
+    """
+    score_of = {record.name: record.trial.config.metric.score for record in records}
+    metrics = sorted(set(score_of.values()))
+    wanted = pc.and_(pc.equal(scores["epoch_rule"], BEST), scores["of_metric"])
+    wanted = pc.and_(wanted, pc.is_in(scores["trial"], pa.array(list(score_of), pa.string())))
+    names = ["trial", "fold", "num_samples", "num_training", *metrics]
+    frame: pd.DataFrame = scores.select(names).filter(wanted).to_pandas()
+    metric_of_row = frame["trial"].map(score_of)
+    value = np.full(len(frame), np.nan)
+    for metric in metrics:
+        value = np.where(metric_of_row == metric, frame[metric], value)
+    ratio = frame["num_samples"] / frame["num_training"]
+    return frame[["trial", "fold"]].assign(value=value, ratio=ratio)

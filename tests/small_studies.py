@@ -1,0 +1,32 @@
+"""The text of small studies for a cluster: of generated beats, so that processes cost the most."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+SMALL: Mapping[str, Any] = {
+    "dataset": {
+        "name": "synthetic",
+        "length": 32,
+        "patients": 4,
+        "beats_per_patient": 60,
+        "abnormal_fraction": 0.3,
+    },
+    "split": {"folds": 2},
+    "model": {"name": "beta_vaegan", "latent_size": 3},
+    "training": {"batch_size": 32, "discriminator_updates": 1},
+    "scores": {"gamma_steps": 5, "lambda_steps": 10},
+    "search": {"metric": {"composition": "reconstruction", "score": "auroc"}},
+}
+BETA = {"model.beta": {"loguniform": [1e-6, 1.0]}}
+LEARNING_RATE = {"training.optimizer.learning_rate": {"loguniform": [1e-5, 1e-2]}}
+
+
+def study_text(name: str, **parts: Any) -> str:
+    """Return a study file; keywords are parts of it, whose settings are added to those here."""
+    content = {"name": name, **SMALL}
+    for part, settings in parts.items():
+        both = isinstance(settings, dict) and part in content
+        content[part] = {**content[part], **settings} if both else settings
+    return yaml.safe_dump(content, sort_keys=False)
