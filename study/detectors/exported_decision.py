@@ -100,16 +100,22 @@ def _example(network: DecidingNetwork) -> Tensor:
 
 
 def _threshold(network: DecidingNetwork) -> Tensor:
-    return torch.tensor(network.fitted.tau, dtype=torch.float64)
+    return _number(network.fitted.tau)
+
+
+def _number(value: float) -> Tensor:
+    """Return a float64 tensor: PyTorch's ONNX exporter casts plain numbers through float32."""
+    return torch.tensor(value, dtype=torch.float64)
 
 
 def _column(column: FittedComponent, errors: Tensor) -> Tensor:
     """Return what `FittedComponent.read` does, `(n,)` float64."""
-    values = errors.double() - column.centre
+    values = errors.double() - _number(column.centre)
     if column.absolute:
         values = values.abs()
     if column.logarithm is not None:
-        values = torch.log1p((values / column.logarithm.floor).clamp(max=LARGEST_LOGGED))
+        multiples = values / _number(column.logarithm.floor)
+        values = torch.log1p(multiples.clamp(max=_number(LARGEST_LOGGED)))
     return values if column.limits is None else _scaled(values, column.limits)
 
 
@@ -117,29 +123,28 @@ def _scaled(values: Tensor, limits: Limits) -> Tensor:
     """Return what `Limits.apply` does."""
     if limits.minimum == limits.maximum:
         return torch.zeros_like(values)
-    scaled = (values - limits.minimum) / (limits.maximum - limits.minimum)
-    # As tensors: as numbers PyTorch's ONNX exporter casts them through float32, to infinity.
-    least, most = torch.tensor([-LARGEST_SCALED, LARGEST_SCALED], dtype=torch.float64)
-    return scaled.clamp(least, most)
+    scaled = (values - _number(limits.minimum)) / _number(limits.maximum - limits.minimum)
+    return scaled.clamp(_number(-LARGEST_SCALED), _number(LARGEST_SCALED))
 
 
 def _score(fitted: FittedComposition, columns: list[Tensor]) -> Tensor:
     """Return what the composition's `score` does, `(n,)` float64."""
     if isinstance(fitted, FittedSum):
-        parts = [weight * column for weight, column in zip(fitted.weights, columns, strict=True)]
-        return torch.stack(parts).sum(dim=0)
+        weighted = zip(fitted.weights, columns, strict=True)
+        return torch.stack([_number(weight) * column for weight, column in weighted]).sum(dim=0)
     if isinstance(fitted, FittedLargest):
         return torch.stack(columns).amax(dim=0)
     assert isinstance(fitted, FittedMachine)
     machine = fitted.machine
     coefficients = torch.from_numpy(machine.dual_coefficients)
+    intercept = _number(machine.intercept)
     vectors = torch.from_numpy(np.ascontiguousarray(machine.vectors))  # (s, m)
     if machine.kernel == "linear":
         weights = coefficients @ vectors
-        return torch.stack(columns, dim=1) @ weights + machine.intercept
+        return torch.stack(columns, dim=1) @ weights + intercept
     distance = sum(
         (column[:, None] - vectors[None, :, j]) ** 2  # (n, s)
         for j, column in enumerate(columns)
     )
     assert isinstance(distance, Tensor)
-    return torch.exp(-machine.kernel_gamma * distance) @ coefficients + machine.intercept
+    return torch.exp(_number(-machine.kernel_gamma) * distance) @ coefficients + intercept

@@ -66,7 +66,13 @@ def test_an_onnx_file_decides_as_the_program_does(
     outputs = dict(zip(names, session.run(None, {"x": samples}), strict=True))
     assert names[-2:] == ["score", "decision"]
     np.testing.assert_allclose(outputs["score"], expected.score, rtol=1e-3, atol=1e-4)
-    np.testing.assert_array_equal(outputs["decision"], expected.decision)
+    # A threshold that is a sample's own score has that sample on either side of it by rounding.
+    tau = onnx.numpy_helper.to_array(
+        next(each for each in onnx.load(file).graph.initializer if each.name == "tau")
+    )
+    clear = np.abs(expected.score - tau) > 1e-5
+    assert clear.sum() >= len(samples) - 1
+    np.testing.assert_array_equal(outputs["decision"][clear], expected.decision[clear])
     # The threshold is an input with a default.
     lower = float(np.median(expected.score))
     lowered = session.run(["decision"], {"x": samples, "tau": np.array(lower)})[0]

@@ -266,6 +266,8 @@ class Lab:
             done = node.run("ip", *arguments)
             if done.returncode:
                 raise RuntimeError(f"{node.name}: ip {' '.join(arguments)}: {done.stdout}")
+        # Else whoever asked for the address while the node was off is still waiting to give up.
+        self._in_net("ip", "neighbour", "flush", "to", node.address, "dev", SWITCH)
 
     def _furnish(self) -> None:
         self.shared.mkdir(parents=True)
