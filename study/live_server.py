@@ -5,6 +5,7 @@ names alone: a page of another site could have its own name resolved to this mac
 """
 
 import asyncio
+import contextlib
 import json
 import posixpath
 import time
@@ -101,8 +102,9 @@ def application(watch: Watch) -> web.Application:
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
-        async for event in watch.events():
-            await response.write(event.encode())
+        with contextlib.suppress(ConnectionResetError):  # the page was closed
+            async for event in watch.events():
+                await response.write(event.encode())
         return response
 
     async def file(request: web.Request) -> web.Response:

@@ -101,6 +101,24 @@ def test_the_page_gets_what_is_new_and_shows_it(results: LocalFolder) -> None:
     asked(results, ask)
 
 
+def test_a_page_that_is_closed_is_no_error(
+    results: LocalFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger(results.folder("ledger"))
+
+    async def ask(client: aiohttp.ClientSession) -> None:
+        for ended in (proposed(1), proposed(2)):
+            async with client.get("/events") as closed:
+                await next_news(closed)
+            async with client.get("/events") as response:
+                await next_news(response)
+                ledger.record_trial(record_of(ended, "pruned", [(1, 0.125)], ended.number))
+                await next_news(response)
+
+    asked(results, ask)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_nothing_is_written(results: LocalFolder, tmp_path: Path) -> None:
     def written() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
