@@ -169,7 +169,13 @@ class StockSearch:
         stopping = study.search.stopping
         assert isinstance(stopping, StoppingSettings)
         space = trial_source(study).space
-        self._searcher = OptunaSearch(space, metric="value", mode="max", seed=study.seed)
+        self._searcher = OptunaSearch(
+            space,
+            metric="value",
+            mode="max",
+            seed=study.seed,
+            points_to_evaluate=[dict(known) for known in study.search.enqueue] or None,
+        )
         self._scheduler = ASHAScheduler(
             time_attr="epoch",
             metric="value",

@@ -1,0 +1,283 @@
+"""What a search finds for the same money: this one, random search, and Ray Tune's own.
+
+`python -m benchmarks.search_cost --data DATA --to FILE [--seconds 20000] [--seeds 0 1 2] [--json
+FILE]` trains real folds, one after the other with one thread, for every search of `SEARCHES` until
+it has spent that many CPU seconds. All draw from the study's space and begin with the settings that
+it enqueues. Side by side they would train `--slots` trials: who hears of what when is decided in
+virtual time, of CPU seconds; training is paid for as it starts. What a search has found is its best
+trial by the mean over all folds on validation; beside it stands that trial's mean on test, which no
+search sees.
+
+Each fold's curve is appended to the file `--to`, and read from there by a later run, so that what
+was interrupted goes on, and what searches have in common is trained once; each pays for it all the
+same.
+"""
+
+import argparse
+import functools
+import heapq
+import itertools
+import json
+import os
+import statistics
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.occupancy import OurSearch, Search, StockSearch
+from benchmarks.trained_folds import Curves, FoldCurve, TrainedFolds
+from study.config.schema import Study
+from study.config.study_file import load_study
+from study.search.rungs import FoldSchedule
+from study.search.trial import mean_over_folds
+
+MOST_TRIALS = 10_000
+SETTINGS = (
+    f"search.trials={MOST_TRIALS}",
+    "search.confirm=0",
+    "dataset.limit=20000",
+    "training.validation_interval=1",
+)
+NO_STOPS = "search.stopping=null"
+SEARCHES: Mapping[str, tuple[str, ...]] = {
+    "study, folds raced": ("search.stopping.folds=[1,2]",),
+    "study": (),
+    "Ray Tune": (),
+    "random": ("search.sampler=random", NO_STOPS),
+    "enqueued only": ("search.trials=1", NO_STOPS),
+}
+"""Settings of each search, by its name; `RANDOM` is the one that others are held against."""
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search has found.
+
+    Attributes:
+        seconds: CPU seconds that had been spent.
+        trials: trials that had been started.
+        validation: mean over folds of the best trial, at its best epoch.
+        test: mean over folds of the same trial, each at its own best epoch on validation.
+    """
+
+    seconds: float
+    trials: int
+    validation: float
+    test: float
+
+
+@dataclass
+class _Trial:
+    """A trial that trains.
+
+    Attributes:
+        parameters: the trial's.
+        folds: how many of its folds train.
+        reached: the epoch that all of them have reached.
+    """
+
+    parameters: Mapping[str, Any]
+    folds: int
+    reached: int = 0
+
+
+class Race:
+    """One search, in virtual time.
+
+    Args:
+        search: the search.
+        schedule: which folds train up to which epoch.
+        epochs: of a trial that is not stopped.
+        curves: what folds report.
+        slots: trials at a time.
+        budget: CPU seconds after which nothing more is trained.
+    """
+
+    def __init__(
+        self,
+        search: Search,
+        schedule: FoldSchedule,
+        epochs: int,
+        curves: Curves,
+        slots: int,
+        budget: float,
+    ) -> None:
+        self._search, self._schedule, self._epochs = search, schedule, epochs
+        self._curves, self._slots, self._budget = curves, slots, budget
+        self._names = map(str, itertools.count())
+        self._running: dict[str, _Trial] = {}
+        self._ends: list[tuple[float, int, str]] = []
+        self._order = itertools.count()
+        self._started, self._best = 0, Found(0.0, 0, float("-inf"), float("-inf"))
+        self.spent = 0.0
+
+    def run(self, tell: Callable[[Found], None] = lambda found: None) -> list[Found]:
+        """Search until all is spent; return what had been found, each time it was better.
+
+        Args:
+            tell: is told of each.
+        """
+        found: list[Found] = []
+        now = 0.0
+        while True:
+            self._start_trials(now)
+            if not self._ends:
+                return found
+            now, _, name = heapq.heappop(self._ends)
+            better = self._end_step(name, now)
+            if better:
+                found.append(better)
+                tell(better)
+
+    def _start_trials(self, now: float) -> None:
+        while len(self._running) < self._slots and self.spent < self._budget:
+            parameters = self._search.propose(name := next(self._names))
+            if parameters is None:
+                return
+            self._started += 1
+            self._running[name] = _Trial(dict(parameters), self._schedule.after(0))
+            self._start_step(name, now)
+
+    def _start_step(self, name: str, now: float) -> None:
+        """Train a trial up to the next rung, and pay for it."""
+        trial = self._running[name]
+        until = next((rung for rung in self._schedule.rungs if rung > trial.reached), self._epochs)
+        before, trained = self._schedule.at(trial.reached), trial.reached
+        seconds = [
+            sum(curve.seconds[trained if fold < before else 0 : until])
+            for fold in range(trial.folds)
+            for curve in [self._curves.at(trial.parameters, fold, until)]
+        ]
+        self.spent += sum(seconds)
+        trial.reached = until
+        heapq.heappush(self._ends, (now + max(seconds), next(self._order), name))
+
+    def _end_step(self, name: str, now: float) -> Found | None:
+        """Report what a trial has trained; start its next step if it goes on."""
+        trial, rungs = self._running[name], self._schedule.rungs
+        curves = [
+            self._curves.at(trial.parameters, fold, trial.reached) for fold in range(trial.folds)
+        ]
+        means = _means(curve.values[: trial.reached] for curve in curves)
+        better = self._better(trial, means, curves)
+        before = max((rung for rung in rungs if rung < trial.reached), default=0)
+        for epoch in range(before + 1, trial.reached + 1):
+            goes_on = self._search.goes_on(name, epoch, means[epoch - 1])
+        if goes_on and trial.reached < self._epochs and self.spent < self._budget:
+            trial.folds = self._schedule.after(trial.reached)
+            self._start_step(name, now)
+            return better
+        if isinstance(self._search, OurSearch):
+            self._search.end(name, [curve.values for curve in curves])
+        else:
+            self._search.end(name)
+        self._curves.forget(self._running.pop(name).parameters)
+        return better
+
+    def _better(
+        self, trial: _Trial, means: Sequence[float], curves: Sequence[FoldCurve]
+    ) -> Found | None:
+        """Return the trial if it has all folds and is better than any before."""
+        if trial.folds < self._schedule.all_folds or max(means) <= self._best.validation:
+            return None
+        test = statistics.mean(curve.test[trial.reached - 1] for curve in curves)
+        self._best = Found(round(self.spent, 1), self._started, max(means), test)
+        return self._best
+
+
+def _means(values: Iterable[Sequence[float]]) -> list[float]:
+    return [mean_over_folds(at_epoch) for at_epoch in zip(*values, strict=True)]
+
+
+def build(name: str, study: Study, folder: Path) -> Search:
+    """Return the search of that name, with nothing known."""
+    return StockSearch(study, folder) if name == "Ray Tune" else OurSearch(study, folder)
+
+
+def measure(options: argparse.Namespace, seed: int) -> dict[str, list[Found]]:
+    """Run every search with one seed; return what each had found."""
+    found: dict[str, list[Found]] = {}
+    for name in options.searches:
+        request = [*SETTINGS, *options.set, *SEARCHES[name], f"seed={seed}"]
+        study = load_study(options.study, request)
+        curves = TrainedFolds(study, options.data, options.to)
+        schedule = FoldSchedule.of(study)
+        with tempfile.TemporaryDirectory() as folder:
+            search, epochs = build(name, study, Path(folder)), study.training.epochs
+            race = Race(search, schedule, epochs, curves, options.slots, options.seconds)
+            found[name] = race.run(functools.partial(_tell, name, seed))
+    return found
+
+
+def _tell(name: str, seed: int, best: Found) -> None:
+    print(
+        f"seed {seed}, {name}: after {best.seconds:.0f} s and {best.trials} trials"
+        f" {best.validation:.4f} on validation, {best.test:.4f} on test",
+        flush=True,
+    )
+
+
+def reached(found: Sequence[Found], value: float) -> float | None:
+    """Return the CPU seconds after which a value had been found on validation; None if never."""
+    return next((best.seconds for best in found if best.validation >= value), None)
+
+
+def table(results: Mapping[int, Mapping[str, Sequence[Found]]]) -> str:
+    """Return means over seeds by search, as Markdown."""
+    rows = [["search", "validation", "test", "CPU s to what random search ends with"], ["---"] * 4]
+    for name in next(iter(results.values())):
+        last = [of_seed[name][-1] for of_seed in results.values()]
+        rows.append(
+            [
+                name,
+                *(
+                    f"{statistics.mean(getattr(best, part) for best in last):.4f}"
+                    for part in ("validation", "test")
+                ),
+                ", ".join(_seconds(of_seed, name) for of_seed in results.values()),
+            ]
+        )
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _seconds(found: Mapping[str, Sequence[Found]], name: str) -> str:
+    if RANDOM not in found:
+        return "-"
+    seconds = reached(found[name], found[RANDOM][-1].validation)
+    return "not reached" if seconds is None else f"{seconds:.0f}"
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.search_cost", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="data folder")
+    parser.add_argument("--study", default="mitbih", help="a study with a search, or its file")
+    parser.add_argument("--set", action="append", default=[], help="key.path=value; repeatable")
+    parser.add_argument("--seconds", type=float, default=20_000, help="CPU seconds of each search")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--slots", type=int, default=4, help="trials at a time")
+    parser.add_argument("--searches", nargs="+", default=list(SEARCHES), choices=SEARCHES)
+    parser.add_argument("--to", type=Path, required=True, help="file of the folds' curves")
+    parser.add_argument("--json", type=Path, help="where to write what was found")
+    options = parser.parse_args()
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    torch.set_num_threads(1)
+    results = {seed: measure(options, seed) for seed in options.seeds}
+    print(table(results))
+    if options.json:
+        rows = [
+            {"seed": seed, "search": name, **asdict(best)}
+            for seed, of_seed in results.items()
+            for name, found in of_seed.items()
+            for best in found
+        ]
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
