@@ -11,7 +11,7 @@ from tests.s3_server import ACCESS_KEY, S3Server
 
 STORE_SECRET = "planted-c07a1e"
 """Stands in the environment of whatever reaches the store."""
-ON_CLUSTER = ("tests/chaos/", "tests/cluster/", "tests/golden/", "tests/study/cluster/")
+ON_CLUSTER = ("tests/chaos/", "tests/cluster/", "tests/study/cluster/")
 """Where tests are that start Ray: they run one after the other."""
 REAL_DATA = {"real_mitdb", "real_wafer", "mitbih"}
 """Fixtures whose data take long to read."""
@@ -31,8 +31,6 @@ hypothesis.settings.load_profile("short")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.nodeid.startswith("tests/golden/"):
-            item.add_marker(pytest.mark.cluster)
         if REAL_DATA & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: work_of(item.nodeid) != "cluster")  # the longest begins first

@@ -3,11 +3,11 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from study.search.plan import this_machine
 from tests.small_studies import BETA, LEARNING_RATE, study_text
 
-NAME = "chaos"
 FOLDS = 2
 STOPPING = {"grace_epochs": 8, "reduction": 2}
 
@@ -23,6 +23,7 @@ class Form:
         stopping: whether trials are stopped early.
     """
 
+    name: ClassVar[str] = "chaos"
     trials: int
     epochs: int
     at_a_time: int = 1
@@ -32,7 +33,7 @@ class Form:
         """Write the study file."""
         share = this_machine()[0].cpus / (self.at_a_time * FOLDS)
         text = study_text(
-            NAME,
+            self.name,
             split={"folds": FOLDS},
             model={"width": 2},
             training={"epochs": self.epochs, "validation_interval": 1},

@@ -19,10 +19,9 @@ from study.ledger.checkpoint import NAME as CHECKPOINT
 from study.ledger.ledger import Ledger
 from study.search.trial import FoldAddress
 from study.storage.folder import LocalFolder
-from tests.chaos.form import FOLDS, NAME, Form
-from tests.chaos.kills import ENDS_THE_DRIVER, LINES, Kill, lines_on
+from tests.chaos.form import FOLDS, Form
+from tests.chaos.kills import ENDS_THE_DRIVER, LINES, SPARES_WORKERS, Kill, lines_on
 from tests.gate import Gate
-from tests.serial_study import run_serially
 from tests.study_run import Run, seconds_until
 
 REPORTED = re.compile(r"^(trial-\d+): epoch (\d+) of", re.MULTILINE)
@@ -47,6 +46,7 @@ class Chaos:
     form: Form
     seed: int
     gate: Gate | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
     kills: list[Kill] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -54,7 +54,8 @@ class Chaos:
         self.chance = random.Random(self.seed)
         self.study = self.folder / "chaos.yaml"
         self.form.write(self.study)
-        self._results = LocalFolder(self.folder / DISTURBED / NAME)
+        self.results = self.folder / DISTURBED / self.form.name
+        self._results = LocalFolder(self.results)
         self._ledger = Ledger(self._results.folder("ledger"))
         self._run: Run | None = None
         self._runs: list[tuple[Run, set[str]]] = []
@@ -64,15 +65,12 @@ class Chaos:
         """Start the study, or continue it."""
         arguments = [str(self.study), "--output", str(self.folder / output), *options]
         if output != DISTURBED:
-            return Run(self.folder, *arguments)
+            return Run(self.folder, *arguments, **self.environment)
         ended = {record.name for record in self._ledger.trials()}
-        run = Run(self.folder, *arguments, **(self.gate.environment if self.gate else {}))
+        gated = self.gate.environment if self.gate else {}
+        run = Run(self.folder, *arguments, **self.environment, **gated)
         self._runs.append((run, ended))
         return run
-
-    def alone(self) -> None:
-        """Do the same without a cluster, in this process."""
-        run_serially(self.study, self.folder / UNDISTURBED)
 
     def undisturbed(self) -> None:
         """Run the study in a folder of its own, with nobody in the way."""
@@ -106,7 +104,7 @@ class Chaos:
                     continue
             finally:
                 run.stop()
-            tables.add((output / NAME / "scores.parquet").read_bytes())
+            tables.add((output / self.form.name / "scores.parquet").read_bytes())
         if len(tables) != 1:
             self.problems.append(f"{runs} runs of one seed made {len(tables)} tables")
 
@@ -128,14 +126,17 @@ class Chaos:
         assert self._run is not None
         # Where they wait nothing more is reported: what the last kill waited for is enough.
         before = 0 if self.gate and not self.gate.pace_seconds else len(self._reported())
-        if not self._run.wait_until(lambda: self._is_training(before)):
-            return self._go_on()
-        time.sleep(self.chance.random() * 0.5)
-        trials, reports = self._in_training(), self._reported()
-        disturbed, lines = self._run, lines_on(kind, self._run.printed())
-        killed_at = time.monotonic()
-        if self._run.kill_one(kind, self._victims(kind, trials), self.chance) is None:
-            return self._go_on()
+        victim = None
+        while victim is None:  # from one trial to the next there may be none of its kind
+            if not self._run.wait_until(lambda: self._is_training(before)):
+                return self._go_on()
+            time.sleep(self.chance.random() * 0.5)
+            trials, reports = self._in_training(), self._reported()
+            disturbed, lines = self._run, lines_on(kind, self._run.printed())
+            killed_at = time.monotonic()
+            victim = self._run.kill_one(kind, self._victims(kind, trials), self.chance)
+        if self.gate and kind in SPARES_WORKERS:
+            self.gate.allow(self.gate.epochs + 1)
         exit_code, end_seconds, left_seconds, since = None, 0.0, 0.0, len(reports)
         if kind in ENDS_THE_DRIVER:
             exit_code = self._run.wait()
@@ -243,12 +244,13 @@ class Chaos:
             self.problems.append(f"processes are left: {run.others()}")
 
     def check_results(self, reference: str = UNDISTURBED) -> None:
-        """Check that nothing is lost, twice, damaged or left over, and the table the same.
+        """Check what is left, and that all is as in a study that nobody disturbed.
 
         Args:
             reference: the folder of the study that is compared with.
         """
-        one, other = (self.folder / name / NAME for name in (reference, DISTURBED))
+        self.check_ledger()
+        one, other = (self.folder / name / self.form.name for name in (reference, DISTURBED))
         ledgers = [Ledger(LocalFolder(one / "ledger")), self._ledger]
         ends = [
             {record.trial.number: (record.state, record.values) for record in ledger.trials()}
@@ -259,18 +261,21 @@ class Chaos:
         if ends[0] != ends[1]:
             other_ends = [n for n in range(self.form.trials) if ends[0].get(n) != ends[1].get(n)]
             self.problems.append(f"trials end otherwise than {reference}: {other_ends}")
-        for record in ledgers[1].trials():
-            for address in ledgers[1].committed(record.name):
-                manifest = ledgers[1].fold(address)
-                assert manifest is not None
-                ledgers[1].verify(manifest)
         if (one / "scores.parquet").read_bytes() != (other / "scores.parquet").read_bytes():
             self.problems.append(f"scores.parquet has other bytes than {reference}")
+
+    def check_ledger(self) -> None:
+        """Check that nothing is lost, trained twice, damaged or left over."""
+        for record in self._ledger.trials():
+            for address in self._ledger.committed(record.name):
+                manifest = self._ledger.fold(address)
+                assert manifest is not None
+                self._ledger.verify(manifest)
         for run, ended in self._runs:
             again = ended & {name for name, _ in REPORTED.findall(run.printed())}
             if again:
                 self.problems.append(f"trials that had ended ran again: {sorted(again)}")
-        left = [name for name in ("tune", "checkpoints", "damaged") if (other / name).exists()]
+        left = [name for name in ("tune", "checkpoints", "damaged") if self._results.exists(name)]
         if left:
             self.problems.append(f"left behind: {left}")
         self.problems += [

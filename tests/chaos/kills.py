@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 KINDS = ("worker", "hang", "trial", "coordinator", "driver", "raylet", "head")
 ENDS_THE_DRIVER = ("driver", "raylet", "head")
+SPARES_WORKERS = ("coordinator",)
+"""Kinds whose kill no fold worker notices: those that wait at a gate would wait on."""
 LINES = {
     "trial": r"^trial-\d+: its processes died \([^()\n]{9,99}\); others go on",
     "hang": r"^trial-\d+: fold \d on [\d.]+ hangs, it said nothing for \d\.\d minutes; it is",

@@ -5,6 +5,7 @@ process on this machine.
 """
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -21,6 +22,7 @@ import yaml
 from ray._private.services import get_node_ip_address
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 
+from tests.commands import Answer
 from tests.study_run import MARK, kill_marked
 
 pytestmark = pytest.mark.cluster
@@ -60,6 +62,14 @@ CLUSTER = {
     "rsync_filter": [],
 }
 PATIENCE_SECONDS = 300
+REQUESTS = """
+import dataclasses, json, sys
+from study import run
+from tests.commands import call
+
+json.dump([dataclasses.astuple(call(run.app, *each)) for each in json.load(sys.stdin)], sys.stdout)
+"""
+"""Answers requests in one process, which saves the start of others."""
 PORTS = range(20_000, 32_000)
 """Between those that Ray gives its workers and those that the kernel gives to anybody."""
 
@@ -110,6 +120,7 @@ class Head:
                     f"--temp-dir={self.temporary}",
                     f"--port={port}",
                     *("--num-cpus=0", "--num-gpus=0", "--object-store-memory=100000000"),
+                    "--include-dashboard=false",  # a dozen processes
                     f"--dashboard-port={dashboard}",
                     f"--dashboard-agent-listen-port={agent}",
                     f"--ray-client-server-port={client}",
@@ -120,15 +131,20 @@ class Head:
                 stderr=subprocess.STDOUT,
             )
 
-    def study(self, *arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-m", "study.run", *arguments, "--address", self.address],
+    def answers(self, *requests: list[str]) -> list[Answer]:
+        """Return what `study.run` answers one after the other, on this cluster."""
+        here = [[*request, "--address", self.address] for request in requests]
+        done = subprocess.run(
+            [sys.executable, "-c", REQUESTS],
             env=self.environment,
+            input=json.dumps(here),
             capture_output=True,
             text=True,
             timeout=2 * PATIENCE_SECONDS,
             check=False,
         )
+        assert done.returncode == 0, done.stderr
+        return [Answer(*each) for each in json.loads(done.stdout)]
 
     def wait(self) -> None:
         """Wait until it takes connections."""
@@ -165,23 +181,24 @@ def test_a_study_is_planned_with_nodes_that_may_come_and_they_come(
     """Two trials of two folds with half a CPU each: one node holds one of them."""
     head = start(CLUSTER)
     arguments = [str(study_file), "--output", str(tmp_path / "results")]
-    refused = head.study(*arguments, "--set", "resources.per_fold.cpu=2")
-    assert refused.returncode == 2
-    assert refused.stderr.count("\n") == 1
-    assert "cpu: 1 would fit" in refused.stderr
-    assert not (tmp_path / "results" / "tiny" / "ledger").exists()
-    arguments += ["--set", "resources.per_fold.cpu=0.5", "--set", "resources.per_fold.gpu=0"]
-    planned = head.study(*arguments, "--plan")
-    assert planned.returncode == 0, planned.stderr
-    assert "1 there, and up to 2 may come (2 worker)" in planned.stdout
-    assert "2 trial(s), each with all its folds" in planned.stdout
-    done = head.study(*arguments, "--set", "search.trials=1")
-    assert done.returncode == 0, done.stderr
+    halves = [*arguments, "--set", "resources.per_fold={cpu: 0.5, gpu: 0}"]
+    refused, planned, done, again = head.answers(
+        [*arguments, "--set", "resources.per_fold.cpu=2"],
+        [*halves, "--plan"],
+        [*halves, "--set", "search.trials=1"],
+        [*halves, "--plan", "--set", "resources.per_fold.cpu=1"],
+    )
+    assert refused.code == 2
+    assert refused.errors.count("\n") == 1
+    assert "cpu: 1 would fit" in refused.errors
+    assert planned.code == 0, planned.errors
+    assert "1 there, and up to 2 may come (2 worker)" in planned.output
+    assert "2 trial(s), each with all its folds" in planned.output
+    assert done.code == 0, done.errors
     ours, theirs = (
         pd.read_parquet(results / "scores.parquet").query("trial == 'trial-00000'")
         for results in (tmp_path / "results" / "tiny", undisturbed.results)
     )
     pd.testing.assert_frame_equal(ours, theirs)
-    again = head.study(*arguments, "--plan", "--set", "resources.per_fold.cpu=1")
     # One node holds a fold now: both are needed by one trial, whether they live or may come.
-    assert "1 trial(s), each with all its folds" in again.stdout, again.stderr
+    assert "1 trial(s), each with all its folds" in again.output, again.errors

@@ -18,15 +18,19 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 STUDY = study_text(
     "sick",
     dataset={"patients": 2, "beats_per_patient": 30},
+    split={"folds": 1},
     model={"width": 4},
     training={"epochs": 1},
     search={"trials": 4, "space": BETA},
-    resources={"per_fold": {"cpu": 0.5, "gpu": 0}},
+    resources={"per_fold": {"cpu": 1, "gpu": 0}},
 )
 
 
 def test_a_sick_node_is_left_alone_and_no_trial_fails(tmp_path: Path) -> None:
-    """Four trials run at a time, two of them where every fold raises a CUDA error."""
+    """Four trials run at a time, two of them where every fold raises a CUDA error.
+
+    A trial is a fold and its worker: nodes are what matters here.
+    """
     (tmp_path / "sick.yaml").write_text(STUDY)
     gate, mark = Gate(tmp_path, epochs=0), secrets.token_hex(16)
     gate.open()

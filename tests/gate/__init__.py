@@ -27,6 +27,7 @@ class Gate:
     """Lets every process of a study train so many epochs, until it is opened.
 
     Attributes:
+        epochs: how many.
         environment: what the processes of the study need to know of it.
         pace_seconds: how long each epoch takes longer, at no cost, as long as it is not open.
     """
@@ -42,6 +43,7 @@ class Gate:
 
     def allow(self, epochs: int) -> None:
         """Let each process train so many epochs, those that it has trained counted in."""
+        self.epochs = epochs
         draft = self._file.with_suffix(".draft")
         draft.write_text(f"{epochs} {self.pace_seconds}")
         draft.replace(self._file)

@@ -7,9 +7,16 @@ import tempfile
 from pathlib import Path
 
 from tests.golden.portable import deviations, machine
-from tests.golden.studies import FOLDER, MACHINE, STUDIES, finish, golden_machine, start
+from tests.golden.studies import (
+    FOLDER,
+    MACHINE,
+    NEW_COLUMNS,
+    STUDIES,
+    finish,
+    golden_machine,
+    start,
+)
 from tests.golden.tables import Tables, differences, read_golden, write_golden
-from tests.golden.test_golden import NEW_COLUMNS
 
 
 def main() -> int:

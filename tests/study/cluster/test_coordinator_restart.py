@@ -1,12 +1,10 @@
 import asyncio
 import itertools
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from study.cluster.connection import connected
 from study.cluster.exchange import Assignment
 from study.search.plan import Plan
 from study.search.rungs import FoldSchedule
@@ -137,37 +135,32 @@ def test_the_driver_learns_that_the_coordinator_is_new_and_once() -> None:
 def answers_of_the_real_actor(waiting: int) -> list[bool]:
     """Kill the real actor while so many calls wait in it, and have it assign a trial.
 
-    In a process of its own, which has not imported Ray before it connects.
-
     Returns:
         Whether the workers of the trial got it, whether the others wait, whether the news
         is that the coordinator is new, and what `reports_through_a_death` returns.
     """
-    with connected(None):
-        import ray
+    import ray
 
-        from study.cluster.tune_search import start_coordinator
+    from study.cluster.tune_search import start_coordinator
 
-        coordinator = start_coordinator(FoldSchedule(5), Plan(1, 0, 1), STUDY.resources)
-        parked = [
-            coordinator.next_assignment.remote(worker(f"group-{n // 5}", n % 5), "", 0)
-            for n in range(waiting)
-        ]
-        assert not ray.wait([*parked], timeout=1)[0]
-        ray.kill(coordinator, no_restart=False)
-        assignment = Assignment.of(trial())
-        coordinator.next_result.remote("group-0", assignment, 0)
-        got = ray.get(parked[:5], timeout=120)
-        others = ray.wait(parked[5:], timeout=0)[0]
-        news = ray.get(coordinator.news.remote(frozenset()), timeout=120)
-        return [
-            got == [assignment] * 5,
-            not others,
-            news.is_restarted,
-            reports_through_a_death(
-                start_coordinator(FoldSchedule(1), Plan(1, 0, 1), STUDY.resources)
-            ),
-        ]
+    coordinator = start_coordinator(FoldSchedule(5), Plan(1, 0, 1), STUDY.resources)
+    parked = [
+        coordinator.next_assignment.remote(worker(f"group-{n // 5}", n % 5), "", 0)
+        for n in range(waiting)
+    ]
+    assert not ray.wait([*parked], timeout=1)[0]
+    ray.kill(coordinator, no_restart=False)
+    assignment = Assignment.of(trial())
+    coordinator.next_result.remote("group-0", assignment, 0)
+    got = ray.get(parked[:5], timeout=120)
+    others = ray.wait(parked[5:], timeout=0)[0]
+    news = ray.get(coordinator.news.remote(frozenset()), timeout=120)
+    return [
+        got == [assignment] * 5,
+        not others,
+        news.is_restarted,
+        reports_through_a_death(start_coordinator(FoldSchedule(1), Plan(1, 0, 1), STUDY.resources)),
+    ]
 
 
 def reports_through_a_death(coordinator: Any) -> bool:
@@ -200,8 +193,8 @@ def reports_through_a_death(coordinator: Any) -> bool:
 
 
 @pytest.mark.cluster
-def test_a_killed_coordinator_gets_all_that_waited_and_more_than_ray_allows_by_default() -> None:
+def test_a_killed_coordinator_gets_all_that_waited_and_more_than_ray_allows_by_default(
+    on_cluster: Callable[..., Any],
+) -> None:
     """Workers of 400 trials of 5 folds wait for work, and one trial is assigned."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        assert pool.submit(answers_of_the_real_actor, 2000).result() == [True] * 4
+    assert on_cluster(answers_of_the_real_actor, 2000) == [True] * 4
