@@ -1,10 +1,13 @@
 """Runs everything public in a copy of the code to which a page of `docs/` has added something.
 
-`python added.py PAGE` in that copy plans a study that uses the addition, trains it without a
-cluster, makes its report and scores new samples.
+`python added.py` in that copy runs the example of each page, plans a study that uses the addition,
+trains it without a cluster, makes its report and scores new samples.
 """
 
+import contextlib
+import io
 import pickle
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,7 +53,6 @@ REQUESTS: dict[str, dict[str, Any]] = {
     },
 }
 COMMON: dict[str, Any] = {
-    "name": "added",
     "split": {"folds": 2},
     "training": {"epochs": 1},
     "scores": {"lambda_steps": 5, "gamma_steps": 4},
@@ -74,10 +76,13 @@ def called(main: Any, *arguments: str) -> None:
 
 
 def main(page: str) -> None:
-    """Run everything with what `page` adds."""
-    file, data = Path("added.yaml"), Path("data")
-    write_traces(data)
-    file.write_text(yaml.safe_dump({**COMMON, **REQUESTS[page]}))
+    """Run the example of a page, and everything with what it adds."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        runpy.run_path(f"{page}_example.py")
+    assert printed.getvalue()
+    file, data = Path(f"{page}.yaml"), Path("data")
+    file.write_text(yaml.safe_dump({"name": page, **COMMON, **REQUESTS[page]}))
     called(run, str(file), "--plan", "--output", "results", "--data", str(data))
     results = run_serially(file, Path("results"), data)
     called(report.app.main, results.locate())
@@ -87,10 +92,9 @@ def main(page: str) -> None:
     assert used["search"]["metric"]["composition"] in set(scores["composition"])
     assert Path(results.locate("report/index.html")).is_file()
     np.save("new.npy", np.random.default_rng(1).random((9, 32)))
-    called(
-        score.app.main, results.locate("ledger/trial-00000"), "new.npy", "--output", "new.parquet"
-    )
-    assert len(pd.read_parquet("new.parquet")) == 9
+    scored = f"{page}.parquet"
+    called(score.app.main, results.locate("ledger/trial-00000"), "new.npy", "--output", scored)
+    assert len(pd.read_parquet(scored)) == 9
     assert set(estimators.DETECTORS) == set(MODELS)
     if page == "new_model":
         check_detector("mean_distance")
@@ -109,4 +113,6 @@ def check_detector(model: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    write_traces(Path("data"))
+    for page in REQUESTS:
+        main(page)

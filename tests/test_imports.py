@@ -4,7 +4,7 @@ import ast
 import functools
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -121,17 +121,24 @@ def called(module: str) -> set[str]:
     return {ast.unparse(node.func) for node in calls}
 
 
-@pytest.mark.parametrize("module", MODELS)
-def test_models_know_nothing_of_the_study_the_cluster_and_files(module: str) -> None:
-    assert not packages(module) & FORBIDDEN_IN_MODELS
-    assert not called(module) & {"open", "torch.save", "torch.load", "print"}
+def offenders(modules: Iterable[str], found: Callable[[str], set[str]]) -> dict[str, set[str]]:
+    """Modules in which something is found, with what it is."""
+    return {module: names for module in modules if (names := found(module))}
 
 
-@pytest.mark.parametrize("module", [m for m in FILES if m != "study"])
-def test_no_import_runs_up_the_house_or_across_a_floor(module: str) -> None:
-    own = [name for name in imported(module) if name in FILES and name != "study"]
-    others = [name for name in own if room_of(name) != room_of(module)]
-    assert [name for name in others if floor_of(name) >= floor_of(module)] == []
+def test_models_know_nothing_of_the_study_the_cluster_and_files() -> None:
+    assert offenders(MODELS, lambda m: packages(m) & FORBIDDEN_IN_MODELS) == {}
+    calls = {"open", "torch.save", "torch.load", "print"}
+    assert offenders(MODELS, lambda m: called(m) & calls) == {}
+
+
+def test_no_import_runs_up_the_house_or_across_a_floor() -> None:
+    def too_high(module: str) -> set[str]:
+        own = {name for name in imported(module) if name in FILES and name != "study"}
+        others = {name for name in own if room_of(name) != room_of(module)}
+        return {name for name in others if floor_of(name) >= floor_of(module)}
+
+    assert offenders([m for m in FILES if m != "study"], too_high) == {}
 
 
 def test_every_room_is_on_a_floor_and_every_floor_is_inhabited() -> None:
@@ -139,69 +146,67 @@ def test_every_room_is_on_a_floor_and_every_floor_is_inhabited() -> None:
     assert rooms == set().union(*FLOORS)
 
 
-@pytest.mark.parametrize("module", FILES)
-def test_only_the_room_of_the_cluster_imports_ray(module: str) -> None:
-    assert "ray" not in packages(module) or room_of(module) == "cluster"
+def test_only_the_room_of_the_cluster_imports_ray() -> None:
+    outside = [module for module in FILES if room_of(module) != "cluster"]
+    assert offenders(outside, lambda m: packages(m) & {"ray"}) == {}
 
 
-@pytest.mark.parametrize("module", FILES)
-def test_rays_insides_are_used_in_one_file(module: str) -> None:
-    inside = [name for name in imported(module) if name.startswith("ray.") and "._" in name]
-    text = FILES[module].read_text()
-    if module != "study.cluster.ray_internals":
-        assert not inside
-        assert "ray._private" not in text
-        assert "_internal" not in text.replace("ray_internals", "")
+def test_rays_insides_are_used_in_one_file() -> None:
+    def inside(module: str) -> set[str]:
+        names = {name for name in imported(module) if name.startswith("ray.") and "._" in name}
+        text = FILES[module].read_text().replace("ray_internals", "")
+        return names | {word for word in ("ray._private", "_internal") if word in text}
+
+    assert list(offenders(FILES, inside)) == ["study.cluster.ray_internals"]
 
 
-@pytest.mark.parametrize("module", STUDY)
-def test_no_part_of_the_study_imports_tests(module: str) -> None:
-    assert not packages(module) & {"tests", "pytest", "hypothesis", "benchmarks"}
+def test_no_part_of_the_study_imports_tests() -> None:
+    tests = {"tests", "pytest", "hypothesis", "benchmarks"}
+    assert offenders(STUDY, lambda m: packages(m) & tests) == {}
 
 
-def modules_after(statement: str) -> set[str]:
-    code = f"import sys; {statement}; print(*sys.modules)"
+def modules_after(*statements: str) -> list[set[str]]:
+    """Names of all modules after each of some statements, one after the other, of a process."""
+    code = "; ".join(f"{statement}; print(*sys.modules)" for statement in statements)
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", f"import sys; {code}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    return set(done.stdout.split())
+    return [set(line.split()) for line in done.stdout.splitlines()[-len(statements) :]]
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "import study.run",
-        "import study.score",
-        "import study.export",
-        "import study.config.study_file",
-        "import models",
-        "from study.config.study_file import load_study; load_study('quickstart')",
+def test_a_request_is_checked_without_the_heavy_libraries() -> None:
+    *_, loaded = modules_after(
+        "import study.run, study.score, study.export, study.config.study_file, models",
+        "study.config.study_file.load_study('quickstart')",
         "sys.argv = ['run', 'mitbih', '--plan', '--output', '/nonexistent', '--cluster', "
-        "'cluster.yaml', '--price', '1']; import study.run; assert study.run.app.main() == 0",
-    ],
-)
-def test_a_request_is_checked_without_the_heavy_libraries(statement: str) -> None:
+        "'cluster.yaml', '--price', '1']; assert study.run.app.main() == 0",
+    )
     heavy = {"torch", "ray", "sklearn", "optuna", "pandas", "matplotlib", "tensorboardX"}
-    assert not modules_after(statement) & heavy
+    assert not loaded & heavy
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("room", ["search", "ledger", "training", "report", "detectors"])
-def test_a_room_below_the_cluster_loads_no_ray_and_no_command_line(room: str) -> None:
-    own = [m for m in STUDY if room_of(m) == room]
-    assert not modules_after(f"import {', '.join(own)}") & {"ray", "typer"}
+def test_a_room_below_the_cluster_loads_no_ray_and_no_command_line_and_a_fold_no_optuna() -> None:
+    rooms = {"search", "ledger", "training", "report", "detectors"}
+    own = [module for module in STUDY if room_of(module) in rooms]
+    fold, all_of_them, with_estimators = modules_after(
+        "import study.training.fold", f"import {', '.join(own)}", "import study.estimators"
+    )
+    assert "optuna" not in fold
+    assert not all_of_them & {"ray", "typer"}
+    assert "ray" not in with_estimators
 
 
-def test_a_report_needs_no_pytorch_and_its_help_no_libraries() -> None:
-    loaded = modules_after("import study.report.__main__; import study.report.build")
-    assert not loaded & {"ray", "torch", "optuna", "matplotlib"}
-    assert not modules_after("import study.report.__main__") & {"numpy", "pyarrow", "pydantic"}
-
-
-def test_a_fold_is_trained_without_optuna() -> None:
-    assert "optuna" not in modules_after("import study.training.fold")
-
-
-def test_the_coordinator_needs_no_pytorch() -> None:
-    loaded = modules_after("import study.cluster.coordinator, study.training.validation_report")
-    assert "torch" not in loaded
+def test_a_report_and_the_coordinator_need_no_pytorch_and_a_reports_help_no_libraries() -> None:
+    called, report, coordinator = modules_after(
+        "import study.report.__main__",
+        "import study.report.build",
+        "import study.cluster.coordinator, study.training.validation_report",
+    )
+    assert not called & {"numpy", "pyarrow", "pydantic"}
+    assert not report & {"ray", "torch", "optuna", "matplotlib"}
+    assert "torch" not in coordinator

@@ -117,6 +117,16 @@ class Evidence:
         """Weighted F1 of the better constant answer."""
         return float(self.scores["f1_weighted_constant"].mean())
 
+    @cached_property
+    def kinds(self) -> list[Stratum]:
+        """Classes of the test samples, the most wrong first."""
+        return self.strata("kind")
+
+    @cached_property
+    def patients(self) -> list[Stratum]:
+        """Patients of the test samples, the most wrong first."""
+        return self.strata("patient")
+
     def strata(self, stratum: str) -> list[Stratum]:
         """Return the classes or patients of the test samples, the most wrong first."""
         frame = self.rows("strata")
@@ -137,8 +147,9 @@ class Evidence:
                 )
         return sorted(strata, key=lambda each: (-each.wrong, each.value))
 
+    @cached_property
     def prevalences(self) -> list[tuple[float, dict[MetricName, Estimate], float]]:
-        """Return share of abnormal samples, metrics there, and a constant answer's weighted F1."""
+        """Share of abnormal samples, metrics there, and a constant answer's weighted F1."""
         frame = self.rows("prevalence")
         prevalences = []
         for share in PREVALENCES if len(frame) else ():

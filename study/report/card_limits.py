@@ -18,8 +18,8 @@ def limits(evidence: Evidence) -> Iterator[str]:
     """Yield limits, those against other answers first."""
     yield from _beside_a_constant(evidence)
     yield from _beside_simple(evidence)
-    yield from _weak_classes(evidence.strata("kind"))
-    yield from _weak_patients(evidence.strata("patient"))
+    yield from _weak_classes(evidence.kinds)
+    yield from _weak_patients(evidence.patients)
     yield from _rarity(evidence)
     yield from _known_samples(evidence)
     yield from _made_of(evidence)
@@ -87,7 +87,7 @@ def _weak_patients(patients: Sequence[Stratum]) -> Iterator[str]:
 
 
 def _rarity(evidence: Evidence) -> Iterator[str]:
-    for share, metrics, _ in evidence.prevalences()[:1]:
+    for share, metrics, _ in evidence.prevalences[:1]:
         yield (
             f"Where {share:.0%} of the samples are abnormal, a share of"
             f" {metrics['precision'].mean:.3f} of its alarms is right."

@@ -5,7 +5,7 @@ of the samples, and needs folds with test sets of their own. The one over patien
 holds for other patients, with the models as they are.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,15 +71,16 @@ def comparisons_table(
     if not compared:
         return SCHEMA.empty_table()
     numbers = sorted({n for each in compared for n in (each.first, each.second)})
+    keys = _keys(entries)
     drawn = {
-        protocol: resampled(own, [_key(entries, n) for n in numbers], seed)
+        protocol: resampled(own, [keys[n] for n in numbers], seed)
         for protocol, own in units.items()
     }
     values = {name: _by_fold(frame, name) for name in (*COMPARED_METRICS, "ratio")}
     corrected: dict[str, list[Contrast]] = {}
     for each in compared:
         corrected.setdefault(f"{each.family} {each.corrected}", []).append(each)
-    tables = [_family(entries, values, drawn, together) for together in corrected.values()]
+    tables = [_family(entries, keys, values, drawn, each) for each in corrected.values()]
     return pa.concat_tables([table for family in tables for table in family]).combine_chunks()
 
 
@@ -124,6 +125,7 @@ def _by_fold(frame: pd.DataFrame, name: str) -> Float:
 
 def _family(
     entries: pd.DataFrame,
+    keys: Sequence[Key],
     values: Mapping[str, Float],
     drawn: Mapping[str, Resampled],
     together: list[Contrast],
@@ -141,7 +143,7 @@ def _family(
         differences = one - other
         difference, std, over_folds = fold_tests(differences, ratio, protocol, metric)
         least, most = metric_range(metric)
-        unit_errors = _unit_errors(entries, own, metric, together, difference)
+        unit_errors = _unit_errors(keys, own, metric, together, difference)
         over_units = PairedTest.of(*unit_errors).cut(most - least)
         columns = names | {
             "metric": [metric] * len(first),
@@ -157,7 +159,7 @@ def _family(
 
 
 def _unit_errors(
-    entries: pd.DataFrame,
+    keys: Sequence[Key],
     own: Resampled | None,
     metric: str,
     together: list[Contrast],
@@ -167,15 +169,15 @@ def _unit_errors(
     if own is None:
         nan = np.full(len(difference), np.nan)
         return difference, nan, nan
-    pairs = [(_key(entries, each.first), _key(entries, each.second)) for each in together]
-    error = np.array([own.error(metric, *pair) for pair in pairs])
+    error = np.array([own.error(metric, keys[each.first], keys[each.second]) for each in together])
     error[error < ROUNDING] = 0.0
     return difference, error, np.full(len(difference), own.size - 1.0)
 
 
-def _key(entries: pd.DataFrame, number: int) -> Key:
-    trial, rule, composition, form = (str(entries.loc[number, name]) for name in KEYS)
-    return trial, rule, composition, form
+def _keys(entries: pd.DataFrame) -> list[Key]:
+    """Return the key of each entry."""
+    trials, rules, compositions, forms = (entries[name].astype(str).tolist() for name in KEYS)
+    return list(zip(trials, rules, compositions, forms, strict=True))
 
 
 def _names(entries: pd.DataFrame, first: Index, second: Index) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def model_card(study: Study, evidence: Evidence) -> str:
     answer, provenance = evidence.answer, study.provenance or {}
     record, config = answer.record, answer.record.trial.config
     model = MODELS[config.model.name]
-    patients = evidence.strata("patient")
+    patients = evidence.patients
     return environment.from_string(text).render(
         title=_title(answer),
         description=model.description[0].upper() + model.description[1:],
@@ -121,12 +121,12 @@ def model_card(study: Study, evidence: Evidence) -> str:
         rows=list(_rows(answer, evidence.tables["summary"])),
         labels_chose=in_words(str(evidence.rows("summary").iloc[0]["labels_chose"])),
         labels_chose_epoch=EPOCH in labels_chose(record, ANSWER_RULE),
-        kinds=evidence.strata("kind"),
+        kinds=evidence.kinds,
         symbols=_symbols(evidence),
         patients=patients[:MOST_PATIENTS],
         num_patients=len(patients),
         new_patients=_new_patients(evidence),
-        prevalences=evidence.prevalences(),
+        prevalences=evidence.prevalences,
         at_prevalence=AT_PREVALENCE,
         clinical=evidence.clinical(),
         limits=list(limits(evidence)),
@@ -148,7 +148,7 @@ def _settings(config: TrialConfig) -> dict[str, Any]:
 def _symbols(evidence: Evidence) -> list[Stratum]:
     """Return the annotation symbols, where they say more than the classes."""
     symbols = evidence.strata("symbol")
-    return symbols[:MOST_SYMBOLS] if len(symbols) > len(evidence.strata("kind")) else []
+    return symbols[:MOST_SYMBOLS] if len(symbols) > len(evidence.kinds) else []
 
 
 def _new_patients(evidence: Evidence) -> dict[str, Estimate]:

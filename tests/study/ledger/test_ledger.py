@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,13 +116,12 @@ def test_any_parameters_and_values_read_back(
     assert ledger.trial(trial.name) == written
 
 
-def flips(content: bytes) -> list[bytes]:
-    """Every byte of a file changed, in one bit and in all."""
-    changed = []
-    for at in range(len(content)):
-        for mask in (0x01, 0x04, 0x20, 0x80, 0xFF):
-            changed.append(content[:at] + bytes([content[at] ^ mask]) + content[at + 1 :])
-    return changed
+def damaged_forms(content: bytes, step: int = 1) -> Iterator[bytes]:
+    """Each `step`-th byte of a file changed, in one bit or in all, and what ends before it."""
+    masks = (0x01, 0x04, 0x20, 0x80, 0xFF)
+    for at in range(0, len(content), step):
+        yield content[:at] + bytes([content[at] ^ masks[at % 5]]) + content[at + 1 :]
+        yield content[:at]
 
 
 def meaning(content: bytes) -> Any:
@@ -138,7 +138,7 @@ def test_every_flip_and_truncation_of_a_manifest_is_noticed(tmp_path: Path) -> N
     ledger.commit_fold(manifest(), FILES)
     path = tmp_path / "trial-00000" / "fold-0" / "manifest.json"
     content = path.read_bytes()
-    for damaged in [*flips(content), *(content[:n] for n in range(len(content)))]:
+    for damaged in damaged_forms(content):
         path.write_bytes(damaged)
         with pytest.raises(DamagedError, match=r"manifest\.json"):
             ledger.fold(FOLD)
@@ -150,7 +150,7 @@ def test_every_flip_and_truncation_of_a_trial_is_noticed(tmp_path: Path) -> None
     ledger.record_trial(record())
     path = tmp_path / trial_name(0) / "trial.json"
     content = path.read_bytes()
-    for damaged in [*flips(content)[::3], *(content[:n] for n in range(0, len(content), 3))]:
+    for damaged in damaged_forms(content, 7):
         path.write_bytes(damaged)
         if meaning(damaged) != meaning(content):
             with pytest.raises(DamagedError, match=r"trial\.json"):
@@ -163,7 +163,7 @@ def test_every_flip_and_truncation_of_a_file_is_noticed(tmp_path: Path) -> None:
     committed = ledger.commit_fold(manifest(), FILES)
     path = tmp_path / "trial-00000" / "fold-0" / "components.parquet"
     content = path.read_bytes()
-    for damaged in [*flips(content)[::5], *(content[:n] for n in range(len(content)))]:
+    for damaged in damaged_forms(content, 7):
         path.write_bytes(damaged)
         with pytest.raises(DamagedError, match=r"components\.parquet"):
             ledger.read(committed, "components.parquet")

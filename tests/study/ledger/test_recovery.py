@@ -138,15 +138,15 @@ def test_drafts_of_killed_writers_are_swept(results: LocalFolder, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_every_bit_of_a_checkpoint_counts(tmp_path: Path) -> None:
+def test_every_byte_of_a_checkpoint_counts(tmp_path: Path) -> None:
     folder = LocalFolder(tmp_path)
     save_checkpoint(folder, FoldProgress(2, model_state={"w": torch.ones(2)}))
     path = tmp_path / "checkpoint-000002.state"
     content = path.read_bytes()
     for at in range(len(content)):
-        for bit in range(8):
-            path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
-            assert load_checkpoint(folder) is None
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
+        assert load_checkpoint(folder) is None
+    for at in range(0, len(content), 7):
         path.write_bytes(content[:at])
         assert damaged_checkpoints(folder) == [path.name]
 

@@ -63,20 +63,20 @@ def test_what_is_written_replaces_all_that_was_kept(folder: Folder) -> None:
     assert folder.names(f"{cache.FOLDER}/scores") == ["trial-00000"]
 
 
-@pytest.mark.slow
-def test_every_byte_of_a_file_counts(tmp_path: Path) -> None:
+def test_every_byte_of_a_seal_and_of_what_it_seals_counts(tmp_path: Path) -> None:
     folder = LocalFolder(tmp_path)
     kept = ScoreCache(folder, "scores", SCHEMA)
     kept.write("trial-00000", {0: "a"}, {0: scores(0, 1)})
-    path = f"{cache.FOLDER}/scores/trial-00000"
-    sound = folder.read(path)
-    for place in range(len(sound)):
+    path = tmp_path / cache.FOLDER / "scores" / "trial-00000"
+    sound = path.read_bytes()
+    seal = range(len(cache._seal(b"")))
+    for place in (*seal, *range(len(seal), len(sound), 11)):
         changed = bytearray(sound)
         changed[place] ^= 1 << place % 8
-        folder.write(path, bytes(changed))
+        path.write_bytes(changed)
         assert kept.read("trial-00000", {0: "a"}) == {}, place
     for length in range(0, len(sound), 97):
-        folder.write(path, sound[:length])
+        path.write_bytes(sound[:length])
         assert kept.read("trial-00000", {0: "a"}) == {}, length
 
 

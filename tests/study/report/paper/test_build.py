@@ -9,6 +9,7 @@ from PIL import Image
 
 from study.ledger.fold_files import RECONSTRUCTIONS
 from study.ledger.ledger import DamagedError
+from study.report.paper import build
 from study.report.paper.build import write_paper_report
 from study.report.paper.inputs import Tables
 from study.search.trial import FoldAddress
@@ -17,6 +18,12 @@ from tests.study.report.paper.conftest import MadeStudy
 pytestmark = pytest.mark.slow
 
 Made = Callable[..., MadeStudy]
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without pictures, for tests of which pages there are and what data they have."""
+    monkeypatch.setattr(build, "rendered", lambda figure: {"png": b"", "svg": b""})
 
 
 def write(made: MadeStudy) -> list[str]:
@@ -65,6 +72,7 @@ def test_the_same_study_has_the_same_bytes_again(made: Made) -> None:
     assert files(study) == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_norms_of_figure_4_are_drawn_from_the_posterior_after_the_last_epoch(made: Made) -> None:
     study = made(systems=["ae", "vaegan_beta_1e-1"], folds=1, epochs=4)
     assert "figure_4" in write(study)
@@ -80,6 +88,7 @@ def test_norms_of_figure_4_are_drawn_from_the_posterior_after_the_last_epoch(mad
     assert data["high"].max() == pytest.approx(norms.max())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_norms_of_figure_11_are_of_validation_at_the_best_epoch(made: Made) -> None:
     study = made(systems=["beatgan"], folds=1, epochs=4)
     write(study)
@@ -97,6 +106,7 @@ def test_what_a_study_has_no_system_for_is_left_out(made: Made) -> None:
     assert write(made(systems=["pca"], folds=1)) == ["table_3"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_wafer_has_its_own_numbers(made: Made) -> None:
     study = made(dataset="wafer", systems=["vaegan_2", "beatgan"], folds=1, epochs=4)
     names = write(study)
@@ -105,6 +115,7 @@ def test_wafer_has_its_own_numbers(made: Made) -> None:
     assert "figure_3" not in names
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_tables_that_are_not_there_leave_out_what_needs_them(made: Made) -> None:
     study = made(systems=["vaegan_2", "beatgan"], folds=1, epochs=4)
     bare = replace(study.tables, epochs=pa.table({}), measures=pa.table({}))
@@ -112,6 +123,7 @@ def test_tables_that_are_not_there_leave_out_what_needs_them(made: Made) -> None
     assert names == ["table_2", "table_3", *(f"figure_{n}" for n in (1, 3, 10, 4, 8, 11))]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_protocol_beside_the_papers_has_files_of_its_own(made: Made) -> None:
     study = made(systems=["beatgan"], protocols=("paper", "inter_patient"), folds=1, epochs=4)
     names = write(study)
@@ -137,6 +149,7 @@ def test_a_study_that_searches_has_no_paper_report(made: Made) -> None:
     assert files(study) == {}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_damage_to_the_ledger_is_named(made: Made) -> None:
     study = made(systems=["vaegan_2"], folds=1, epochs=4)
     study.results.write(f"ledger/trial-00000/fold-0/{RECONSTRUCTIONS}", b"other")
