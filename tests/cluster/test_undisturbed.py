@@ -75,7 +75,14 @@ def test_processes_listen_on_loopback_alone(undisturbed):
 
 
 @pytest.mark.parametrize(
-    "process", ["monitor.py", "dashboard.py", "TrainController", "AutoscalingCoordinator"]
+    "process",
+    [
+        "monitor.py",
+        "dashboard.py",
+        "TrainController",
+        "AutoscalingCoordinator",
+        "SynchronizationActor",
+    ],
 )
 def test_nothing_is_started_that_serves_nobody(undisturbed, process):
     assert any("raylet/raylet" in command for command in undisturbed.processes)

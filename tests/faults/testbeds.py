@@ -16,6 +16,8 @@ from tests.s3_server import ACCESS_KEY, S3Server
 from tests.study_run import MARK, Run, kill_marked
 
 RESULTS = "results"
+STARTS = 3
+"""Ray gives a node half a minute to start, which a busy machine may need longer for."""
 
 
 @dataclass
@@ -85,9 +87,8 @@ def testbed_of(
     with contextlib.ExitStack() as left:
         if where == "nodes":
             environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-            cluster = left.enter_context(_two_nodes(illness, environment))
-            assert cluster.stdout
-            options = ("--address", cluster.stdout.readline().strip())
+            cluster, address = left.enter_context(_two_nodes(illness, environment))
+            options = ("--address", address)
             testbed = Testbed(folder, gate, environment, options, results, None, cluster)
         elif where == "store":
             store = S3Server("bucket")
@@ -106,7 +107,23 @@ def testbed_of(
 
 
 @contextlib.contextmanager
-def _two_nodes(illness: str, environment: dict[str, str]) -> "Iterator[subprocess.Popen[str]]":
+def _two_nodes(
+    illness: str, environment: dict[str, str]
+) -> "Iterator[tuple[subprocess.Popen[str], str]]":
+    """Start a cluster; yield its process, which takes commands, and its address."""
+    with contextlib.ExitStack() as left:
+        for _ in range(STARTS):
+            cluster = left.enter_context(_marked_cluster(illness, environment))
+            assert cluster.stdout
+            if address := cluster.stdout.readline().strip():
+                yield cluster, address
+                return
+            left.close()
+        raise AssertionError(f"the cluster did not start in {STARTS} tries")
+
+
+@contextlib.contextmanager
+def _marked_cluster(illness: str, environment: dict[str, str]) -> "Iterator[subprocess.Popen[str]]":
     mark = secrets.token_hex(16)
     cluster = subprocess.Popen(
         [sys.executable, "-m", "tests.cluster.sick_cluster", *filter(None, [illness])],
