@@ -9,7 +9,7 @@ its appendix "Experimental setup", of its reference code, and of de Chazal et al
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -242,6 +242,8 @@ def _by_label(samples: Samples) -> tuple[Index, Index]:
 
 def _halve(samples: Samples, members: Index, random: np.random.Generator) -> tuple[Index, Index]:
     """Halve `members`, stratified by class; the halves of a class differ by one at most."""
+    from sklearn.model_selection import train_test_split
+
     kinds = samples.kind[members]
     if not len(members) and not samples.label.any():
         return members, members
@@ -250,48 +252,13 @@ def _halve(samples: Samples, members: Index, random: np.random.Generator) -> tup
             "split: a class has fewer than two samples outside training, so that it cannot be"
             " in both validation and test; raise dataset.limit"
         )
-    first, second = stratified_halves(kinds, int(random.integers(2**32)))
-    return members[first], members[second]
-
-
-def stratified_halves(classes: npt.NDArray[Any], seed: int) -> tuple[Index, Index]:
-    """Return where the members of two halves are, that have as many of each class.
-
-    The same as scikit-learn's `train_test_split(test_size=0.5, stratify=classes)` with this seed as
-    its `random_state`, without its import, which costs more than all else of a study's splits.
-
-    Args:
-        classes: `(n,)` the class of each, at least two of every class.
-        seed: of the draw.
-    """
-    random = np.random.RandomState(seed)
-    _, numbers, counts = np.unique(classes, return_inverse=True, return_counts=True)
-    by_class = np.split(np.argsort(numbers, kind="stable"), np.cumsum(counts)[:-1])
-    first_counts = _shares(counts, len(classes) // 2, random)
-    # What is left is the other half; scikit-learn may draw once more to come to the same.
-    _shares(counts - first_counts, len(classes) - len(classes) // 2, random)
-    halves: tuple[list[int], list[int]] = ([], [])
-    for members, first_count in zip(by_class, first_counts, strict=True):
-        drawn = members[random.permutation(len(members))]
-        halves[0].extend(drawn[:first_count])
-        halves[1].extend(drawn[first_count:])
-    first, second = (random.permutation(half) for half in halves)
+    first, second = train_test_split(
+        members,
+        test_size=0.5,
+        stratify=kinds,
+        random_state=int(random.integers(2**32)),
+    )
     return first, second
-
-
-def _shares(counts: Index, size: int, random: np.random.RandomState) -> Index:
-    """Return how many of each class a part of `size` has; rounding is drawn among equal rests."""
-    exact = counts / counts.sum() * size
-    shares = np.floor(exact)
-    rests, missing = exact - shares, int(size - shares.sum())
-    for rest in np.unique(rests)[::-1]:
-        if not missing:
-            break
-        (equals,) = np.nonzero(rests == rest)
-        drawn = random.choice(equals, size=min(len(equals), missing), replace=False)
-        shares[drawn] += 1
-        missing -= len(drawn)
-    return shares.astype(np.int64)
 
 
 def _without_neighbours(samples: Samples, fold: Fold) -> Fold:

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.model_selection import train_test_split
 
 from study.config.schema import SplitSettings
 from study.data import load
 from study.data.assembly import build_samples
 from study.data.leakage import count_abnormal_neighbours
 from study.data.samples import Samples
-from study.data.splits import PARTS, Fold, Splits, make_splits, splits_table, stratified_halves
+from study.data.splits import PARTS, Fold, Splits, make_splits, splits_table
 from study.data.synthetic import SyntheticSettings
 from study.errors import RequestError
 
@@ -94,17 +93,6 @@ def test_paper_trains_on_85_percent_and_halves_the_rest_by_class(
         for kind in np.unique(samples.kind):
             halves = [(samples.kind[getattr(fold, p)] == kind).sum() for p in PARTS[1:]]
             assert abs(int(halves[0]) - int(halves[1])) <= 1, kind
-
-
-@given(counts=st.lists(st.integers(2, 40), min_size=1, max_size=6), seed=st.integers(0, 2**32 - 1))
-def test_halves_are_those_of_scikit_learn(counts: list[int], seed: int) -> None:
-    classes = np.repeat([f"class {number}" for number in range(len(counts))], counts)
-    np.random.default_rng(seed).shuffle(classes)
-    expected = train_test_split(
-        np.arange(len(classes)), test_size=0.5, stratify=classes, random_state=seed
-    )
-    for half, other in zip(stratified_halves(classes, seed), expected, strict=True):
-        np.testing.assert_array_equal(half, other)
 
 
 def test_paper_draws_each_fold_anew(tiny_samples: Callable[..., Samples]) -> None:
