@@ -28,6 +28,7 @@ from study.detectors.trained import TrainedFold
 from study.scores.components import FitErrors, Limits, SplitErrors
 from study.scores.compositions import COMPOSITIONS, FittedComposition
 from study.scores.settings import ScoreSettings
+from study.training.scaling import Scaling
 
 VALIDATION = 1000
 SCORED_AT_ONCE = 1024
@@ -108,8 +109,8 @@ def detector(model: Model, composition: str, fitted: FittedComposition) -> Detec
     """Return what `study.load_detector` returns of a fold with this model."""
     content = {"name": "one", "dataset": {"name": "wafer"}, "model": {"name": "beta_vaegan"}}
     config = TrialConfig.of(check_study(content, "benchmark"))
-    limits = Limits(0.0, 1.0)
-    fold = TrainedFold("benchmark", config, model, limits, composition, "", fitted, deviation=1.0)
+    scaling = Scaling((Limits(0.0, 1.0),))
+    fold = TrainedFold("benchmark", config, model, scaling, composition, "", fitted, deviation=1.0)
     return Detector((fold,))
 
 

@@ -42,11 +42,12 @@ def build_samples(
     sampling_rate_hz: float = 0.0,
     unit_range: bool = True,
     components: Mapping[str, npt.ArrayLike] | None = None,
+    channel_names: Sequence[str] = (),
 ) -> Samples:
     """Return `Samples` with its types and content hash; what is None is unknown.
 
     Args:
-        values: `(n, length)`, one channel.
+        values: `(n, length)` of one channel, or `(n, channels, length)`.
         label: `(n,)` 0 normal, 1 abnormal.
         kind: `(n,)` class of each sample.
         symbol: `(n,)` annotation of each sample.
@@ -60,9 +61,13 @@ def build_samples(
         sampling_rate_hz: rate that `start` and `extent` count in; unknown is 0.0.
         unit_range: whether values are in [0, 1], or are scaled later by each fold.
         components: name to `(n,)`, finite; None for none.
+        channel_names: of several channels; () numbers them.
     """
-    channelled = np.ascontiguousarray(values, dtype=np.float32)[:, np.newaxis, :]
-    count, _, length = channelled.shape
+    channelled = np.ascontiguousarray(values, dtype=np.float32)
+    if channelled.ndim == 2:
+        channelled = channelled[:, np.newaxis, :]  # (n, length) -> (n, 1, length)
+    count, channels, length = channelled.shape
+    assert len(channel_names) in (0, channels)
     assert np.isfinite(channelled).all()
     assert not (count and unit_range) or (channelled.min() >= 0 and channelled.max() <= 1)
     unknown = [""] * count
@@ -84,6 +89,7 @@ def build_samples(
         components={
             name: np.asarray(each, dtype=np.float32) for name, each in (components or {}).items()
         },
+        channel_names=tuple(channel_names or map(str, range(channels))) if channels > 1 else (),
     )
     assert all(len(each) == count for each in samples.components.values())
     assert all(np.isfinite(each).all() for each in samples.components.values())

@@ -73,6 +73,7 @@ def read_entry(folder: Path, key: str) -> Samples | None:
         components=components,
         sampling_rate_hz=body["sampling_rate_hz"],
         content_hash=body["content_hash"],
+        channel_names=tuple(body["channel_names"]),
     )
 
 
@@ -117,6 +118,7 @@ def _write_files(entry: Path, key: str, samples: Samples) -> None:
         "arrays": digests,
         "sampling_rate_hz": samples.sampling_rate_hz,
         "content_hash": samples.content_hash,
+        "channel_names": samples.channel_names,
     }
     with (entry / _MANIFEST).open("w", encoding="utf-8") as file:
         json.dump({"body": body, "sha256": canonical_hash(body)}, file, indent=1)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from study.data.assembly import build_samples
 from study.data.beat_settings import BeatDatasetSettings
@@ -50,6 +51,9 @@ DS2 = (
 
 DS2Form = Literal["without_202", "standard"]
 
+Leads = Literal["first", "both"] | Annotated[tuple[str, ...], Field(min_length=1)]
+"""Signals of a record that are read: the first, the first two, or those of these names."""
+
 
 class MitbihSettings(BeatDatasetSettings):
     """Beats of the MIT-BIH Arrhythmia Database."""
@@ -61,6 +65,12 @@ class MitbihSettings(BeatDatasetSettings):
         "which is the same person, and tests on 21; standard tests on the 22 of de Chazal et al. "
         "2004, and leaves 201 out",
     )
+    leads: Leads = added_field(
+        "first",
+        description="signals that are a sample's channels: the 'first' of a record, which is "
+        "MLII in 45 of 48; 'both', in the record's order; or a list of names, such as [MLII, V1], "
+        "which leaves records out that lack one of them",
+    )
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ class Record:
     """What one record holds.
 
     Attributes:
-        signal: `(n,)` first channel in millivolts.
+        signal: `(n,)` one lead in millivolts, or `(leads, n)` several.
         rate_hz: its sampling rate.
         position: `(m,)` positions of the annotated beats in `signal`.
         symbol: `(m,)` their annotation symbols.
@@ -163,27 +173,66 @@ def sources(
     return list(published.items())
 
 
-def read_record(path: Path) -> Record:
-    """Read the first channel and the beats of one WFDB record.
-
-    Args:
-        path: the record without extension; `.hea`, `.dat` and `.atr` are read.
+def signal_names(path: Path) -> list[str]:
+    """Return the names of a record's signals, in their order.
 
     Raises:
-        RequestError: a file is damaged, or the values are not finite or not in order.
+        RequestError: the header is damaged.
     """
     import wfdb
 
     try:
-        stored = wfdb.rdrecord(str(path), channels=[0])
-        signal = np.asarray(stored.p_signal[:, 0], dtype=np.float64)
-        rate_hz = int(stored.fs)
+        return [str(name) for name in wfdb.rdheader(str(path)).sig_name]
     # wfdb has no error class of its own: a damaged file surfaces as almost any.
     except Exception as error:
         raise damaged_record(path, error_line(error)) from error
-    if len(signal) == 0 or not np.isfinite(signal).all():
+
+
+def lead_indices(path: Path, leads: Leads) -> list[int] | None:
+    """Return which signals of a record `leads` means; None if one of them is not there."""
+    if leads == "first":
+        return [0]
+    names = signal_names(path)
+    if leads == "both":
+        return [0, 1] if len(names) > 1 else None
+    return [names.index(lead) for lead in leads] if set(leads) <= set(names) else None
+
+
+def channel_names(leads: Leads) -> tuple[str, ...]:
+    """Return the names of a sample's channels; those of `both` differ between records."""
+    named = {"first": (), "both": ("first", "second")}
+    return named[leads] if isinstance(leads, str) else leads
+
+
+def read_record(path: Path, leads: Leads = "first") -> Record:
+    """Read leads and the beats of one WFDB record.
+
+    Args:
+        path: the record without extension; `.hea`, `.dat` and `.atr` are read.
+        leads: which signals.
+
+    Raises:
+        RequestError: a file is damaged, the values are not finite or not in order, or a lead is
+            not there.
+    """
+    import wfdb
+
+    indices = lead_indices(path, leads)
+    if indices is None:
+        raise RequestError(
+            f"dataset.leads: expected signals of {path}, found {leads!r}: it has"
+            f" {', '.join(signal_names(path))}"
+        )
+    try:
+        stored = wfdb.rdrecord(str(path), channels=indices)
+        signal = np.asarray(stored.p_signal, dtype=np.float64).T  # (n, leads) -> (leads, n)
+        rate_hz = int(stored.fs)
+    except Exception as error:
+        raise damaged_record(path, error_line(error)) from error
+    if signal.size == 0 or not np.isfinite(signal).all():
         raise damaged_record(path, "an empty signal or values that are not finite")
-    position, symbol = read_annotation(path, len(signal))
+    position, symbol = read_annotation(path, signal.shape[1])
+    signal = np.ascontiguousarray(signal[0] if len(signal) == 1 else signal)
     return Record(signal=signal, rate_hz=rate_hz, position=position, symbol=symbol)
 
 
@@ -221,7 +270,15 @@ def beats_of(record: Record, settings: MitbihSettings) -> Beats:
 
 def prepare_records(names: Sequence[str], folder: Path, settings: MitbihSettings) -> Samples:
     """Return the beats of the records `names` in `folder`, record by record."""
-    records = [read_record(folder / name) for name in names]
+    leads, wanted = settings.leads, names
+    names = [name for name in names if lead_indices(folder / name, leads) is not None]
+    if not names:
+        known = sorted({lead for name in wanted for lead in signal_names(folder / name)})
+        raise RequestError(
+            f"dataset.leads: expected signals that a record has, found {leads!r}: there are"
+            f" {', '.join(known)}"
+        )
+    records = [read_record(folder / name, leads) for name in names]
     beats = [beats_of(record, settings) for record in records]
     symbol = np.concatenate([record.symbol[:-1] for record in records])
     record_of = np.repeat(list(names), [len(part.start) for part in beats])
@@ -239,11 +296,15 @@ def prepare_records(names: Sequence[str], folder: Path, settings: MitbihSettings
         abnormal_neighbour=np.concatenate([part.abnormal_neighbour for part in beats]),
         sampling_rate_hz=float(settings.window.rate_hz),
         components=joined_components(beats),
+        channel_names=channel_names(leads),
     )
 
 
 def prepare(settings: MitbihSettings, data_folder: Path, seed: int) -> Samples:
-    """Return the 109,446 beats of all 48 records; nothing of it depends on `seed`."""
+    """Return the 109,446 beats of all 48 records, or those of the ones that have the leads.
+
+    Nothing of it depends on `seed`.
+    """
     del seed
     return prepare_records(record_names(), locate(data_folder), settings)
 
@@ -254,8 +315,14 @@ def check(settings: MitbihSettings, data_folder: Path) -> list[str]:
     Raises:
         RequestError: a file is missing or is not the published one.
     """
-    count = len(sources(settings, data_folder, None))
-    return [f"{locate(data_folder)}: all {count} files have the published sha256"]
+    count, folder = len(sources(settings, data_folder, None)), locate(data_folder)
+    lines = [f"{folder}: all {count} files have the published sha256"]
+    left_out = [
+        name for name in record_names() if lead_indices(folder / name, settings.leads) is None
+    ]
+    if left_out:
+        lines.append(f"records left out, which lack one of the leads: {', '.join(left_out)}")
+    return lines
 
 
 def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]:

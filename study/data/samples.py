@@ -33,6 +33,8 @@ class Samples:
         components: name to `(n,)` float32; error components that come with the sample, such
             as how early a beat is, and from no model. Empty where a dataset has none.
         clean: whether normals with an abnormal neighbour are left out of training.
+        channel_names: names of several channels, in their order, numbers from 0 where the source
+            has none; () where there is one.
     """
 
     values: npt.NDArray[np.float32]
@@ -49,6 +51,7 @@ class Samples:
     content_hash: str
     components: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     clean: bool = False
+    channel_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -75,6 +78,6 @@ class Samples:
 ARRAYS = tuple(
     each.name
     for each in fields(Samples)
-    if each.name not in ("sampling_rate_hz", "content_hash", "components", "clean")
+    if each.name not in ("sampling_rate_hz", "content_hash", "components", "clean", "channel_names")
 )
 """Names of the per-sample arrays of `Samples`, in their order; components are beside them."""

@@ -191,6 +191,16 @@ class Detector:
         """Return the error components, `(n,)` float32 each, the mean over folds."""
         return self._mean_errors(self.errors_by_fold(samples))
 
+    def channel_errors(self, samples: npt.ArrayLike) -> Errors:
+        """Return components of each channel, `(n,)` by `<component>.<channel>`, means over folds.
+
+        R of a channel says which sensor it was; `models.interface` says what D is. Empty with
+        one channel, and where nothing is reconstructed.
+        """
+        values = self._checked(samples)
+        by_fold = [fold.channel_errors(values) for fold in self.folds]
+        return {name: _mean([errors[name] for errors in by_fold]) for name in by_fold[0]}
+
     def score_samples(self, samples: npt.ArrayLike, **inputs: Any) -> Float:
         """Return `(n,)` scores with their sign turned: larger is more normal."""
         return -self.score(samples, **inputs).score

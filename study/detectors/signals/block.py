@@ -12,7 +12,7 @@ class Block:
     """Consecutive samples of a source.
 
     Attributes:
-        values: `(n, 1, length)` float32, prepared as the model's dataset prepares samples,
+        values: `(n, channels, length)` float32, prepared as the model's dataset prepares samples,
             before any scaling that is a fold's own.
         columns: `(n,)` each, by name: record, position, label and the like.
         components: `(n,)` float32 each, by name: error components that come with the samples
