@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.extensions import extended
 from study.data.entry import DatasetEntry
 from study.data.samples import ARRAYS, Samples
 from study.errors import RequestError
@@ -25,8 +26,10 @@ DATASETS: dict[str, DatasetEntry] = {
     "mitbih": _entry("study.data.mitbih"),
     "wafer": _entry("study.data.wafer"),
     "ucr": _entry("study.data.ucr"),
+    "series": _entry("study.data.series"),
     "synthetic": _entry("study.data.synthetic"),
 }
+DATASETS = extended(DATASETS, "study.datasets", DatasetEntry)
 
 
 def dataset(name: str) -> DatasetEntry:

@@ -16,8 +16,9 @@ def content_hash(samples: Samples) -> str:
     """Return the sha256 (hex) of what `samples` hold, but for `abnormal_neighbour` and `clean`."""
     digest = hashlib.sha256()
     arrays = {name: getattr(samples, name) for name in ARRAYS if name != "abnormal_neighbour"}
-    # Without components the hash is what it was before there were any.
+    # Without components or events the hash is what it was before there were any.
     arrays |= {f"components.{name}": each for name, each in sorted(samples.components.items())}
+    arrays |= {f"events.{name}": each for name, each in sorted(samples.events.items())}
     for name, values in arrays.items():
         array = np.ascontiguousarray(values)
         header = [name, array.dtype.str, list(array.shape)]
@@ -43,6 +44,7 @@ def build_samples(
     unit_range: bool = True,
     components: Mapping[str, npt.ArrayLike] | None = None,
     channel_names: Sequence[str] = (),
+    events: Mapping[str, npt.NDArray[np.int64]] | None = None,
 ) -> Samples:
     """Return `Samples` with its types and content hash; what is None is unknown.
 
@@ -62,6 +64,7 @@ def build_samples(
         unit_range: whether values are in [0, 1], or are scaled later by each fold.
         components: name to `(n,)`, finite; None for none.
         channel_names: of several channels; () numbers them.
+        events: of windows of recordings, each record's abnormal stretches; None for none.
     """
     channelled = np.ascontiguousarray(values, dtype=np.float32)
     if channelled.ndim == 2:
@@ -90,6 +93,7 @@ def build_samples(
             name: np.asarray(each, dtype=np.float32) for name, each in (components or {}).items()
         },
         channel_names=tuple(channel_names or map(str, range(channels))) if channels > 1 else (),
+        events=dict(events or {}),
     )
     assert all(len(each) == count for each in samples.components.values())
     assert all(np.isfinite(each).all() for each in samples.components.values())

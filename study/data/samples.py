@@ -35,6 +35,9 @@ class Samples:
         clean: whether normals with an abnormal neighbour are left out of training.
         channel_names: names of several channels, in their order, numbers from 0 where the source
             has none; () where there is one.
+        events: of windows of long recordings, record to `(k, 2)` int64: first point of each
+            abnormal stretch and the one after its last, in the unit of `start`. Every record has
+            an entry. Empty for other samples.
     """
 
     values: npt.NDArray[np.float32]
@@ -52,6 +55,7 @@ class Samples:
     components: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     clean: bool = False
     channel_names: tuple[str, ...] = ()
+    events: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -75,9 +79,13 @@ class Samples:
         )
 
 
-ARRAYS = tuple(
-    each.name
-    for each in fields(Samples)
-    if each.name not in ("sampling_rate_hz", "content_hash", "components", "clean", "channel_names")
+_NOT_BY_SAMPLE = (
+    "sampling_rate_hz",
+    "content_hash",
+    "components",
+    "clean",
+    "channel_names",
+    "events",
 )
+ARRAYS = tuple(each.name for each in fields(Samples) if each.name not in _NOT_BY_SAMPLE)
 """Names of the per-sample arrays of `Samples`, in their order; components are beside them."""

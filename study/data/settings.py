@@ -21,7 +21,7 @@ else:
         Field(discriminator="name"),
     ]
 
-Protocol = Literal["paper", "kfold", "inter_patient"]
+Protocol = Literal["paper", "kfold", "inter_patient", "time", "series"]
 
 
 class SplitSettings(Settings):

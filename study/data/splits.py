@@ -2,7 +2,8 @@
 
 A split depends on the samples and the split's own seed only, never on a model.
 Training holds normal samples only. Protocols are those of the paper's section IV and
-its appendix "Experimental setup", of its reference code, and of de Chazal et al. 2004.
+its appendix "Experimental setup", of its reference code, and of de Chazal et al. 2004; those of
+long recordings are in `study.data.series_splits`.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from study.data.samples import Samples
+from study.data.series_splits import by_series, by_time
 from study.data.settings import SplitSettings
 from study.errors import RequestError
 from study.randomness import stream_seed
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 TRAINING_SHARE = 0.85
 LONE_FOLD_GROUPS = 5
 PARTS = ("training", "validation", "test")
-ONE_TEST_SET = frozenset({"kfold", "inter_patient"})
+ONE_TEST_SET = frozenset({"kfold", "inter_patient", "time"})
 """Protocols whose folds all have the same test samples."""
 
 Index = npt.NDArray[np.int64]
@@ -182,10 +184,26 @@ def _inter_patient(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
         yield _fold(members[samples.label[members] == 0], own[validation], test)
 
 
+def _time(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
+    """The beginning of each recording trains, what follows tests; nothing is drawn."""
+    del seed
+    groups = folds if folds > 1 else LONE_FOLD_GROUPS
+    for parts in list(by_time(samples, groups))[:folds]:
+        yield _fold(*parts)
+
+
+def _series(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
+    """Whole recordings train, validate or test."""
+    for parts in by_series(samples, folds, seed):
+        yield _fold(*parts)
+
+
 _PROTOCOLS: dict[str, Callable[[Samples, int, int], Iterator[Fold]]] = {
     "paper": _paper,
     "kfold": _kfold,
     "inter_patient": _inter_patient,
+    "time": _time,
+    "series": _series,
 }
 
 

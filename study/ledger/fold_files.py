@@ -18,6 +18,7 @@ from study.data.splits import Fold
 from study.ledger.ledger import FoldManifest, Ledger
 from study.scores.components import FoldErrors, SplitErrors
 from study.scores.reference import Moments
+from study.scores.series import Windows
 
 EPOCH_RULES = ("best_validation", "last")
 COMPONENTS = "components.parquet"
@@ -28,6 +29,7 @@ TIMINGS = "timings.json"
 RECONSTRUCTIONS = "reconstructions.parquet"
 INTERPOLATION = "interpolation.parquet"
 EXTREMES = "extremes.parquet"
+EVENTS = "events.parquet"
 SECONDS = "covered_seconds"
 ADDED = (DRAWN_NORM, SECONDS)
 """Columns of `COMPONENTS` and `TRAINING_COMPONENTS` that older folds do not have."""
@@ -55,7 +57,8 @@ def components_file(
 ) -> bytes:
     """Return `components.parquet`: a row per validation and test sample and epoch rule.
 
-    `covered_seconds` is the signal that a sample covers, where the data have a rate.
+    `covered_seconds` is the signal that a sample covers, where the data have a rate; windows of
+    long recordings have `start` and `extent`, the points that they hold.
 
     Args:
         samples: the dataset.
@@ -81,8 +84,19 @@ def components_file(
             if seconds is not None:
                 columns[SECONDS] = seconds
             columns |= {"seconds": sample_moments(samples, members).seconds} if timed else {}
+            if samples.events:
+                columns |= {"start": samples.start[members], "extent": samples.extent[members]}
             tables.append(pa.table({**columns, **getattr(evaluation, part)}))
     return to_parquet(pa.concat_tables(tables))
+
+
+def events_file(samples: Samples, fold: Fold) -> bytes:
+    """Return `events.parquet`: the abnormal stretches of the records that test, a row each."""
+    records = np.unique(samples.record[fold.test]).tolist()
+    events = [(record, *stretch) for record in records for stretch in samples.events[record]]
+    record, first, stop = zip(*events, strict=True) if events else ((), (), ())
+    schema = pa.schema([("record", pa.string()), ("first", pa.int64()), ("stop", pa.int64())])
+    return to_parquet(pa.table([list(record), list(first), list(stop)], schema=schema))
 
 
 def training_components_file(
@@ -244,6 +258,28 @@ def read_test_samples(ledger: Ledger, manifest: FoldManifest) -> TestSamples:
     is_timed = SECONDS in table.column_names
     seconds = table[SECONDS].to_numpy() if is_timed else np.full(table.num_rows, np.nan)
     return TestSamples(**{name: _texts(table, name) for name in names}, seconds=seconds)
+
+
+def read_windows(ledger: Ledger, manifest: FoldManifest, rate_hz: float) -> Windows:
+    """Return where a fold's test samples lie in their recordings, in the order of their errors.
+
+    Args:
+        ledger: where the fold is.
+        manifest: its commit.
+        rate_hz: points a second; 0 where that is unknown.
+    """
+    table = _read_test(ledger, manifest, ("record", "start", "extent"))
+    stored = pq.read_table(io.BytesIO(ledger.read(manifest, EVENTS)))
+    events: dict[str, list[tuple[int, int]]] = {}
+    for row in stored.to_pylist():
+        events.setdefault(row["record"], []).append((row["first"], row["stop"]))
+    return Windows(
+        record=_texts(table, "record"),
+        start=table["start"].to_numpy(),
+        extent=table["extent"].to_numpy(),
+        events={record: np.array(stretches) for record, stretches in events.items()},
+        rate_hz=rate_hz,
+    )
 
 
 def read_moments(ledger: Ledger, manifest: FoldManifest) -> dict[str, Moments]:

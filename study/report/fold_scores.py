@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +17,9 @@ from study.report.strata import FoldDecisions, FoldDetails, LeftOut, fold_detail
 from study.scores.components import FoldErrors, SplitErrors
 from study.scores.evaluation import CompositionResult, ScoreRow, evaluate_compositions
 from study.scores.prevalence import stated_prevalences
+from study.scores.series import SeriesMetrics, Windows, series_metrics
 
-READ_FILES = (fold_files.COMPONENTS, fold_files.TRAINING_COMPONENTS, MODEL)
-"""Files of a committed fold that its scores are made from."""
+_READ_FILES = (fold_files.COMPONENTS, fold_files.TRAINING_COMPONENTS, MODEL, fold_files.EVENTS)
 
 SCHEMA = pa.schema(
     [
@@ -28,11 +29,13 @@ SCHEMA = pa.schema(
         ("num_training", pa.int64()),
         ("beta_unscaled", pa.float64()),
         ("normal_error", pa.float64()),
+        *schema_fields(SeriesMetrics),
     ]
 )
 """Columns of a fold's scores: its number, the epoch rule, all of `ScoreRow` (with what labels
 chose in the fit alone), the number of training samples, beta times length times channels (null
-where there is no beta), and the mean of the model's first component over validation normals."""
+where there is no beta), the mean of the model's first component over validation normals, and
+metrics of points (null but of windows of long recordings)."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,11 @@ class FoldScores:
     details: FoldDetails | None
 
 
+def read_files(manifest: FoldManifest) -> tuple[str, ...]:
+    """Return the files of a committed fold that its scores are made from."""
+    return tuple(name for name in _READ_FILES if name in manifest.files)
+
+
 def score_fold(task: ScoreTask) -> FoldScores:
     """Fit every composition on a fold's stored errors.
 
@@ -83,6 +91,7 @@ def score_fold(task: ScoreTask) -> FoldScores:
     errors = read_fold_errors(ledger, manifest, task.config, task.all_folds)
     beta = getattr(getattr(model, "encoder", model), "beta", None)
     unscaled = None if beta is None else beta * shape["length"] * shape["channels"]
+    measured = _SeriesMeasures.of(task)
     rows: list[tuple[object, ...]] = []
     results: dict[str, list[CompositionResult]] = {}
     for rule in fold_files.EPOCH_RULES:
@@ -93,9 +102,39 @@ def score_fold(task: ScoreTask) -> FoldScores:
         normals = errors[rule].validation.normals().component(components_of(model)[0])
         error = float(normals.mean()) if len(normals) else float("nan")
         end = (len(errors[rule].training), unscaled, error)
-        rows += [(manifest.fold, rule, *field_values(result.row), *end) for result in results[rule]]
+        rows += [
+            (manifest.fold, rule, *field_values(result.row), *end, *measured.values(result))
+            for result in results[rule]
+        ]
     scores = table_from_rows(SCHEMA, rows)
     return FoldScores(scores, _details(task, results) if task.detailed else None)
+
+
+@dataclass(frozen=True)
+class _SeriesMeasures:
+    """Measures points, if a fold's samples are windows of long recordings."""
+
+    windows: Windows | None
+    buffer: int
+
+    @classmethod
+    def of(cls, task: ScoreTask) -> Self:
+        dataset = task.config.dataset
+        if not dataset.is_series:
+            return cls(None, 0)
+        rate_hz = getattr(dataset, "rate_hz", 0.0)
+        windows = fold_files.read_windows(task.ledger, task.manifest, rate_hz)
+        buffer = task.config.scores.vus_buffer
+        return cls(windows, windows.length if buffer is None else buffer)
+
+    def values(self, result: CompositionResult) -> tuple[object, ...]:
+        """Return the values of `SeriesMetrics`; None each where samples are no windows."""
+        if self.windows is None:
+            return (None,) * len(schema_fields(SeriesMetrics))
+        if result.decisions is None:
+            return field_values(SeriesMetrics.undefined())
+        score, tau = result.decisions.score, result.row.tau
+        return field_values(series_metrics(self.windows, score, tau, self.buffer))
 
 
 def _details(task: ScoreTask, results: Mapping[str, Sequence[CompositionResult]]) -> FoldDetails:

@@ -28,6 +28,8 @@ METRICS = ("f1_weighted", "phi", "auroc")
 
 _PROTOCOL_LIMITS = {
     "inter_patient": "Test patients are not among the training patients.",
+    "time": "Test samples come after those of training, and are of the same recordings.",
+    "series": "Test recordings are not among the training recordings.",
     "paper": "Test samples can be of people who are in training too: patients who are not may "
     "score worse.",
 }

@@ -69,6 +69,8 @@ class FoldResult:
             fold_files.WEIGHTS: safetensors.torch.save(progress.best_weights),
             fold_files.TIMINGS: self._timings(time.perf_counter() - started, self._scoring()),
         }
+        if samples.events:
+            files[fold_files.EVENTS] = fold_files.events_file(samples, fold)
         return self._manifest(state, ""), files
 
     def failed(self, reason: str, reported: int) -> Commit:
