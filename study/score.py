@@ -35,7 +35,7 @@ def score(
         typer.Argument(
             metavar="INPUT",
             help="a WFDB record, or a table with a row per sample: .tsv or .txt (UCR form, label"
-            " first), .csv, .npy, .parquet",
+            " first), .csv, .npy, .parquet; of a model of dataset series a recording",
         ),
     ],
     output: Annotated[
@@ -79,7 +79,9 @@ def score(
     from study.detectors.detector import load_detector
 
     detector = load_detector(model, composition, latent_form)
-    if is_table(signals):
+    if detector.folds[0].config.dataset.is_series:
+        _score_recording(detector, signals, target)
+    elif is_table(signals):
         needed = [*detector.sample_components, *(["time"] if detector.is_relative else [])]
         if needed:
             raise RequestError(
@@ -100,6 +102,16 @@ def _score_table(
     dataset = detector.folds[0].config.dataset
     blocks = read_blocks(path, dataset, resample=resample, label_first=label_first)
     _report(write_scores(target, detector, blocks), "samples", target)
+
+
+def _score_recording(detector: "Detector", path: Path, target: Path) -> None:
+    from study.data.series import SeriesSettings
+    from study.detectors.signals.points import recording_parts, write_points
+
+    fold = detector.folds[0]
+    assert isinstance(fold.config.dataset, SeriesSettings)
+    parts = recording_parts(path, fold.config.dataset, fold.channels)
+    _report(write_points(target, detector, parts), "points", target)
 
 
 def _score_record(

@@ -9,7 +9,7 @@ last two numbers are the abnormal stretch.
 import gzip
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LABEL_NAMES = ("label", "labels", "is_anomaly", "anomaly", "is_anomalous", "is_abnormal")
+ROWS_AT_ONCE = 65_536
 TIME_NAMES = ("timestamp", "time", "date", "datetime", "index")
 _TSB_AD = re.compile(r"_tr_(\d+)_1st_\d+$")
 _UCR = re.compile(r"UCR_Anomaly_.*_(\d+)_(\d+)_(\d+)$")
@@ -68,9 +69,50 @@ class Columns:
     time: str | int | None = None
     channels: tuple[str, ...] | None = None
 
+    def label_and_time(self, path: Path, table: "pd.DataFrame") -> tuple[str | None, str | None]:
+        """Return the names of the label's column and of the time's; None where there is none.
+
+        Raises:
+            RequestError: a column that is named is not there.
+        """
+        return (
+            _found(path, table, self.label, LABEL_NAMES, "label"),
+            _found(path, table, self.time, TIME_NAMES, "time"),
+        )
+
+    def channel_values(
+        self, path: Path, table: "pd.DataFrame"
+    ) -> tuple[FloatArray, tuple[str, ...]]:
+        """Return the values of the channels, `(n, channels)`, and their names.
+
+        Raises:
+            RequestError: a channel is not there, or has a value that is no finite number.
+        """
+        apart = self.label_and_time(path, table)
+        channels = self.channels or tuple(n for n in table.columns if n not in apart)
+        missing = [name for name in channels if name not in table.columns]
+        if missing or not channels:
+            raise RequestError(
+                f"{path}: dataset.channels: expected {', '.join(missing) or 'a channel'}, found"
+                f" the columns {', '.join(table.columns)}"
+            )
+        values = np.stack([_numbers(path, table, name) for name in channels], axis=1)
+        return values, channels
+
 
 def read_columns(path: Path) -> "pd.DataFrame":
-    """Return the columns of a file, a row per point; their names are text.
+    """Return what `column_parts` yields in one.
+
+    Raises:
+        RequestError: the file cannot be read.
+    """
+    import pandas as pd
+
+    return pd.concat(list(column_parts(path)), ignore_index=True)
+
+
+def column_parts(path: Path) -> Iterator["pd.DataFrame"]:
+    """Yield the columns of a file, a row per point, some rows at a time; their names are text.
 
     CSV and other text (compressed too), Parquet, and NPY of one or two dimensions. Columns of a
     file without a header are named by their positions.
@@ -78,28 +120,39 @@ def read_columns(path: Path) -> "pd.DataFrame":
     Raises:
         RequestError: the file cannot be read.
     """
-    import pandas as pd
-
+    count = 0
+    read = _READERS.get(path.suffix, _text_parts)
     try:
-        if path.suffix == ".npy":
-            array = np.load(path, allow_pickle=False)
-            table = pd.DataFrame(array[:, np.newaxis] if array.ndim == 1 else array)
-        elif path.suffix == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            table = _read_text(path)
+        for table in read(path):
+            table.columns = [str(name).strip() for name in table.columns]
+            count += len(table)
+            yield table
     except (OSError, ValueError, TypeError, ImportError) as error:
         problem = one_line(error)
         raise RequestError(
             f"{path}: expected a table with a row per point, found: {problem}"
         ) from None
-    table.columns = [str(name).strip() for name in table.columns]
-    if not len(table):
+    if not count:
         raise RequestError(f"{path}: expected a row per point, found none: give another file")
-    return table
 
 
-def _read_text(path: Path) -> "pd.DataFrame":
+def _array_parts(path: Path) -> Iterator["pd.DataFrame"]:
+    import pandas as pd
+
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    array = array[:, np.newaxis] if array.ndim == 1 else array
+    for start in range(0, len(array), ROWS_AT_ONCE):
+        yield pd.DataFrame(np.array(array[start : start + ROWS_AT_ONCE]))
+
+
+def _parquet_parts(path: Path) -> Iterator["pd.DataFrame"]:
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(path).iter_batches(ROWS_AT_ONCE):
+        yield batch.to_pandas()
+
+
+def _text_parts(path: Path) -> Iterator["pd.DataFrame"]:
     import pandas as pd
 
     open_text = gzip.open if path.suffix == ".gz" else open
@@ -107,11 +160,15 @@ def _read_text(path: Path) -> "pd.DataFrame":
         line = next((line.strip() for line in file if line.strip()), "")
     separator = next((mark for mark in "\t,;" if mark in line), r"\s+")
     fields = re.split(separator, line)
-    has_header = not any(_is_number(field) for field in fields)
-    table = pd.read_csv(path, sep=separator, header=0 if has_header else None)
-    if len(table) == 1 and not has_header and len(fields) > 2:
-        return table.T.reset_index(drop=True)  # all values of one channel in one line
-    return table
+    header = None if any(_is_number(field) for field in fields) else 0
+    with pd.read_csv(path, sep=separator, header=header, chunksize=ROWS_AT_ONCE) as reader:
+        for number, table in enumerate(reader):
+            is_one_line = not number and len(table) == 1 and header is None and len(fields) > 2
+            # All values of one channel may stand in one line.
+            yield table.T.reset_index(drop=True) if is_one_line else table
+
+
+_READERS = {".npy": _array_parts, ".parquet": _parquet_parts}
 
 
 def read_recording(path: Path, columns: Columns, events: Events | None = None) -> Recording:
@@ -126,16 +183,8 @@ def read_recording(path: Path, columns: Columns, events: Events | None = None) -
         RequestError: the file cannot be read, or is not of this form.
     """
     table = read_columns(path)
-    label = _found(path, table, columns.label, LABEL_NAMES, "label")
-    time = _found(path, table, columns.time, TIME_NAMES, "time")
-    others = [name for name in table.columns if name not in (label, time)]
-    channels = list(columns.channels or others)
-    missing = [name for name in channels if name not in table.columns]
-    if missing or not channels:
-        raise RequestError(
-            f"{path}: dataset.channels: expected {', '.join(missing) or 'a channel'}, found the"
-            f" columns {', '.join(table.columns)}"
-        )
+    label, time = columns.label_and_time(path, table)
+    values, channels = columns.channel_values(path, table)
     name = recording_name(path)
     by_name = _UCR.search(name)
     if events is not None:
@@ -148,9 +197,8 @@ def read_recording(path: Path, columns: Columns, events: Events | None = None) -
     else:
         stretches = np.empty((0, 2), dtype=np.int64)
     stretches = merged(stretches)
-    values = np.stack([_numbers(path, table, channel) for channel in channels], axis=1)
     stretches = np.clip(stretches, 0, len(values))
-    return Recording(name, values, tuple(channels), stretches, normal_part(name))
+    return Recording(name, values, channels, stretches, normal_part(name))
 
 
 def recording_name(path: Path) -> str:
