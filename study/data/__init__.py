@@ -26,8 +26,8 @@ DATASETS: dict[str, DatasetEntry] = {
     "mitbih": _entry("study.data.mitbih"),
     "wafer": _entry("study.data.wafer"),
     "ucr": _entry("study.data.ucr"),
-    "series": _entry("study.data.series"),
     "synthetic": _entry("study.data.synthetic"),
+    "series": _entry("study.data.series"),
 }
 DATASETS = extended(DATASETS, "study.datasets", DatasetEntry)
 

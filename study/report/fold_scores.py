@@ -19,7 +19,8 @@ from study.scores.evaluation import CompositionResult, ScoreRow, evaluate_compos
 from study.scores.prevalence import stated_prevalences
 from study.scores.series import SeriesMetrics, Windows, series_metrics
 
-_READ_FILES = (fold_files.COMPONENTS, fold_files.TRAINING_COMPONENTS, MODEL, fold_files.EVENTS)
+READ_FILES = (fold_files.COMPONENTS, fold_files.TRAINING_COMPONENTS, MODEL)
+"""Files of a committed fold that its scores are made from; see `read_files`."""
 
 SCHEMA = pa.schema(
     [
@@ -73,8 +74,8 @@ class FoldScores:
 
 
 def read_files(manifest: FoldManifest) -> tuple[str, ...]:
-    """Return the files of a committed fold that its scores are made from."""
-    return tuple(name for name in _READ_FILES if name in manifest.files)
+    """Return `READ_FILES`, and the events of long recordings where there are any."""
+    return (*READ_FILES, *(name for name in (fold_files.EVENTS,) if name in manifest.files))
 
 
 def score_fold(task: ScoreTask) -> FoldScores:

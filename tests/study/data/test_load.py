@@ -11,7 +11,7 @@ from study.errors import RequestError
 
 
 def test_an_unknown_dataset_is_answered_with_the_valid_ones():
-    with pytest.raises(RequestError, match=r"mitbih, wafer, ucr, synthetic, found 'mitdb'"):
+    with pytest.raises(RequestError, match=r"mitbih, wafer, ucr, synthetic, series, found 'mitdb'"):
         dataset("mitdb")
 
 
