@@ -105,7 +105,7 @@ def _score_table(
 
 
 def _score_recording(detector: "Detector", path: Path, target: Path) -> None:
-    from study.data.series import SeriesSettings
+    from study.data.series_settings import SeriesSettings
     from study.detectors.signals.points import recording_parts, write_points
 
     fold = detector.folds[0]

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from study.data.assembly import build_samples
 from study.data.beat_settings import BeatDatasetSettings
@@ -23,7 +22,15 @@ from study.data.digests import source_digests, source_sha256
 from study.data.entry import DatasetEntry
 from study.data.resampling import FloatArray, IntArray, fit_length
 from study.data.samples import Samples
-from study.errors import RequestError, one_line
+from study.data.wfdb_files import (
+    Leads,
+    channel_names,
+    damaged_record,
+    error_line,
+    lead_indices,
+    signal_names,
+)
+from study.errors import RequestError
 from study.settings import added_field
 
 if TYPE_CHECKING:
@@ -50,9 +57,6 @@ DS2 = (
 """Test records of de Chazal et al.; DS1 is all others but the paced ones."""
 
 DS2Form = Literal["without_202", "standard"]
-
-Leads = Literal["first", "both"] | Annotated[tuple[str, ...], Field(min_length=1)]
-"""Signals of a record that are read: the first, the first two, or those of these names."""
 
 
 class MitbihSettings(BeatDatasetSettings):
@@ -171,37 +175,6 @@ def sources(
                 f"`python -m study.data fetch mitbih --data {data_folder}` to replace it"
             )
     return list(published.items())
-
-
-def signal_names(path: Path) -> list[str]:
-    """Return the names of a record's signals, in their order.
-
-    Raises:
-        RequestError: the header is damaged.
-    """
-    import wfdb
-
-    try:
-        return [str(name) for name in wfdb.rdheader(str(path)).sig_name]
-    # wfdb has no error class of its own: a damaged file surfaces as almost any.
-    except Exception as error:
-        raise damaged_record(path, error_line(error)) from error
-
-
-def lead_indices(path: Path, leads: Leads) -> list[int] | None:
-    """Return which signals of a record `leads` means; None if one of them is not there."""
-    if leads == "first":
-        return [0]
-    names = signal_names(path)
-    if leads == "both":
-        return [0, 1] if len(names) > 1 else None
-    return [names.index(lead) for lead in leads] if set(leads) <= set(names) else None
-
-
-def channel_names(leads: Leads) -> tuple[str, ...]:
-    """Return the names of a sample's channels; those of `both` differ between records."""
-    named = {"first": (), "both": ("first", "second")}
-    return named[leads] if isinstance(leads, str) else leads
 
 
 def read_record(path: Path, leads: Leads = "first") -> Record:
@@ -343,18 +316,6 @@ def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]
     ]
     fetched = fetch_files(downloads, progress)
     return [f"{folder}: {fetched} files fetched, {len(downloads) - fetched} were there and right"]
-
-
-def error_line(error: Exception) -> str:
-    """Return an error of wfdb in one line."""
-    return f"{type(error).__name__}: {one_line(error)}"
-
-
-def damaged_record(path: Path, problem: str) -> RequestError:
-    """Return the error of a record with a damaged file."""
-    return RequestError(
-        f"{path}: expected a WFDB record (.hea, .dat, .atr), found {problem}: replace its files"
-    )
 
 
 ENTRY = DatasetEntry(

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from study.data.mitbih import damaged_record, error_line
 from study.data.recordings import Recording, merged
 from study.data.resampling import IntArray
+from study.data.wfdb_files import damaged_record, error_line
 from study.errors import RequestError
 
 if TYPE_CHECKING:
-    from study.data.series import WfdbSettings
+    from study.data.series_settings import WfdbSettings
 
 
 def read_wfdb(path: Path, settings: "WfdbSettings", channels: tuple[str, ...] | None) -> Recording:

@@ -18,7 +18,6 @@ from study.data.splits import Fold
 from study.ledger.ledger import FoldManifest, Ledger
 from study.scores.components import FoldErrors, SplitErrors
 from study.scores.reference import Moments
-from study.scores.series import Windows
 
 EPOCH_RULES = ("best_validation", "last")
 COMPONENTS = "components.parquet"
@@ -29,7 +28,6 @@ TIMINGS = "timings.json"
 RECONSTRUCTIONS = "reconstructions.parquet"
 INTERPOLATION = "interpolation.parquet"
 EXTREMES = "extremes.parquet"
-EVENTS = "events.parquet"
 SECONDS = "covered_seconds"
 ADDED = (DRAWN_NORM, SECONDS)
 """Columns of `COMPONENTS` and `TRAINING_COMPONENTS` that older folds do not have."""
@@ -88,15 +86,6 @@ def components_file(
                 columns |= {"start": samples.start[members], "extent": samples.extent[members]}
             tables.append(pa.table({**columns, **getattr(evaluation, part)}))
     return to_parquet(pa.concat_tables(tables))
-
-
-def events_file(samples: Samples, fold: Fold) -> bytes:
-    """Return `events.parquet`: the abnormal stretches of the records that test, a row each."""
-    records = np.unique(samples.record[fold.test]).tolist()
-    events = [(record, *stretch) for record in records for stretch in samples.events[record]]
-    record, first, stop = zip(*events, strict=True) if events else ((), (), ())
-    schema = pa.schema([("record", pa.string()), ("first", pa.int64()), ("stop", pa.int64())])
-    return to_parquet(pa.table([list(record), list(first), list(stop)], schema=schema))
 
 
 def training_components_file(
@@ -254,32 +243,10 @@ class TestSamples:
 def read_test_samples(ledger: Ledger, manifest: FoldManifest) -> TestSamples:
     """Return the properties of a fold's test samples."""
     names = ("kind", "symbol", "patient", "record")
-    table = _read_test(ledger, manifest, (*names, SECONDS))
+    table = read_test(ledger, manifest, (*names, SECONDS))
     is_timed = SECONDS in table.column_names
     seconds = table[SECONDS].to_numpy() if is_timed else np.full(table.num_rows, np.nan)
-    return TestSamples(**{name: _texts(table, name) for name in names}, seconds=seconds)
-
-
-def read_windows(ledger: Ledger, manifest: FoldManifest, rate_hz: float) -> Windows:
-    """Return where a fold's test samples lie in their recordings, in the order of their errors.
-
-    Args:
-        ledger: where the fold is.
-        manifest: its commit.
-        rate_hz: points a second; 0 where that is unknown.
-    """
-    table = _read_test(ledger, manifest, ("record", "start", "extent"))
-    stored = pq.read_table(io.BytesIO(ledger.read(manifest, EVENTS)))
-    events: dict[str, list[tuple[int, int]]] = {}
-    for row in stored.to_pylist():
-        events.setdefault(row["record"], []).append((row["first"], row["stop"]))
-    return Windows(
-        record=_texts(table, "record"),
-        start=table["start"].to_numpy(),
-        extent=table["extent"].to_numpy(),
-        events={record: np.array(stretches) for record, stretches in events.items()},
-        rate_hz=rate_hz,
-    )
+    return TestSamples(**{name: texts(table, name) for name in names}, seconds=seconds)
 
 
 def read_moments(ledger: Ledger, manifest: FoldManifest) -> dict[str, Moments]:
@@ -295,7 +262,7 @@ def read_moments(ledger: Ledger, manifest: FoldManifest) -> dict[str, Moments]:
     for part in ("validation", "test"):
         tables[part] = _rows(scored, split=part, epoch_rule=EPOCH_RULES[0])
     return {
-        part: Moments(_texts(table, "record"), table["seconds"].to_numpy())
+        part: Moments(texts(table, "record"), table["seconds"].to_numpy())
         for part, table in tables.items()
     }
 
@@ -304,7 +271,7 @@ def read_tested(
     ledger: Ledger, manifest: FoldManifest
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
     """Return index in the dataset and label of a fold's test samples, in the same order."""
-    table = _read_test(ledger, manifest, ("sample", "label"))
+    table = read_test(ledger, manifest, ("sample", "label"))
     return table["sample"].to_numpy(), table["label"].to_numpy()
 
 
@@ -331,15 +298,16 @@ def _read_columns(
     return file.read(columns=["epoch_rule", *columns], use_threads=False)
 
 
-def _read_test(ledger: Ledger, manifest: FoldManifest, columns: Sequence[str]) -> pa.Table:
+def read_test(ledger: Ledger, manifest: FoldManifest, columns: Sequence[str]) -> pa.Table:
     """Return columns of a fold's test samples, in the order of their errors."""
     table = _read_columns(ledger, manifest, COMPONENTS, ("split", *columns))
     return _rows(table, split="test", epoch_rule=EPOCH_RULES[0])
 
 
-def _texts(table: pa.Table, name: str) -> npt.NDArray[np.str_]:
-    texts: npt.NDArray[np.str_] = table[name].to_numpy(zero_copy_only=False).astype(np.str_)
-    return texts
+def texts(table: pa.Table, name: str) -> npt.NDArray[np.str_]:
+    """Return a column of text, `(n,)`."""
+    column: npt.NDArray[np.str_] = table[name].to_numpy(zero_copy_only=False).astype(np.str_)
+    return column
 
 
 def _rows(table: pa.Table, **where: str) -> pa.Table:
@@ -365,5 +333,5 @@ def _split_errors(
     return SplitErrors(
         label=label,
         values={name: rows[name].to_numpy().astype(np.float64) for name in components},
-        patient=_texts(rows, "patient") if "patient" in rows.column_names else None,
+        patient=texts(rows, "patient") if "patient" in rows.column_names else None,
     )

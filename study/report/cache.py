@@ -39,6 +39,7 @@ _STUDY = Path(__file__).parents[1]
 _CODE = (
     "ledger/fold_errors.py",
     "ledger/fold_files.py",
+    "ledger/series_files.py",
     "report/cache.py",
     "report/dataclass_tables.py",
     "report/fold_scores.py",

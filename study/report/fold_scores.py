@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from models import components_of
 from study.config.trial_config import TrialConfig
-from study.ledger import fold_files
+from study.ledger import fold_files, series_files
 from study.ledger.fold_errors import read_fold_errors
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
@@ -75,7 +75,7 @@ class FoldScores:
 
 def read_files(manifest: FoldManifest) -> tuple[str, ...]:
     """Return `READ_FILES`, and the events of long recordings where there are any."""
-    return (*READ_FILES, *(name for name in (fold_files.EVENTS,) if name in manifest.files))
+    return (*READ_FILES, *(name for name in (series_files.EVENTS,) if name in manifest.files))
 
 
 def score_fold(task: ScoreTask) -> FoldScores:
@@ -124,7 +124,7 @@ class _SeriesMeasures:
         if not dataset.is_series:
             return cls(None, 0)
         rate_hz = getattr(dataset, "rate_hz", 0.0)
-        windows = fold_files.read_windows(task.ledger, task.manifest, rate_hz)
+        windows = series_files.read_windows(task.ledger, task.manifest, rate_hz)
         buffer = task.config.scores.vus_buffer
         return cls(windows, windows.length if buffer is None else buffer)
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import safetensors.torch
 import torch
 
-from study.ledger import fold_files
+from study.ledger import fold_files, series_files
 from study.ledger.checkpoint import FoldProgress
 from study.ledger.fold_files import Evaluation, sample_moments
 from study.ledger.ledger import MODEL, FoldManifest
@@ -70,7 +70,7 @@ class FoldResult:
             fold_files.TIMINGS: self._timings(time.perf_counter() - started, self._scoring()),
         }
         if samples.events:
-            files[fold_files.EVENTS] = fold_files.events_file(samples, fold)
+            files[series_files.EVENTS] = series_files.events_file(samples, fold)
         return self._manifest(state, ""), files
 
     def failed(self, reason: str, reported: int) -> Commit:

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from study.data.mitbih import damaged_record, error_line
 from study.data.recordings import ROWS_AT_ONCE, Columns, column_parts
 from study.data.resampling import FloatArray
-from study.data.series import SeriesSettings
+from study.data.series_settings import SeriesSettings
+from study.data.wfdb_files import damaged_record, error_line
 from study.detectors.detector import Detector
 from study.detectors.signals.table import Counts
 from study.detectors.stream import scored_points

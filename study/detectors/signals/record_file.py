@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from study.data import mitbih
 from study.data.amplitude import SETTLED_SECONDS, without_baseline
 from study.data.beat_settings import Reference
 from study.data.resampling import FloatArray, resample_span, resampled_length
+from study.data.wfdb_files import Leads, damaged_record, error_line, lead_indices
 from study.errors import RequestError
 
 _LARGEST_DENOMINATOR = 1000
@@ -56,16 +56,16 @@ class RecordFile:
             signal = np.asarray(stored.p_signal[:, 0], dtype=np.float64)
         # wfdb has no error class of its own: a damaged file surfaces as almost any.
         except Exception as error:
-            raise mitbih.damaged_record(self.path, mitbih.error_line(error)) from error
+            raise damaged_record(self.path, error_line(error)) from error
         if len(signal) != stop - start or not np.isfinite(signal).all():
-            raise mitbih.damaged_record(
+            raise damaged_record(
                 self.path,
                 f"no finite values in samples {start} to {stop - 1} of signal {self.channel}",
             )
         return signal
 
 
-def open_leads(path: Path, leads: mitbih.Leads) -> tuple[RecordFile, ...]:
+def open_leads(path: Path, leads: Leads) -> tuple[RecordFile, ...]:
     """Return leads of the record at `path`, without extension or with that of one of its files.
 
     Raises:
@@ -85,10 +85,10 @@ def open_leads(path: Path, leads: mitbih.Leads) -> tuple[RecordFile, ...]:
         length, rate_hz = int(header.sig_len), float(header.fs)
         units, names = header.units or [""], header.sig_name or [""]
     except Exception as error:
-        raise mitbih.damaged_record(path, mitbih.error_line(error)) from error
+        raise damaged_record(path, error_line(error)) from error
     if length < 1 or rate_hz <= 0:
-        raise mitbih.damaged_record(path, "an empty signal")
-    indices = mitbih.lead_indices(path, leads)
+        raise damaged_record(path, "an empty signal")
+    indices = lead_indices(path, leads)
     if indices is None:
         wanted = leads if isinstance(leads, str) else ", ".join(leads)
         raise RequestError(

@@ -10,7 +10,7 @@ from study.data.assembly import content_hash
 from study.data.cache import entry_key, read_entry
 from study.data.mitbih import MitbihSettings
 from study.data.samples import ARRAYS, Samples
-from study.data.series import SeriesSettings
+from study.data.series_settings import SeriesSettings
 from study.data.settings import DatasetSettings
 from study.data.synthetic import SyntheticSettings
 from study.data.ucr import UcrSettings

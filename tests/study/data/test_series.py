@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from study.data.leakage import refuse_leakage
 from study.data.samples import Samples
-from study.data.series import SeriesSettings, check, prepare
+from study.data.series import check, prepare
+from study.data.series_settings import SeriesSettings
 from study.data.settings import SplitSettings
 from study.data.splits import Fold, make_splits
 from study.data.windows import window_starts

@@ -14,7 +14,7 @@ from study.config.study_file import check_study, dump_study, to_yaml
 from study.data import load
 from study.data.leakage import refuse_leakage
 from study.data.samples import Samples
-from study.data.series import SeriesSettings
+from study.data.series_settings import SeriesSettings
 from study.data.splits import Splits, make_splits
 from study.detectors.signals.points import recording_parts, write_points
 from study.errors import RequestError
