@@ -38,7 +38,7 @@ def main() -> None:
     samples = load(study.dataset, here, study.seed, here / "cache")
     fold = make_splits(samples, study.split, study.seed).folds[0]
     trial = trial_source(study).next_trial({}, set())
-    folder, ledger = LocalFolder(here), Ledger(LocalFolder(here / "ledger"))
+    folder, ledger = LocalFolder(here / "checkpoints"), Ledger(LocalFolder(here / "ledger"))
     manifest = train_fold(FoldTask(trial.config, trial.folds[0]), samples, fold, ledger, folder)
     errors = read_errors(ledger, manifest, ("outlier_score",), None)["best_validation"]
     (row,) = evaluate_fold(errors, study.scores, ["twice"])
