@@ -15,7 +15,7 @@ GROUPS = ("study.models", "study.datasets", "study.compositions")
 Entry = TypeVar("Entry")
 
 
-def extended(table: Mapping[str, Entry], group: str, kind: type[Entry]) -> dict[str, Entry]:
+def extended(table: Mapping[str, Entry], group: str, kind: type) -> dict[str, Entry]:
     """Return a table with what installed packages add; what cannot be added is warned of.
 
     Args:

@@ -59,7 +59,9 @@ def scoring_network(fold: "TrainedFold") -> "ScoringNetwork":
     from models.exported import ScoringNetwork
 
     scaling = fold.scaling
-    limits = scaling and [(each.minimum, each.maximum) for each in scaling.limits]
+    limits = None
+    if scaling is not None:
+        limits = [(each.minimum, each.maximum) for each in scaling.limits]
     try:
         return ScoringNetwork(fold.model, limits)
     except TypeError as error:

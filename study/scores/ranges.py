@@ -94,7 +94,8 @@ def _alarm_precision(alarms: Index, stretch: Index, zone: Index) -> float:
     """Return the mean over alarms of the share of the zone that is no nearer to the stretch."""
 
     def distance(points: Index) -> Index:
-        return np.maximum(np.maximum(stretch[0] - points, points - stretch[1] + 1), 0)
+        outside = np.maximum(stretch[0] - points, points - stretch[1] + 1)
+        return np.asarray(np.maximum(outside, 0))
 
     rising = np.sort(distance(np.arange(zone[0], zone[1])))
     nearer = np.searchsorted(rising, distance(alarms), side="left")

@@ -117,4 +117,4 @@ class _Surface:
         highest = [
             self.score[starts[i] : stops[k]].max() for i, k in zip(firsts, lasts, strict=True)
         ]
-        return np.mean(np.array(highest)[:, np.newaxis] >= self.thresholds, axis=0)
+        return np.asarray(np.mean(np.array(highest)[:, np.newaxis] >= self.thresholds, axis=0))
