@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import TypeVar
+from typing import TypeVar, cast
 
 GROUPS = ("study.models", "study.datasets", "study.compositions")
 
@@ -35,7 +35,7 @@ def extended(table: Mapping[str, Entry], group: str, kind: type) -> dict[str, En
             where = f"{group} {point.name} of {_package(point)} ({point.value})"
             warnings.warn(f"{where} is left out: {error}", stacklevel=2)
         else:
-            added[point.name] = entry
+            added[point.name] = cast(Entry, entry)
     return added
 
 
