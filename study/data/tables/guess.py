@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.data.tables.arrays import LABEL_NAMES, array_names
+from study.data.tables.arrays import LABEL_NAMES
 from study.data.tables.compressed import inner_suffix
 from study.data.tables.form import TIME_NAMES, Column, TableForm, canonical_label, shown_column
-from study.data.tables.reader import Table, read_table
-from study.data.tables.text import text_head
+from study.data.tables.reader import Table, column_names, read_table
 from study.errors import RequestError
 
 NAMES_OF_LABELS = (*LABEL_NAMES, "class", "target", "state", "kind", "anomaly", "is_anomaly")
@@ -79,7 +78,7 @@ def guess_table(
 
 def _guess_form(path: Path, label: Column | None, *, unlabelled: bool) -> tuple[TableForm, str]:
     """Return the columns of a file, and why that one holds the label."""
-    names = _names(path)
+    names = column_names(path)
     if label is None and not unlabelled:
         label, reason = _guess_label(path, names)
     else:
@@ -129,20 +128,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _names(path: Path) -> Sequence[str] | None:
-    """Return the names of a file's columns or arrays; None where they have none."""
-    suffix = inner_suffix(path)
-    if suffix in (".npy", ".ts"):
-        return None
-    if suffix == ".npz":
-        return array_names(path)
-    if suffix in (".parquet", ".arrow", ".feather"):
-        from study.data.tables.arrow_tables import column_names
-
-        return column_names(path)
-    return text_head(path).names
 
 
 def _normal_ones(counts: dict[str, int], normal: tuple[str, ...]) -> tuple[tuple[str, ...], str]:

@@ -181,7 +181,8 @@ def open_text(path: Path, form: TableForm) -> TableFile:
     columns = Columns.find(path, form, head.count, head.names, what)
     text = _Text(path, head.dialect, columns, columns.understood(what))
     has_labels = columns.label is not None
-    return TableFile(path, 1, len(columns.values), has_labels, text.understood, text.blocks)
+    names, width = columns.value_names, len(columns.values)
+    return TableFile(path, 1, width, has_labels, text.understood, text.blocks, names)
 
 
 def _lines(path: Path) -> Iterator[Line]:
