@@ -15,8 +15,6 @@ NAMES_OF_LABELS = (*LABEL_NAMES, "class", "target", "state", "kind", "anomaly", 
 NAMES_OF_OTHERS = (*TIME_NAMES, "id", "index", "name", "file", "machine", "sensor", "patient")
 MOST_LABELS = 20
 NORMAL_WORDS = ("normal", "ok", "good", "healthy", "nominal", "n", "regular")
-FEWEST_VALUES = 8
-"""Rows of fewer values are hardly samples."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +52,7 @@ def guess_table(
     """
     form, reason = _guess_form(path, label, unlabelled=unlabelled)
     table = read_table(path, form)
-    rows, _, width = table.values.shape
-    if width < FEWEST_VALUES and rows > width:
-        raise RequestError(
-            f"{path}: expected a row per sample, found {rows} rows of {width} values: these are"
-            " moments of a recording rather than samples, and no table of samples"
-        )
+    rows = len(table)
     kinds = [] if table.symbol is None else [canonical_label(each) for each in table.symbol]
     counts = dict(sorted(Counter(kinds).items()))
     if len(counts) > max(MOST_LABELS, rows // 10):
