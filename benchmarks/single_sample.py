@@ -29,6 +29,7 @@ from study.detectors.trained import TrainedFold
 from study.scores.components import FitErrors, Limits, SplitErrors
 from study.scores.compositions import COMPOSITIONS, FittedComposition
 from study.scores.settings import ScoreSettings
+from study.training.scaling import Scaling
 
 VALIDATION = 1000
 SCORED_AT_ONCE = 1024
@@ -109,10 +110,10 @@ def detector(model: Model, composition: str, fitted: FittedComposition) -> Detec
     """Return what `study.load_detector` returns of a fold with this model."""
     content = {"name": "one", "dataset": {"name": "wafer"}, "model": {"name": "beta_vaegan"}}
     config = TrialConfig.of(check_study(content, "benchmark"))
-    limits = Limits(0.0, 1.0)
+    scaling = Scaling((Limits(0.0, 1.0),))
     rows = RowForm(config.dataset, model.shape, None)
     fold = TrainedFold(
-        "benchmark", config, model, rows, limits, composition, "", fitted, deviation=1.0
+        "benchmark", config, model, rows, scaling, composition, "", fitted, deviation=1.0
     )
     return Detector((fold,))
 

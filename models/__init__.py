@@ -20,6 +20,7 @@ from models.entry import (
     REFINEMENT_ERRORS,
     ModelEntry,
 )
+from models.extensions import extended
 
 if TYPE_CHECKING:
     from models.interface import Model
@@ -60,6 +61,7 @@ MODELS: dict[str, ModelEntry] = {
     "rocket_knn": _entry("models.rocket_knn"),
     "median_beat": _entry("models.median_beat"),
 }
+MODELS = extended(MODELS, "study.models", ModelEntry)
 
 
 def _name_encoders() -> None:

@@ -5,6 +5,7 @@ only operations that `torch.export` and ONNX know.
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -26,13 +27,17 @@ class ScoringNetwork(nn.Module):
 
     Args:
         model: an encoder model; it is frozen, and from then on only scores.
-        limits: values that become 0 and 1 before the model sees them; None for none.
+        limits: values that become 0 and 1 before the model sees them, a pair for each channel;
+            None for none.
 
     Raises:
         TypeError: a model whose scores are no fixed function of the sample's values.
     """
 
-    def __init__(self, model: Model, limits: tuple[float, float] | None) -> None:
+    _low: Tensor
+    _span: Tensor
+
+    def __init__(self, model: Model, limits: Sequence[tuple[float, float]] | None) -> None:
         super().__init__()
         self._model = with_fixed_scores(model)
         self._model.freeze()
@@ -41,7 +46,11 @@ class ScoringNetwork(nn.Module):
         later = tuple(name for name in model.components if name == DRAWN_NORM)
         first = tuple(name for name in model.components if name not in later)
         self.outputs = (*first, RECONSTRUCTION, *later)
-        self._limits = limits
+        self._is_scaled = limits is not None
+        ends = torch.tensor(limits or [(0.0, 1.0)], dtype=torch.float64)
+        # float64, as samples are scaled for training.
+        self.register_buffer("_low", ends[:, :1])  # (channels, 2) -> (channels, 1)
+        self.register_buffer("_span", ends[:, 1:] - ends[:, :1])
         self.eval()
 
     @property
@@ -55,24 +64,20 @@ class ScoringNetwork(nn.Module):
         Args:
             x: `(n, channels, length)` float32, in the dataset's units.
         """
-        scaled = x if self._limits is None else self._scaled(x)
+        scaled = self._scaled(x) if self._is_scaled else x
         errors, reconstructed = self._model.scored_batch(scaled)
         values = {**errors, RECONSTRUCTION: self._restored(reconstructed)}
         return tuple(values[name].float() for name in self.outputs)
 
     def _scaled(self, x: Tensor) -> Tensor:
-        assert self._limits is not None
-        low, high = self._limits
-        if low == high:
-            return torch.zeros_like(x)
-        # float64, as samples are scaled for training.
-        return ((x.double() - low) / (high - low)).float()
+        # A channel that was constant holds no information and becomes zeros.
+        span = torch.where(self._span == 0, torch.inf, self._span)
+        return ((x.double() - self._low) / span).float()
 
     def _restored(self, x: Tensor) -> Tensor:
-        if self._limits is None:
+        if not self._is_scaled:
             return x
-        low, high = self._limits
-        return (low + x.double() * (high - low)).float()
+        return (self._low + x.double() * self._span).float()
 
 
 def exported_program(network: ScoringNetwork) -> ExportedProgram:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from models.bases.settings import TrainingSettings
+from models.entry import RECONSTRUCTION_ERROR
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,19 @@ class Model(ABC):
     def examine(self, samples: Tensor) -> Examination:
         """Return errors, x̂ and latents of samples; in one pass where a model can."""
         return Examination(self.errors(samples), self.reconstruct(samples), self.latents(samples))
+
+    def channel_errors(self, samples: Tensor) -> dict[str, Tensor]:
+        """Return error components of each channel, `(n, channels)` float32 by component.
+
+        Empty with one channel, and where nothing is reconstructed. R of a sample is the mean
+        of its channels' R.
+        """
+        reconstructed = self.reconstruct(samples) if self.shape.channels > 1 else None
+        return {} if reconstructed is None else self.compare_channels(samples, reconstructed)
+
+    def compare_channels(self, x: Tensor, reconstructed: Tensor) -> dict[str, Tensor]:
+        """Return what `channel_errors` does, by samples and x̂, `(n, channels, length)` each."""
+        return {RECONSTRUCTION_ERROR: (x - reconstructed).square().mean(dim=2)}
 
     def generate(self, z: Tensor) -> Tensor | None:
         """Return G(z) of `(n, latent)`, in the shape of samples; None without a decoder."""

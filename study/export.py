@@ -88,7 +88,9 @@ def scoring_network(fold: "TrainedFold") -> "ScoringNetwork":
     from models.exported import ScoringNetwork
 
     scaling = fold.scaling
-    limits = None if scaling is None else (scaling.minimum, scaling.maximum)
+    limits = None
+    if scaling is not None:
+        limits = [(each.minimum, each.maximum) for each in scaling.limits]
     try:
         return ScoringNetwork(fold.model, limits)
     except TypeError as error:

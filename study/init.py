@@ -1,10 +1,9 @@
-"""`python -m study.init FILE`: a study file for a table of one's own."""
+"""`python -m study.init FILE`: a study file for a table or a recording of one's own."""
 
-import math
-import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,21 +11,17 @@ from study.errors import RequestError
 from study.terminal.command import Command
 
 if TYPE_CHECKING:
+    from study.data.series_guess import SeriesGuess
     from study.data.tables.guess import Guess
 
 EXAMPLES = """\b
 Examples:
   python -m study.init pumps.csv
   python -m study.init GunPoint_TRAIN.tsv --normal 1 --output gunpoint.yaml
-  python -m study.init healthy.parquet --unlabelled"""
+  python -m study.init healthy.parquet --unlabelled
+  python -m study.init plant.csv --rows points"""
 
-LARGEST_LENGTH = 1024
-UPDATES = 400
-FOLDS = (5, 3, 2)
-HELD_OUT_NORMALS = 19
-"""So many allow the 0.95 quantile of held-out normals."""
-
-app = Command("Look at a table, say what it is, and write a study file that runs.")
+app = Command("Look at a table or a recording, say what it is, and write a study file that runs.")
 
 
 @app.command(epilog=EXAMPLES)
@@ -35,7 +30,8 @@ def init(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="a row per sample: .csv, .tsv, .txt, .parquet, .arrow, .feather, .npy, .npz, .ts",
+            help="a row per sample, or per point of a recording: .csv, .tsv, .txt, .parquet,"
+            " .arrow, .feather, .npy, .npz, .ts, compressed too",
         ),
     ],
     output: Annotated[Path, typer.Option(help="the study file; none is replaced")] = Path(
@@ -55,10 +51,16 @@ def init(
         Path | None,
         typer.Option(help="the data's own test set; else NAME_TEST beside NAME_TRAIN"),
     ] = None,
+    rows: Annotated[
+        Literal["samples", "points"] | None,
+        typer.Option(help="what a row is: a sample, or a point in time of a long recording"),
+    ] = None,
 ) -> None:
     """Write a study file for FILE."""
+    from study.data.series_guess import guess_recording, is_recording
     from study.data.tables.form import as_column
     from study.data.tables.guess import guess_table
+    from study.study_draft import commented, runnable, series_study, table_study
 
     if output.exists():
         raise RequestError(f"{output}: is there already: give another --output")
@@ -67,16 +69,37 @@ def init(
     if unlabelled and (label or normal):
         raise RequestError("--unlabelled: a table without labels has none to name: leave one out")
     column = None if label is None else as_column(label)
-    guess = guess_table(file, column, normal or (), unlabelled=unlabelled)
-    test_file = test or _test_file(file)
-    content = _runnable(_content(file, guess, test_file, output), output)
-    output.write_text(_commented(content, guess), encoding="utf-8")
-    for line in _understood(file, guess, test_file):
+    if rows == "points" or (rows is None and is_recording(file)):
+        _refuse_for_recordings(normal=normal, test=test, unlabelled=unlabelled)
+        recording = guess_recording(file, column)
+        study, reasons = series_study(file, recording, output), recording.reasons
+        understood = _of_recording(file, recording)
+    else:
+        guess = guess_table(file, column, normal or (), unlabelled=unlabelled)
+        test_file = test or _test_file(file)
+        study, reasons = table_study(file, guess, test_file, output), guess.reasons
+        understood = _of_table(file, guess, test_file)
+    output.write_text(commented(runnable(study, output), reasons), encoding="utf-8")
+    for line in understood:
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(
         f"study file in {output}: read it, then\n"
         f"  python -m study.run {output} --plan\n  python -m study.run {output}\n"
     )
+
+
+def _refuse_for_recordings(**options: object) -> None:
+    """Refuse options that say something of samples.
+
+    Raises:
+        RequestError: one is given.
+    """
+    given = next((name for name, value in options.items() if value), None)
+    if given:
+        raise RequestError(
+            f"--{given}: is for tables of samples, and rows of this file are points of a recording:"
+            " leave it out, or say --rows samples"
+        )
 
 
 def _test_file(file: Path) -> Path | None:
@@ -85,7 +108,7 @@ def _test_file(file: Path) -> Path | None:
     return beside if beside != file and beside.is_file() else None
 
 
-def _understood(file: Path, guess: "Guess", test_file: Path | None) -> list[str]:
+def _of_table(file: Path, guess: "Guess", test_file: Path | None) -> list[str]:
     """Return what the file was taken for, a line each."""
     from study.data.tables.reader import open_table
 
@@ -106,104 +129,22 @@ def _understood(file: Path, guess: "Guess", test_file: Path | None) -> list[str]
     return lines
 
 
-def _content(file: Path, guess: "Guess", test_file: Path | None, output: Path) -> dict[str, Any]:
-    """Return the study, as plain values."""
-    rows, _, width = guess.table.values.shape
-    normals = sum(guess.counts[name] for name in guess.normal) if guess.counts else rows
-    has_both = bool(guess.counts) and normals < rows
-    dataset: dict[str, Any] = {
-        "name": "table",
-        "path": _relative(file, output),
-        **({"test_path": _relative(test_file, output)} if test_file else {}),
-        "label": guess.form.label,
-        **({"normal_labels": list(guess.normal)} if guess.counts else {}),
-        **({"leave_out": list(guess.form.leave_out)} if guess.form.leave_out else {}),
-        "length": min(32 * math.ceil(width / 32), LARGEST_LENGTH),
-        "scaling": "training",
-    }
-    batch_size = next((size for size in (256, 128, 64, 32) if normals >= 8 * size), 16)
-    epochs = max(12, math.ceil(UPDATES / math.ceil(0.85 * normals / batch_size)))
-    labelled = {"composition": "svm_lambda", "score": "f1_weighted"}
-    unlabelled = {"composition": "reconstruction_quantile", "score": "normal_error"}
-    content: dict[str, Any] = {
-        "name": _study_name(file),
-        "dataset": dataset,
-        "split": {"protocol": "given" if test_file else "paper", "folds": FOLDS[0]},
-        "model": {"name": "beta_vaegan", "latent_size": 8},
-        "training": {
-            "recipe": "fast",
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "validation_interval": max(1, epochs // 6),
-        },
-        "search": {"trials": 4, "metric": labelled if has_both else unlabelled},
-        "seed": 0,
-    }
-    content["search"]["space"] = {"model.beta": {"loguniform": [1e-6, 0.01]}}
-    if not has_both:
-        content["scores"] = {"quantile_of": "held_out"}
-        if 0.15 * normals / 2 < HELD_OUT_NORMALS:
-            content["scores"] = {"quantile_of": "training"}
-    return content
-
-
-def _runnable(content: dict[str, Any], output: Path) -> dict[str, Any]:
-    """Return the study with as many folds as its data allow.
-
-    Raises:
-        RequestError: they allow none.
-    """
-    from study.config.study_file import check_study
-    from study.data import data_folder
-    from study.training.prepared import prepare
-
-    folder = output.absolute().parent
-    for folds in FOLDS:
-        tried = {**content, "split": {**content["split"], "folds": folds}}
-        try:
-            prepare(check_study(tried, str(output)), data_folder(None), folder)
-        except RequestError as error:
-            if folds == FOLDS[-1] or not str(error).startswith("split"):
-                raise
-            continue
-        return tried
-    raise AssertionError("the last number of folds is tried or refused")
-
-
-def _commented(content: dict[str, Any], guess: "Guess") -> str:
-    """Return the study file."""
-    from study.config.study_file import to_yaml
-
-    comments = {
-        "dataset": "what the samples are; relative paths are looked for beside this file",
-        "split": "how samples are divided into training (normals alone), validation and test",
-        "model": "others: beatgan, ae, vae, and the simple ones, pca, knn, rocket_knn",
-        "training": "a recipe, and what is set beside it",
-        "scores": "the threshold: the 0.95 quantile of normals",
-        "search": "the settings that are searched, and what trials and epochs are chosen by",
-        "seed": "decides everything that is random",
-    }
-    lines = [
-        "# Written by study.init. docs/settings.md has every key; what is left out has a default.",
-        *(f"# {reason[0].upper()}{reason[1:]}." for reason in guess.reasons),
+def _of_recording(file: Path, guess: "SeriesGuess") -> list[str]:
+    """Return what a recording was taken for, a line each."""
+    recording, table = guess.recording, guess.table
+    channels, events = recording.channels, recording.events
+    labels = "none" if table.label is None else str(table.label)
+    return [
+        f"{file}: {table.understood}",
+        f"rows are points of a recording ({len(recording)} points; --rows samples if they are not)",
+        f"{len(channels)} channel(s): {', '.join(channels[:12])}{', ...' * (len(channels) > 12)}",
+        f"labels: {labels}; {len(events)} abnormal stretches, {_points(events)} points of them",
+        *(f"{reason[0].upper()}{reason[1:]}." for reason in guess.reasons),
     ]
-    for line in to_yaml(content).splitlines():
-        key = line.partition(":")[0]
-        if key in comments:
-            lines.append(f"# {comments[key]}")
-        lines.append(line)
-    return "\n".join(lines) + "\n"
 
 
-def _relative(file: Path, output: Path) -> str:
-    """Return a path as it is seen from the study file."""
-    return Path(os.path.relpath(file.absolute(), output.absolute().parent)).as_posix()
-
-
-def _study_name(file: Path) -> str:
-    stem = file.name.partition(".")[0].lower().removesuffix("_train")
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in stem)
-    return plain.strip("_-")[:64] or "own"
+def _points(events: Iterable[Iterable[int]]) -> int:
+    return sum(stop - first for first, stop in events)
 
 
 if __name__ == "__main__":

@@ -35,8 +35,9 @@ def score(
         Path,
         typer.Argument(
             metavar="INPUT",
-            help="a WFDB record, or a table with a row per sample: .csv, .tsv, .txt, .parquet,"
-            " .arrow, .feather, .npy, .npz, .ts, compressed too",
+            help="a WFDB record, or a table with a row per sample, or per point for a model of"
+            " dataset series: .csv, .tsv, .txt, .parquet, .arrow, .feather, .npy, .npz, .ts,"
+            " compressed too",
         ),
     ],
     output: Annotated[
@@ -106,7 +107,9 @@ def score(
     from study.detectors.detector import load_detector
 
     detector = load_detector(model, composition, latent_form)
-    if is_table(signals):
+    if detector.folds[0].config.dataset.is_series:
+        _score_recording(detector, signals, target)
+    elif is_table(signals):
         needed = [*detector.sample_components, *(["time"] if detector.is_relative else [])]
         if needed:
             raise RequestError(
@@ -155,6 +158,23 @@ def _score_table(
     if plot:
         draw_samples(plot, detector, rows, written, *chosen_samples(written, first, last))
         sys.stdout.write(f"picture in {plot}\n")
+
+
+def _score_recording(detector: "Detector", path: Path, target: Path) -> None:
+    from study.data.series_settings import SeriesSettings
+    from study.detectors.signals.points import recording_parts, write_points
+
+    fold = detector.folds[0]
+    assert isinstance(fold.config.dataset, SeriesSettings)
+    parts = recording_parts(path, fold.config.dataset, fold.channels)
+    counts = write_points(target, detector, parts)
+    if counts.labelled is not None:
+        sys.stdout.write(
+            f"of {counts.labelled} abnormal points {counts.found} found and"
+            f" {counts.labelled - counts.found} missed; of {counts.points - counts.labelled} normal"
+            f" ones {counts.abnormal - counts.found} called abnormal\n"
+        )
+    sys.stdout.write(f"{counts.abnormal} of {counts.points} points abnormal; scores in {target}\n")
 
 
 def _score_record(

@@ -11,6 +11,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def as_tuple(value: object) -> object:
+    """Take one value for a list of one."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
 def added_field(default: Any, **constraints: Any) -> Any:
     """Return a setting that studies came to have later; arguments as of pydantic's `Field`.
 

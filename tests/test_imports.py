@@ -33,6 +33,7 @@ COMMANDS = {
         "estimators",
         "export",
         "init",
+        "study_draft",
         "live_server",
         "optuna_storage",
         "pyod_detector",

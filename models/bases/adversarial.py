@@ -59,9 +59,7 @@ class AdversarialModel(DecoderModel):
     def compare(self, x: Tensor, reconstructed: Tensor, z: Tensor) -> dict[str, Tensor]:
         """Return R(x), D(x) and ||z|| (section III-B), `(batch,)` each."""
         both = torch.cat([x, reconstructed])  # (b, ...), (b, ...) -> (2b, ...)
-        discriminator = self.networks["discriminator"]
-        assert isinstance(discriminator, Discriminator | FrozenDiscriminator)
-        features = discriminator.features(self.network_input(both)).float()
+        features = self._features(both)
         length, _, width = features.shape
         features = features.view(length, 2, -1, width)  # (length, 2b, 16 w) -> (length, 2, b, 16 w)
         real, fake = features.unbind(1)  # (length, 2, b, 16 w) -> (length, b, 16 w) twice
@@ -69,6 +67,32 @@ class AdversarialModel(DecoderModel):
             **super().compare(x, reconstructed, z),
             "discrimination_error": (real - fake).square().mean(dim=(0, 2)),
         }
+
+    def compare_channels(self, x: Tensor, reconstructed: Tensor) -> dict[str, Tensor]:
+        """Return R and D of each channel; see `Model.compare_channels`.
+
+        Features mix channels: D of one is that of x with x̂ in this channel alone.
+        """
+        both = torch.stack([x, reconstructed], dim=1)  # (n, c, l) twice -> (n, 2, c, l)
+        distances = self.in_batches(self._channel_distances, both)
+        errors = super().compare_channels(x, reconstructed)
+        return {**errors, "discrimination_error": torch.cat(distances)}
+
+    def _channel_distances(self, both: Tensor) -> Tensor:
+        x, reconstructed = both.unbind(1)  # (b, 2, c, l) -> (b, c, l) twice
+        real, distances = self._features(x), []
+        for channel in range(x.shape[1]):
+            exchanged = x.clone()
+            exchanged[:, channel] = reconstructed[:, channel]
+            distances.append((real - self._features(exchanged)).square().mean(dim=(0, 2)))
+        return torch.stack(distances, dim=1)  # (b,), ... -> (b, c)
+
+    def _features(self, x: Tensor) -> Tensor:
+        """Return f(x) of samples, `(length / 32, batch, 512)` float32."""
+        discriminator = self.networks["discriminator"]
+        assert isinstance(discriminator, Discriminator | FrozenDiscriminator)
+        features: Tensor = discriminator.features(self.network_input(x)).float()
+        return features
 
 
 class AdversarialAutoencoder(AdversarialModel, EncoderDecoder):

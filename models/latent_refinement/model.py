@@ -67,6 +67,10 @@ class LatentRefinement(Model):
         parts = self.encoder_model.in_batches(self._batch_examination, samples)
         return joined_examinations(parts)
 
+    def compare_channels(self, x: Tensor, reconstructed: Tensor) -> dict[str, Tensor]:
+        """Compare as the encoder model does; see `Model.compare_channels`."""
+        return self.encoder_model.compare_channels(x, reconstructed)
+
     def generate(self, z: Tensor) -> Tensor:
         """See `Model.generate`."""
         return self.encoder_model.generate(z)

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.extensions import extended
 from study.data.entry import DatasetEntry
 from study.data.samples import ARRAYS, Samples
 from study.errors import RequestError
@@ -27,7 +28,9 @@ DATASETS: dict[str, DatasetEntry] = {
     "ucr": _entry("study.data.ucr"),
     "synthetic": _entry("study.data.synthetic"),
     "table": _entry("study.data.table"),
+    "series": _entry("study.data.series"),
 }
+DATASETS = extended(DATASETS, "study.datasets", DatasetEntry)
 
 
 def dataset(name: str) -> DatasetEntry:

@@ -16,8 +16,9 @@ def content_hash(samples: Samples) -> str:
     """Return the sha256 (hex) of what `samples` hold, but for `abnormal_neighbour` and `clean`."""
     digest = hashlib.sha256()
     arrays = {name: getattr(samples, name) for name in ARRAYS if name != "abnormal_neighbour"}
-    # Without components the hash is what it was before there were any.
+    # Without components or events the hash is what it was before there were any.
     arrays |= {f"components.{name}": each for name, each in sorted(samples.components.items())}
+    arrays |= {f"events.{name}": each for name, each in sorted(samples.events.items())}
     for name, values in arrays.items():
         array = np.ascontiguousarray(values)
         header = [name, array.dtype.str, list(array.shape)]
@@ -42,11 +43,13 @@ def build_samples(
     sampling_rate_hz: float = 0.0,
     unit_range: bool = True,
     components: Mapping[str, npt.ArrayLike] | None = None,
+    channel_names: Sequence[str] = (),
+    events: Mapping[str, npt.NDArray[np.int64]] | None = None,
 ) -> Samples:
     """Return `Samples` with its types and content hash; what is None is unknown.
 
     Args:
-        values: `(n, length)`, one channel.
+        values: `(n, length)` of one channel, or `(n, channels, length)`.
         label: `(n,)` 0 normal, 1 abnormal.
         kind: `(n,)` class of each sample.
         symbol: `(n,)` annotation of each sample.
@@ -60,9 +63,14 @@ def build_samples(
         sampling_rate_hz: rate that `start` and `extent` count in; unknown is 0.0.
         unit_range: whether values are in [0, 1], or are scaled later by each fold.
         components: name to `(n,)`, finite; None for none.
+        channel_names: of several channels; () numbers them.
+        events: of windows of recordings, each record's abnormal stretches; None for none.
     """
-    channelled = np.ascontiguousarray(values, dtype=np.float32)[:, np.newaxis, :]
-    count, _, length = channelled.shape
+    channelled = np.ascontiguousarray(values, dtype=np.float32)
+    if channelled.ndim == 2:
+        channelled = channelled[:, np.newaxis, :]  # (n, length) -> (n, 1, length)
+    count, channels, length = channelled.shape
+    assert len(channel_names) in (0, channels)
     assert np.isfinite(channelled).all()
     assert not (count and unit_range) or (channelled.min() >= 0 and channelled.max() <= 1)
     unknown = [""] * count
@@ -84,6 +92,8 @@ def build_samples(
         components={
             name: np.asarray(each, dtype=np.float32) for name, each in (components or {}).items()
         },
+        channel_names=tuple(channel_names or map(str, range(channels))) if channels > 1 else (),
+        events=dict(events or {}),
     )
     assert all(len(each) == count for each in samples.components.values())
     assert all(np.isfinite(each).all() for each in samples.components.values())

@@ -54,7 +54,7 @@ class Beats:
     count of 109,446.
 
     Attributes:
-        values: `(n, length)` in [0, 1].
+        values: `(n, length)` in [0, 1], or `(n, leads, length)` of several leads.
         start: `(n,)` first position of each window, in samples of the window's rate.
         extent: `(n,)` samples of it.
         abnormal_neighbour: `(n,)` whether the R peak of another beat, an abnormal one, is in it.
@@ -78,19 +78,23 @@ def cut_beats(
     """Cut every beat but the last one of a record.
 
     Args:
-        signal: `(n,)` the record.
+        signal: `(n,)` the record, or `(leads, n)` several of its leads, each of which is cut and
+            scaled by itself.
         rate_hz: its sampling rate.
         position: `(m,)` ascending positions of the R peaks in `signal`.
         abnormal: `(m,)` whether each beat is abnormal.
         settings: the window, and what its values are relative to.
     """
     window, reference = settings.window, settings.components
-    resampled = resample_rate(signal, rate_hz, window.rate_hz)
     peaks = peak_positions(position, rate_hz, window.rate_hz)
+    leads = [resample_rate(lead, rate_hz, window.rate_hz) for lead in np.atleast_2d(signal)]
     if settings.amplitude != "beat":
-        resampled = relative_to_record(resampled, peaks, window.rate_hz, settings.amplitude)
-    spans = beat_spans(window, peaks, len(resampled))
-    values = fit_length(cut_windows(resampled, spans, window, settings.amplitude), settings.length)
+        leads = [
+            relative_to_record(lead, peaks, window.rate_hz, settings.amplitude) for lead in leads
+        ]
+    spans = beat_spans(window, peaks, len(leads[0]))
+    windows = stacked([cut_windows(lead, spans, window, settings.amplitude) for lead in leads])
+    values = fit_windows(windows, settings.length)
     components = {name: np.empty(0) for name in settings.component_names}
     if reference != "none" and len(values):
         components = patient_components(position, rate_hz, reference, values)
@@ -101,6 +105,17 @@ def cut_beats(
         abnormal_neighbour=abnormal_neighbours(spans, peaks, abnormal),
         components=components,
     )
+
+
+def stacked(leads: Sequence[FloatArray]) -> FloatArray:
+    """Return windows `(n, width)` of one lead as they are, of several as `(n, leads, width)`."""
+    return leads[0] if len(leads) == 1 else np.stack(leads, axis=1)
+
+
+def fit_windows(windows: FloatArray, length: int) -> FloatArray:
+    """Return what `stacked` returned, brought to `length`, each lead by itself."""
+    rows = windows.reshape(-1, windows.shape[-1])  # (n, leads, width) -> (n * leads, width)
+    return fit_length(rows, length).reshape(*windows.shape[:-1], length)
 
 
 def joined_components(records: Sequence[Beats]) -> dict[str, FloatArray]:

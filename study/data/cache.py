@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from models.extensions import extending_packages
 from study.data.samples import ARRAYS, Samples
 from study.storage.durable import sync
 from study.storage.hashes import canonical_hash, code_sha256, file_sha256
@@ -43,7 +44,8 @@ def preparation() -> dict[str, str]:
     A change of either makes another key, so that no older entry is used.
     """
     code = sorted(Path(__file__).parent.rglob("*.py"))
-    return {"code": code_sha256(code)} | {name: version(name) for name in _LIBRARIES}
+    libraries = {name: version(name) for name in _LIBRARIES}
+    return {"code": code_sha256(code)} | libraries | extending_packages("study.datasets")
 
 
 def read_entry(folder: Path, key: str) -> Samples | None:
@@ -73,6 +75,11 @@ def read_entry(folder: Path, key: str) -> Samples | None:
         components=components,
         sampling_rate_hz=body["sampling_rate_hz"],
         content_hash=body["content_hash"],
+        channel_names=tuple(body["channel_names"]),
+        events={
+            name: np.array(each, dtype=np.int64).reshape(-1, 2)
+            for name, each in body["events"].items()
+        },
     )
 
 
@@ -117,6 +124,8 @@ def _write_files(entry: Path, key: str, samples: Samples) -> None:
         "arrays": digests,
         "sampling_rate_hz": samples.sampling_rate_hz,
         "content_hash": samples.content_hash,
+        "channel_names": samples.channel_names,
+        "events": {name: each.tolist() for name, each in samples.events.items()},
     }
     with (entry / _MANIFEST).open("w", encoding="utf-8") as file:
         json.dump({"body": body, "sha256": canonical_hash(body)}, file, indent=1)

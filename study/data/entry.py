@@ -51,6 +51,11 @@ class BaseDatasetSettings(Settings):
         return False
 
     @property
+    def is_series(self) -> bool:
+        """Whether samples are windows of long recordings, whose points are scored as well."""
+        return False
+
+    @property
     def unlike_published(self) -> str:
         """How samples differ from those of publications, in words; "" if they do not."""
         return ""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from study.data.samples import Samples
 from study.data.splits import PARTS, Fold, Index, Splits
+from study.data.windows import overlap
 from study.errors import RequestError
 
 _PAIRS = (PARTS[:2], PARTS[::2], PARTS[1:])
@@ -49,8 +50,9 @@ def count_leakage(samples: Samples, fold: Fold) -> Leakage:
 def refuse_leakage(samples: Samples, splits: Splits) -> tuple[Leakage, ...]:
     """Count what test shares with the rest in every fold, if no fold shares what it must not.
 
-    No two parts of a fold share a sample, or two samples of the same window; under
-    `inter_patient` they share no record and no patient. What is unknown of two samples is
+    No two parts of a fold share a sample, or two samples of the same window; of long recordings
+    they share no point of time. Under `inter_patient` and `series` they share no record and no
+    patient. What is unknown of two samples is
     taken for the same patient or record, for nothing shows that it is not.
 
     Raises:
@@ -59,8 +61,11 @@ def refuse_leakage(samples: Samples, splits: Splits) -> tuple[Leakage, ...]:
     keys = _Keys.of(samples)
     for number, fold in enumerate(splits.folds):
         _refuse_samples(samples, keys, fold, f"split: fold {number}")
-        if splits.protocol == "inter_patient":
-            _refuse_people(samples, keys, fold, f"split.protocol inter_patient: fold {number}")
+        where = f"split.protocol {splits.protocol}: fold {number}"
+        if samples.events:
+            _refuse_overlap(keys, fold, where)
+        if splits.protocol in ("inter_patient", "series"):
+            _refuse_people(samples, keys, fold, where)
     return tuple(_count(keys, fold) for fold in splits.folds)
 
 
@@ -140,10 +145,8 @@ def _count(keys: _Keys, fold: Fold) -> Leakage:
 
 def _count_overlapping(keys: _Keys, tested: Index, others: Index) -> int:
     test, other = (_without_unknown(keys.begin, members) for members in (tested, others))
-    # Windows that begin before another's end, less those that end before its beginning.
-    begun = np.searchsorted(np.sort(keys.begin[other]), keys.end[test], side="left")
-    over = np.searchsorted(np.sort(keys.end[other]), keys.begin[test], side="right")
-    return int((begun > over).sum())
+    shared = overlap(keys.begin[test], keys.end[test], keys.begin[other], keys.end[other])
+    return int(shared.sum())
 
 
 def _refuse_samples(samples: Samples, keys: _Keys, fold: Fold, where: str) -> None:
@@ -160,6 +163,16 @@ def _refuse_samples(samples: Samples, keys: _Keys, fold: Fold, where: str) -> No
             f" {str(samples.record[same.first])!r}, from {samples.start[same.first]}, and are in"
             f" {same.parts}; leave one of them out of the dataset"
         )
+
+
+def _refuse_overlap(keys: _Keys, fold: Fold, where: str) -> None:
+    for one, other in _PAIRS:
+        shared = _count_overlapping(keys, getattr(fold, one), getattr(fold, other))
+        if shared:
+            raise RequestError(
+                f"{where}: {shared} windows in {one} overlap windows in {other}; use split.protocol"
+                " time or series, or set dataset.stride to dataset.length"
+            )
 
 
 def _refuse_people(samples: Samples, keys: _Keys, fold: Fold, where: str) -> None:

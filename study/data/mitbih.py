@@ -22,7 +22,15 @@ from study.data.digests import source_digests, source_sha256
 from study.data.entry import UNKNOWN, DatasetEntry
 from study.data.resampling import FloatArray, IntArray, fit_length
 from study.data.samples import Samples
-from study.errors import RequestError, one_line
+from study.data.wfdb_files import (
+    Leads,
+    channel_names,
+    damaged_record,
+    error_line,
+    lead_indices,
+    signal_names,
+)
+from study.errors import RequestError
 from study.settings import added_field
 
 if TYPE_CHECKING:
@@ -61,6 +69,12 @@ class MitbihSettings(BeatDatasetSettings):
         "which is the same person, and tests on 21; standard tests on the 22 of de Chazal et al. "
         "2004, and leaves 201 out",
     )
+    leads: Leads = added_field(
+        "first",
+        description="signals that are a sample's channels: the 'first' of a record, which is "
+        "MLII in 45 of 48; 'both', in the record's order; or a list of names, such as [MLII, V1], "
+        "which leaves records out that lack one of them",
+    )
 
     def labels_of(self, written: npt.NDArray[np.str_]) -> npt.NDArray[np.int8]:
         """Return `(n,)` 0 normal, 1 abnormal, -1 unknown, of annotation symbols."""
@@ -74,7 +88,7 @@ class Record:
     """What one record holds.
 
     Attributes:
-        signal: `(n,)` first channel in millivolts.
+        signal: `(n,)` one lead in millivolts, or `(leads, n)` several.
         rate_hz: its sampling rate.
         position: `(m,)` positions of the annotated beats in `signal`.
         symbol: `(m,)` their annotation symbols.
@@ -169,27 +183,35 @@ def sources(
     return list(published.items())
 
 
-def read_record(path: Path) -> Record:
-    """Read the first channel and the beats of one WFDB record.
+def read_record(path: Path, leads: Leads = "first") -> Record:
+    """Read leads and the beats of one WFDB record.
 
     Args:
         path: the record without extension; `.hea`, `.dat` and `.atr` are read.
+        leads: which signals.
 
     Raises:
-        RequestError: a file is damaged, or the values are not finite or not in order.
+        RequestError: a file is damaged, the values are not finite or not in order, or a lead is
+            not there.
     """
     import wfdb
 
+    indices = lead_indices(path, leads)
+    if indices is None:
+        raise RequestError(
+            f"dataset.leads: expected signals of {path}, found {leads!r}: it has"
+            f" {', '.join(signal_names(path))}"
+        )
     try:
-        stored = wfdb.rdrecord(str(path), channels=[0])
-        signal = np.asarray(stored.p_signal[:, 0], dtype=np.float64)
+        stored = wfdb.rdrecord(str(path), channels=indices)
+        signal = np.asarray(stored.p_signal, dtype=np.float64).T  # (n, leads) -> (leads, n)
         rate_hz = int(stored.fs)
-    # wfdb has no error class of its own: a damaged file surfaces as almost any.
     except Exception as error:
         raise damaged_record(path, error_line(error)) from error
-    if len(signal) == 0 or not np.isfinite(signal).all():
+    if signal.size == 0 or not np.isfinite(signal).all():
         raise damaged_record(path, "an empty signal or values that are not finite")
-    position, symbol = read_annotation(path, len(signal))
+    position, symbol = read_annotation(path, signal.shape[1])
+    signal = np.ascontiguousarray(signal[0] if len(signal) == 1 else signal)
     return Record(signal=signal, rate_hz=rate_hz, position=position, symbol=symbol)
 
 
@@ -227,7 +249,15 @@ def beats_of(record: Record, settings: MitbihSettings) -> Beats:
 
 def prepare_records(names: Sequence[str], folder: Path, settings: MitbihSettings) -> Samples:
     """Return the beats of the records `names` in `folder`, record by record."""
-    records = [read_record(folder / name) for name in names]
+    leads, wanted = settings.leads, names
+    names = [name for name in names if lead_indices(folder / name, leads) is not None]
+    if not names:
+        known = sorted({lead for name in wanted for lead in signal_names(folder / name)})
+        raise RequestError(
+            f"dataset.leads: expected signals that a record has, found {leads!r}: there are"
+            f" {', '.join(known)}"
+        )
+    records = [read_record(folder / name, leads) for name in names]
     beats = [beats_of(record, settings) for record in records]
     symbol = np.concatenate([record.symbol[:-1] for record in records])
     record_of = np.repeat(list(names), [len(part.start) for part in beats])
@@ -245,11 +275,15 @@ def prepare_records(names: Sequence[str], folder: Path, settings: MitbihSettings
         abnormal_neighbour=np.concatenate([part.abnormal_neighbour for part in beats]),
         sampling_rate_hz=float(settings.window.rate_hz),
         components=joined_components(beats),
+        channel_names=channel_names(leads),
     )
 
 
 def prepare(settings: MitbihSettings, data_folder: Path, seed: int) -> Samples:
-    """Return the 109,446 beats of all 48 records; nothing of it depends on `seed`."""
+    """Return the 109,446 beats of all 48 records, or those of the ones that have the leads.
+
+    Nothing of it depends on `seed`.
+    """
     del seed
     return prepare_records(record_names(), locate(data_folder), settings)
 
@@ -260,8 +294,14 @@ def check(settings: MitbihSettings, data_folder: Path) -> list[str]:
     Raises:
         RequestError: a file is missing or is not the published one.
     """
-    count = len(sources(settings, data_folder, None))
-    return [f"{locate(data_folder)}: all {count} files have the published sha256"]
+    count, folder = len(sources(settings, data_folder, None)), locate(data_folder)
+    lines = [f"{folder}: all {count} files have the published sha256"]
+    left_out = [
+        name for name in record_names() if lead_indices(folder / name, settings.leads) is None
+    ]
+    if left_out:
+        lines.append(f"records left out, which lack one of the leads: {', '.join(left_out)}")
+    return lines
 
 
 def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]:
@@ -282,18 +322,6 @@ def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]
     ]
     fetched = fetch_files(downloads, progress)
     return [f"{folder}: {fetched} files fetched, {len(downloads) - fetched} were there and right"]
-
-
-def error_line(error: Exception) -> str:
-    """Return an error of wfdb in one line."""
-    return f"{type(error).__name__}: {one_line(error)}"
-
-
-def damaged_record(path: Path, problem: str) -> RequestError:
-    """Return the error of a record with a damaged file."""
-    return RequestError(
-        f"{path}: expected a WFDB record (.hea, .dat, .atr), found {problem}: replace its files"
-    )
 
 
 ENTRY = DatasetEntry(

@@ -25,7 +25,7 @@ def patient_components(
         position: `(m,)` ascending R peaks, m >= 2.
         rate_hz: rate that they are counted in.
         reference: the record, or its first minutes.
-        values: `(m - 1, length)` the beats.
+        values: `(m - 1, length)` the beats, or `(m - 1, leads, length)`.
     """
     template = median_beat(values[template_members(position, rate_hz, reference)])
     distance = {"template_distance": template_distance(values, template)}
@@ -91,10 +91,11 @@ def template_members(position: IntArray, rate_hz: float, reference: Reference) -
 
 
 def median_beat(values: FloatArray) -> FloatArray:
-    """Return the median of beats `(n, length)` at each of their values, `(length,)`."""
+    """Return the median of beats `(n, ...)` at each of their values, `(...)`."""
     return np.asarray(np.median(values, axis=0))
 
 
 def template_distance(values: FloatArray, template: FloatArray) -> FloatArray:
-    """Return the root mean square difference of beats `(n, length)` from a template, `(n,)`."""
-    return np.asarray(np.sqrt(np.mean((values - template) ** 2, axis=1)))
+    """Return the root mean square difference of beats `(n, ...)` from a template, `(n,)`."""
+    squares = ((values - template) ** 2).reshape(len(values), template.size)
+    return np.asarray(np.sqrt(np.mean(squares, axis=1)))

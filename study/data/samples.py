@@ -33,6 +33,11 @@ class Samples:
         components: name to `(n,)` float32; error components that come with the sample, such
             as how early a beat is, and from no model. Empty where a dataset has none.
         clean: whether normals with an abnormal neighbour are left out of training.
+        channel_names: names of several channels, in their order, numbers from 0 where the source
+            has none; () where there is one.
+        events: of windows of long recordings, record to `(k, 2)` int64: first point of each
+            abnormal stretch and the one after its last, in the unit of `start`. Every record has
+            an entry. Empty for other samples.
     """
 
     values: npt.NDArray[np.float32]
@@ -49,6 +54,8 @@ class Samples:
     content_hash: str
     components: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     clean: bool = False
+    channel_names: tuple[str, ...] = ()
+    events: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -79,9 +86,13 @@ class Samples:
         )
 
 
-ARRAYS = tuple(
-    each.name
-    for each in fields(Samples)
-    if each.name not in ("sampling_rate_hz", "content_hash", "components", "clean")
+_NOT_BY_SAMPLE = (
+    "sampling_rate_hz",
+    "content_hash",
+    "components",
+    "clean",
+    "channel_names",
+    "events",
 )
+ARRAYS = tuple(each.name for each in fields(Samples) if each.name not in _NOT_BY_SAMPLE)
 """Names of the per-sample arrays of `Samples`, in their order; components are beside them."""

@@ -21,7 +21,7 @@ else:
         Field(discriminator="name"),
     ]
 
-Protocol = Literal["paper", "kfold", "inter_patient", "given"]
+Protocol = Literal["paper", "kfold", "inter_patient", "given", "time", "series"]
 
 
 class SplitSettings(Settings):

@@ -2,8 +2,9 @@
 
 A split depends on the samples and the split's own seed only, never on a model.
 Training holds normal samples only. Data without abnormal samples have none in validation and
-test either. Protocols are those of the paper's section IV and
-its appendix "Experimental setup", of its reference code, and of de Chazal et al. 2004.
+test either. Protocols are those of the paper's section IV and its appendix "Experimental setup",
+of its reference code, and of de Chazal et al. 2004; those of long recordings are in
+`study.data.series_splits`.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from study.data.samples import Samples
+from study.data.series_splits import by_series, by_time
 from study.data.settings import SplitSettings
 from study.errors import RequestError
 from study.randomness import stream_seed
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 TRAINING_SHARE = 0.85
 LONE_FOLD_GROUPS = 5
 PARTS = ("training", "validation", "test")
-ONE_TEST_SET = frozenset({"kfold", "inter_patient", "given"})
+ONE_TEST_SET = frozenset({"kfold", "inter_patient", "given", "time"})
 """Protocols whose folds all have the same test samples."""
 
 Index = npt.NDArray[np.int64]
@@ -228,11 +230,27 @@ def _inter_patient(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
         yield _fold(members[samples.label[members] == 0], own[validation], test)
 
 
+def _time(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
+    """The beginning of each recording trains, what follows tests; nothing is drawn."""
+    del seed
+    groups = folds if folds > 1 else LONE_FOLD_GROUPS
+    for parts in list(by_time(samples, groups))[:folds]:
+        yield _fold(*parts)
+
+
+def _series(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
+    """Whole recordings train, validate or test."""
+    for parts in by_series(samples, folds, seed):
+        yield _fold(*parts)
+
+
 _PROTOCOLS: dict[str, Callable[[Samples, int, int], Iterator[Fold]]] = {
     "paper": _paper,
     "kfold": _kfold,
     "inter_patient": _inter_patient,
     "given": _given,
+    "time": _time,
+    "series": _series,
 }
 
 
@@ -278,8 +296,10 @@ def _check(samples: Samples, fold: Fold, number: int, protocol: str) -> None:
         )
     for part in ("validation", "test"):
         labels = samples.label[getattr(fold, part)]
-        # What is given for training may be normal alone, though other data are not.
-        is_mixed = samples.label.any() and not (protocol == "given" and part == "validation")
+        # What is given for training may be normal alone, though other data are not, and so may
+        # the beginning of a recording.
+        may_be_normal = protocol in ("given", "time") and part == "validation"
+        is_mixed = samples.label.any() and not may_be_normal
         if not (labels == 0).any() or (is_mixed and not (labels == 1).any()):
             needed = "both are needed" if is_mixed else "normal ones are needed"
             raise RequestError(

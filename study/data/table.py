@@ -16,6 +16,7 @@ from study.data.samples import Samples
 from study.data.tables.form import Column, TableForm, canonical_label
 from study.data.tables.reader import Table, read_table
 from study.errors import RequestError
+from study.settings import as_tuple
 
 if TYPE_CHECKING:
     from study.data.fetch import Progress
@@ -24,14 +25,9 @@ UNLABELLED = "unlabelled"
 """Kind of the samples of a table without labels, which are all taken for normal."""
 
 
-def _as_tuple(value: object) -> object:
-    """Take one value for a list of one."""
-    return value if isinstance(value, list | tuple) else (value,)
-
-
 def _as_texts(value: object) -> object:
     """Write numbers as text, for YAML reads the label 1 as an integer."""
-    values = _as_tuple(value)
+    values = as_tuple(value)
     assert isinstance(values, list | tuple)
     return tuple(
         str(item) if isinstance(item, int | float) and not isinstance(item, bool) else item
@@ -39,7 +35,7 @@ def _as_texts(value: object) -> object:
     )
 
 
-Paths = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Paths = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 DataPaths = Annotated[
     Paths,
     Field(
@@ -189,26 +185,24 @@ def samples_of(tables: Sequence[Table], settings: FilesSettings) -> Samples:
     count, channels, width = values.shape
     symbol = np.concatenate([_symbols(table) for table in tables])
     kind = np.array([canonical_label(item) for item in symbol], dtype=np.str_)
-    if channels > 1:
-        raise RequestError(
-            f"{settings.path[0]}: expected one channel, found rows of"
-            f" {_shape_in_words(channels, width)}: give a file of one channel"
-        )
     if settings.scaling == "none" and (values.min() < 0 or values.max() > 1):
         raise RequestError(
             f"{settings.path[0]}: expected values in [0, 1] with scaling none, found "
             f"{values.min():g} to {values.max():g}: set dataset.scaling to sample"
         )
-    fitted = interpolate_rows(values.reshape(-1, width), settings.length)
+    rows = values.reshape(-1, width)  # (n, c, width) -> (n * c, width)
+    fitted = interpolate_rows(rows, settings.length)
+    scaled = scale_rows(fitted) if settings.scaling == "sample" else fitted
     side = ["train"] * sum(map(len, tables[: len(settings.path)])) if settings.test_path else None
     return build_samples(
-        values=scale_rows(fitted) if settings.scaling == "sample" else fitted,
+        values=scaled.reshape(count, channels, settings.length),
         label=_labels(kind, settings),
         kind=kind,
         symbol=symbol,
         side=None if side is None else side + ["test"] * (count - len(side)),
         extent=np.full(count, width),
         unit_range=settings.scaling != "training",
+        channel_names=tables[0].channels,
     )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from models.interface import Shape
 from study.detectors.record_inputs import RecordInputs
+from study.detectors.stream import PointStream
 from study.detectors.trained import Errors, TrainedFold, Values, locate, read_fold
 from study.errors import RequestError
 from study.scores.components import Float, Label
@@ -197,6 +198,29 @@ class Detector:
     def errors(self, samples: npt.ArrayLike) -> Errors:
         """Return the error components, `(n,)` float32 each, the mean over folds."""
         return self._mean_errors(self.errors_by_fold(samples))
+
+    def stream(self, stride: int | None = None) -> PointStream:
+        """Return what scores the points of a recording as they come; see `PointStream`.
+
+        Args:
+            stride: points from one window to the next; None for that of training, or an eighth
+                of a window.
+
+        Raises:
+            ValueError: another stride, or a composition that needs more than values.
+        """
+        trained = getattr(self.folds[0].config.dataset, "step", self.shape.length // 8)
+        return PointStream(self, trained if stride is None else stride)
+
+    def channel_errors(self, samples: npt.ArrayLike) -> Errors:
+        """Return components of each channel, `(n,)` by `<component>.<channel>`, means over folds.
+
+        R of a channel says which sensor it was; `models.interface` says what D is. Empty with
+        one channel, and where nothing is reconstructed.
+        """
+        values = self._checked(samples)
+        by_fold = [fold.channel_errors(values) for fold in self.folds]
+        return {name: _mean([errors[name] for errors in by_fold]) for name in by_fold[0]}
 
     def score_samples(self, samples: npt.ArrayLike, **inputs: Any) -> Float:
         """Return `(n,)` scores with their sign turned: larger is more normal."""

@@ -28,14 +28,15 @@ from study.ledger import fold_files
 from study.ledger.answer import ANSWER_RULE, composition_of
 from study.ledger.fold_errors import needs_all_folds, read_fold_errors
 from study.ledger.ledger import MANIFEST, MODEL, FoldManifest, Ledger
-from study.scores.components import CompositionError, Float, FoldErrors, Limits, SplitErrors
+from study.scores.components import CompositionError, Float, FoldErrors, SplitErrors
 from study.scores.compositions import FittedComposition
 from study.scores.reference import relative_to
 from study.scores.rules import applicable, find_composition
 from study.scores.settings import LATENT_FORMS, LatentForm
 from study.search.trial import FOLD_NAME, FoldAddress, fold_name, order_of
 from study.storage.folder import Folder, reach_folder
-from study.training.setup import build_model, scale_values, shared_tensor
+from study.training.scaling import Scaling
+from study.training.setup import build_model, shared_tensor
 
 NO_REFERENCES: Mapping[str, Float] = MappingProxyType({})
 FEW_SAMPLES = 16
@@ -59,17 +60,19 @@ class TrainedFold:
         latent_form: its form of L; "" without L.
         fitted: the composition, fitted.
         deviation: standard deviation of its score over the fold's training normals.
+        channels: names of a sample's channels; () where there is one.
     """
 
     location: str
     config: TrialConfig
     model: Model
     rows: RowForm
-    scaling: Limits | None
+    scaling: Scaling | None
     composition: str
     latent_form: LatentForm | Literal[""]
     fitted: FittedComposition
     deviation: float
+    channels: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"TrainedFold({self.location}, {self.composition})"
@@ -90,16 +93,24 @@ class TrainedFold:
         """
         return self.fitted.score(relative_to(references, _unlabelled(errors)))
 
+    def channel_errors(self, samples: Values) -> Errors:
+        """Return components of each of several channels, `(n,)` by `<component>.<channel>`."""
+        if not self.channels:
+            return {}
+        errors = self.model.channel_errors(self._model_input(samples))
+        return {
+            f"{name}.{channel}": values[:, c].cpu().numpy()
+            for name, values in errors.items()
+            for c, channel in enumerate(self.channels)
+        }
+
     def reconstruct(self, samples: Values) -> Values | None:
         """Return x̂ in the units of `samples`; None if the model reconstructs nothing."""
         scaled = self.model.reconstruct(self._model_input(samples))
         if scaled is None:
             return None
         reconstructed = scaled.cpu().numpy()
-        if self.scaling is None:
-            return reconstructed
-        low, high = self.scaling.minimum, self.scaling.maximum
-        return (low + reconstructed.astype(np.float64) * (high - low)).astype(np.float32)
+        return reconstructed if self.scaling is None else self.scaling.restore(reconstructed)
 
     @cached_property
     def _array_scorer(self) -> ArrayScorer | None:
@@ -111,7 +122,7 @@ class TrainedFold:
             return None
 
     def _scaled(self, samples: Values) -> Values:
-        return samples if self.scaling is None else scale_values(samples, self.scaling)
+        return samples if self.scaling is None else self.scaling.apply(samples)
 
     def _model_input(self, samples: Values) -> torch.Tensor:
         return shared_tensor(self._scaled(samples)).to(self.model.device)
@@ -221,11 +232,12 @@ def read_fold(
         model=model,
         # Older folds do not say how wide their rows were.
         rows=RowForm(config.dataset, shape, described.get("row_width") or config.dataset.row_width),
-        scaling=None if scaling is None else Limits(**scaling),
+        scaling=None if scaling is None else Scaling.from_dict(scaling),
         composition=name,
         latent_form=used_form,
         fitted=fitted,
         deviation=float(fitted.score(errors.training).std()),
+        channels=tuple(described.get("channels", ())),
     )
 
 

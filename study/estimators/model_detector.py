@@ -18,8 +18,8 @@ from models.settings import TrainingSettings
 from study.config.systems import with_model_defaults
 from study.data.resampling import interpolate_rows, scale_rows
 from study.randomness import stream_seed
-from study.scores.components import Limits
-from study.training.setup import scale_values, shared_tensor
+from study.training.scaling import Scaling
+from study.training.setup import shared_tensor
 
 BLOCK = 32
 """Networks take lengths that are a multiple of it."""
@@ -38,23 +38,26 @@ Float = npt.NDArray[np.float64]
 class ModelDetector(OutlierMixin, BaseEstimator):
     """A model of the table as an outlier detector.
 
-    Rows of X are samples of one channel over time. They are scaled, and, where a network
-    asks for it, interpolated linearly to the next length that is a multiple of 32.
+    X is `(n, length)`, samples of one channel over time, or `(n, channels, length)`. They are
+    scaled, and, where a network asks for it, interpolated linearly to the next length that is a
+    multiple of 32.
 
     Besides the settings of the model and of its training, parameters are:
 
     - `component`: error component that is the score; None takes the model's first.
     - `scaling`: to [0, 1] by the limits of the training samples (`training`), by each
-      sample's own (`sample`), or not at all (`none`).
+      sample's own (`sample`), each channel by itself, or not at all (`none`).
     - `contamination`: share of the training samples that is outside, in (0, 0.5]; the
       threshold is a quantile of their scores.
     - `random_state`: seed, generator or None; decides weights, batches and draws.
 
     Attributes:
-        n_features_in_: values of a row.
+        n_features_in_: values of a sample, of all its channels.
+        n_channels_in_: channels of a sample.
         offset_: `decision_function` is `score_samples` minus it.
         weights_: the fitted arrays by name; what a pickle holds of the model.
-        limits_: smallest and largest training value; None if `scaling` is not `training`.
+        limits_: smallest and largest training value of each channel; None if `scaling` is not
+            `training`.
     """
 
     model_name: ClassVar[str]
@@ -63,7 +66,7 @@ class ModelDetector(OutlierMixin, BaseEstimator):
         """Train on normal samples.
 
         Args:
-            X: `(n, features)`, n >= 2, normals.
+            X: `(n, length)` or `(n, channels, length)`, n >= 2, normals.
             y: not read.
 
         Raises:
@@ -71,15 +74,18 @@ class ModelDetector(OutlierMixin, BaseEstimator):
         """
         del y
         settings = self._checked_settings()
-        rows = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        values = rows.astype(np.float32)
-        self.limits_ = _limits(values) if self.scaling == "training" else None
+        channels, flat = _flattened(X)
+        rows = validate_data(self, flat, dtype=np.float64, ensure_min_samples=2)
+        self.n_channels_in_ = channels
+        values = rows.astype(np.float32).reshape(len(rows), channels, -1)
+        self.limits_ = Scaling.fit(values) if self.scaling == "training" else None
         self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         self._model = self._build(*settings)
         self._train(self._samples(rows))
         self.weights_ = {name: value.numpy() for name, value in self._model.weights().items()}
         # As scikit-learn's own: at most this share of the training samples is below.
-        self.offset_ = float(np.percentile(self.score_samples(rows), 100 * self.contamination))
+        scores = self.score_samples(X)
+        self.offset_ = float(np.percentile(scores, 100 * self.contamination))
         return self
 
     def score_samples(self, X: npt.ArrayLike) -> Float:  # noqa: N803
@@ -105,7 +111,13 @@ class ModelDetector(OutlierMixin, BaseEstimator):
 
     def _errors(self, X: npt.ArrayLike) -> dict[str, Float]:  # noqa: N803
         check_is_fitted(self)
-        rows = validate_data(self, X, dtype=np.float64, reset=False)
+        channels, flat = _flattened(X)
+        rows = validate_data(self, flat, dtype=np.float64, reset=False)
+        if channels != self.n_channels_in_:
+            raise ValueError(
+                f"X has {channels} channels, but {type(self).__name__} was fitted on"
+                f" {self.n_channels_in_}"
+            )
         errors = self._model.errors(shared_tensor(self._samples(rows)))
         return {name: values.numpy().astype(np.float64) for name, values in errors.items()}
 
@@ -139,19 +151,21 @@ class ModelDetector(OutlierMixin, BaseEstimator):
 
         seeds = Seeds(**{each.name: stream_seed(self._seed, each.name) for each in fields(Seeds)})
         build = implementation(self.model_name)
-        return build(settings, training, Shape(1, self._length), seeds, torch.device("cpu"))
+        shape = Shape(self.n_channels_in_, self._length)
+        return build(settings, training, shape, seeds, torch.device("cpu"))
 
     @property
     def _length(self) -> int:
-        width = int(self.n_features_in_)
+        width = int(self.n_features_in_) // self.n_channels_in_
         return width if self._entry.fitted_once else -(-width // BLOCK) * BLOCK
 
     def _samples(self, rows: Float) -> npt.NDArray[np.float32]:
-        """Return rows as the model takes them, `(n, 1, length)`."""
-        scaled = scale_rows(rows) if self.scaling == "sample" else rows
+        """Return `(n, features)` as the model takes them, `(n, channels, length)`."""
+        single = rows.reshape(len(rows) * self.n_channels_in_, -1)  # (n, c * l) -> (n * c, l)
+        scaled = scale_rows(single) if self.scaling == "sample" else single
         long = interpolate_rows(scaled, self._length)
-        values = long[:, np.newaxis, :].astype(np.float32)
-        return values if self.limits_ is None else scale_values(values, self.limits_)
+        values = long.astype(np.float32).reshape(len(rows), self.n_channels_in_, -1)
+        return values if self.limits_ is None else self.limits_.apply(values)
 
     def _train(self, samples: npt.NDArray[np.float32]) -> None:
         import torch
@@ -176,8 +190,15 @@ class ModelDetector(OutlierMixin, BaseEstimator):
             self._model.load_weights(weights)
 
 
-def _limits(values: npt.NDArray[np.float32]) -> Limits:
-    return Limits.fit(values.astype(np.float64).ravel())
+def _flattened(X: npt.ArrayLike) -> tuple[int, Any]:  # noqa: N803
+    """Return the number of channels, and X with the channels of a sample one after the other.
+
+    Anything but an array of three dimensions has one channel, and is passed on as it is.
+    """
+    if getattr(X, "ndim", 2) != 3:
+        return 1, X
+    values = np.asarray(X)
+    return values.shape[1], values.reshape(len(values), -1)  # (n, c, l) -> (n, c * l)
 
 
 def _training_names(entry: ModelEntry) -> tuple[str, ...]:

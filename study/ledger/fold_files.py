@@ -55,7 +55,8 @@ def components_file(
 ) -> bytes:
     """Return `components.parquet`: a row per validation and test sample and epoch rule.
 
-    `covered_seconds` is the signal that a sample covers, where the data have a rate.
+    `covered_seconds` is the signal that a sample covers, where the data have a rate; windows of
+    long recordings have `start` and `extent`, the points that they hold.
 
     Args:
         samples: the dataset.
@@ -81,6 +82,8 @@ def components_file(
             if seconds is not None:
                 columns[SECONDS] = seconds
             columns |= {"seconds": sample_moments(samples, members).seconds} if timed else {}
+            if samples.events:
+                columns |= {"start": samples.start[members], "extent": samples.extent[members]}
             tables.append(pa.table({**columns, **getattr(evaluation, part)}))
     return to_parquet(pa.concat_tables(tables))
 
@@ -240,10 +243,10 @@ class TestSamples:
 def read_test_samples(ledger: Ledger, manifest: FoldManifest) -> TestSamples:
     """Return the properties of a fold's test samples."""
     names = ("kind", "symbol", "patient", "record")
-    table = _read_test(ledger, manifest, (*names, SECONDS))
+    table = read_test(ledger, manifest, (*names, SECONDS))
     is_timed = SECONDS in table.column_names
     seconds = table[SECONDS].to_numpy() if is_timed else np.full(table.num_rows, np.nan)
-    return TestSamples(**{name: _texts(table, name) for name in names}, seconds=seconds)
+    return TestSamples(**{name: texts(table, name) for name in names}, seconds=seconds)
 
 
 def read_moments(ledger: Ledger, manifest: FoldManifest) -> dict[str, Moments]:
@@ -259,7 +262,7 @@ def read_moments(ledger: Ledger, manifest: FoldManifest) -> dict[str, Moments]:
     for part in ("validation", "test"):
         tables[part] = _rows(scored, split=part, epoch_rule=EPOCH_RULES[0])
     return {
-        part: Moments(_texts(table, "record"), table["seconds"].to_numpy())
+        part: Moments(texts(table, "record"), table["seconds"].to_numpy())
         for part, table in tables.items()
     }
 
@@ -268,7 +271,7 @@ def read_tested(
     ledger: Ledger, manifest: FoldManifest
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
     """Return index in the dataset and label of a fold's test samples, in the same order."""
-    table = _read_test(ledger, manifest, ("sample", "label"))
+    table = read_test(ledger, manifest, ("sample", "label"))
     return table["sample"].to_numpy(), table["label"].to_numpy()
 
 
@@ -295,15 +298,16 @@ def _read_columns(
     return file.read(columns=["epoch_rule", *columns], use_threads=False)
 
 
-def _read_test(ledger: Ledger, manifest: FoldManifest, columns: Sequence[str]) -> pa.Table:
+def read_test(ledger: Ledger, manifest: FoldManifest, columns: Sequence[str]) -> pa.Table:
     """Return columns of a fold's test samples, in the order of their errors."""
     table = _read_columns(ledger, manifest, COMPONENTS, ("split", *columns))
     return _rows(table, split="test", epoch_rule=EPOCH_RULES[0])
 
 
-def _texts(table: pa.Table, name: str) -> npt.NDArray[np.str_]:
-    texts: npt.NDArray[np.str_] = table[name].to_numpy(zero_copy_only=False).astype(np.str_)
-    return texts
+def texts(table: pa.Table, name: str) -> npt.NDArray[np.str_]:
+    """Return a column of text, `(n,)`."""
+    column: npt.NDArray[np.str_] = table[name].to_numpy(zero_copy_only=False).astype(np.str_)
+    return column
 
 
 def _rows(table: pa.Table, **where: str) -> pa.Table:
@@ -329,5 +333,5 @@ def _split_errors(
     return SplitErrors(
         label=label,
         values={name: rows[name].to_numpy().astype(np.float64) for name in components},
-        patient=_texts(rows, "patient") if "patient" in rows.column_names else None,
+        patient=texts(rows, "patient") if "patient" in rows.column_names else None,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from models.extensions import GROUPS, extending_packages
 from study.config.dotted_keys import flatten
 from study.config.schema import Study
 from study.config.study_file import check_study, dump_study, parse_yaml, to_yaml
@@ -124,7 +125,7 @@ def write_study(
     provenance = {
         "programs": _programs(results),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in VERSIONED},
+        "versions": {name: version(name) for name in VERSIONED} | extending_packages(*GROUPS),
         **_hashes(samples, splits),
         "leakage": {p: [vars(fold) for fold in each.leakage] for p, each in facts.items()},
         "abnormal_neighbours": {p: list(each.abnormal_neighbours) for p, each in facts.items()},

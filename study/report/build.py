@@ -26,7 +26,7 @@ from study.report.details import (
     detailed_trials,
 )
 from study.report.epochs import FoldHistory
-from study.report.fold_scores import READ_FILES, FoldScores, ScoreTask, score_fold
+from study.report.fold_scores import FoldScores, ScoreTask, read_files, score_fold
 from study.report.model_card import write_model_cards
 from study.report.parallel import Backend, Executor, choose_backend, in_order
 from study.report.search_history import SEARCH_TABLES, search_tables
@@ -215,7 +215,7 @@ def _read_trial(
     is_detailed = record.name in detailed_names
     cached = cache.read(record.name, keys, detailed=is_detailed)
     for manifest in manifests:
-        for name in READ_FILES if manifest.fold in cached else ():
+        for name in read_files(manifest) if manifest.fold in cached else ():
             ledger.read(manifest, name)
     timings = [
         timing(manifest, fold_files.read_json(ledger, manifest, fold_files.TIMINGS))

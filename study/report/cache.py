@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from models.extensions import extending_packages
 from study.config.components import available_components
 from study.config.trial_config import TrialConfig
 from study.ledger.ledger import FoldManifest
@@ -38,6 +39,7 @@ _STUDY = Path(__file__).parents[1]
 _CODE = (
     "ledger/fold_errors.py",
     "ledger/fold_files.py",
+    "ledger/series_files.py",
     "report/cache.py",
     "report/dataclass_tables.py",
     "report/fold_scores.py",
@@ -173,7 +175,8 @@ def scoring() -> dict[str, str]:
     code = (path for pattern in _CODE for path in sorted(_STUDY.glob(pattern)))
     versions = {name: version(name) for name in LIBRARIES}
     platforms = {"python": platform.python_version(), "machine": platform.machine()}
-    return {"code": code_sha256(code)} | versions | platforms
+    added = extending_packages("study.compositions")
+    return {"code": code_sha256(code)} | versions | platforms | added
 
 
 def _seal(body: bytes) -> bytes:

@@ -23,6 +23,7 @@ from study.report.summary import STATISTICS, SUMMARY_KEYS
 from study.scores.clinical import ClinicalRow
 from study.scores.evaluation import ScoreRow
 from study.scores.prevalence import PrevalenceRow
+from study.scores.series import SERIES_METRICS, SeriesMetrics
 from study.scores.settings import METRIC_NAMES
 from study.scores.strata import StratumRow
 from study.training.measures.latents import LatentMeasures
@@ -30,7 +31,8 @@ from study.training.measures.latents import LatentMeasures
 KEYS = {
     "study": "the study's name",
     "dataset": "the dataset's name",
-    "protocol": "how samples were divided: `paper`, `kfold`, `inter_patient` or `given`",
+    "protocol": "how samples were divided: `paper`, `kfold`, `inter_patient` or `given`; recordings"
+    " by `time` or `series`",
     "split_hash": "sha256 of the folds' index lists in `splits.parquet`",
     "model": "the model's name",
     "system": 'the system of a study of systems; "" in a search',
@@ -63,7 +65,8 @@ SCORES = {
 }
 SUMMARY = {
     "folds": "number of folds",
-    "mean": f"mean over the folds that have it; metrics are {', '.join(METRIC_NAMES)}",
+    "mean": f"mean over the folds that have it; metrics are {', '.join(METRIC_NAMES)}; "
+    f"of series {', '.join(SERIES_METRICS)}, too",
     "std": "deviation over these folds (n - 1)",
     "low": "lower end of a 95 % interval inside the metric's range (Nadeau and Bengio 2003, on the "
     "logit scale); nan for one fold",
@@ -144,7 +147,8 @@ def documented_columns() -> dict[str, dict[str, str]]:
     trial = _keys("study", "dataset", "protocol", "model", "system", "trial")
     composition = _keys("epoch_rule") | NAMES
     statistics = {f"<metric>_{name}": SUMMARY[name] for name in STATISTICS}
-    scores = _with_whole_rows(KEYS | score | NAMES) | SCORES | leaks | PARAMETERS
+    points = {n: f"of series: {meaning}" for n, meaning in attributes(SeriesMetrics).items()}
+    scores = _with_whole_rows(KEYS | score | NAMES) | SCORES | points | leaks | PARAMETERS
     summary = {name: scores[name] for name in SUMMARY_KEYS} | {"folds": SUMMARY["folds"]}
     return {
         "scores": scores,

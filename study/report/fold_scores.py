@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
 from models import components_of
 from study.config.trial_config import TrialConfig
-from study.ledger import fold_files
+from study.ledger import fold_files, series_files
 from study.ledger.fold_errors import read_fold_errors
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
@@ -16,9 +17,10 @@ from study.report.strata import FoldDecisions, FoldDetails, LeftOut, fold_detail
 from study.scores.components import FoldErrors, SplitErrors
 from study.scores.evaluation import CompositionResult, ScoreRow, evaluate_compositions
 from study.scores.prevalence import stated_prevalences
+from study.scores.series import SeriesMetrics, Windows, series_metrics
 
 READ_FILES = (fold_files.COMPONENTS, fold_files.TRAINING_COMPONENTS, MODEL)
-"""Files of a committed fold that its scores are made from."""
+"""Files of a committed fold that its scores are made from; see `read_files`."""
 
 SCHEMA = pa.schema(
     [
@@ -28,11 +30,13 @@ SCHEMA = pa.schema(
         ("num_training", pa.int64()),
         ("beta_unscaled", pa.float64()),
         ("normal_error", pa.float64()),
+        *schema_fields(SeriesMetrics),
     ]
 )
 """Columns of a fold's scores: its number, the epoch rule, all of `ScoreRow` (with what labels
 chose in the fit alone), the number of training samples, beta times length times channels (null
-where there is no beta), and the mean of the model's first component over validation normals."""
+where there is no beta), the mean of the model's first component over validation normals, and
+metrics of points (null but of windows of long recordings)."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,11 @@ class FoldScores:
     details: FoldDetails | None
 
 
+def read_files(manifest: FoldManifest) -> tuple[str, ...]:
+    """Return `READ_FILES`, and the events of long recordings where there are any."""
+    return (*READ_FILES, *(name for name in (series_files.EVENTS,) if name in manifest.files))
+
+
 def score_fold(task: ScoreTask) -> FoldScores:
     """Fit every composition on a fold's stored errors.
 
@@ -83,6 +92,7 @@ def score_fold(task: ScoreTask) -> FoldScores:
     errors = read_fold_errors(ledger, manifest, task.config, task.all_folds)
     beta = getattr(getattr(model, "encoder", model), "beta", None)
     unscaled = None if beta is None else beta * shape["length"] * shape["channels"]
+    measured = _SeriesMeasures.of(task)
     rows: list[tuple[object, ...]] = []
     results: dict[str, list[CompositionResult]] = {}
     for rule in fold_files.EPOCH_RULES:
@@ -93,9 +103,39 @@ def score_fold(task: ScoreTask) -> FoldScores:
         normals = errors[rule].validation.normals().component(components_of(model)[0])
         error = float(normals.mean()) if len(normals) else float("nan")
         end = (len(errors[rule].training), unscaled, error)
-        rows += [(manifest.fold, rule, *field_values(result.row), *end) for result in results[rule]]
+        rows += [
+            (manifest.fold, rule, *field_values(result.row), *end, *measured.values(result))
+            for result in results[rule]
+        ]
     scores = table_from_rows(SCHEMA, rows)
     return FoldScores(scores, _details(task, results) if task.detailed else None)
+
+
+@dataclass(frozen=True)
+class _SeriesMeasures:
+    """Measures points, if a fold's samples are windows of long recordings."""
+
+    windows: Windows | None
+    buffer: int
+
+    @classmethod
+    def of(cls, task: ScoreTask) -> Self:
+        dataset = task.config.dataset
+        if not dataset.is_series:
+            return cls(None, 0)
+        rate_hz = getattr(dataset, "rate_hz", 0.0)
+        windows = series_files.read_windows(task.ledger, task.manifest, rate_hz)
+        buffer = task.config.scores.vus_buffer
+        return cls(windows, windows.length if buffer is None else buffer)
+
+    def values(self, result: CompositionResult) -> tuple[object, ...]:
+        """Return the values of `SeriesMetrics`; None each where samples are no windows."""
+        if self.windows is None:
+            return (None,) * len(schema_fields(SeriesMetrics))
+        if result.decisions is None:
+            return field_values(SeriesMetrics.undefined())
+        score, tau = result.decisions.score, result.row.tau
+        return field_values(series_metrics(self.windows, score, tau, self.buffer))
 
 
 def _details(task: ScoreTask, results: Mapping[str, Sequence[CompositionResult]]) -> FoldDetails:

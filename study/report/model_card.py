@@ -43,6 +43,10 @@ _PROTOCOLS = {
     "others train, and validate in turn",
     "given": "training and test are those that the data come with; whose samples the test set "
     "holds is not known",
+    "time": "the normal beginning of each recording trains, and validates a stretch at a time; "
+    "what follows it tests. Test samples are of the same recordings as those of training",
+    "series": "whole recordings train, validate or test, in turn. Test recordings are not among "
+    "the training recordings",
 }
 
 

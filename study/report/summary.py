@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from study.scores.series import SERIES_METRICS
 from study.scores.settings import METRIC_NAMES, metric_range
 
 INTERVAL = 0.95
@@ -68,7 +69,8 @@ def summary_table(scores: pa.Table) -> pa.Table:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = scores["num_samples"].to_numpy() / scores["num_training"].to_numpy()
     columns: dict[str, Any] = {"folds": pa.array(sizes)}
-    for metric in METRIC_NAMES:
+    of_series = [metric for metric in SERIES_METRICS if metric in scores.column_names]
+    for metric in (*METRIC_NAMES, *of_series):
         values = scores[metric].to_numpy()
         result = np.empty((len(first), len(STATISTICS)))
         for members, rows in blocks:

@@ -17,6 +17,7 @@ from study.ledger.study_folder import SplitFacts
 from study.report.fold_scores import SCHEMA
 from study.report.labels import LAST, joined, labels_chose
 from study.scores.evaluation import ScoreRow
+from study.scores.series import SeriesMetrics
 from study.search.trial import TrialRecord
 from study.storage.hashes import canonical_hash
 
@@ -68,7 +69,11 @@ def scores_table(splits: Mapping[str, SplitFacts], trials: Sequence[TrialScores]
     columns |= _label_columns(trials, scores, trial_of_row)
     columns["of_metric"] = _of_metric(trials, scores, trial_of_row)
     columns |= _fold_columns(splits, trials, scores, trial_of_row)
-    names = [*_fixed_columns(), *sorted(name for name in columns if name.startswith("param."))]
+    is_series = any(trial.record.trial.config.dataset.is_series for trial in trials)
+    names = [
+        *_fixed_columns(is_series=is_series),
+        *sorted(name for name in columns if name.startswith("param.")),
+    ]
     return pa.table({name: columns[name] for name in names})
 
 
@@ -171,7 +176,7 @@ def _fold_columns(
     return columns
 
 
-def _fixed_columns() -> Iterator[str]:
+def _fixed_columns(*, is_series: bool) -> Iterator[str]:
     yield from ("study", "dataset", "protocol", "split_hash", "model", "system")
     yield from ("trial", "config_hash", "state", "fold", "seed", "epoch_rule", "epoch")
     for field in fields(ScoreRow):
@@ -179,6 +184,7 @@ def _fixed_columns() -> Iterator[str]:
         if field.name == "labels_chose":
             yield from ("one_class", "of_metric")
     yield from ("num_training", "beta_unscaled", "normal_error")
+    yield from (field.name for field in fields(SeriesMetrics) if is_series)
     yield from (f"test_{field.name}" for field in fields(Leakage))
 
 

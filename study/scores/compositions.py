@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from models.extensions import extended
 from study.scores.columns import FittedComponent, fit_component
 from study.scores.components import LATENT_NORM, FitErrors, Float, Label, SplitErrors
 from study.scores.normals import chosen_normals, quantile_of_normals
@@ -244,6 +245,20 @@ class Machine(Composition):
         return FittedMachine(columns, self.supervision, nan, nan, 0.0, machine)
 
 
+def fit_threshold(score: Float, errors: FitErrors, settings: ScoreSettings) -> Threshold:
+    """Return the threshold of validation scores, `(n,)`, that is best by validation labels.
+
+    Raises:
+        CompositionError: one class only, or scores that are not finite.
+    """
+    label = errors.validation.label
+    return best_threshold(score, label, normal_weight(label, settings.prevalence))
+
+
+def _matrix(columns: tuple[FittedComponent, ...], split: SplitErrors) -> Float:
+    return np.stack([column.read(split) for column in columns], axis=1)
+
+
 COMPOSITIONS: Mapping[str, Composition] = MappingProxyType(
     {
         "reconstruction": Single((R,), lambda_=0.0, gamma=0.0),
@@ -261,17 +276,5 @@ COMPOSITIONS: Mapping[str, Composition] = MappingProxyType(
         "outlier_score_quantile": SingleQuantile((OUTLIER,)),
     }
 )
-
-
-def fit_threshold(score: Float, errors: FitErrors, settings: ScoreSettings) -> Threshold:
-    """Return the threshold of validation scores, `(n,)`, that is best by validation labels.
-
-    Raises:
-        CompositionError: one class only, or scores that are not finite.
-    """
-    label = errors.validation.label
-    return best_threshold(score, label, normal_weight(label, settings.prevalence))
-
-
-def _matrix(columns: tuple[FittedComponent, ...], split: SplitErrors) -> Float:
-    return np.stack([column.read(split) for column in columns], axis=1)
+# Last: what other packages add is made of all that stands above.
+COMPOSITIONS = MappingProxyType(extended(COMPOSITIONS, "study.compositions", Composition))

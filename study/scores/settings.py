@@ -162,6 +162,10 @@ class ScoreSettings(Settings):
     reference_minutes: Annotated[float, Field(gt=0, le=1440)] = added_field(5.0)
     """Length of the first minutes; AAMI EC57 lets a device learn for five."""
 
+    vus_buffer: Annotated[int, Field(ge=0, le=65_536)] | None = added_field(None)
+    """Longest buffer around abnormal stretches in the volumes under the surface (`vus_pr`,
+    `vus_roc`), in points; null takes the length of a window. Of dataset `series` only."""
+
     compositions: dict[Name, CompositionSettings] = added_field({})
     """Compositions of the study's own, by name, beside those of the table."""
 

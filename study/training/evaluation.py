@@ -90,7 +90,7 @@ class FoldEvaluator:
         for members in (fold.validation, fold.test):
             variances = self.model.error_variances(self._values(members), draws)
             named = {f"{name}_variance": v.cpu().numpy() for name, v in variances.items()}
-            scored.append(self._errors(members) | named)
+            scored.append(self._errors(members) | named | self._by_channel(members))
         return Evaluation(training, *scored)
 
     def score_microseconds(self) -> float:
@@ -103,6 +103,13 @@ class FoldEvaluator:
             float(next(iter(errors.values())).sum())  # a device has then come to its end
             seconds.append(time.perf_counter() - started)
         return 1e6 * min(seconds) / len(batch)
+
+    def _by_channel(self, members: Index) -> Errors:
+        """Return components of each channel, where there are several, `<component>.<channel>`."""
+        errors = self.model.channel_errors(self._values(members))
+        names = self.samples.channel_names
+        return {f"{name}.{names[c]}": each[:, c].cpu().numpy()
+                for name, each in errors.items() for c in range(len(names))}  # fmt: skip
 
     def validate(self, epoch: int, *, with_tstr: bool) -> dict[str, Any]:
         """Return the study's metric as `value`, and all that is measured at a validation.

@@ -178,8 +178,9 @@ def _reconstruction_figure(samples: Samples, reconstructed: npt.NDArray[np.float
     ):
         axis = axes[int(label)][position[int(label)]]
         position[int(label)] += 1
-        axis.plot(values[0], color="tab:blue", linewidth=1, label="x")
-        axis.plot(again[0], color="tab:red", linewidth=1, label="x̂")
+        for name, curves, colour in (("x", values, "tab:blue"), ("x̂", again, "tab:red")):
+            above = curves + np.arange(len(curves))[:, np.newaxis]  # channel above channel
+            axis.plot(above.T, color=colour, linewidth=1)[0].set_label(name)
         error = float(np.mean((values - again) ** 2))
         axis.set_title(f"{'abnormal' if label else 'normal'} ({kind}), R {error:.4f}", fontsize=8)
     axes[0][0].legend(fontsize=7)

@@ -9,13 +9,13 @@ from types import MappingProxyType
 import safetensors.torch
 import torch
 
-from study.ledger import fold_files
+from study.ledger import fold_files, series_files
 from study.ledger.checkpoint import FoldProgress
 from study.ledger.fold_files import Evaluation, sample_moments
 from study.ledger.ledger import MODEL, FoldManifest
-from study.scores.components import Limits
 from study.search.trial import FoldAddress, State
 from study.training.evaluation import FoldEvaluator
+from study.training.scaling import Scaling
 from study.training.setup import device_name
 
 Commit = tuple[FoldManifest, dict[str, bytes]]
@@ -35,7 +35,7 @@ class FoldResult:
 
     address: FoldAddress
     evaluator: FoldEvaluator
-    scaling: Limits | None
+    scaling: Scaling | None
     progress: FoldProgress
 
     def trained(self, state: State) -> Commit:
@@ -51,11 +51,12 @@ class FoldResult:
             "fold": self.address.fold,
             "shape": vars(model.shape),
             "row_width": samples.row_width,
-            "scaling": self.scaling and vars(self.scaling),
+            "scaling": self.scaling and self.scaling.to_dict(),
             "components": list(model.components),
             "latent_size": model.latent_size,
             "best_epoch": progress.best_epoch,
             "samples_hash": samples.content_hash,
+            **({"channels": samples.channel_names} if samples.channel_names else {}),
         }
         files = pictures | {
             fold_files.COMPONENTS: fold_files.components_file(
@@ -69,6 +70,8 @@ class FoldResult:
             fold_files.WEIGHTS: safetensors.torch.save(progress.best_weights),
             fold_files.TIMINGS: self._timings(time.perf_counter() - started, self._scoring()),
         }
+        if samples.events:
+            files[series_files.EVENTS] = series_files.events_file(samples, fold)
         return self._manifest(state, ""), files
 
     def failed(self, reason: str, reported: int) -> Commit:

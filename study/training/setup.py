@@ -15,7 +15,7 @@ from study.config.trial_config import TrialConfig
 from study.data.samples import Samples
 from study.data.splits import Fold
 from study.randomness import stream_seed
-from study.scores.components import Limits
+from study.training.scaling import Scaling
 
 
 def build_model(
@@ -36,22 +36,16 @@ def build_model(
     return build(config.model, config.training, shape, seeds, device)
 
 
-def fit_scaling(config: TrialConfig, samples: Samples, fold: Fold) -> Limits | None:
+def fit_scaling(config: TrialConfig, samples: Samples, fold: Fold) -> Scaling | None:
     """Return the limits of the training samples if the dataset leaves scaling to the fold."""
     if not config.dataset.scaled_by_fold:
         return None
-    return Limits.fit(samples.values[fold.training].astype(np.float64).ravel())
+    return Scaling.fit(samples.values[fold.training])
 
 
-def scale(samples: Samples, limits: Limits) -> Samples:
-    """Return `samples` scaled so that `limits` become 0 and 1."""
-    return replace(samples, values=scale_values(samples.values, limits))
-
-
-def scale_values(values: npt.NDArray[np.float32], limits: Limits) -> npt.NDArray[np.float32]:
-    """Return values of any shape scaled so that `limits` become 0 and 1."""
-    scaled = limits.apply(values.astype(np.float64).ravel())
-    return scaled.astype(np.float32).reshape(values.shape)
+def scale(samples: Samples, scaling: Scaling) -> Samples:
+    """Return `samples` scaled so that the limits of `scaling` become 0 and 1."""
+    return replace(samples, values=scaling.apply(samples.values))
 
 
 def shared_tensor(values: npt.NDArray[np.float32]) -> Tensor:

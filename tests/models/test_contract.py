@@ -14,7 +14,7 @@ from tests.models.contract import NAMES, Build, Waves, assert_same_tree, roundin
 pytestmark = pytest.mark.parametrize("name", NAMES)
 
 
-@pytest.mark.parametrize(("channels", "length"), [(1, 32), (2, 64)])
+@pytest.mark.parametrize(("channels", "length"), [(1, 32), (3, 64)])
 def test_every_sample_gets_each_component(
     name: str, channels: int, length: int, build: Build, waves: Waves
 ) -> None:
@@ -28,6 +28,33 @@ def test_every_sample_gets_each_component(
         assert torch.isfinite(values).all()
         assert component == OUTLIER_SCORE or (values >= 0).all()
         assert values.unique().numel() > 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_errors_of_channels_say_which_channel_it_was(
+    name: str, channels: int, build: Build, waves: Waves
+) -> None:
+    x = waves(6, channels, 32)
+    model = trained(build, name, x)
+    by_channel = model.channel_errors(x)
+    reconstructed = model.reconstruct(x)
+    if channels == 1 or reconstructed is None:
+        assert by_channel == {}
+        return
+    assert set(by_channel) == {"reconstruction_error", "discrimination_error"} & {*model.components}
+    errors = model.errors(x)["reconstruction_error"]
+    near = {"rtol": 1e-5 * rounding(name), "atol": 1e-8}
+    torch.testing.assert_close(by_channel["reconstruction_error"].mean(dim=1), errors, **near)
+    again = model.channel_errors(x[:2])
+    for component, values in by_channel.items():
+        assert values.shape == (6, 3)
+        assert values.dtype == torch.float32
+        torch.testing.assert_close(again[component], values[:2], **near)
+    one_wrong = x.clone()
+    one_wrong[:, 1] = 1 - one_wrong[:, 1]
+    for values in model.compare_channels(x, one_wrong).values():
+        assert (values[:, 1] > 0).all()
+        assert (values[:, [0, 2]] == 0).all()
 
 
 def test_scoring_twice_gives_the_same(name: str, build: Build, waves: Waves) -> None:

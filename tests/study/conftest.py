@@ -187,8 +187,17 @@ def train_trial(study: Study, samples: Samples, folder: Path) -> Trained:
     return Trained(folder / "ledger" / trial_name(0), study, samples, folds)
 
 
-def write_heartbeats(folder: Path, name: str, seconds: int = 170, seed: int = 0) -> Path:
-    """Write a WFDB record of narrow (N) and wide, inverted (V) beats at 360 Hz."""
+def write_heartbeats(
+    folder: Path,
+    name: str,
+    seconds: int = 170,
+    seed: int = 0,
+    leads: tuple[str, ...] = ("MLII",),
+) -> Path:
+    """Write a WFDB record of narrow (N) and wide, inverted (V) beats at 360 Hz.
+
+    Each further lead is weaker than the one before and has noise of its own.
+    """
     random = np.random.default_rng(seed)
     intervals = np.round(360 * random.uniform(0.7, 0.95, 2 * seconds)).astype(int)
     position = 200 + np.cumsum(intervals)
@@ -200,15 +209,18 @@ def write_heartbeats(folder: Path, name: str, seconds: int = 170, seed: int = 0)
         height, width = (1.2, 5) if kind == "N" else (-0.8, 18)
         near = slice(max(place - 150, 0), place + 150)
         signal[near] += height * np.exp(-(((time[near] - place) / width) ** 2) / 2)
+    signals = [signal]
+    for lead in range(1, len(leads)):
+        signals.append(signal / (lead + 1) + 0.05 * random.standard_normal(len(time)))
     wfdb.wrsamp(
         name,
         fs=360,
-        units=["mV"],
-        sig_name=["MLII"],
-        p_signal=signal[:, None],
-        fmt=["212"],
-        adc_gain=[200.0],
-        baseline=[0],
+        units=["mV"] * len(leads),
+        sig_name=list(leads),
+        p_signal=np.stack(signals, axis=1),
+        fmt=["212"] * len(leads),
+        adc_gain=[200.0] * len(leads),
+        baseline=[0] * len(leads),
         write_dir=str(folder),
     )
     wfdb.wrann(name, "atr", position, symbol=symbol, write_dir=str(folder))

@@ -72,6 +72,25 @@ def test_every_model_has_an_estimator() -> None:
     assert estimators.__all__ == public
 
 
+@pytest.mark.parametrize("name", ["ae", "knn", "rocket_knn"])
+def test_samples_of_several_channels_are_three_dimensional(name: str) -> None:
+    normal = np.stack([waves(seed=k) * 10**k for k in range(3)], axis=1)
+    detector = quick(name).fit(normal)
+    assert (detector.n_channels_in_, detector.n_features_in_) == (3, 120)
+    assert detector.score_samples(normal).shape == (40,)
+    again = pickle.loads(pickle.dumps(detector))
+    np.testing.assert_array_equal(again.predict(normal), detector.predict(normal))
+    for other in (normal.reshape(40, 120), normal[:, :2], normal.reshape(40, 2, 60)):
+        with pytest.raises(ValueError, match=r"features|channels"):
+            detector.predict(other)
+
+
+def test_one_channel_of_three_dimensions_is_that_of_two() -> None:
+    flat = waves()
+    first, second = quick("ae").fit(flat), quick("ae").fit(flat[:, None])
+    np.testing.assert_array_equal(first.score_samples(flat), second.score_samples(flat[:, None]))
+
+
 def test_editors_see_the_detectors_of_the_table() -> None:
     """`python -m study.estimators.stub > study/estimators/__init__.pyi` makes it so."""
     assert Path(estimators.__file__).with_suffix(".pyi").read_text() == stub()

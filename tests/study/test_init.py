@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from study import init
 from study.config.study_file import load_study
+from study.data.series_guess import is_recording, rhythm
 from study.data.tables.guess import guess_table
 from study.errors import RequestError
 from study.training.prepared import prepare
@@ -86,8 +89,13 @@ def test_what_is_known_is_taken(tmp_path: Path) -> None:
         (["a.csv", "--unlabelled", "--normal", "ok"], "leave one out"),
         (["many.csv", "--label", "note"], "found 120 different ones"),
         (["a.csv", "--output", "a.csv"], "is there already"),
-        (["recording.csv"], "a value a line is a recording"),
-        (["sensors.csv"], "120 rows of 3 values: these are moments of a recording"),
+        (["recording.csv", "--rows", "samples"], "a value a line is a recording"),
+        (["recording.csv"], "split"),
+        (["recording.csv", "--normal", "ok"], "--normal: is for tables of samples"),
+        (
+            ["a.csv", "--rows", "points"],
+            "expected finite numbers, found 'hot' in the column 'state'",
+        ),
         (["nowhere.csv"], "expected a readable file"),
         (["few.csv"], "split"),
     ],
@@ -99,9 +107,6 @@ def test_what_cannot_be_a_study_is_refused_in_a_line(
     frame(state=STATE)[:4].to_csv("few.csv", index=False)
     frame(note=[f"n{i}" for i in range(120)]).to_csv("many.csv", index=False)
     np.savetxt("recording.csv", VALUES[:, 0])
-    pd.DataFrame(VALUES[:, :3], columns=list("abc")).assign(time=range(120)).to_csv(
-        "sensors.csv", index=False
-    )
     before = sorted(path.name for path in tmp_path.iterdir())
     done = call(init.app, *arguments)
     assert (done.code, done.output) == (2, "")
@@ -123,6 +128,76 @@ def test_a_first_column_is_a_label_if_it_has_few_whole_numbers(
 ) -> None:
     np.savetxt("a.csv", np.column_stack([label, VALUES]), delimiter=",")
     assert guess_table(Path("a.csv")).form.label == expected
+
+
+def recording(count: int = 2000) -> pd.DataFrame:
+    """Three sensors with a rhythm of 50 points, a minute apart."""
+    phase = 2 * np.pi * np.arange(count)[:, np.newaxis] / 50
+    noise = 0.1 * np.random.default_rng(2).normal(size=(count, 3))
+    values = np.sin(phase + np.arange(3)) + noise
+    times = pd.date_range("2026-01-01", periods=count, freq="min")
+    return pd.DataFrame(values, columns=["flow", "heat", "load"]).assign(time=times)
+
+
+def test_a_recording_becomes_a_study_of_its_windows(tmp_path: Path) -> None:
+    label = np.zeros(2000, dtype=int)
+    label[1200:1230] = label[1700:1720] = 1
+    recording().assign(anomaly=label).to_csv("plant.csv", index=False)
+    done = call(init.app, "plant.csv")
+    assert done.code == 0, done.errors
+    assert "labels: anomaly; 2 abnormal stretches, 50 points" in done.output
+    assert "holds the rhythm of 50 points" in done.output
+    study = load_study("study.yaml")
+    assert (study.dataset.name, study.split.protocol) == ("series", "time")
+    assert (study.dataset.length, study.dataset.row_width) == (64, None)
+    assert study.search.metric.score == "normal_error"
+    prepared = prepare(study, tmp_path / "nowhere", tmp_path)
+    samples, (fold, *_) = prepared.samples, prepared.splits["time"].folds
+    assert samples.channel_names == ("flow", "heat", "load")
+    assert samples.sampling_rate_hz == pytest.approx(1 / 60, rel=1e-5)
+    assert (samples.start[fold.training] + 64).max() <= 1000
+    assert samples.label[fold.test].any()
+
+
+def test_a_benchmark_s_name_says_what_is_normal(tmp_path: Path) -> None:
+    name = "9_Own_tr_900_1st_1000.csv"
+    pd.DataFrame(recording().to_numpy()[:, :3]).assign(Label=0).to_csv(name, index=False)
+    done = call(init.app, name)
+    assert done.code == 0, done.errors
+    assert "its name says that the first 900 points are normal" in Path("study.yaml").read_text()
+    samples = prepare(load_study("study.yaml"), tmp_path / "nowhere", tmp_path).samples
+    assert (samples.start[samples.side == "train"] + samples.length).max() == 900
+
+
+@given(period=st.integers(8, 120), channels=st.integers(1, 3), seed=st.integers(0, 99))
+def test_the_rhythm_of_waves_in_noise_is_found(period: int, channels: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    phase = 2 * np.pi * np.arange(12 * period) / period
+    waves = np.stack([np.sin(phase + random.uniform(0, 6)) for _ in range(channels)], axis=1)
+    found = rhythm(waves + 0.1 * random.normal(size=waves.shape))
+    assert found == pytest.approx(period, abs=max(1, 0.03 * period))
+    assert rhythm(np.zeros((500, channels))) is None
+    assert rhythm(random.normal(size=(2000, channels))) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["time", *(f"t{i}" for i in range(50))], False),
+        (["time", *(a + b for a in "abc" for b in "xyz")], True),
+        ([a + b for a in "abc" for b in "xyz"], False),
+        (["x", "y", "label"], True),
+    ],
+)
+def test_rows_are_points_where_few_or_timed_columns_say_so(
+    names: list[str], expected: bool
+) -> None:
+    pd.DataFrame(np.zeros((30, len(names))), columns=names).to_csv("a.csv", index=False)
+    assert is_recording(Path("a.csv")) is expected
+    pd.DataFrame({"x": list(np.zeros((9, 30))), "y": list(np.ones((9, 30)))}).to_parquet(
+        "a.parquet"
+    )
+    assert not is_recording(Path("a.parquet"))
 
 
 def test_words_in_the_last_column_are_labels() -> None:

@@ -113,6 +113,8 @@ def array_names(path: Path) -> list[str]:
 def _table_of(
     path: Path, form: TableForm, values: Any, label: Any, what: str, label_name: str | None = None
 ) -> TableFile:
+    if values.ndim == 1:
+        values = values[:, np.newaxis]  # (n,) -> (n, 1), a value a row
     if values.ndim not in (2, 3) or values.dtype.kind not in "fiu":
         raise RequestError(
             f"{path}: expected numbers (samples, values) or (samples, channels, values), found"
@@ -134,7 +136,8 @@ def _table_of(
         channels, width = 1, len(columns.values)
     has_labels = label is not None or (columns is not None and columns.label is not None)
     arrays = _Arrays(path, values, label, columns, understood)
-    return TableFile(path, channels, width, has_labels, understood, arrays.blocks)
+    names = () if columns is None else columns.value_names
+    return TableFile(path, channels, width, has_labels, understood, arrays.blocks, names)
 
 
 def _load(path: Path) -> Any:

@@ -109,6 +109,7 @@ def open_arrow(path: Path, form: TableForm) -> TableFile:
         has_labels=columns.label is not None,
         understood=table.understood,
         blocks=table.blocks,
+        names=columns.value_names,
     )
 
 

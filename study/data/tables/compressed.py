@@ -25,6 +25,8 @@ _OPENERS: dict[str, Callable[[Path], Any]] = {
     ".xz": lzma.LZMAFile,
     ".zst": _open_zstandard,
 }
+COMPRESSED = tuple(_OPENERS)
+"""Endings of compressed files."""
 
 
 def inner_suffix(path: Path) -> str:

@@ -61,6 +61,8 @@ class TableFile:
         has_labels: whether rows have labels.
         understood: form, header and columns, in words.
         blocks: from a number of rows, all rows in blocks of at most that number.
+        names: names of the columns of values, positions where they have none; where each channel
+            is a column of lists, those of the channels; () where the form has no columns.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class TableFile:
     has_labels: bool
     understood: str
     blocks: Callable[[int], Iterator[Rows]]
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class Columns:
                 raise RequestError(
                     f"{path}: expected a row per sample, found {what} with the column"
                     f" {names[i]!r}: leave it out by name, if it is no value of a sample; if rows"
-                    " are moments of a recording, this is not a table of samples"
+                    " are moments of a recording, it is dataset series and no table of samples"
                 )
         if not values:
             raise RequestError(
@@ -147,6 +150,11 @@ class Columns:
             *([f"{left_out} left out"] if left_out else []),
         ]
         return ", ".join(parts)
+
+    @property
+    def value_names(self) -> tuple[str, ...]:
+        """Names of the columns of values; their positions where they have none."""
+        return tuple(self.names[i].strip() if self.names else str(i) for i in self.values)
 
     def name(self, position: int) -> str:
         """Return a column's name, or its position, in words."""

@@ -5,19 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.data.tables.arrays import LABEL_NAMES, array_names
+from study.data.tables.arrays import LABEL_NAMES
 from study.data.tables.compressed import inner_suffix
 from study.data.tables.form import TIME_NAMES, Column, TableForm, canonical_label, shown_column
-from study.data.tables.reader import Table, read_table
-from study.data.tables.text import text_head
+from study.data.tables.reader import Table, column_names, read_table
 from study.errors import RequestError
 
 NAMES_OF_LABELS = (*LABEL_NAMES, "class", "target", "state", "kind", "anomaly", "is_anomaly")
 NAMES_OF_OTHERS = (*TIME_NAMES, "id", "index", "name", "file", "machine", "sensor", "patient")
 MOST_LABELS = 20
 NORMAL_WORDS = ("normal", "ok", "good", "healthy", "nominal", "n", "regular")
-FEWEST_VALUES = 8
-"""Rows of fewer values are hardly samples."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +52,7 @@ def guess_table(
     """
     form, reason = _guess_form(path, label, unlabelled=unlabelled)
     table = read_table(path, form)
-    rows, _, width = table.values.shape
-    if width < FEWEST_VALUES and rows > width:
-        raise RequestError(
-            f"{path}: expected a row per sample, found {rows} rows of {width} values: these are"
-            " moments of a recording rather than samples, and no table of samples"
-        )
+    rows = len(table)
     kinds = [] if table.symbol is None else [canonical_label(each) for each in table.symbol]
     counts = dict(sorted(Counter(kinds).items()))
     if len(counts) > max(MOST_LABELS, rows // 10):
@@ -79,7 +71,7 @@ def guess_table(
 
 def _guess_form(path: Path, label: Column | None, *, unlabelled: bool) -> tuple[TableForm, str]:
     """Return the columns of a file, and why that one holds the label."""
-    names = _names(path)
+    names = column_names(path)
     if label is None and not unlabelled:
         label, reason = _guess_label(path, names)
     else:
@@ -129,20 +121,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _names(path: Path) -> Sequence[str] | None:
-    """Return the names of a file's columns or arrays; None where they have none."""
-    suffix = inner_suffix(path)
-    if suffix in (".npy", ".ts"):
-        return None
-    if suffix == ".npz":
-        return array_names(path)
-    if suffix in (".parquet", ".arrow", ".feather"):
-        from study.data.tables.arrow_tables import column_names
-
-        return column_names(path)
-    return text_head(path).names
 
 
 def _normal_ones(counts: dict[str, int], normal: tuple[str, ...]) -> tuple[tuple[str, ...], str]:

@@ -1,16 +1,16 @@
 """Reading a table of samples, whatever the form of its file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from study.data.resampling import FloatArray
-from study.data.tables.arrays import open_npy, open_npz
+from study.data.tables.arrays import array_names, open_npy, open_npz
 from study.data.tables.compressed import inner_suffix
-from study.data.tables.form import Labels, Rows, TableFile, TableForm
-from study.data.tables.text import open_text
+from study.data.tables.form import Labels, TableFile, TableForm
+from study.data.tables.text import open_text, text_head
 from study.data.tables.ts import open_ts
 from study.errors import RequestError
 
@@ -25,10 +25,12 @@ class Table:
     Attributes:
         values: `(n, channels, width)`, finite.
         symbol: `(n,)` labels as written; None where rows have none.
+        channels: names of several channels; () of one, and where they have no names.
     """
 
     values: FloatArray
     symbol: Labels | None
+    channels: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -59,19 +61,48 @@ def is_table(path: Path) -> bool:
     return inner_suffix(path) in _OPENERS
 
 
-def open_table(path: Path, form: TableForm) -> TableFile:
-    """Look at a table, and return what its rows are read with; the ending names its form.
+def column_names(path: Path) -> Sequence[str] | None:
+    """Return the names of a file's columns or arrays; None where they have none.
+
+    Raises:
+        RequestError: the file cannot be read.
+    """
+    suffix = inner_suffix(path)
+    if suffix in (".npy", ".ts"):
+        return None
+    if suffix == ".npz":
+        return array_names(path)
+    if suffix in (".parquet", ".arrow", ".feather"):
+        from study.data.tables import arrow_tables
+
+        return arrow_tables.column_names(path)
+    return text_head(path).names
+
+
+def open_file(path: Path, form: TableForm) -> TableFile:
+    """Look at a file with rows of any width, and return what they are read with.
+
+    The ending names the file's form.
 
     Raises:
         RequestError: the file cannot be read, or is not of the form that it is taken for; the
             message says what it was taken for.
     """
-    opener = _OPENERS.get(inner_suffix(path), open_text)
-    table = opener(path, form)
+    return _OPENERS.get(inner_suffix(path), open_text)(path, form)
+
+
+def open_table(path: Path, form: TableForm) -> TableFile:
+    """Look at a table of samples: rows of two values at least.
+
+    Raises:
+        RequestError: as `open_file`, or rows have a single value.
+    """
+    table = open_file(path, form)
     if table.width < LEAST_WIDTH:
         raise RequestError(
             f"{path}: expected a row per sample, found rows of {table.width} value"
-            f" ({table.understood}): a value a line is a recording and no table of samples"
+            f" ({table.understood}): a value a line is a recording (dataset series) and no"
+            " table of samples"
         )
     return table
 
@@ -83,19 +114,12 @@ def read_table(path: Path, form: TableForm) -> Table:
         RequestError: as `open_table`, or a row is not as the others.
     """
     table = open_table(path, form)
-    return _joined(path, list(table.blocks(ROWS_AT_ONCE)))
-
-
-def _joined(path: Path, blocks: list[Rows]) -> Table:
-    """Return consecutive rows as one table.
-
-    Raises:
-        RequestError: there are none.
-    """
+    blocks = list(table.blocks(ROWS_AT_ONCE))
     if not blocks:
         raise RequestError(f"{path}: expected a row per sample, found none: give another file")
     labels = [block.label for block in blocks if block.label is not None]
     return Table(
         values=np.concatenate([block.values for block in blocks]),
         symbol=np.concatenate(labels) if labels else None,
+        channels=table.names if table.channels > 1 else (),
     )

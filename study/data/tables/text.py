@@ -181,7 +181,8 @@ def open_text(path: Path, form: TableForm) -> TableFile:
     columns = Columns.find(path, form, head.count, head.names, what)
     text = _Text(path, head.dialect, columns, columns.understood(what))
     has_labels = columns.label is not None
-    return TableFile(path, 1, len(columns.values), has_labels, text.understood, text.blocks)
+    names, width = columns.value_names, len(columns.values)
+    return TableFile(path, 1, width, has_labels, text.understood, text.blocks, names)
 
 
 def _lines(path: Path) -> Iterator[Line]:
@@ -204,8 +205,10 @@ def _is_header(dialect: _Dialect, first: Sequence[str], second: Sequence[str] | 
     if sum(number is None for number in above) > len(above) / 2:
         return True
     counted = [number for number in above if number is not None]
-    # pandas and others number columns from 0 or 1 where nobody has named them.
-    is_counted = len(counted) >= LEAST_COUNTED and counted[0] in (0, 1)
+    # pandas and others number columns from 0 or 1 where nobody has named them; beside a name, few
+    # are enough.
+    fewest = LEAST_COUNTED if len(counted) == len(above) else 1
+    is_counted = len(counted) >= fewest and counted[0] in (0, 1)
     return is_counted and all(b - a == 1 for a, b in itertools.pairwise(counted))
 
 

@@ -1,4 +1,4 @@
-"""The first channel of a WFDB record of any length, read as it is needed."""
+"""One lead of a WFDB record of any length, read as it is needed."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from study.data import mitbih
 from study.data.amplitude import SETTLED_SECONDS, without_baseline
 from study.data.beat_settings import Reference
 from study.data.resampling import FloatArray, resample_span, resampled_length
 from study.data.tables.reader import ENDINGS
+from study.data.wfdb_files import Leads, damaged_record, error_line, lead_indices
 from study.errors import RequestError
 
 _LARGEST_DENOMINATOR = 1000
@@ -19,7 +19,7 @@ _LARGEST_DENOMINATOR = 1000
 
 @dataclass(frozen=True)
 class RecordFile:
-    """The first channel of a WFDB record.
+    """One lead of a WFDB record.
 
     Attributes:
         path: the record without extension.
@@ -27,6 +27,7 @@ class RecordFile:
         rate_hz: its sampling rate.
         unit: physical unit of the signal.
         channel: the signal's name.
+        index: the signal's number in the record.
     """
 
     path: Path
@@ -34,6 +35,7 @@ class RecordFile:
     rate_hz: float
     unit: str
     channel: str
+    index: int = 0
 
     @property
     def seconds(self) -> float:
@@ -49,23 +51,26 @@ class RecordFile:
         import wfdb
 
         try:
-            stored = wfdb.rdrecord(str(self.path), sampfrom=start, sampto=stop, channels=[0])
+            stored = wfdb.rdrecord(
+                str(self.path), sampfrom=start, sampto=stop, channels=[self.index]
+            )
             signal = np.asarray(stored.p_signal[:, 0], dtype=np.float64)
         # wfdb has no error class of its own: a damaged file surfaces as almost any.
         except Exception as error:
-            raise mitbih.damaged_record(self.path, mitbih.error_line(error)) from error
+            raise damaged_record(self.path, error_line(error)) from error
         if len(signal) != stop - start or not np.isfinite(signal).all():
-            raise mitbih.damaged_record(
-                self.path, f"no finite values in samples {start} to {stop - 1} of the first channel"
+            raise damaged_record(
+                self.path,
+                f"no finite values in samples {start} to {stop - 1} of signal {self.channel}",
             )
         return signal
 
 
-def open_record(path: Path) -> RecordFile:
-    """Return the record at `path`, without extension or with that of one of its files.
+def open_leads(path: Path, leads: Leads) -> tuple[RecordFile, ...]:
+    """Return leads of the record at `path`, without extension or with that of one of its files.
 
     Raises:
-        RequestError: there is none, or its header is damaged.
+        RequestError: there is none, its header is damaged, or a lead is not there.
     """
     import wfdb
 
@@ -79,12 +84,21 @@ def open_record(path: Path) -> RecordFile:
     try:
         header = wfdb.rdheader(str(path))
         length, rate_hz = int(header.sig_len), float(header.fs)
-        unit, channel = str((header.units or [""])[0]), str((header.sig_name or [""])[0])
+        units, names = header.units or [""], header.sig_name or [""]
     except Exception as error:
-        raise mitbih.damaged_record(path, mitbih.error_line(error)) from error
+        raise damaged_record(path, error_line(error)) from error
     if length < 1 or rate_hz <= 0:
-        raise mitbih.damaged_record(path, "an empty signal")
-    return RecordFile(path, length, rate_hz, unit, channel)
+        raise damaged_record(path, "an empty signal")
+    indices = lead_indices(path, leads)
+    if indices is None:
+        wanted = leads if isinstance(leads, str) else ", ".join(leads)
+        raise RequestError(
+            f"{path}: expected the leads that the model was trained on, {wanted}, found"
+            f" {', '.join(map(str, names))}: give another record"
+        )
+    return tuple(
+        RecordFile(path, length, rate_hz, str(units[k]), str(names[k]), k) for k in indices
+    )
 
 
 @dataclass(frozen=True)

@@ -18,18 +18,25 @@ from study.data import dataset as dataset_entry
 from study.data import mitbih
 from study.data.amplitude import CENTRE, QRS_SECONDS, UNIT, learning, qrs_heights, typical_height
 from study.data.beat_settings import BeatDatasetSettings, CentredWindow, PublishedWindow
-from study.data.beats import Spans, beat_spans, cut_windows, peak_positions
+from study.data.beats import (
+    Spans,
+    beat_spans,
+    cut_windows,
+    fit_windows,
+    peak_positions,
+    stacked,
+)
 from study.data.patient_components import (
     median_beat,
     template_distance,
     template_members,
     timing_components,
 )
-from study.data.resampling import FloatArray, IntArray, fit_length, positions_of
+from study.data.resampling import FloatArray, IntArray, positions_of
 from study.data.settings import DatasetSettings
 from study.detectors.signals.block import Block
 from study.detectors.signals.peaks import detect_peaks
-from study.detectors.signals.record_file import RecordFile, ResampledRecord, open_record
+from study.detectors.signals.record_file import RecordFile, ResampledRecord, open_leads
 from study.errors import RequestError
 
 BLOCK_SECONDS = 600
@@ -53,21 +60,26 @@ class BeatSource:
     patient's median beat) is read first, in one pass each.
 
     Attributes:
-        record: the record.
+        leads: the record's signals that the model was trained on.
         position: `(m,)` R peaks, in samples of the record.
         symbol: `(m,)` their annotation symbols; "" for detected ones.
         settings: how the model's dataset cuts beats.
     """
 
-    record: RecordFile
+    leads: tuple[RecordFile, ...]
     position: IntArray
     symbol: npt.NDArray[np.str_]
     settings: BeatDatasetSettings
 
+    @property
+    def record(self) -> RecordFile:
+        """The record's first lead, which pictures show."""
+        return self.leads[0]
+
     @cached_property
     def spans(self) -> Spans:
         """Where the windows of the beats lie, in samples of the window's rate."""
-        return beat_spans(self.settings.window, self._peaks, self._signal.length)
+        return beat_spans(self.settings.window, self._peaks, self._signals[0].length)
 
     @cached_property
     def rate_hz(self) -> int:
@@ -97,21 +109,24 @@ class BeatSource:
         return np.flatnonzero((seconds >= first_second) & (seconds < last_second))
 
     def windows(self, members: IntArray) -> FloatArray:
-        """Return neighbouring beats, `(n, width)` in [0, 1]."""
+        """Return neighbouring beats in [0, 1], as `study.data.beats.stacked` does."""
         settings, spans = self.settings, self.spans.take(members)
         first, stop = self._limits(spans)
-        if settings.amplitude == "beat":
-            signal = self._signal.raw(first, stop)
-        else:
-            signal = self._signal.level(first, stop, settings.amplitude) / self._height
-        return cut_windows(signal, spans, settings.window, settings.amplitude, first)
+        windows = []
+        for lead, record in enumerate(self._signals):
+            if settings.amplitude == "beat":
+                signal = record.raw(first, stop)
+            else:
+                signal = record.level(first, stop, settings.amplitude) / self._heights[lead]
+            windows.append(cut_windows(signal, spans, settings.window, settings.amplitude, first))
+        return stacked(windows)
 
     def block(self, members: IntArray) -> Block:
         """Return neighbouring beats as samples, with their columns and components."""
-        values = fit_length(self.windows(members), self.settings.length)
+        values = fit_windows(self.windows(members), self.settings.length)
         position = self.position[members]
         return Block(
-            values.astype(np.float32)[:, np.newaxis, :],
+            values.astype(np.float32).reshape(len(members), -1, self.settings.length),
             {
                 "record": np.full(len(members), self.record.path.name),
                 "position": position,
@@ -124,7 +139,7 @@ class BeatSource:
     def in_record(
         self, members: IntArray, values: npt.NDArray[np.float32]
     ) -> list[tuple[FloatArray, FloatArray]]:
-        """Return seconds in the record, and values in its unit, of samples in [0, 1].
+        """Return seconds in the record, and values of its first lead, of samples in [0, 1].
 
         Args:
             members: neighbouring beats.
@@ -132,11 +147,12 @@ class BeatSource:
         """
         settings, spans = self.settings, self.spans.take(members)
         first, stop = self._limits(spans)
-        raw = self._signal.raw(first, stop)
+        raw, height = self._signals[0].raw(first, stop), 1.0
         level = None
         if settings.amplitude != "beat":
-            level = self._signal.level(first, stop, settings.amplitude)
-        signal = raw if level is None else level / self._height
+            level = self._signals[0].level(first, stop, settings.amplitude)
+            height = self._heights[0]
+        signal = raw if level is None else level / height
         windows = cut_windows(signal, spans, settings.window, settings.amplitude, first)
         offsets = positions_of(windows, settings.length)
         drawn = []
@@ -155,7 +171,7 @@ class BeatSource:
                 unit = own.min() + scaled * np.ptp(own)
             else:
                 baseline = np.interp(at - first, np.arange(len(raw)), raw - level)
-                unit = baseline + (scaled - CENTRE) / UNIT * self._height
+                unit = baseline + (scaled - CENTRE) / UNIT * height
             drawn.append((at / self.rate_hz, unit))
         return drawn
 
@@ -164,19 +180,23 @@ class BeatSource:
         return peak_positions(self.position, self.record.rate_hz, self.rate_hz)
 
     @cached_property
-    def _signal(self) -> ResampledRecord:
-        return ResampledRecord(self.record, self.rate_hz)
+    def _signals(self) -> tuple[ResampledRecord, ...]:
+        return tuple(ResampledRecord(lead, self.rate_hz) for lead in self.leads)
 
     @cached_property
-    def _height(self) -> float:
-        """The height that values are relative to, of the record or of its first minutes."""
+    def _heights(self) -> tuple[float, ...]:
+        """The height that values of each lead are relative to."""
+        return tuple(map(self._height, self._signals))
+
+    def _height(self, signal: ResampledRecord) -> float:
+        """Return the height of the QRS complexes of a lead, or of its first minutes."""
         amplitude, peaks = self.settings.amplitude, self._peaks
         assert amplitude != "beat"
         heights, reach = [], round(QRS_SECONDS * self.rate_hz)
         for members in self._parts(np.flatnonzero(learning(peaks, self.rate_hz, amplitude))):
             first = max(int(peaks[members[0]]) - reach, 0)
-            stop = min(int(peaks[members[-1]]) + reach + 1, self._signal.length)
-            level = self._signal.level(first, stop, amplitude)
+            stop = min(int(peaks[members[-1]]) + reach + 1, signal.length)
+            level = signal.level(first, stop, amplitude)
             heights.append(qrs_heights(level, peaks[members], self.rate_hz, first))
         return typical_height(np.concatenate(heights))
 
@@ -186,7 +206,7 @@ class BeatSource:
         assert self.settings.components != "none"
         chosen = template_members(self.position, self.record.rate_hz, self.settings.components)
         parts = [
-            fit_length(self.windows(members), self.settings.length)
+            fit_windows(self.windows(members), self.settings.length)
             for members in self._parts(chosen)
         ]
         return median_beat(np.concatenate(parts))
@@ -224,7 +244,7 @@ def read_beats(path: Path, dataset: DatasetSettings, peaks: Peaks, *, resample: 
     """Return the beats of a record for a model that was trained on beats.
 
     Args:
-        path: see `open_record`.
+        path: see `open_leads`.
         dataset: what the model was trained on.
         peaks: R peaks that are annotated (`.atr`), or those that `detect_peaks` detects.
         resample: take a record of another sampling rate than the training records'.
@@ -233,7 +253,8 @@ def read_beats(path: Path, dataset: DatasetSettings, peaks: Peaks, *, resample: 
         RequestError: the model was not trained on beats, the rate is another one, or a file is
             damaged or missing.
     """
-    record = open_record(path)
+    leads = open_leads(path, getattr(dataset, "leads", "first"))
+    record = leads[0]
     rate_hz = dataset_entry(dataset.name).record_rate_hz
     if rate_hz is None or not isinstance(dataset, BeatDatasetSettings):
         raise RequestError(
@@ -259,4 +280,4 @@ def read_beats(path: Path, dataset: DatasetSettings, peaks: Peaks, *, resample: 
             f"{record.path}: expected two beats at least, found {len(position)}: the last one of a "
             "record is not scored"
         )
-    return BeatSource(record, position, symbol, dataset)
+    return BeatSource(leads, position, symbol, dataset)

@@ -37,9 +37,10 @@ def write_scores(path: Path, detector: Detector, blocks: Iterable[Block]) -> Wri
     """Write a row per sample; the file appears when it is complete, of the form of its ending.
 
     Columns: `sample` (from 0), the columns of its source (`record`, `position`, `seconds`,
-    `symbol`, or `label`), the error components, also those that come with the samples, `score`,
-    `decision` (1 abnormal), `votes` (folds that decide so by themselves), and what the decision
-    rests on: `composition`, `latent_form`, `supervision`, `tau`.
+    `symbol`, or `label`), components of each channel where there are several, the error
+    components, also those that come with the samples, `score`, `decision` (1 abnormal), `votes`
+    (folds that decide so by themselves), and what the decision rests on: `composition`,
+    `latent_form`, `supervision`, `tau`.
     """
     count, parts = 0, []
     writer: Any = None
@@ -72,6 +73,10 @@ def scored_blocks(detector: Detector, blocks: Iterable[Block]) -> Iterator[tuple
     the blocks that are yielded then hold no values.
     """
     references = detector.references()
+    blocks = (
+        replace(block, columns=block.columns | detector.channel_errors(block.values))
+        for block in blocks
+    )
     if not detector.waits_for_the_record:
         for block in blocks:
             errors = detector.errors_by_fold(block.values)

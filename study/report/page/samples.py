@@ -114,14 +114,26 @@ def _beats(entry: Entry, frame: pd.DataFrame, length: int) -> list[Picture]:
 
 
 def _beat(row: "pd.Series[Any]", length: int, largest: float, caption: str) -> Picture:
-    """Draw a sample's first channel, its reconstruction, and the error as a share of `largest`."""
+    """Draw a sample, its reconstruction, and the error as a share of `largest`.
+
+    Each channel is lifted above the one before.
+    """
     figure, axes = charts.panel("time step", "")
-    real, reconstruction = (np.asarray(row[name])[:length] for name in ("values", "reconstruction"))
-    error = np.abs(real - reconstruction)
-    height = 0.3 * max(float(np.ptp(np.concatenate([real, reconstruction]))), 1e-6)
-    floor = float(min(real.min(), reconstruction.min())) - height
-    axes.fill_between(range(length), floor, floor + error / largest * height, color=MUTED,
-                      alpha=0.5, linewidth=0)  # fmt: skip
-    axes.plot(real, color=INK, linewidth=1.2)
-    axes.plot(reconstruction, color=ACCENT, linewidth=1.4)
+    channels = [
+        np.reshape(np.asarray(row[name]), (-1, length)) for name in ("values", "reconstruction")
+    ]
+    if len(channels[0]) > 1:
+        axes.set_yticks([])
+        axes.set_ylabel(f"{len(channels[0])} channels, the first one lowest")
+    top = None
+    for real, reconstruction in zip(*channels, strict=True):
+        both = np.concatenate([real, reconstruction])
+        height = 0.3 * max(float(np.ptp(both)), 1e-6)
+        floor = float(both.min()) - height
+        lift = 0.0 if top is None else top - floor
+        error = np.abs(real - reconstruction) / largest * height + floor + lift
+        axes.fill_between(range(length), floor + lift, error, color=MUTED, alpha=0.5, linewidth=0)
+        axes.plot(real + lift, color=INK, linewidth=1.2)
+        axes.plot(reconstruction + lift, color=ACCENT, linewidth=1.4)
+        top = float(both.max()) + lift + 0.2 * height
     return charts.picture(figure, caption)

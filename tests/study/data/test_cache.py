@@ -28,6 +28,18 @@ def samples():
     return build_samples(values, [0, 1, 1] * 3, kinds, kinds, sampling_rate_hz=125.0)
 
 
+def test_names_of_channels_are_kept(tmp_path):
+    values = np.random.default_rng(0).random((6, 2, 32))
+    named = build_samples(
+        values, [0, 1] * 3, ["a", "b"] * 3, ["a", "b"] * 3, channel_names=("x", "y")
+    )
+    assert write_entry(tmp_path, KEY, named)
+    found = read_entry(tmp_path, KEY)
+    assert found is not None
+    assert found.channel_names == ("x", "y")
+    np.testing.assert_array_equal(found.values, values.astype(np.float32))
+
+
 def test_what_was_written_is_read(tmp_path, samples):
     assert read_entry(tmp_path, KEY) is None
     assert write_entry(tmp_path, KEY, samples)

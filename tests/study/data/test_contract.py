@@ -10,6 +10,7 @@ from study.data.assembly import content_hash
 from study.data.cache import entry_key, read_entry
 from study.data.mitbih import MitbihSettings
 from study.data.samples import ARRAYS, Samples
+from study.data.series_settings import SeriesSettings
 from study.data.settings import DatasetSettings
 from study.data.synthetic import SyntheticSettings
 from study.data.table import TableSettings
@@ -47,6 +48,13 @@ def case(
         np.savez(tmp_path / "own.npz", values=generator.normal(size=(60, 50)), state=kinds)
         settings = TableSettings(path=("own.npz",), label="state", normal_labels=("ok",))
         folder = tmp_path
+    elif request.param == "series":
+        generator = np.random.default_rng(0)
+        for name in ("b", "a"):
+            flagged = np.arange(400) // 50 == 6
+            points = np.stack([generator.normal(size=400), flagged], axis=1)
+            np.savetxt(tmp_path / f"{name}.csv", points, "%.6f", ",", header="x,label", comments="")
+        settings, folder = SeriesSettings(path=("*.csv",), length=32, normal_until=0.5), tmp_path
     elif request.param == "synthetic":
         settings, folder = SyntheticSettings(patients=3, beats_per_patient=30), tmp_path
     else:

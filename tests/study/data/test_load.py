@@ -11,7 +11,9 @@ from study.errors import RequestError
 
 
 def test_an_unknown_dataset_is_answered_with_the_valid_ones():
-    with pytest.raises(RequestError, match=r"mitbih, wafer, ucr, synthetic, table, found 'mitdb'"):
+    with pytest.raises(
+        RequestError, match=r"mitbih, wafer, ucr, synthetic, table, series, found 'mitdb'"
+    ):
         dataset("mitdb")
 
 

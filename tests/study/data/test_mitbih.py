@@ -136,6 +136,31 @@ def test_beats_of_a_small_record(write_record):
     assert samples.record.tolist() == ["r1"] * 4
 
 
+def test_leads_are_the_channels_of_a_sample(write_record):
+    signal = np.sin(np.arange(3600) / 20)
+    path = write_record(signal, [100, 400, 700, 1000], ["N", "V", "N", "N"])
+
+    def prepared(leads):
+        return prepare_records([path.name], path.parent, MitbihSettings(leads=leads))
+
+    first, both = prepared("first"), prepared("both")
+    assert first.channel_names == ()
+    assert both.channel_names == ("first", "second")
+    assert both.values.shape == (3, 2, 160)
+    np.testing.assert_array_equal(both.values[:, 0], first.values[:, 0])
+    turned = prepared(("V5", "MLII"))
+    assert turned.channel_names == ("V5", "MLII")
+    np.testing.assert_array_equal(turned.values, both.values[:, ::-1])
+    assert prepared(("MLII",)).content_hash == first.content_hash
+
+
+def test_records_without_a_lead_are_left_out(write_record):
+    signal = np.sin(np.arange(3600) / 20)
+    path = write_record(signal, [100, 400, 700], ["N", "V", "N"])
+    with pytest.raises(RequestError, match=r"dataset\.leads: .*V1.*there are MLII, V5"):
+        prepare_records([path.name], path.parent, MitbihSettings(leads=("MLII", "V1")))
+
+
 # A shorter list of annotations is a valid list: only the checksum finds it.
 @pytest.mark.parametrize(
     ("extension", "kept"), [(".dat", 0), (".dat", 11), (".hea", 0), (".hea", 11), (".atr", 0)]

@@ -10,7 +10,6 @@ from study.data import load
 from study.data.resampling import interpolate_rows
 from study.data.samples import Samples
 from study.data.table import UNLABELLED, TableSettings, check
-from study.errors import RequestError
 
 VALUES = np.random.default_rng(0).random((6, 40))
 
@@ -65,10 +64,29 @@ def test_files_beside_the_study_file_come_first(folder: Path, tmp_path_factory: 
     ]
 
 
-def test_several_channels_are_refused_as_long_as_no_model_takes_them(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.zeros((4, 3, 50)))
-    with pytest.raises(RequestError, match="expected one channel, found rows of 3 channels of 50"):
-        prepared(tmp_path, path="a.npy", label=None, normal_labels=())
+@pytest.mark.parametrize("scaling", ["training", "sample"])
+def test_several_channels_are_each_brought_to_length(tmp_path: Path, scaling: str) -> None:
+    values = np.random.default_rng(0).normal(size=(6, 3, 50)).cumsum(axis=2)
+    frame = pd.DataFrame({n: list(values[:, c]) for c, n in enumerate(("left", "up", "on"))})
+    frame.to_parquet(tmp_path / "a.parquet")
+    np.save(tmp_path / "a.npy", values)
+    samples = {
+        name: prepared(
+            tmp_path, path=name, label=None, normal_labels=(), length=64, scaling=scaling
+        )
+        for name in ("a.parquet", "a.npy")
+    }
+    assert samples["a.parquet"].channel_names == ("left", "up", "on")
+    assert samples["a.npy"].channel_names == ("0", "1", "2")
+    at = np.linspace(0, 49, 64)
+    for each in samples.values():
+        assert each.row_width == 50
+        for row, sample in zip(values, each.values, strict=True):
+            for channel, interpolated in zip(row, sample, strict=True):
+                expected = np.interp(at, np.arange(50), channel)
+                if scaling == "sample":
+                    expected = (expected - expected.min()) / np.ptp(expected)
+                np.testing.assert_allclose(interpolated, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from study.ledger.ledger import Ledger
 from study.ledger.study_folder import SplitFacts
 from study.report.fold_scores import ScoreTask, score_fold
 from study.report.tables import TrialScores, column, scores_table, timing, timings_table
+from study.scores.series import SeriesMetrics
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
 from tests.study.trials import record_of, trial_of
@@ -175,8 +176,9 @@ def test_trials_stand_below_each_other_with_their_own_settings(scored: Scored) -
     assert set(bottom.loc[bottom["epoch_rule"] == "best_validation", "epoch"]) == {1}
     assert set(bottom.loc[bottom["epoch_rule"] == "last", "epoch"]) == {manifests[0].last_epoch}
     assert set(top["config_hash"]).isdisjoint(bottom["config_hash"])
-    joined = ("epoch_rule", "labels_chose")
-    own = [name for name in first.scores.column_names if name not in joined]
+    # Those of series are in the table only where samples are windows of them.
+    left_out = ("epoch_rule", "labels_chose", *SeriesMetrics.__dataclass_fields__)
+    own = [name for name in first.scores.column_names if name not in left_out]
     pd.testing.assert_frame_equal(
         bottom[own].reset_index(drop=True), one_fold.to_pandas()[own], check_exact=True
     )

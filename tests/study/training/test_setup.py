@@ -28,13 +28,14 @@ def ucr_study(tiny_study):
 def test_limits_are_those_of_the_training_samples_alone(unscaled, ucr_study):
     study = ucr_study("training")
     fold = make_splits(unscaled, study.split, 0).folds[0]
-    limits = fit_scaling(study, unscaled, fold)
+    scaling = fit_scaling(study, unscaled, fold)
+    (limits,) = scaling.limits
     training = unscaled.values[fold.training]
     assert (limits.minimum, limits.maximum) == (training.min(), training.max())
 
     others = unscaled.values.copy()
     others[fold.test] += 100
-    assert fit_scaling(study, replace(unscaled, values=others), fold) == limits
+    assert fit_scaling(study, replace(unscaled, values=others), fold) == scaling
 
 
 def test_training_samples_become_0_to_1_and_others_keep_their_distance(unscaled, ucr_study):

@@ -43,6 +43,28 @@ def test_beats_in_blocks_are_those_that_are_trained_on(
     assert set(found.columns["record"]) == {"b1"}
 
 
+def test_several_leads_in_blocks_are_what_is_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "BLOCK_SECONDS", 20)
+    record = write_heartbeats(tmp_path, "b2", seconds=60, leads=("MLII", "V5"))
+    settings = MitbihSettings.model_validate(
+        {"window": "centred", "amplitude": "record", "components": "record", "leads": "both"}
+    )
+    source = read_beats(record, settings, "annotated", resample=False)
+    expected = prepare_records([record.name], record.parent, settings)
+    assert expected.values.shape[1] == 2
+    assert not np.array_equal(expected.values[:, 0], expected.values[:, 1])
+    np.testing.assert_allclose(joined(source).values, expected.values, rtol=0, atol=1e-6)
+    found = joined_components(source)["template_distance"]
+    np.testing.assert_allclose(found, expected.components["template_distance"], rtol=0, atol=1e-6)
+
+
+def test_a_record_without_the_leads_is_refused(record: Path) -> None:
+    with pytest.raises(RequestError, match="leads that the model was trained on, V5, found MLII"):
+        read_beats(record, MitbihSettings(leads=("V5",)), "annotated", resample=False)
+
+
 def joined_components(source: BeatSource) -> dict[str, np.ndarray]:
     blocks = list(source.blocks())
     return {

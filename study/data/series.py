@@ -1,0 +1,252 @@
+"""Long recordings, cut into windows: files of your own, of benchmarks, and WFDB records."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from study.data.assembly import build_samples
+from study.data.digests import source_digests
+from study.data.entry import DatasetEntry
+from study.data.point_tables import Columns
+from study.data.recordings import Recording, read_events, read_recording, recording_name
+from study.data.resampling import IntArray, scale_rows
+from study.data.samples import Samples
+from study.data.series_settings import SeriesSettings
+from study.data.windows import cut, overlap, window_starts
+from study.errors import RequestError
+
+if TYPE_CHECKING:
+    from study.data.fetch import Progress
+
+
+def locate(settings: SeriesSettings, data_folder: Path) -> list[Path]:
+    """Return the files of the recordings, by the names of these.
+
+    Raises:
+        RequestError: a path or pattern names no file, or two recordings have one name.
+    """
+    if settings.wfdb:
+        folder = next(
+            (f for f in (data_folder / settings.wfdb.folder, Path(settings.wfdb.folder))
+             if f.is_dir()), None)  # fmt: skip
+        paths = sorted(folder.glob("*.hea")) if folder else []
+        if not paths:
+            raise RequestError(
+                f"dataset.wfdb.folder: expected a folder with WFDB records, found none at"
+                f" {data_folder / settings.wfdb.folder}: correct it, or give the data folder with"
+                " --data"
+            )
+    else:
+        paths = [path for item in settings.path for path in _matching(item, data_folder)]
+    names = [recording_name(path) for path in paths]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise RequestError(
+            f"dataset.path: expected recordings of different names, found two {twice}"
+        )
+    return [path for _, path in sorted(zip(names, paths, strict=True))]
+
+
+def _matching(item: str, data_folder: Path) -> list[Path]:
+    for folder in (data_folder, Path()):
+        path = folder / item
+        found = [path] if path.is_file() else sorted(path.parent.glob(path.name))
+        if found:
+            return found
+    raise RequestError(
+        f"dataset.path: expected an existing file, found none at {data_folder / item}: correct"
+        " the path or give the data folder with --data"
+    )
+
+
+def _events_path(settings: SeriesSettings, data_folder: Path) -> list[Path]:
+    return _matching(settings.events, data_folder)[:1] if settings.events else []
+
+
+def sources(
+    settings: SeriesSettings, data_folder: Path, memo_folder: Path | None
+) -> list[tuple[str, str]]:
+    """Return (name, sha256) of each file.
+
+    Raises:
+        RequestError: a file is missing or unreadable.
+    """
+    paths = locate(settings, data_folder)
+    if settings.wfdb:
+        endings = (".hea", ".dat", f".{settings.wfdb.annotator}")
+        every = [path.with_suffix(ending) for path in paths for ending in endings]
+        paths = [path for path in every if path.is_file()]
+    paths = [*paths, *_events_path(settings, data_folder)]
+    return list(zip([p.name for p in paths], source_digests(paths, memo_folder), strict=True))
+
+
+def recordings(settings: SeriesSettings, data_folder: Path) -> Iterator[Recording]:
+    """Yield the recordings, by their names.
+
+    Raises:
+        RequestError: a file cannot be read, or recordings have different channels.
+    """
+    columns = Columns(settings.label, settings.time, settings.channels)
+    listed = _events_path(settings, data_folder)
+    events = read_events(listed[0]) if listed else None
+    first: Recording | None = None
+    for path in locate(settings, data_folder):
+        if settings.wfdb:
+            from study.data.wfdb_series import read_wfdb
+
+            recording = read_wfdb(path.with_suffix(""), settings.wfdb, settings.channels)
+        else:
+            recording = read_recording(path, columns, events)
+        first = first or recording
+        if recording.channels != first.channels and (
+            settings.channels or len(recording.channels) != len(first.channels)
+        ):
+            raise RequestError(
+                f"{path}: expected the channels of {first.name}, {', '.join(first.channels)},"
+                f" found {', '.join(recording.channels)}: name those that all have in"
+                " dataset.channels"
+            )
+        yield recording
+
+
+def parts_of(recording: Recording, settings: SeriesSettings) -> list[tuple[str, int, int]]:
+    """Return side, first point and the one after the last of each part of a recording.
+
+    `train` is what is known to be normal, `validation` what follows up to `validate_until`, and
+    `test` the rest. Where nothing is known to be normal, all is one part without a side.
+
+    Raises:
+        RequestError: the parts are not in this order.
+    """
+    count = len(recording)
+    normal = _points(settings.normal_until, count) or recording.normal_until
+    validated = _points(settings.validate_until, count)
+    if normal is None:
+        return [("", 0, count)]
+    edges = [0, normal, validated or normal, count]
+    if sorted(edges) != edges:
+        raise RequestError(
+            f"dataset.normal_until, dataset.validate_until: expected rising points within"
+            f" {recording.name}, which has {count}, found {normal} and {validated}"
+        )
+    sides = zip(("train", "validation", "test"), edges[:-1], edges[1:], strict=True)
+    return [(side, first, stop) for side, first, stop in sides if stop > first]
+
+
+def _points(part: float | None, count: int) -> int | None:
+    return round(part * count) if isinstance(part, float) else part
+
+
+def prepare(settings: SeriesSettings, data_folder: Path, seed: int) -> Samples:
+    """Return windows of all recordings; nothing depends on `seed`.
+
+    A window lies in one part of its recording, and is abnormal if one of its points is.
+
+    Raises:
+        RequestError: a file or a setting is wrong.
+    """
+    del seed
+    values, columns, events = [], _Columns(), {}
+    names: tuple[str, ...] = ()
+    for recording in recordings(settings, data_folder):
+        names = names or recording.channels
+        events[recording.name] = recording.events
+        for side, first, stop in parts_of(recording, settings):
+            starts = window_starts(first, stop, settings.length, settings.step)
+            values.append(cut(recording.values, starts, settings.length))
+            columns.add(recording, side, starts, settings.length)
+    windows = np.concatenate(values)
+    if not len(windows):
+        raise RequestError(
+            f"dataset.length: expected recordings of at least {settings.length} points, found"
+            " shorter ones: set a smaller length"
+        )
+    if settings.scaling == "sample":
+        rows = windows.reshape(-1, settings.length).astype(np.float64)
+        windows = scale_rows(rows).reshape(windows.shape).astype(np.float32)
+    if settings.scaling == "none" and (windows.min() < 0 or windows.max() > 1):
+        raise RequestError(
+            f"dataset.scaling: expected values in [0, 1] with scaling none, found {windows.min():g}"
+            f" to {windows.max():g}: set it to training"
+        )
+    kind = np.where(columns.label, "abnormal", "normal")
+    return build_samples(
+        values=windows,
+        label=columns.label,
+        kind=kind,
+        symbol=kind,
+        record=columns.record,
+        patient=columns.record,
+        side=columns.side,
+        start=columns.start,
+        extent=np.full(len(windows), settings.length),
+        sampling_rate_hz=settings.rate_hz,
+        unit_range=settings.scaling != "training",
+        channel_names=names if len(names) > 1 else (),
+        events=events,
+    )
+
+
+class _Columns:
+    """Columns of the windows, as they are added part by part."""
+
+    def __init__(self) -> None:
+        self.record: list[str] = []
+        self.side: list[str] = []
+        self.start: list[int] = []
+        self.label: list[bool] = []
+
+    def add(self, recording: Recording, side: str, starts: IntArray, length: int) -> None:
+        """Add windows of one part of a recording."""
+        self.record += [recording.name] * len(starts)
+        self.side += [side] * len(starts)
+        self.start += starts.tolist()
+        self.label += _holds(recording.events, starts, length)
+
+
+def _holds(events: IntArray, starts: IntArray, length: int) -> list[bool]:
+    """Return whether each window holds an abnormal point."""
+    held: list[bool] = overlap(starts, starts + length, events[:, 0], events[:, 1]).tolist()
+    return held
+
+
+def check(settings: SeriesSettings, data_folder: Path) -> list[str]:
+    """Return what was understood of each recording, a line each.
+
+    Raises:
+        RequestError: a file or a setting is wrong.
+    """
+    return [_described(each, settings) for each in recordings(settings, data_folder)]
+
+
+def _described(recording: Recording, settings: SeriesSettings) -> str:
+    parts = parts_of(recording, settings)
+    counts: Sequence[Any] = [
+        f"{len(window_starts(a, b, settings.length, settings.step))} windows"
+        f" {f'to {side} ' if side else ''}in points {a} to {b - 1}"
+        for side, a, b in parts
+    ]
+    abnormal = int(np.sum(recording.events[:, 1] - recording.events[:, 0]))
+    return (
+        f"{recording.name}: {len(recording)} points of {', '.join(recording.channels)};"
+        f" {len(recording.events)} abnormal stretches of {abnormal} points;"
+        f" {', '.join(counts)}"
+    )
+
+
+def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]:
+    """Return that there is nothing to fetch: recordings of one's own are named by path."""
+    del data_folder, url, progress
+    return ["series: nothing to fetch, it reads the files that dataset.path names"]
+
+
+ENTRY = DatasetEntry(
+    settings=SeriesSettings,
+    description="long recordings of your own, cut into windows, by path",
+    sources=sources,
+    prepare=prepare,
+    check=check,
+    fetch=fetch,
+)

@@ -1,0 +1,66 @@
+"""WFDB records of any database as recordings, their abnormal beats as abnormal stretches."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from study.data.recordings import Recording, merged
+from study.data.resampling import IntArray
+from study.data.wfdb_files import damaged_record, error_line
+from study.errors import RequestError
+
+if TYPE_CHECKING:
+    from study.data.series_settings import WfdbSettings
+
+
+def read_wfdb(path: Path, settings: "WfdbSettings", channels: tuple[str, ...] | None) -> Recording:
+    """Return a record with all its signals, or those of these names.
+
+    Args:
+        path: the record without extension.
+        settings: which annotations mark which beats.
+        channels: names of signals; None for all.
+
+    Raises:
+        RequestError: a file is damaged or missing, or a signal is not there.
+    """
+    import wfdb
+
+    try:
+        stored = wfdb.rdrecord(str(path))
+        annotation = wfdb.rdann(str(path), settings.annotator)
+        names, values = [str(n) for n in stored.sig_name], np.asarray(stored.p_signal, np.float64)
+        position = np.asarray(annotation.sample, dtype=np.int64)
+        symbol = np.asarray(annotation.symbol, dtype=np.str_)
+    # wfdb has no error class of its own: a damaged file surfaces as almost any.
+    except Exception as error:
+        raise damaged_record(path, error_line(error)) from error
+    wanted = list(channels or names)
+    if not set(wanted) <= set(names):
+        raise RequestError(
+            f"{path}: dataset.channels: expected {', '.join(wanted)}, found {', '.join(names)}"
+        )
+    values = np.ascontiguousarray(values[:, [names.index(name) for name in wanted]])
+    if not values.size or not np.isfinite(values).all():
+        raise damaged_record(path, "an empty signal or values that are not finite")
+    beats = settings.beats
+    is_beat = np.isin(symbol, [*beats.normal, *beats.abnormal])
+    position, symbol = position[is_beat], symbol[is_beat]
+    events = abnormal_stretches(position, np.isin(symbol, beats.abnormal), len(values))
+    return Recording(path.name, values, tuple(wanted), events, None)
+
+
+def abnormal_stretches(position: IntArray, abnormal: "np.ndarray", count: int) -> IntArray:
+    """Return the stretches of abnormal beats, `(k, 2)`.
+
+    A beat reaches halfway to the beats around it, so that neighbours are one stretch.
+
+    Args:
+        position: `(m,)` rising positions of the beats.
+        abnormal: `(m,)` whether each is abnormal.
+        count: points of the record.
+    """
+    middle = (position[1:] + position[:-1]) // 2
+    edges = np.concatenate([[0], middle, [count]])
+    return merged(np.stack([edges[:-1], edges[1:]], axis=1)[abnormal])

@@ -1,0 +1,149 @@
+"""Recordings of any length, scored point by point: read, scored and written a part at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from study.data.point_tables import POINTS_AT_ONCE, Columns, Mask, open_points
+from study.data.resampling import FloatArray
+from study.data.series_settings import SeriesSettings
+from study.data.wfdb_files import damaged_record, error_line
+from study.detectors.detector import Detector
+from study.detectors.signals.score_file import open_score_file
+from study.detectors.stream import ScoredPoints
+from study.errors import RequestError
+from study.storage.durable import replacing
+
+Parts = Iterator[tuple[FloatArray, Mask | None]]
+"""Consecutive points `(m, channels)`, and which are labelled abnormal, if any are labelled."""
+
+
+@dataclass(frozen=True)
+class PointCounts:
+    """How many points of a recording are what.
+
+    Attributes:
+        points: all of them.
+        abnormal: that are decided to be abnormal.
+        labelled: that are labelled abnormal; None without labels.
+        found: of the labelled ones, those that are decided to be abnormal.
+    """
+
+    points: int
+    abnormal: int
+    labelled: int | None
+    found: int
+
+
+def recording_parts(path: Path, dataset: SeriesSettings, channels: tuple[str, ...]) -> Parts:
+    """Yield the points of a recording as the model's dataset reads them.
+
+    Args:
+        path: a table with a row per point, or a WFDB record without extension.
+        dataset: what the model was trained on.
+        channels: names of the model's channels; () of one, whatever its name.
+
+    Raises:
+        RequestError: the file cannot be read, or has other channels.
+    """
+    if path.with_name(f"{path.name}.hea").is_file():
+        yield from _wfdb_parts(path, channels or dataset.channels or ())
+        return
+    table = open_points(
+        path, Columns(dataset.label, dataset.time, dataset.channels or channels or None)
+    )
+    if len(table.channels) != max(1, len(channels)):
+        raise RequestError(
+            f"{path}: expected one channel, as the model was trained on, found"
+            f" {', '.join(table.channels)} ({table.understood}): leave the others out"
+        )
+    yield from table.parts()
+
+
+def _wfdb_parts(path: Path, channels: tuple[str, ...]) -> Parts:
+    import wfdb
+
+    try:
+        length = int(wfdb.rdheader(str(path)).sig_len)
+        for start in range(0, length, POINTS_AT_ONCE):
+            stop = min(start + POINTS_AT_ONCE, length)
+            part = wfdb.rdrecord(
+                str(path), sampfrom=start, sampto=stop, channel_names=list(channels) or None
+            )
+            order = [part.sig_name.index(name) for name in channels] or slice(None)
+            yield np.asarray(part.p_signal[:, order], dtype=np.float64), None
+    # wfdb has no error class of its own: a damaged file surfaces as almost any.
+    except Exception as error:
+        raise damaged_record(path, error_line(error)) from error
+
+
+def write_points(path: Path, detector: Detector, parts: Parts) -> PointCounts:
+    """Write a row per point; the file appears when it is complete, of the form of its ending.
+
+    Columns: `point` (from 0), `label` where the recording has any, `score`, `decision` (1
+    abnormal), and what the decision rests on: `composition`, `latent_form`, `supervision`, `tau`.
+
+    Raises:
+        RequestError: the composition needs more than values, or the recording is shorter than
+            a window.
+    """
+    fold = detector.folds[0]
+    rests_on: dict[str, Any] = {
+        "composition": fold.composition,
+        "latent_form": fold.latent_form,
+        "supervision": detector.supervision,
+        "tau": detector.tau,
+    }
+    count = abnormal = labelled = found = 0
+    writer: Any = None
+    has_labels = False
+    with replacing([path]) as (draft,):
+        try:
+            for points, label in _labelled_points(detector, parts):
+                has_labels = label is not None
+                own = {} if label is None else {"label": label.astype(np.int8)}
+                table = pa.table(
+                    {
+                        "point": np.arange(points.first, points.first + len(points)),
+                        **own,
+                        "score": points.score,
+                        "decision": points.decision,
+                        **{name: pa.array([v] * len(points)) for name, v in rests_on.items()},
+                    }
+                )
+                writer = writer or open_score_file(path, draft, table.schema)
+                writer.write_table(table)
+                count, abnormal = count + len(points), abnormal + int(points.decision.sum())
+                if label is not None:
+                    labelled += int(label.sum())
+                    found += int((points.decision[label] == 1).sum())
+        except ValueError as error:
+            raise RequestError(str(error)) from None
+        finally:
+            if writer is not None:
+                writer.close()
+        if not count:
+            raise RequestError(
+                f"expected a recording of at least {detector.shape.length} points, a window of"
+                " the model, found a shorter one: nothing is written"
+            )
+    return PointCounts(count, abnormal, labelled if has_labels else None, found)
+
+
+def _labelled_points(
+    detector: Detector, parts: Parts
+) -> Iterator[tuple[ScoredPoints, Mask | None]]:
+    """Yield points whose scores are final, with their labels."""
+    stream = detector.stream()
+    waiting: Mask | None = None
+    for values, label in parts:
+        if label is not None:
+            waiting = label if waiting is None else np.concatenate([waiting, label])
+        scored = stream.push(values)
+        yield scored, None if waiting is None else waiting[: len(scored)]
+        waiting = None if waiting is None else waiting[len(scored) :]
+    yield stream.close(), waiting

@@ -1,0 +1,157 @@
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.data.point_tables import POINTS_AT_ONCE, Columns, open_points
+from study.data.recordings import (
+    merged,
+    normal_part,
+    read_events,
+    read_recording,
+    recording_name,
+)
+from study.errors import RequestError
+
+VALUES = np.random.default_rng(0).normal(size=(50, 2)).round(6)
+FLAGS = np.isin(np.arange(50), [7, 8, 9, 30])
+EVENTS = [[7, 10], [30, 31]]
+
+
+def frame() -> pd.DataFrame:
+    times = pd.date_range("2026-01-01", periods=50, freq="min").astype(str)
+    return pd.DataFrame(
+        {"timestamp": times, "x": VALUES[:, 0], "y": VALUES[:, 1], "is_anomaly": FLAGS.astype(int)}
+    )
+
+
+@pytest.mark.parametrize("form", ["a.csv", "a.csv.gz", "a.tsv", "a.parquet", "a.feather"])
+def test_named_columns_are_found_in_every_form(tmp_path: Path, form: str) -> None:
+    path = tmp_path / form
+    if form == "a.parquet":
+        frame().to_parquet(path)
+    elif form == "a.feather":
+        frame().to_feather(path)
+    else:
+        frame().to_csv(path, index=False, sep="\t" if form == "a.tsv" else ",")
+    recording = read_recording(path, Columns())
+    assert (recording.name, recording.channels) == ("a", ("x", "y"))
+    np.testing.assert_array_equal(recording.values, VALUES)
+    assert recording.events.tolist() == EVENTS
+    assert recording.normal_until is None
+
+
+def test_columns_without_names_are_meant_by_position(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.column_stack([VALUES, FLAGS]))
+    np.savetxt(tmp_path / "b.txt", np.column_stack([VALUES, FLAGS]))
+    for name in ("a.npy", "b.txt"):
+        recording = read_recording(tmp_path / name, Columns(label=-1))
+        np.testing.assert_allclose(recording.values, VALUES)
+        assert recording.events.tolist() == EVENTS
+    np.save(tmp_path / "c.npy", VALUES[:, 0])
+    assert read_recording(tmp_path / "c.npy", Columns()).values.shape == (50, 1)
+
+
+def test_channels_may_be_chosen(tmp_path: Path) -> None:
+    frame().to_csv(tmp_path / "a.csv", index=False)
+    chosen = read_recording(tmp_path / "a.csv", Columns(channels=("y",)))
+    np.testing.assert_array_equal(chosen.values, VALUES[:, 1:])
+    with pytest.raises(RequestError, match=r"a\.csv: dataset\.channels: expected z, found the"):
+        read_recording(tmp_path / "a.csv", Columns(channels=("y", "z")))
+
+
+def test_the_archives_names_say_what_is_normal_and_what_is_not(tmp_path: Path) -> None:
+    tsb_ad = tmp_path / "001_NAB_id_1_Facility_tr_20_1st_30.csv"
+    pd.DataFrame({"Data": VALUES[:, 0], "Label": FLAGS.astype(int)}).to_csv(tsb_ad, index=False)
+    recording = read_recording(tsb_ad, Columns())
+    assert (recording.normal_until, recording.events.tolist()) == (20, EVENTS)
+
+    ucr = tmp_path / "135_UCR_Anomaly_Internal_20_30_34.txt"
+    for text in ("\n", " "):  # a value a line, or all in one line
+        ucr.write_text(text.join(map(str, VALUES[:, 0])) + "\n")
+        recording = read_recording(ucr, Columns())
+        np.testing.assert_array_equal(recording.values, VALUES[:, :1])
+        assert (recording.normal_until, recording.events.tolist()) == (20, [[30, 34]])
+    assert normal_part("of_my_own_1_2_3") is None
+
+
+def test_stretches_may_be_listed_by_position_or_by_time(tmp_path: Path) -> None:
+    frame().to_csv(tmp_path / "a.csv", index=False)
+    listed = {
+        "other/a.csv": [["2026-01-01 00:07:00", "2026-01-01 00:09:00"]],
+        "b.csv": [[3, 4]],
+    }
+    (tmp_path / "windows.json").write_text(json.dumps(listed))
+    events = read_events(tmp_path / "windows.json")
+    assert read_recording(tmp_path / "a.csv", Columns(), events).events.tolist() == [[7, 10]]
+    frame().to_csv(tmp_path / "b.csv", index=False)
+    assert read_recording(tmp_path / "b.csv", Columns(), events).events.tolist() == [[3, 5]]
+    (tmp_path / "windows.json").write_text("[1, 2]")
+    with pytest.raises(RequestError, match="expected abnormal stretches by recording"):
+        read_events(tmp_path / "windows.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("x,label\n1,0\n,0\n", "line 3: expected finite numbers, found '' in the column 'x'"),
+        ("x,kind\n1,a\n2,b\n", "expected finite numbers, found 'a' in the column 'kind'"),
+        (
+            "x,label\n1,ok\n2,hot\n",
+            "expected labels that are 0 .* in the column 'label', found 'hot'",
+        ),
+        ("x,label\n", "found names of columns alone"),
+        ("x,x\n1,2\n3,4\n", "a column per channel, each of another name, found text"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_what_was_found(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(RequestError, match=problem) as error:
+        read_recording(tmp_path / "a.csv", Columns())
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"x,y\n1,2\n3,4,5,6\n"))
+    (tmp_path / "a.npy").write_bytes(b"no array")
+    np.save(tmp_path / "b.npy", np.zeros((3, 2, 5)))
+    for name in ("a.csv.gz", "a.npy", "b.npy", "none.csv"):
+        with pytest.raises(RequestError, match=f"{name}.*: expected"):
+            read_recording(tmp_path / name, Columns())
+
+
+def test_a_recording_is_read_by_parts(tmp_path: Path) -> None:
+    values = np.arange(POINTS_AT_ONCE + 5.0)
+    np.save(tmp_path / "a.npy", values)
+    table = open_points(tmp_path / "a.npy", Columns())
+    assert [len(part) for part, _ in table.parts()] == [POINTS_AT_ONCE, 5]
+    np.testing.assert_array_equal(table.read()[0][:, 0], values)
+
+
+@pytest.mark.parametrize("labels", [[0.0, 1.0, 2.0], ["0", "1", "-1"], [False, True, True]])
+def test_labels_are_numbers_or_truths(tmp_path: Path, labels: list[object]) -> None:
+    pd.DataFrame({"x": [1.0, 2.0, 3.0], "Label": labels}).to_csv(tmp_path / "a.csv", index=False)
+    pd.DataFrame({"x": [1.0, 2.0, 3.0], "Label": labels}).to_parquet(tmp_path / "a.parquet")
+    for name in ("a.csv", "a.parquet"):
+        assert read_recording(tmp_path / name, Columns()).events.tolist() == [[1, 3]]
+
+
+def test_names_are_without_endings_that_tables_have() -> None:
+    assert recording_name(Path("x/a.b.csv.gz")) == "a.b"
+    assert recording_name(Path("rec.1")) == "rec.1"
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=8))
+def test_stretches_that_touch_become_one(pairs: list[tuple[int, int]]) -> None:
+    stretches = np.array([(a, a + n) for a, n in pairs], dtype=np.int64).reshape(-1, 2)
+    found = merged(stretches)
+    points = {point for first, stop in stretches for point in range(first, stop)}
+    assert {point for first, stop in found for point in range(first, stop)} == points
+    assert (found[1:, 0] > found[:-1, 1]).all()

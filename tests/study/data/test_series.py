@@ -1,0 +1,193 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.data.leakage import refuse_leakage
+from study.data.samples import Samples
+from study.data.series import check, prepare
+from study.data.series_settings import SeriesSettings
+from study.data.settings import SplitSettings
+from study.data.splits import Fold, make_splits
+from study.data.windows import window_starts
+from study.errors import RequestError
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a recording of two channels and its labels; returns its folder."""
+
+    def write(name: str, count: int, events: list[tuple[int, int]], seed: int = 0) -> Path:
+        values = np.random.default_rng(seed).normal(size=(count, 2))
+        label = np.zeros(count)
+        for first, stop in events:
+            label[first:stop] = 1
+        rows = np.column_stack([values, label])
+        header = "x,y,label"
+        np.savetxt(tmp_path / f"{name}.csv", rows, "%.9f", ",", header=header, comments="")
+        return tmp_path
+
+    return write
+
+
+def prepared(folder: Path, **settings: Any) -> Samples:
+    return prepare(SeriesSettings(path=("*.csv",), length=32, **settings), folder, 0)
+
+
+@given(st.integers(0, 50), st.integers(0, 300), st.integers(1, 40), st.integers(1, 60))
+def test_windows_cover_a_stretch_and_stay_in_it(
+    first: int, count: int, length: int, stride: int
+) -> None:
+    starts = window_starts(first, first + count, length, stride)
+    if count < length:
+        assert not len(starts)
+        return
+    held = {point for start in starts for point in range(start, start + length)}
+    if stride <= length:
+        assert held == set(range(first, first + count))
+    assert starts[0] == first
+    assert starts[-1] == first + count - length
+    assert (np.diff(starts) > 0).all()
+    assert (np.diff(starts)[:-1] == stride).all()
+
+
+def test_windows_are_what_the_recording_holds_there(write: Write) -> None:
+    folder = write("a", 300, [(200, 210)])
+    samples = prepared(folder, normal_until=150, stride=10)
+    values = np.loadtxt(folder / "a.csv", delimiter=",", skiprows=1)
+    assert samples.channel_names == ("x", "y")
+    for k, start in enumerate(samples.start):
+        window = values[start : start + 32]
+        np.testing.assert_allclose(samples.values[k], window[:, :2].T, rtol=1e-6)
+        assert samples.label[k] == window[:, 2].any()
+        assert samples.side[k] == ("train" if start + 32 <= 150 else "test")
+        assert not start < 150 < start + 32
+    assert samples.events["a"].tolist() == [[200, 210]]
+    assert set(samples.record) == {"a"}
+
+
+def test_a_stated_part_may_be_a_share_or_come_from_the_name(write: Write) -> None:
+    folder = write("x_tr_120_1st_200", 300, [(200, 210)])
+    assert prepared(folder).start[prepared(folder).side == "test"].min() == 120
+    samples = prepared(folder, normal_until=0.5, validate_until=0.75)
+    sides = {side: samples.start[samples.side == side].min() for side in ("validation", "test")}
+    assert sides == {"validation": 150, "test": 225}
+    with pytest.raises(RequestError, match="expected rising points"):
+        prepared(folder, normal_until=200, validate_until=100)
+
+
+def parts(fold: Fold, samples: Samples) -> dict[str, set[tuple[str, int]]]:
+    """The points that each part of a fold holds."""
+    return {
+        part: {
+            (str(samples.record[k]), point)
+            for k in getattr(fold, part)
+            for point in range(samples.start[k], samples.start[k] + samples.extent[k])
+        }
+        for part in ("training", "validation", "test")
+    }
+
+
+def test_parts_of_time_share_no_point_and_every_fold_tests_all_that_follows(write: Write) -> None:
+    for name in ("a", "b"):
+        folder = write(name, 900, [(650, 670), (800, 830)], seed=ord(name))
+    samples = prepared(folder, normal_until=600, validate_until=700, stride=8)
+    splits = make_splits(samples, SplitSettings(protocol="time", folds=3), 0)
+    leaks = refuse_leakage(samples, splits)
+    assert [leak.windows_overlapping_training for leak in leaks] == [0, 0, 0]
+    held: set[tuple[str, int]] = set()
+    for fold in splits.folds:
+        points = parts(fold, samples)
+        assert not points["training"] & points["validation"]
+        assert not (points["training"] | points["validation"]) & points["test"]
+        assert points["test"] == {(name, point) for name in "ab" for point in range(700, 900)}
+        assert (samples.label[fold.training] == 0).all()
+        held |= {point for point in points["validation"] if point[1] < 600}
+    assert held == {(name, point) for name in "ab" for point in range(600)}
+
+
+def test_series_are_dealt_whole_and_each_tests_once(write: Write) -> None:
+    for k in range(6):
+        folder = write(f"r{k}", 300, [(200, 220)] if k < 4 else [], seed=k)
+    samples = prepared(folder, normal_until=150)
+    splits = make_splits(samples, SplitSettings(protocol="series", folds=3), 0)
+    refuse_leakage(samples, splits)
+    tested = []
+    for fold in splits.folds:
+        records = [set(samples.record[getattr(fold, part)].tolist()) for part in vars(fold)]
+        assert len(set.union(*records)) == sum(map(len, records))
+        assert (samples.side[fold.training] == "train").all()
+        tested += sorted(records[2])
+    assert sorted(tested) == [f"r{k}" for k in range(6)]
+    with pytest.raises(RequestError, match="needs at least 7 recordings"):
+        make_splits(samples, SplitSettings(protocol="series", folds=7), 0)
+
+
+def test_windows_that_overlap_are_in_no_two_parts(write: Write) -> None:
+    folder = write("a", 600, [(200, 220), (300, 320), (400, 420), (500, 520)])
+    overlapping = prepared(folder, stride=8)
+    splits = make_splits(overlapping, SplitSettings(protocol="paper", folds=1), 0)
+    with pytest.raises(RequestError, match="windows in training overlap windows in validation"):
+        refuse_leakage(overlapping, splits)
+    apart = prepared(folder, stride=32)
+    # The last one is moved to the end.
+    assert apart.start[-1] - apart.start[-2] < 32
+    apart = apart.take(np.arange(len(apart) - 1))
+    refuse_leakage(apart, make_splits(apart, SplitSettings(protocol="paper", folds=1), 0))
+
+
+def test_time_needs_a_normal_beginning(write: Write) -> None:
+    samples = prepared(write("a", 300, [(200, 220)]))
+    assert set(samples.side) == {""}
+    with pytest.raises(RequestError, match=r"set dataset\.normal_until, or use series"):
+        make_splits(samples, SplitSettings(protocol="time", folds=2), 0)
+
+
+def test_a_check_says_what_was_understood(write: Write) -> None:
+    folder = write("a", 300, [(200, 220)])
+    settings = SeriesSettings(path=("a.csv",), length=32, stride=16, normal_until=160)
+    (line,) = check(settings, folder)
+    assert line == (
+        "a: 300 points of x, y; 1 abnormal stretches of 20 points; 9 windows to train in points 0"
+        " to 159, 8 windows to test in points 160 to 299"
+    )
+
+
+@pytest.mark.parametrize("scaling", ["sample", "none"])
+def test_windows_are_scaled_as_is_asked(write: Write, scaling: str) -> None:
+    folder = write("a", 300, [(200, 220)])
+    if scaling == "none":
+        with pytest.raises(RequestError, match=r"dataset\.scaling"):
+            prepared(folder, scaling=scaling)
+        return
+    values = prepared(folder, scaling=scaling).values
+    np.testing.assert_array_equal(values.min(axis=2), 0)
+    np.testing.assert_array_equal(values.max(axis=2), 1)
+
+
+def test_records_of_any_database_are_series(tmp_path: Path, write_record: Any) -> None:
+    signal = np.sin(np.arange(3600) / 20)
+    write_record(signal, [100, 400, 500, 700, 1000], ["N", "V", "V", "N", "+"])
+    settings = SeriesSettings.model_validate(
+        {"wfdb": {"folder": ".", "beats": {"abnormal": "V"}}, "length": 32, "rate_hz": 360}
+    )
+    samples = prepare(settings, tmp_path, 0)
+    assert samples.channel_names == ("MLII", "V5")
+    # From halfway between the first two beats to halfway between the last two.
+    assert samples.events["r1"].tolist() == [[250, 600]]
+    held = (samples.start < 600) & (samples.start + 32 > 250)
+    np.testing.assert_array_equal(samples.label == 1, held)
+    np.testing.assert_allclose(samples.values[0, 0], signal[:32], atol=0.01)
+
+
+def test_one_source_is_needed() -> None:
+    wfdb = {"folder": ".", "beats": {"abnormal": "V"}}
+    for given_source in ({}, {"path": "a.csv", "wfdb": wfdb}):
+        with pytest.raises(ValueError, match="path or wfdb must be given, and not both"):
+            SeriesSettings.model_validate(given_source)
