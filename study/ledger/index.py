@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from study.ledger.fold_files import to_parquet
 from study.ledger.ledger import DECISION, PROPOSAL, TRIAL, Ledger, committed_folds
+from study.ledger.sealed_files import unsealed
 from study.search.trial import FoldAddress, TrialRecord, order_of
 from study.storage.folder import Folder, total_bytes
 from study.storage.hashes import canonical_hash, with_digest, without_digest
@@ -87,13 +88,18 @@ class IndexedLedger(Ledger):
         return name in self._known
 
     def remember(self, name: str) -> None:
-        """See `Ledger.remember`; what this process wrote is not read again."""
+        """See `Ledger.remember`; what this process wrote is not read again.
+
+        Small files are held by the digest of a segment from now on, and their seals looked at last.
+        """
         versions = self._listed.get(name) or self.folder.versions(name) or {}
         files = {
             path: self._read_small(f"{name}/{path}")
             for path in versions
             if path in (TRIAL, PROPOSAL) or DECISION.fullmatch(path)
         }
+        if any(unsealed(content) is None for content in files.values()):
+            return
         self._known[name] = KnownTrial(
             fingerprint=_fingerprint(versions),
             folds=tuple(committed_folds(versions)),
@@ -150,6 +156,14 @@ class IndexedLedger(Ledger):
         if trial in self._known:
             return [FoldAddress(trial, fold) for fold in self._known[trial].folds]
         return super().committed(trial)
+
+    def _unsealed(self, path: str, raw: bytes) -> dict[str, Any]:
+        name, _, file = path.partition("/")
+        if name in self._known and file in self._known[name].files:
+            content = unsealed(raw, is_checked=True)
+            if content is not None:
+                return content
+        return super()._unsealed(path, raw)
 
     def _read_small(self, path: str) -> bytes:
         name, _, file = path.partition("/")

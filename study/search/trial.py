@@ -101,7 +101,8 @@ class Trial:
     @property
     def folds(self) -> tuple[FoldAddress, ...]:
         """Its folds, in order."""
-        return tuple(FoldAddress(self.name, fold) for fold in range(self.config.split.folds))
+        name = self.name
+        return tuple(FoldAddress(name, fold) for fold in range(self.config.split.folds))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, which `from_dict` reads back."""

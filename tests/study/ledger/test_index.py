@@ -143,6 +143,17 @@ def test_a_damaged_index_is_made_again_and_hides_nothing(
     assert len(ended.names("index")) == 1
 
 
+def test_a_trial_with_a_damaged_small_file_is_not_remembered(ended: Folder) -> None:
+    drop_index(ended)
+    path = f"ledger/{trial_name(1)}/proposal.json"
+    ended.write(path, ended.read(path).replace(b'"seed": 7', b'"seed": 8'))
+    ledger = open_ledger(ended)
+    for number in (0, 1):
+        ledger.remember(trial_name(number))
+    assert ledger.is_known(trial_name(0))
+    assert not ledger.is_known(trial_name(1))
+
+
 def test_segments_are_filled_and_few_trials_are_unsaved_at_any_time(
     results: Folder, study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
