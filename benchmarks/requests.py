@@ -199,6 +199,14 @@ def served(trials: int, folds: int) -> Iterator[tuple[str, Callable[[float], int
         process.join()
 
 
+def write_index(outputs: Folder) -> None:
+    """Leave what a driver leaves that has seen all trials end."""
+    ledger = open_ledger(outputs.folder(NAME))
+    for name in ledger.names():
+        ledger.remember(name)
+    ledger.save()
+
+
 @contextmanager
 def started(outputs: Folder, trials: int, folds: int) -> Iterator[SearchState]:
     """Do what a driver does until it proposes the trial that is missing."""
@@ -229,19 +237,22 @@ def started(outputs: Folder, trials: int, folds: int) -> Iterator[SearchState]:
 def measure(trials: int, folds: int, delay_seconds: float) -> Measured:
     """Start a study that has `trials` ended trials, and end some more."""
     with served(trials, folds) as (uri, count):
-        outputs = open_folder(uri)
-        ledger = open_ledger(outputs.folder(NAME))  # what the driver before this one left
-        for name in ledger.names():
-            ledger.remember(name)
-        ledger.save()
-        before, began, cpu_began = count(delay_seconds), time.perf_counter(), time.process_time()
-        with started(outputs, trials, folds) as state:
-            searcher, finalizer = SourceSearcher(state), TrialFinalizer(state)
-            searcher.suggest("0")
-            seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
-            requests = count(delay_seconds) - before
-            ends = [_end(state, searcher, finalizer, str(n), count, delay_seconds)
-                    for n in range(ENDS)]  # fmt: skip
+        return measure_at(uri, count, trials, folds, delay_seconds)
+
+
+def measure_at(
+    uri: str, count: Callable[[float], int], trials: int, folds: int, delay_seconds: float
+) -> Measured:
+    """Measure on a store that is filled; `count` sets its delay and returns its requests so far."""
+    outputs = open_folder(uri)
+    write_index(outputs)
+    before, began, cpu_began = count(delay_seconds), time.perf_counter(), time.process_time()
+    with started(outputs, trials, folds) as state:
+        searcher, finalizer = SourceSearcher(state), TrialFinalizer(state)
+        searcher.suggest("0")
+        seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
+        requests = count(delay_seconds) - before
+        ends = [_end(state, searcher, finalizer, str(n), count, delay_seconds) for n in range(ENDS)]
     rows = [ends[at : at + IN_A_ROW] for at in range(ENDS - IN_A_ROW + 1)]
     return Measured(
         trials=trials,

@@ -23,7 +23,7 @@ from tests.faults.testbeds import Testbed, testbed_of
 NAME, TABLE = "faults", "scores.parquet"
 PROGRESS = re.compile(r"^ |^$|^trial-\d+: epoch|^trial-\d+ completed")
 """What the terminal shows of a study that nothing disturbs."""
-SUMMARY = re.compile(rf"(?ms)^{NAME}: trial-\d+ is the best.*?^supervision: [^\n]*")
+SUMMARY = re.compile(rf"(?ms)^{NAME}: trial-\d+ is the best.*?supervision: [^\n]*")
 """What it shows at the end."""
 
 
