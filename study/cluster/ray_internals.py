@@ -7,6 +7,7 @@ coordinator needs none but the core, and an import costs a second.
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -205,6 +206,7 @@ def init_private(address: str, folder: str | None, **options: Any) -> None:
         folder: for the cluster's temporary files; no public argument names it either.
         options: others of `ray.init`.
     """
+    _ask_for_token()
     with _without_services():
         ray.init(
             address="local",
@@ -213,6 +215,20 @@ def init_private(address: str, folder: str | None, **options: Any) -> None:
             _temp_dir=folder,
             **options,
         )
+
+
+def _ask_for_token() -> None:
+    """Have a new cluster ask every client for a token, unless the user wants none.
+
+    The last versions of the range do so by themselves; the first ones have read their environment
+    by now, and no public call has them read it again.
+    """
+    from ray._private.authentication import authentication_token_setup
+
+    by_itself = hasattr(authentication_token_setup, "enable_token_auth_by_default")
+    if not by_itself and "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        ray._raylet.Config.initialize("")
 
 
 @contextlib.contextmanager
