@@ -12,8 +12,11 @@ decisions.
 """
 
 import asyncio
+import math
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from study.cluster.attempts import Attempt
@@ -24,6 +27,7 @@ from study.cluster.exchange import (
     LeaveNodeError,
     News,
     Patience,
+    Turn,
     trial_of,
 )
 from study.cluster.faults import Fault
@@ -54,7 +58,7 @@ class Coordinator:
         cluster: Cluster,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._schedule, self._waits = schedule, frozenset(schedule.waits)
+        self._schedule, self._waits = schedule, schedule.waits
         self._cluster, self._clock = cluster, clock
         self._groups = Groups()
         self._promoted: dict[str, int] = {}
@@ -157,35 +161,44 @@ class Coordinator:
 
     async def next_assignment(
         self, worker: FoldWorker, after: str, reported: int, has_ended: bool = False
-    ) -> Assignment | Answer:
-        """Wait for an assignment of the worker's group other than the attempt `after`.
+    ) -> Turn | Answer:
+        """Wait for a fold of the attempt `after` whose turn it is, or of the group's next one.
 
-        A worker that replaces a dead one gets the dead one's.
+        A worker that replaces a dead one gets the dead one's folds.
 
         Args:
             worker: who asks.
             after: the attempt that it had; "" for none.
-            reported: the last epoch of it that it has reported: where a coordinator that is new
-                lacks it, the answer is to repeat.
+            reported: the last epoch of its fold that it has reported: where a coordinator that is
+                new lacks it, the answer is to repeat.
             has_ended: whether the fold was committed by then.
 
         Raises:
             LeaveNodeError: its node is left alone.
         """
         groups = self._groups
-        await groups.until(
-            worker.group,
-            lambda: (
-                groups.has_work(worker, after) or groups.lacks(worker, after, reported, has_ended)
-            ),
-        )
-        attempt = groups.attempts.get(worker.group)
-        if attempt is None or not groups.has_work(worker, after):
+
+        def lacks() -> bool:
+            return groups.lacks(worker, after, reported, has_ended)
+
+        def turn() -> Turn | None:
+            return groups.turn(worker, after, self._next_wait)
+
+        await groups.until(worker.group, lambda: lacks() or turn())
+        following = turn()
+        if lacks() or following is None:
             return Answer.REPEAT
-        if after and attempt.is_training and worker.node in self._nodes.avoidable():
+        attempt = groups.attempts[worker.group]
+        is_between_trials = after not in ("", attempt.name) and attempt.is_training
+        if is_between_trials and worker.node in self._nodes.avoidable():
             raise LeaveNodeError(f"{worker.address} is left alone")
-        attempt.heartbeat(worker, self._clock())
-        return attempt.assignment
+        attempt.heartbeat(replace(worker, fold=following.fold), self._clock())
+        return following
+
+    def _next_wait(self, trial: str) -> float:
+        """Return the first epoch at which a trial's folds wait that it was not let pass."""
+        following = bisect_right(self._waits, self._promoted.get(trial, 0))
+        return self._waits[following] if following < len(self._waits) else math.inf
 
     async def report(
         self,
@@ -199,7 +212,8 @@ class Coordinator:
 
         Folds do not wait for each other, but at a rung: there the answer comes when all
         have reported that epoch and the search has decided. Where it stops the trial, the
-        trial's last result comes when all folds have committed that.
+        trial's last result comes when all folds have committed that. A fold that would wait
+        leaves its worker to others whose turn it is, and goes on from its checkpoint later.
 
         Args:
             worker: who reports.
@@ -217,14 +231,22 @@ class Coordinator:
             return Answer.REPEAT
         if longest_epoch:
             self._nodes.got_on(worker.node, current.trial)
+        had_ended = fold.has_ended
         if current.take(worker.fold, reports):
             self._groups.wake(worker.group)
+        if current.takes_turns and fold.has_ended and not had_ended:
+            self._announce(current.progress)
         last = reports[-1]
         fold.last_heartbeat = None  # it waits, or is done
         await self._groups.until(
-            worker.group, lambda: self._is_decided(worker.group, attempt, last)
+            worker.group,
+            lambda: (
+                self._is_decided(worker.group, attempt, last)
+                or current.next_fold(worker, self._next_wait(current.trial)) is not None
+            ),
         )
-        if self._groups.current(worker.group, attempt) is None:
+        is_left = not self._is_decided(worker.group, attempt, last) or current.is_hopeless(last)
+        if is_left or self._groups.current(worker.group, attempt) is None:
             return Answer.END
         if last.state == "running":
             fold.last_heartbeat = self._clock()
@@ -275,13 +297,14 @@ class Coordinator:
         return sorted(self._nodes.avoidable(attempt.trial))
 
     async def report_deaths(self, group: str, faults: dict[int, Fault]) -> None:
-        """Take note of the workers, by fold, that died.
+        """Take note of the workers, by rank, that died.
 
         Faults that they have reported, and those that they were killed for, are known already.
         """
-        for fold, fault in faults.items():
+        for rank, fault in faults.items():
             attempt = self._groups.attempts.get(group)
-            if attempt and attempt.is_training and attempt.folds[fold].worker:
+            fold = attempt.fold_on(rank) if attempt and attempt.is_training else None
+            if attempt and fold is not None:
                 self._overseer.failed(attempt, fold, fault)
                 self._groups.wake(group)
 

@@ -180,7 +180,8 @@ def run_search(
     """
     results = outputs.folder(study.name)
     budget = Budget(study.search.budget, run_time.seconds)
-    state = search_state(study, results, ledger, observer, plan.slots, budget)
+    slots = Slots(FoldSchedule.of(study), plan.slots, plan.workers)
+    state = search_state(study, results, ledger, observer, slots, budget)
     context = _shared_context(study, plan, samples, splits, outputs, run)
     try:
         with ray_folder(results) as storage, NewsReader(state, context.coordinator, run_time):
@@ -201,7 +202,7 @@ def search_state(
     results: Folder,
     ledger: Ledger,
     observer: Observer,
-    slots: int | None = None,
+    slots: Slots | None = None,
     budget: Budget | None = None,
 ) -> SearchState:
     """Return what a driver knows of a study's trials when it comes.
@@ -211,7 +212,7 @@ def search_state(
         results: its results folder.
         ledger: its ledger.
         observer: follows the search.
-        slots: see `Plan`.
+        slots: what its trials take; None: they are not bounded.
         budget: what the search may take; None: what it takes.
     """
     budget = budget or Budget()
@@ -227,7 +228,7 @@ def search_state(
         complete,
         incomplete,
         observer,
-        slots=Slots(FoldSchedule.of(study), slots),
+        slots=slots or Slots(FoldSchedule.of(study)),
         budget=budget,
         known_ledger=ledger,
         begun=begun,
@@ -273,7 +274,7 @@ def start_coordinator(schedule: FoldSchedule, plan: Plan, resources: ResourceSet
     )
     minutes = resources.wait_for_nodes_minutes
     patience = Patience(60 * resources.silence_minutes, None if minutes is None else 60 * minutes)
-    cluster = RayCluster(schedule.all_folds, plan)
+    cluster = RayCluster(plan.workers_for(schedule.all_folds), plan)
     return on_the_head(Coordinator).remote(schedule, patience, cluster)
 
 

@@ -123,7 +123,7 @@ def described(
         costs: what ended trials took; None if none has ended.
     """
     running = min(plan.trials_at_a_time, left)
-    training = running * study.split.folds
+    training = running * plan.workers_for(study.split.folds)
     if plan.slots is not None:
         training = min(training, plan.slots)
     folds = max(0, training - folds_on(cluster.head, plan.cpu, plan.gpu))
