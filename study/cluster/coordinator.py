@@ -12,14 +12,13 @@ decisions.
 """
 
 import asyncio
-import math
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from study.cluster.attempts import Attempt
+from study.cluster.decisions import Decisions
 from study.cluster.exchange import (
     Answer,
     Assignment,
@@ -58,11 +57,8 @@ class Coordinator:
         cluster: Cluster,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._schedule, self._waits = schedule, schedule.waits
-        self._cluster, self._clock = cluster, clock
-        self._groups = Groups()
-        self._promoted: dict[str, int] = {}
-        self._stopped: dict[str, int | None] = {}
+        self._schedule, self._cluster, self._clock = schedule, cluster, clock
+        self._groups, self._decisions = Groups(), Decisions(schedule.waits)
         self._nodes = NodeFaults(cluster.has_room_without)
         self._overseer = Overseer(patience, self._nodes, self._announce, clock)
         self._lines: list[str] = []
@@ -96,10 +92,10 @@ class Coordinator:
             if other != group:
                 self._begin(other, Assignment.of(None))
         attempt = Attempt.begin(assignment, self._schedule, after, self._clock())
-        stops_at = self._stopped.pop(trial, None)
+        stops_at = self._decisions.stopped.pop(trial, None)
         if stops_at is not None and stops_at <= after:
             attempt.stops_at = stops_at
-        attempt.outgrow(self._promoted.get(trial, 0))
+        attempt.outgrow(self._decisions.passed(trial))
         self._groups.assign(group, attempt)
         return attempt
 
@@ -111,9 +107,9 @@ class Coordinator:
 
     async def promote(self, trial: str, epoch: int) -> None:
         """Let a trial train on past the rung at `epoch`."""
-        self._promoted[trial] = max(epoch, self._promoted.get(trial, 0))
+        self._decisions.promote(trial, epoch)
         for group, attempt in self._groups.attempts_at(trial):
-            attempt.outgrow(self._promoted[trial])
+            attempt.outgrow(self._decisions.passed(trial))
             self._groups.wake(group)
 
     async def stop_trial(self, trial: str, epoch: int | None = None) -> None:
@@ -124,7 +120,7 @@ class Coordinator:
             epoch: a rung, which its folds have reported: they commit what they have, and report
                 it. None: they drop the trial at once.
         """
-        self._stopped[trial] = epoch
+        self._decisions.stopped[trial] = epoch
         for group, attempt in self._groups.attempts_at(trial):
             attempt.stops_at = epoch
             attempt.is_over |= epoch is None
@@ -182,7 +178,7 @@ class Coordinator:
             return groups.lacks(worker, after, reported, has_ended)
 
         def turn() -> Turn | None:
-            return groups.turn(worker, after, self._next_wait)
+            return groups.turn(worker, after, self._decisions.next_wait)
 
         await groups.until(worker.group, lambda: lacks() or turn())
         following = turn()
@@ -194,11 +190,6 @@ class Coordinator:
             raise LeaveNodeError(f"{worker.address} is left alone")
         attempt.heartbeat(replace(worker, fold=following.fold), self._clock())
         return following
-
-    def _next_wait(self, trial: str) -> float:
-        """Return the first epoch at which a trial's folds wait that it was not let pass."""
-        following = bisect_right(self._waits, self._promoted.get(trial, 0))
-        return self._waits[following] if following < len(self._waits) else math.inf
 
     async def report(
         self,
@@ -242,7 +233,7 @@ class Coordinator:
             worker.group,
             lambda: (
                 self._is_decided(worker.group, attempt, last)
-                or current.next_fold(worker, self._next_wait(current.trial)) is not None
+                or current.is_turn_of_others(worker, self._decisions.next_wait(current.trial))
             ),
         )
         is_left = not self._is_decided(worker.group, attempt, last) or current.is_hopeless(last)
@@ -258,17 +249,16 @@ class Coordinator:
         trial = trial_of(attempt)
         return (
             group in self._groups.attempts
-            or self._stopped.get(trial, 0) is None
+            or self._decisions.stopped.get(trial, 0) is None
             or bool(self._groups.attempts_at(trial))
         )
 
     def _is_decided(self, group: str, attempt: str, report: ValidationReport) -> bool:
         current = self._groups.current(group, attempt)
-        if current is None or report.epoch not in self._waits or report.state != "running":
+        if current is None or report.state != "running":
             return True
-        if current.stops_at is not None and report.epoch >= current.stops_at:
-            return True
-        return self._promoted.get(current.trial, 0) >= report.epoch
+        is_stopped = current.stops_at is not None and report.epoch >= current.stops_at
+        return is_stopped or self._decisions.let_pass(current.trial, report.epoch)
 
     async def epoch_ended(self, worker: FoldWorker, attempt: str, longest_epoch: float) -> None:
         """Take note that a fold has trained an epoch, be it without a validation."""

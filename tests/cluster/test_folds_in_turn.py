@@ -1,4 +1,4 @@
-"""A search with early stops whose folds wait their turn on one worker, beside one with all at once."""
+"""A search with early stops: its folds in turn on one worker, and all at a time."""
 
 import pandas as pd
 import pytest

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.cluster.attempts import MOST_FAILURES
 from study.cluster.exchange import Answer, Assignment, FoldWorker, Turn
 from study.cluster.faults import Fault, Owner
+from study.cluster.fold_state import MOST_FAILURES
 from study.training.validation_report import ValidationReport
 from tests.study.cluster.bench import GO_ON, SILENCE, Bench, task, trial, waits
 from tests.study.cluster.clusters import worker
