@@ -112,6 +112,14 @@ def test_cost_is_hours_of_the_ledger_times_nodes_times_price(tmp_path: Path) -> 
     assert plan["cost"].startswith("about 4.50 (3 h x 3 node(s) x 0.5)")
 
 
+def test_a_trial_whose_folds_wait_their_turn_takes_as_many_times_as_long(tmp_path: Path) -> None:
+    """Two workers train five folds in three turns; seven trials run at a time on 15 shares."""
+    end_trials(tmp_path, (3500.0, 100.0))
+    plan = lines(ask(tmp_path, "--set", "resources.workers_per_trial=2"))
+    assert plan["at a time"].startswith("7 trial(s)")
+    assert plan["hours"].startswith("about 6, if trials take 3 as the 1 that ended")
+
+
 def test_without_an_ended_trial_an_hour_costs_what_its_nodes_do(tmp_path: Path) -> None:
     plan = lines(ask(tmp_path, "--price", "0.5"))
     assert plan["cost"].startswith("1.5 an hour")
