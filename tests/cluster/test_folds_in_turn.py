@@ -16,12 +16,13 @@ STUDY = study_text(
     search={
         "trials": 3,
         "startup_trials": 3,
-        "space": LEARNING_RATE,
+        "space": {"model.beta": {"choice": [1e-4, 1e300]}, **LEARNING_RATE},
         "stopping": {"grace_epochs": 2, "reduction": 2},
     },
     resources={"per_fold": {"cpu": 0.5}, "max_concurrent_trials": 1},
     seed=23,
 )
+"""One trial completes, one is stopped at epoch 2, and one fails."""
 
 
 def test_one_worker_makes_of_three_folds_what_three_workers_make(start, tmp_path):
@@ -40,5 +41,5 @@ def test_one_worker_makes_of_three_folds_what_three_workers_make(start, tmp_path
         all_at_once, in_turn = (results[name] / table for name in ("all", "one"))
         assert in_turn.read_bytes() == all_at_once.read_bytes()
     ledger = Ledger(LocalFolder(results["one"] / "ledger"))
-    assert {record.state for record in ledger.trials()} == {"completed", "pruned"}
+    assert {record.state for record in ledger.trials()} == {"completed", "pruned", "failed"}
     assert pd.read_parquet(results["one"] / "scores.parquet")["fold"].nunique() == 3
