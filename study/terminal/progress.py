@@ -22,6 +22,7 @@ from rich.table import Table
 
 from study.config.schema import StoppingSettings, Study
 from study.ledger.answer import ANSWER_RULE
+from study.scores.settings import REPORTED_SCORES
 from study.search.budget import Budget
 from study.search.plan import Plan
 from study.search.rungs import FoldSchedule
@@ -280,7 +281,7 @@ def _scores_table(names: Sequence[str]) -> Table:
 
 
 def _scores(row: Mapping[str, Any]) -> Iterator[str]:
-    return (_mean_and_deviation(row, metric) for metric in ("f1_weighted", "phi", "auroc"))
+    return (_mean_and_deviation(row, metric) for metric in REPORTED_SCORES)
 
 
 def show_summary(
