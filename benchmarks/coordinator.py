@@ -143,7 +143,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     with connected(None):
-        from study.cluster.tune_search import start_coordinator
+        from study.cluster.coordinator_actor import start_coordinator
 
         resources = load_study("wafer").resources
         coordinator = start_coordinator(

@@ -12,6 +12,7 @@ decisions.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -63,6 +64,7 @@ class Coordinator:
         self._overseer = Overseer(patience, self._nodes, self._announce, clock)
         self._lines: list[str] = []
         self._is_new = cluster.is_restarted()
+        self._closed = asyncio.Event()
 
     # What the processes of trials ask:
 
@@ -141,13 +143,19 @@ class Coordinator:
             left_alone: the nodes of the news before, which a new coordinator lacks.
         """
         self._nodes.leave_alone(left_alone)
-        await self._groups.until(DRIVER, lambda: self._lines or self._is_new)
+        is_closed = self._closed.is_set
+        await self._groups.until(DRIVER, lambda: self._lines or self._is_new or is_closed())
         if self._is_new:
             self._lines.append("the coordinator died and was started again; the folds train on")
         news = News(tuple(self._lines), self._nodes.left_alone, self._is_new)
         self._lines.clear()
         self._is_new = False
         return news
+
+    async def close(self) -> None:
+        """Let the driver's calls return that wait here: the search has ended."""
+        self._closed.set()
+        self._groups.wake(DRIVER)
 
     def _announce(self, line: str) -> None:
         self._lines.append(line)
@@ -301,13 +309,14 @@ class Coordinator:
     # What it does by itself:
 
     async def look_after(self) -> None:
-        """Look after folds and nodes from time to time; does not return."""
-        while True:
+        """Look after folds and nodes from time to time, until the search has ended."""
+        while not self._closed.is_set():
             await asyncio.to_thread(self._cluster.tidy)
             for hung in self.look():
                 await asyncio.to_thread(self._cluster.kill, hung)
             before = self._clock()
-            await asyncio.sleep(LOOK_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closed.wait(), LOOK_SECONDS)
             self.forgive(self._clock() - before - LOOK_SECONDS)
 
     def forgive(self, seconds: float) -> None:

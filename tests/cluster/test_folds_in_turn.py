@@ -34,6 +34,7 @@ def test_one_worker_makes_of_three_folds_what_three_workers_make(start, tmp_path
         workers = f"resources.workers_per_trial={setting}"
         run = start(file, "--output", output, "--set", workers)
         assert run.wait() == 0, run.printed()
+        assert "task_manager" not in run.printed(), "Ray writes of calls that nobody awaits"
         results[name] = output / "turns"
     assert "each with 1 of its 3 folds; the others wait their turn" in run.printed()
     assert "trial-00000: 3 of 3 folds have ended" in run.printed()

@@ -141,7 +141,7 @@ def answers_of_the_real_actor(waiting: int) -> list[bool]:
     """
     import ray
 
-    from study.cluster.tune_search import start_coordinator
+    from study.cluster.coordinator_actor import start_coordinator
 
     coordinator = start_coordinator(FoldSchedule(5), Plan(1, 0, 1), STUDY.resources)
     parked = [
