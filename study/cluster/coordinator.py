@@ -181,6 +181,8 @@ class Coordinator:
             LeaveNodeError: its node is left alone.
         """
         groups = self._groups
+        if current := groups.current(worker.group, after):
+            current.folds[worker.fold].last_heartbeat = None  # it waits
 
         def lacks() -> bool:
             return groups.lacks(worker, after, reported, has_ended)
@@ -244,11 +246,12 @@ class Coordinator:
                 or current.is_turn_of_others(worker, self._decisions.next_wait(current.trial))
             ),
         )
-        is_left = not self._is_decided(worker.group, attempt, last) or current.is_hopeless(last)
-        if is_left or self._groups.current(worker.group, attempt) is None:
+        if self._groups.current(worker.group, attempt) is None or current.is_hopeless(last):
             return Answer.END
         if last.state == "running":
             fold.last_heartbeat = self._clock()
+        if not self._is_decided(worker.group, attempt, last):
+            return Answer.END
         is_stop = last.state == "running" and last.epoch == current.stops_at
         return Answer.STOP if is_stop else Answer.GO_ON
 

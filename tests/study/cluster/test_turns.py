@@ -282,6 +282,8 @@ def test_the_fold_in_training_is_the_one_that_hangs_and_the_one_that_dies() -> N
         first = ValidationReport(2, "running", value=0.5)
         left = await at.report(worker("a", 0), assignment.attempt, 0, [first], 1.0)
         assert left is Answer.END
+        bench.now = SILENCE
+        assert at.look() == []
         following = await at.next_assignment(worker("a", 0), assignment.attempt, 2)
         assert following == Turn(assignment, 1)
         bench.now = 100 * SILENCE
@@ -295,6 +297,27 @@ def test_the_fold_in_training_is_the_one_that_hangs_and_the_one_that_dies() -> N
             await at.report_deaths("a", {0: Fault(Owner.TRIAL, "no")})
         result = await at.next_result("a", assignment, 0)
         assert (result["state"], result["reason"].startswith("fold 1: ")) == ("failed", True)
+
+    asyncio.run(exchange())
+
+
+def test_a_worker_that_leaves_a_fold_and_takes_no_other_hangs_and_one_that_waits_does_not() -> None:
+    async def exchange() -> None:
+        for asks in (False, True):
+            bench = Bench(folds=2, rungs=(2,))
+            assignment = Assignment.of(trial(), workers=1)
+            bench.result("a", assignment)
+            await bench.take(worker("a"))
+            first = ValidationReport(2, "running", value=0.5)
+            left = await bench.send(worker("a"), assignment, first, longest=1.0)
+            assert left is Answer.END
+            if asks:
+                await bench.take(worker("a"), assignment.attempt, 2)
+                ill = ValidationReport(1, "failed", reason="ill")
+                await bench.send(worker("a", 1), assignment, ill)
+                assert await waits(task(bench.take(worker("a", 1), assignment.attempt, 1, True)))
+            bench.now = 1e6
+            assert bench.coordinator.look() == ([] if asks else [worker("a")])
 
     asyncio.run(exchange())
 
