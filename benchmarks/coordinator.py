@@ -98,11 +98,11 @@ class Players:
 
     async def _fold(self, group: str, fold: int) -> None:
         worker = FoldWorker(group, fold, "node", "127.0.0.1")
-        assignment = await self._ask(self._coordinator.next_assignment, worker, "", 0)
+        turn = await self._ask(self._coordinator.next_assignment, worker, "", 0)
         for epoch in range(1, EPOCHS + 1):
             state = "completed" if epoch == EPOCHS else "running"
             report = ValidationReport(epoch, state, value=0.5, scores=SCORES)
-            arguments = (worker, assignment.attempt, epoch - 1, [report], 1.0)
+            arguments = (worker, turn.assignment.attempt, epoch - 1, [report], 1.0)
             answer = await self._ask(self._coordinator.report, *arguments)
             assert answer is Answer.GO_ON
 
@@ -143,7 +143,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     with connected(None):
-        from study.cluster.tune_search import start_coordinator
+        from study.cluster.coordinator_actor import start_coordinator
 
         resources = load_study("wafer").resources
         coordinator = start_coordinator(

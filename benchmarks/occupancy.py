@@ -27,6 +27,7 @@ from benchmarks.learning_curves import Curves, CurveTable, curve_study
 from study.config.schema import StoppingSettings, Study
 from study.ledger.fold_files import HISTORY, history_file
 from study.ledger.ledger import FoldManifest, Ledger
+from study.search.rungs import FoldSchedule
 from study.search.sources import trial_source
 from study.search.trial import State, Trial
 from study.storage.folder import LocalFolder
@@ -91,11 +92,13 @@ class OurSearch:
 
     def __init__(self, study: Study, folder: Path, slots: int | None = None) -> None:
         from study.cluster.scheduler import RungScheduler
+        from study.cluster.slots import Slots
         from study.cluster.tune_search import SourceSearcher, search_state
 
         results = LocalFolder(folder)
         self.ledger = Ledger(results.folder("ledger"))
-        self._state = search_state(study, results, self.ledger, _Nobody(), slots)
+        taken = Slots(FoldSchedule.of(study), slots)
+        self._state = search_state(study, results, self.ledger, _Nobody(), taken)
         self._searcher = SourceSearcher(self._state)
         self._scheduler = RungScheduler(self._state, study.search.stopping, _Nobody())
         self._epochs = study.training.epochs

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from study.storage.folder import Folder
     from study.training.prepared import Prepared
 
-MOST_FOLDS_OF_A_CPU = 4
-"""More of them take long to start, and gigabytes."""
-
 
 @dataclass(frozen=True)
 class Request:
@@ -112,8 +109,3 @@ class Request:
         show_plan(self.console, self.study, self.source(), plan, ended, trial_bytes, lines)
         for line in prepared.warnings(self.study) if prepared else ():
             self.warn(line)
-        if plan.cpu * MOST_FOLDS_OF_A_CPU < 1:
-            self.warn(
-                f"{1 / plan.cpu:.0f} folds share a CPU, each a process with PyTorch in its memory:"
-                " lower split.folds"
-            )

@@ -1,7 +1,7 @@
 """`python -m study.score MODEL INPUT`: score new signals with what a study trained."""
 
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,7 +12,8 @@ from study.terminal.command import Command
 
 if TYPE_CHECKING:
     from study.detectors.detector import Detector
-    from study.detectors.signals.records import Peaks
+    from study.detectors.signals.records import BeatSource
+    from study.detectors.signals.rows import RowSource
     from study.detectors.signals.table import Written
 
 EXAMPLES = """\b
@@ -106,7 +107,7 @@ def score(
     from study.data.tables.reader import is_table
     from study.detectors.detector import load_detector
 
-    detector = load_detector(model, composition, latent_form)
+    detector, picture = load_detector(model, composition, latent_form), _Picture(plot, from_, to)
     if detector.folds[0].config.dataset.is_series:
         _score_recording(detector, signals, target)
     elif is_table(signals):
@@ -116,48 +117,52 @@ def score(
                 f"{signals}: expected a WFDB record, since {detector.folds[0].composition} needs"
                 f" the {' and the '.join(needed)} of beats, found a table: give a record"
             )
-        _score_table(
-            detector,
+        from study.detectors.signals.rows import open_rows
+
+        rows = open_rows(
             signals,
-            target,
-            "0" if label_first else label,
-            leave_out or (),
-            plot,
-            int(from_),
-            None if to is None else int(to),
+            detector.folds[0].rows,
+            label="0" if label_first else label,
+            leave_out=leave_out or (),
             resample=resample,
         )
+        sys.stdout.write(f"{signals}: {rows.table.understood}\n")
+        _score_table(detector, rows, target, picture)
     else:
-        _score_record(detector, signals, target, peaks, plot, from_, to, resample=resample)
+        from study.detectors.signals.records import read_beats
+
+        beats = read_beats(signals, detector.folds[0].config.dataset, peaks, resample=resample)
+        _score_record(detector, beats, target, picture)
 
 
-def _score_table(
-    detector: "Detector",
-    path: Path,
-    target: Path,
-    label: str | None,
-    leave_out: Sequence[str],
-    plot: Path | None,
-    first: int,
-    last: int | None,
-    *,
-    resample: bool,
-) -> None:
-    from study.detectors.signals.rows import open_rows
+@dataclass(frozen=True)
+class _Picture:
+    """What is to be drawn.
+
+    Attributes:
+        path: where to; None for nothing.
+        first: the first second of a record, or sample of a table.
+        last: the last second, or the sample after the last; None for as many as there is room.
+    """
+
+    path: Path | None
+    first: float
+    last: float | None
+
+
+def _score_table(detector: "Detector", rows: "RowSource", target: Path, picture: _Picture) -> None:
     from study.detectors.signals.rows_picture import chosen_samples, draw_samples
     from study.detectors.signals.table import write_scores
 
-    rows = open_rows(
-        path, detector.folds[0].rows, label=label, leave_out=leave_out, resample=resample
-    )
-    sys.stdout.write(f"{path}: {rows.table.understood}\n")
     if rows.note:
         sys.stdout.write(f"{rows.note}\n")
     written = write_scores(target, detector, rows.blocks())
     _report(written, "samples", target)
-    if plot:
-        draw_samples(plot, detector, rows, written, *chosen_samples(written, first, last))
-        sys.stdout.write(f"picture in {plot}\n")
+    if picture.path:
+        last = None if picture.last is None else int(picture.last)
+        chosen = chosen_samples(written, int(picture.first), last)
+        draw_samples(picture.path, detector, rows, written, *chosen)
+        sys.stdout.write(f"picture in {picture.path}\n")
 
 
 def _score_recording(detector: "Detector", path: Path, target: Path) -> None:
@@ -178,28 +183,17 @@ def _score_recording(detector: "Detector", path: Path, target: Path) -> None:
 
 
 def _score_record(
-    detector: "Detector",
-    path: Path,
-    target: Path,
-    peaks: "Peaks",
-    plot: Path | None,
-    first: float,
-    last: float | None,
-    *,
-    resample: bool,
+    detector: "Detector", beats: "BeatSource", target: Path, picture: _Picture
 ) -> None:
     from study.detectors.signals.picture import draw_stretch, stretch_of
-    from study.detectors.signals.records import read_beats
     from study.detectors.signals.table import write_scores
 
-    dataset = detector.folds[0].config.dataset
-    beats = read_beats(path, dataset, peaks, resample=resample)
-    stretch = stretch_of(beats, first, last) if plot else None
+    stretch = stretch_of(beats, picture.first, picture.last) if picture.path else None
     written = write_scores(target, detector, beats.blocks())
     _report(written, "beats", target)
-    if plot and stretch:
-        draw_stretch(plot, detector, beats, stretch, written.decision)
-        sys.stdout.write(f"picture in {plot}\n")
+    if picture.path and stretch:
+        draw_stretch(picture.path, detector, beats, stretch, written.decision)
+        sys.stdout.write(f"picture in {picture.path}\n")
 
 
 def _report(written: "Written", what: str, target: Path) -> None:

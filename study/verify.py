@@ -102,7 +102,12 @@ def _loaded(
     from study.data import data_folder, load
     from study.data.splits import splits_by_protocol
 
-    samples = load(study.dataset, data_folder(data), study.seed)
+    try:
+        samples = load(study.dataset, data_folder(data), study.seed)
+    except RequestError as error:
+        raise RequestError(
+            f"--train needs the study's data, whose folder --data names: {error.args[0]}"
+        ) from None
     expected = (study.provenance or {}).get("samples_hash")
     if samples.content_hash != expected:
         raise RequestError(

@@ -1,66 +1,15 @@
 """One try at a trial by one group of workers: how far its folds are, and what went wrong."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from study.cluster.exchange import Assignment, FoldWorker, trial_of
-from study.cluster.faults import Fault, Owner
+from study.cluster.fold_state import FoldState
 from study.search.rungs import FoldSchedule
 from study.search.trial import fold_name, mean_over_folds
 from study.training.validation_report import ValidationReport
-
-MOST_FAILURES = 4
-"""How often a fold's workers may fail or die without the trial's getting on."""
-EPOCHS_OF_SILENCE = 5
-"""So many times its own longest epoch a fold may report nothing."""
-FIRST_EPOCH_FACTOR = 6
-"""So many times as long it may report nothing before an epoch of its own is known."""
-
-
-@dataclass
-class FoldState:
-    """Where one fold of an attempt stands.
-
-    Attributes:
-        worker: its process; None if there is none that is known.
-        latest: the last epoch that it has reported.
-        has_ended: whether it was committed by then.
-        longest_epoch: seconds of its longest epoch; 0 before one is known.
-        last_heartbeat: when it last reported anything, if it is to report; None while it waits.
-        hangs: how often it was killed because it reported nothing.
-        failures: how often its workers failed or died since all folds last got on.
-        fault: why the last of those did, if that is known.
-    """
-
-    worker: FoldWorker | None = None
-    latest: int = 0
-    has_ended: bool = False
-    longest_epoch: float = 0.0
-    last_heartbeat: float | None = None
-    hangs: int = 0
-    failures: int = 0
-    fault: Fault | None = None
-
-    def silence_allowed(self, least: float) -> float:
-        """Return for how many seconds it may report nothing.
-
-        Each hang doubles it: a fold that is only slow so gets the time that it needs.
-        """
-        known = max(least, EPOCHS_OF_SILENCE * self.longest_epoch)
-        return (known if self.longest_epoch else FIRST_EPOCH_FACTOR * least) * 2.0**self.hangs
-
-    def silent_seconds(self, now: float) -> float:
-        """Return for how long it has reported nothing, if it is to report."""
-        return 0.0 if self.last_heartbeat is None else now - self.last_heartbeat
-
-    def fail(self, fault: Fault) -> None:
-        """Take note of a fault of its worker, which is gone; what a cluster takes counts not."""
-        self.worker = self.last_heartbeat = None
-        if fault.owner is not Owner.CLUSTER:
-            self.failures += 1
-        if fault.owner not in (Owner.CLUSTER, Owner.UNKNOWN):
-            self.fault = fault
 
 
 @dataclass
@@ -71,8 +20,11 @@ class Attempt:
         assignment: what is trained, and by which name.
         folds: where each fold stands.
         epoch: the last that all folds have reported which it is counted by.
-        waits_since: since when a fold has no worker; None if all have one.
+        waits_since: since when a worker is missing; None if none is.
+        present: the workers that have come, by rank.
         reports: by epoch and fold, of epochs that not all folds have reported yet.
+        fails_at: the epoch at which the trial fails, once all folds have come to it; infinity where
+            none has failed.
         stops_at: the rung at which the search stops the trial, and its folds commit what they
             have; None if it does not.
         ends: what folds report once that is committed, by fold.
@@ -85,7 +37,9 @@ class Attempt:
     folds: list[FoldState]
     epoch: int = 0
     waits_since: float | None = None
+    present: set[int] = field(default_factory=set)
     reports: dict[int, dict[int, ValidationReport]] = field(default_factory=dict)
+    fails_at: float = math.inf
     stops_at: int | None = None
     ends: dict[int, ValidationReport] = field(default_factory=dict)
     results: list[dict[str, Any]] = field(default_factory=list)
@@ -125,6 +79,16 @@ class Attempt:
         return trial_of(self.name)
 
     @property
+    def workers(self) -> int:
+        """How many workers its group has."""
+        return self.assignment.workers or len(self.folds)
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether there are more folds than workers."""
+        return self.workers < len(self.folds)
+
+    @property
     def is_raced(self) -> bool:
         """Whether trials that grow may take the slots that it waits for."""
         return self.schedule is not None and self.schedule.is_raced
@@ -136,10 +100,13 @@ class Attempt:
 
     def heartbeat(self, worker: FoldWorker, now: float, longest_epoch: float = 0.0) -> FoldState:
         """Take note that a fold's worker is alive; return the fold."""
+        for other in self.folds_of(worker.fold):
+            self.folds[other].worker = self.folds[other].last_heartbeat = None
         fold = self.folds[worker.fold]
         fold.worker, fold.last_heartbeat = worker, now
         fold.longest_epoch = max(fold.longest_epoch, longest_epoch)
-        if all(each.worker for each in self.folds):
+        self.present.add(worker.fold % self.workers)
+        if len(self.present) == self.workers:
             self.waits_since = None
         return fold
 
@@ -147,8 +114,48 @@ class Attempt:
         """Take note that no fold has a worker any more: a group is started as a whole."""
         for fold in self.folds:
             fold.worker = fold.last_heartbeat = None
+        self.present.clear()
         if self.waits_since is None:
             self.waits_since = now
+
+    def folds_of(self, rank: int) -> range:
+        """Return the folds that take turns on the worker of a rank, or of one of these folds."""
+        return range(rank % self.workers, len(self.folds), self.workers)
+
+    def is_hopeless(self, report: ValidationReport) -> bool:
+        """Return whether a fold need not train on, since its trial fails before it could end."""
+        return self.takes_turns and report.state == "running" and report.epoch >= self.fails_at
+
+    @property
+    def progress(self) -> str:
+        """How many folds have ended, for people."""
+        ended = sum(fold.has_ended for fold in self.folds)
+        return f"{self.trial}: {ended} of {len(self.folds)} folds have ended"
+
+    def fold_on(self, rank: int) -> int | None:
+        """Return the fold that the worker of a rank trains or had last; None if none is known."""
+        return next((fold for fold in self.folds_of(rank) if self.folds[fold].worker), None)
+
+    def next_fold(self, worker: FoldWorker, wait: float) -> int | None:
+        """Return which of its folds a worker may train now; None if none.
+
+        Args:
+            worker: the worker.
+            wait: the epoch at which folds wait next, for the search; infinity for none.
+        """
+        return next((f for f in self.folds_of(worker.fold) if self._may_train(f, wait)), None)
+
+    def is_turn_of_others(self, worker: FoldWorker, wait: float) -> bool:
+        """Return whether a worker may train another of its folds than the one that it has."""
+        others = (fold for fold in self.folds_of(worker.fold) if fold != worker.fold)
+        return any(self._may_train(fold, wait) for fold in others)
+
+    def _may_train(self, fold: int, wait: float) -> bool:
+        """Return whether a fold has something to do before `wait`."""
+        state = self.folds[fold]
+        if state.has_ended:
+            return False
+        return self.stops_at is not None or state.latest < min(wait, self.fails_at)
 
     def knows(self, fold: int, epoch: int, has_ended: bool = False) -> bool:
         """Return whether a fold's report of `epoch` has come, or is not needed any more."""
@@ -157,10 +164,12 @@ class Attempt:
 
     def take(self, fold: int, reports: Sequence[ValidationReport]) -> bool:
         """Take a fold's next reports, in order; return whether there is a result by them."""
-        before = len(self.results)
+        before, state = len(self.results), self.folds[fold]
         for report in reports:
-            self.folds[fold].latest = max(report.epoch, self.folds[fold].latest)
-            self.folds[fold].has_ended = report.state != "running"
+            if report.epoch > state.latest and self.takes_turns:
+                state.failures, state.fault = 0, None  # it may be long until all folds get on
+            state.latest = max(report.epoch, state.latest)
+            state.has_ended = report.state != "running"
             if self._is_end_of_stop(report) and not self.is_over:
                 self.ends[fold] = report
                 if len(self.ends) == len(self.folds):
@@ -168,6 +177,8 @@ class Attempt:
             elif report.epoch > self.epoch and not self.is_over:
                 epoch_reports = self.reports.setdefault(report.epoch, {})
                 epoch_reports[fold] = report
+                if report.state == "failed":
+                    self.fails_at = min(self.fails_at, report.epoch)
                 if all(each in epoch_reports for each in range(self._folds_at(report.epoch))):
                     self._merge(report.epoch)
         return len(self.results) > before

@@ -84,6 +84,8 @@ def plan_when_joined(
 ) -> Plan:
     """Fit a study onto the nodes of the connected cluster, once enough of them have joined.
 
+    They are enough where no fold waits its turn, but for the study's own wish.
+
     Args:
         study: the study.
         show: called once with what is missing, if anything is waited for.
@@ -92,17 +94,26 @@ def plan_when_joined(
     Raises:
         RequestError: it still does not fit.
     """
-    deadline = time.monotonic() + patience_seconds
+    deadline, wished = time.monotonic() + patience_seconds, study.resources.workers_per_trial
     is_shown = False
     while True:
+        is_last = time.monotonic() >= deadline
         try:
-            return make_plan(study, capacity())
+            plan = make_plan(study, capacity())
         except RequestError as error:
-            if time.monotonic() >= deadline:
+            if is_last:
                 raise
-            if not is_shown:
-                show(f"waiting up to {patience_seconds:.0f} s for nodes: {error}")
-            is_shown = True
+            missing = str(error)
+        else:
+            if is_last or plan.workers in (None, wished):
+                return plan
+            missing = (
+                f"{plan.workers} of {study.split.folds} folds of a trial fit;"
+                f" resources.workers_per_trial={plan.workers} waits for none"
+            )
+        if not is_shown:
+            show(f"waiting up to {patience_seconds:.0f} s for nodes: {missing}")
+        is_shown = True
         time.sleep(POLL_SECONDS)
 
 

@@ -12,11 +12,14 @@ decisions.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from study.cluster.attempts import Attempt
+from study.cluster.decisions import Decisions
 from study.cluster.exchange import (
     Answer,
     Assignment,
@@ -24,6 +27,7 @@ from study.cluster.exchange import (
     LeaveNodeError,
     News,
     Patience,
+    Turn,
     trial_of,
 )
 from study.cluster.faults import Fault
@@ -54,15 +58,13 @@ class Coordinator:
         cluster: Cluster,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._schedule, self._waits = schedule, frozenset(schedule.waits)
-        self._cluster, self._clock = cluster, clock
-        self._groups = Groups()
-        self._promoted: dict[str, int] = {}
-        self._stopped: dict[str, int | None] = {}
+        self._schedule, self._cluster, self._clock = schedule, cluster, clock
+        self._groups, self._decisions = Groups(), Decisions(schedule.waits)
         self._nodes = NodeFaults(cluster.has_room_without)
         self._overseer = Overseer(patience, self._nodes, self._announce, clock)
         self._lines: list[str] = []
         self._is_new = cluster.is_restarted()
+        self._closed = asyncio.Event()
 
     # What the processes of trials ask:
 
@@ -92,10 +94,10 @@ class Coordinator:
             if other != group:
                 self._begin(other, Assignment.of(None))
         attempt = Attempt.begin(assignment, self._schedule, after, self._clock())
-        stops_at = self._stopped.pop(trial, None)
+        stops_at = self._decisions.stopped.pop(trial, None)
         if stops_at is not None and stops_at <= after:
             attempt.stops_at = stops_at
-        attempt.outgrow(self._promoted.get(trial, 0))
+        attempt.outgrow(self._decisions.passed(trial))
         self._groups.assign(group, attempt)
         return attempt
 
@@ -107,9 +109,9 @@ class Coordinator:
 
     async def promote(self, trial: str, epoch: int) -> None:
         """Let a trial train on past the rung at `epoch`."""
-        self._promoted[trial] = max(epoch, self._promoted.get(trial, 0))
+        self._decisions.promote(trial, epoch)
         for group, attempt in self._groups.attempts_at(trial):
-            attempt.outgrow(self._promoted[trial])
+            attempt.outgrow(self._decisions.passed(trial))
             self._groups.wake(group)
 
     async def stop_trial(self, trial: str, epoch: int | None = None) -> None:
@@ -120,7 +122,7 @@ class Coordinator:
             epoch: a rung, which its folds have reported: they commit what they have, and report
                 it. None: they drop the trial at once.
         """
-        self._stopped[trial] = epoch
+        self._decisions.stopped[trial] = epoch
         for group, attempt in self._groups.attempts_at(trial):
             attempt.stops_at = epoch
             attempt.is_over |= epoch is None
@@ -141,13 +143,19 @@ class Coordinator:
             left_alone: the nodes of the news before, which a new coordinator lacks.
         """
         self._nodes.leave_alone(left_alone)
-        await self._groups.until(DRIVER, lambda: self._lines or self._is_new)
+        is_closed = self._closed.is_set
+        await self._groups.until(DRIVER, lambda: self._lines or self._is_new or is_closed())
         if self._is_new:
             self._lines.append("the coordinator died and was started again; the folds train on")
         news = News(tuple(self._lines), self._nodes.left_alone, self._is_new)
         self._lines.clear()
         self._is_new = False
         return news
+
+    async def close(self) -> None:
+        """Let the driver's calls return that wait here: the search has ended."""
+        self._closed.set()
+        self._groups.wake(DRIVER)
 
     def _announce(self, line: str) -> None:
         self._lines.append(line)
@@ -157,35 +165,41 @@ class Coordinator:
 
     async def next_assignment(
         self, worker: FoldWorker, after: str, reported: int, has_ended: bool = False
-    ) -> Assignment | Answer:
-        """Wait for an assignment of the worker's group other than the attempt `after`.
+    ) -> Turn | Answer:
+        """Wait for a fold of the attempt `after` whose turn it is, or of the group's next one.
 
-        A worker that replaces a dead one gets the dead one's.
+        A worker that replaces a dead one gets the dead one's folds.
 
         Args:
             worker: who asks.
             after: the attempt that it had; "" for none.
-            reported: the last epoch of it that it has reported: where a coordinator that is new
-                lacks it, the answer is to repeat.
+            reported: the last epoch of its fold that it has reported: where a coordinator that is
+                new lacks it, the answer is to repeat.
             has_ended: whether the fold was committed by then.
 
         Raises:
             LeaveNodeError: its node is left alone.
         """
         groups = self._groups
-        await groups.until(
-            worker.group,
-            lambda: (
-                groups.has_work(worker, after) or groups.lacks(worker, after, reported, has_ended)
-            ),
-        )
-        attempt = groups.attempts.get(worker.group)
-        if attempt is None or not groups.has_work(worker, after):
+        if current := groups.current(worker.group, after):
+            current.folds[worker.fold].last_heartbeat = None  # it waits
+
+        def lacks() -> bool:
+            return groups.lacks(worker, after, reported, has_ended)
+
+        def turn() -> Turn | None:
+            return groups.turn(worker, after, self._decisions.next_wait)
+
+        await groups.until(worker.group, lambda: lacks() or turn())
+        following = turn()
+        if lacks() or following is None:
             return Answer.REPEAT
-        if after and attempt.is_training and worker.node in self._nodes.avoidable():
+        attempt = groups.attempts[worker.group]
+        is_between_trials = after not in ("", attempt.name) and attempt.is_training
+        if is_between_trials and worker.node in self._nodes.avoidable():
             raise LeaveNodeError(f"{worker.address} is left alone")
-        attempt.heartbeat(worker, self._clock())
-        return attempt.assignment
+        attempt.heartbeat(replace(worker, fold=following.fold), self._clock())
+        return following
 
     async def report(
         self,
@@ -199,7 +213,8 @@ class Coordinator:
 
         Folds do not wait for each other, but at a rung: there the answer comes when all
         have reported that epoch and the search has decided. Where it stops the trial, the
-        trial's last result comes when all folds have committed that.
+        trial's last result comes when all folds have committed that. A fold that would wait
+        leaves its worker to others whose turn it is, and goes on from its checkpoint later.
 
         Args:
             worker: who reports.
@@ -217,17 +232,26 @@ class Coordinator:
             return Answer.REPEAT
         if longest_epoch:
             self._nodes.got_on(worker.node, current.trial)
+        had_ended = fold.has_ended
         if current.take(worker.fold, reports):
             self._groups.wake(worker.group)
+        if current.takes_turns and fold.has_ended and not had_ended:
+            self._announce(current.progress)
         last = reports[-1]
         fold.last_heartbeat = None  # it waits, or is done
         await self._groups.until(
-            worker.group, lambda: self._is_decided(worker.group, attempt, last)
+            worker.group,
+            lambda: (
+                self._is_decided(worker.group, attempt, last)
+                or current.is_turn_of_others(worker, self._decisions.next_wait(current.trial))
+            ),
         )
-        if self._groups.current(worker.group, attempt) is None:
+        if self._groups.current(worker.group, attempt) is None or current.is_hopeless(last):
             return Answer.END
         if last.state == "running":
             fold.last_heartbeat = self._clock()
+        if not self._is_decided(worker.group, attempt, last):
+            return Answer.END
         is_stop = last.state == "running" and last.epoch == current.stops_at
         return Answer.STOP if is_stop else Answer.GO_ON
 
@@ -236,17 +260,16 @@ class Coordinator:
         trial = trial_of(attempt)
         return (
             group in self._groups.attempts
-            or self._stopped.get(trial, 0) is None
+            or self._decisions.stopped.get(trial, 0) is None
             or bool(self._groups.attempts_at(trial))
         )
 
     def _is_decided(self, group: str, attempt: str, report: ValidationReport) -> bool:
         current = self._groups.current(group, attempt)
-        if current is None or report.epoch not in self._waits or report.state != "running":
+        if current is None or report.state != "running":
             return True
-        if current.stops_at is not None and report.epoch >= current.stops_at:
-            return True
-        return self._promoted.get(current.trial, 0) >= report.epoch
+        is_stopped = current.stops_at is not None and report.epoch >= current.stops_at
+        return is_stopped or self._decisions.let_pass(current.trial, report.epoch)
 
     async def epoch_ended(self, worker: FoldWorker, attempt: str, longest_epoch: float) -> None:
         """Take note that a fold has trained an epoch, be it without a validation."""
@@ -275,26 +298,28 @@ class Coordinator:
         return sorted(self._nodes.avoidable(attempt.trial))
 
     async def report_deaths(self, group: str, faults: dict[int, Fault]) -> None:
-        """Take note of the workers, by fold, that died.
+        """Take note of the workers, by rank, that died.
 
         Faults that they have reported, and those that they were killed for, are known already.
         """
-        for fold, fault in faults.items():
+        for rank, fault in faults.items():
             attempt = self._groups.attempts.get(group)
-            if attempt and attempt.is_training and attempt.folds[fold].worker:
+            fold = attempt.fold_on(rank) if attempt and attempt.is_training else None
+            if attempt and fold is not None:
                 self._overseer.failed(attempt, fold, fault)
                 self._groups.wake(group)
 
     # What it does by itself:
 
     async def look_after(self) -> None:
-        """Look after folds and nodes from time to time; does not return."""
-        while True:
+        """Look after folds and nodes from time to time, until the search has ended."""
+        while not self._closed.is_set():
             await asyncio.to_thread(self._cluster.tidy)
             for hung in self.look():
                 await asyncio.to_thread(self._cluster.kill, hung)
             before = self._clock()
-            await asyncio.sleep(LOOK_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closed.wait(), LOOK_SECONDS)
             self.forgive(self._clock() - before - LOOK_SECONDS)
 
     def forgive(self, seconds: float) -> None:

@@ -16,17 +16,35 @@ class Assignment:
     Attributes:
         attempt: names this attempt at the trial, and no other in any run.
         trial: the trial; None ends the workers.
-        folds: how many of its folds the group has workers for, the first ones; None: all.
+        folds: how many of its folds are trained, the first ones; None: all.
+        workers: how many workers the group has: of w, worker r trains folds r, r + w, r + 2w and
+            so on, one at a time; None: one for each fold.
     """
 
     attempt: str
     trial: Trial | None
     folds: int | None = None
+    workers: int | None = None
 
     @classmethod
-    def of(cls, trial: Trial | None, folds: int | None = None) -> "Assignment":
+    def of(
+        cls, trial: Trial | None, folds: int | None = None, workers: int | None = None
+    ) -> "Assignment":
         """Return a new attempt at a trial, or at the first of its folds."""
-        return cls(f"{trial.name if trial else ''}/{uuid.uuid4().hex}", trial, folds)
+        return cls(f"{trial.name if trial else ''}/{uuid.uuid4().hex}", trial, folds, workers)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a worker trains next: one fold of its group's assignment.
+
+    Attributes:
+        assignment: the group's.
+        fold: the fold; any if the assignment has no trial.
+    """
+
+    assignment: Assignment
+    fold: int
 
 
 def trial_of(attempt: str) -> str:
@@ -36,11 +54,11 @@ def trial_of(attempt: str) -> str:
 
 @dataclass(frozen=True)
 class FoldWorker:
-    """A process that trains a fold of the trials of a group.
+    """A process that trains folds of the trials of a group.
 
     Attributes:
         group: the group.
-        fold: the fold.
+        fold: the fold that it trains, or had last; before the first, its rank in the group.
         node: Ray's id of its node.
         address: the node's address, for people.
         actor: Ray's handle of the process.
@@ -57,7 +75,7 @@ class Answer(Enum):
     """The answer to a worker that has reported, or asks for work."""
 
     GO_ON = "go on"
-    END = "end this assignment"
+    END = "leave this fold: its trial is over, or it is the turn of others"
     STOP = "commit what there is: the search stops the trial here"
     REPEAT = "repeat all reports of this assignment: the coordinator is new"
 

@@ -1,6 +1,7 @@
 """What a fold's worker reports to the coordinator, and reports again to one that is new."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -15,13 +16,13 @@ HEARTBEAT_SECONDS = 10.0
 
 
 class StoppedError(Exception):
-    """The trial has ended, or was assigned to other workers."""
+    """The trial has ended, was assigned to other workers, or it is the turn of another fold."""
 
 
 class FoldReporter:
-    """Reports for one worker, on one assignment after the other.
+    """Reports for one worker, on one fold after the other.
 
-    Its reports of the assignment are kept, as a coordinator that replaces a dead one has none.
+    Its reports of the fold are kept, as a coordinator that replaces a dead one has none.
     """
 
     def __init__(self, coordinator: Any, worker: FoldWorker) -> None:
@@ -31,8 +32,8 @@ class FoldReporter:
         self._longest_epoch = 0.0
         self._began = self._last_heartbeat = time.monotonic()
 
-    def next_trial(self) -> Trial | None:
-        """Wait for another assignment; return its trial, or None at the end of all."""
+    def next_turn(self) -> tuple[Trial, int] | None:
+        """Wait for the next fold; return it with its trial, or None at the end of all."""
         while True:
             ask = self._coordinator.next_assignment.remote
             has_ended = bool(self._reports) and self._reports[-1].state != "running"
@@ -40,10 +41,11 @@ class FoldReporter:
             if answer is not Answer.REPEAT:
                 break
             self._report_all()
-        self._attempt, self._reports, self._longest_epoch = answer.attempt, [], 0.0
+        assignment = answer.assignment
+        self._worker = replace(self._worker, fold=answer.fold)
+        self._attempt, self._reports, self._longest_epoch = assignment.attempt, [], 0.0
         self._began = self._last_heartbeat = time.monotonic()
-        trial: Trial | None = answer.trial
-        return trial
+        return None if assignment.trial is None else (assignment.trial, answer.fold)
 
     @property
     def _reported(self) -> int:

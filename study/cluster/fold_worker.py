@@ -1,4 +1,4 @@
-"""What runs in the worker of one fold, and what the workers of a study share.
+"""What runs in a worker of folds, and what the workers of a study share.
 
 A worker is a fresh process: what it imports is paid for by every one. So this module
 imports little, and `run_folds` the rest when it starts.
@@ -62,7 +62,7 @@ class WorkerContext:
 
 
 def run_folds(config: dict[str, Any]) -> None:
-    """Train the fold of this worker's rank of one trial after the other.
+    """Train this worker's folds of one trial after the other: that of its rank, or several in turn.
 
     The loop that Ray Train runs; `config` holds the `context` and the name of the `group`.
     """
@@ -82,12 +82,13 @@ def run_folds(config: dict[str, Any]) -> None:
     _keep_freed_memory()
     samples, folds = ray.get(context.samples), ray.get(context.folds)
     reporter = FoldReporter(context.coordinator, worker)
-    while (trial := reporter.next_trial()) is not None:
-        address = trial.folds[worker.fold]
+    while (turn := reporter.next_turn()) is not None:
+        trial, number = turn
+        address = trial.folds[number]
         outputs = open_folder(context.outputs)
         try:
             with fold_of_run(outputs, context.study, context.run, address.path):
-                fold = folds[trial.protocol][worker.fold]
+                fold = folds[trial.protocol][number]
                 _train(context, trial, address, samples, fold, reporter)
         except StoppedError:
             continue

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from study.cluster.attempts import Attempt
-from study.cluster.exchange import FoldWorker
+from study.cluster.exchange import FoldWorker, Turn
 
 DRIVER = "driver"
 """What the driver waits by, as workers do by the name of their group."""
@@ -53,10 +53,25 @@ class Groups:
         is_current = attempt and attempt.name == name and not attempt.is_over
         return attempt if is_current else None
 
-    def has_work(self, worker: FoldWorker, after: str) -> bool:
-        """Return whether a worker's group has another attempt than `after` to train."""
+    def turn(self, worker: FoldWorker, after: str, wait: Callable[[str], float]) -> Turn | None:
+        """Return what a worker trains after a fold of the attempt `after`; None if nothing yet.
+
+        One that is new to its group's attempt gets a fold at any rate: where that has come as far
+        as it may, it waits with it in its memory.
+
+        Args:
+            worker: the worker.
+            after: the attempt that it had; "" for none.
+            wait: returns the epoch at which the folds of a trial wait next.
+        """
         attempt = self.attempts.get(worker.group)
-        return attempt is not None and attempt.name != after and not attempt.is_over
+        is_new = attempt is not None and attempt.name != after
+        if attempt is None or attempt.is_over or not (is_new or attempt.takes_turns):
+            return None
+        fold = attempt.next_fold(worker, wait(attempt.trial))
+        if fold is None and is_new:
+            fold = worker.fold % attempt.workers
+        return None if fold is None else Turn(attempt.assignment, fold)
 
     def lacks(self, worker: FoldWorker, name: str, reported: int, has_ended: bool) -> bool:
         """Return whether a report of a worker's on its group's attempt has not come."""

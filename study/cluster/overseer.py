@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
-from study.cluster.attempts import MOST_FAILURES, Attempt
+from study.cluster.attempts import Attempt
 from study.cluster.exchange import FoldWorker, Patience
 from study.cluster.faults import Fault, Owner
+from study.cluster.fold_state import MOST_FAILURES
 from study.cluster.node_faults import NodeFaults
 
 

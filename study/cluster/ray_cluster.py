@@ -25,7 +25,7 @@ class Cluster(Protocol):
         ...
 
     def has_room_without(self, nodes: frozenset[str]) -> bool:
-        """Return whether the folds of a trial fit on the living nodes but `nodes`."""
+        """Return whether the workers of a trial fit on the living nodes but `nodes`."""
         ...
 
     def kill(self, worker: FoldWorker) -> None:
@@ -38,11 +38,11 @@ class RayCluster:
     """The cluster that this process is part of.
 
     Attributes:
-        folds: folds of each trial.
+        workers: of a trial, at most.
         plan: resources of each fold.
     """
 
-    folds: int
+    workers: int
     plan: Plan
 
     def is_restarted(self) -> bool:
@@ -56,7 +56,7 @@ class RayCluster:
     def has_room_without(self, nodes: frozenset[str]) -> bool:
         """See `Cluster.has_room_without`."""
         others = [n for n in ray.nodes() if n["Alive"] and n["NodeID"] not in nodes]
-        return self.folds <= sum(
+        return self.workers <= sum(
             folds_on(capacity_of(node["Resources"]), self.plan.cpu, self.plan.gpu)
             for node in others
         )

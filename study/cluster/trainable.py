@@ -1,4 +1,4 @@
-"""Trials on the cluster: a Ray Train worker for each fold, side by side.
+"""Trials on the cluster: a Ray Train worker for each fold, side by side, or fewer in turn.
 
 A trial is a Ray Tune trainable. Its process, and the group of fold workers that it
 starts, are used again for the trials that follow: a trial then costs its training, and
@@ -56,22 +56,27 @@ class TrialRunner(tune.Trainable):
         with self._turn:
             if self._assignment is None:
                 folds = self._context.schedule.at_start(self._trial)
-                self._assignment, self._reported = Assignment.of(self._trial, folds), 0
+                self._assignment, self._reported = self._of_folds(folds), 0
             result = self._next_result(self._assignment)
             while result["state"] == "grows":
-                self._assignment = Assignment.of(self._trial, result["folds"])
+                self._assignment = self._of_folds(result["folds"])
                 result = self._next_result(self._assignment)
         self._reported = result["epoch"]
         is_over = result["state"] != "running" or not math.isfinite(result["value"])
-        if is_over and self._context.schedule.is_raced:
+        if is_over and self._context.plan.slots is not None:
             self._idle = threading.Timer(IDLE_SECONDS, self._let_go, [self._assignment])
             self._idle.daemon = True
             self._idle.start()
         return {**result, "done": result["state"] in ("completed", "pruned")}
 
+    def _of_folds(self, folds: int) -> Assignment:
+        """Return a new attempt at the first folds of the trial."""
+        return Assignment.of(self._trial, folds, self._context.plan.workers_for(folds))
+
     def _next_result(self, assignment: Assignment) -> dict[str, Any]:
         """Have as many workers as an assignment needs; wait for their next result."""
-        size = assignment.folds or self._context.schedule.all_folds
+        folds = assignment.folds or self._context.schedule.all_folds
+        size = self._context.plan.workers_for(folds)
         if self._group is None or self._group.size != size:
             self.cleanup()
             self._group = WorkerGroup(self._context, size)

@@ -13,18 +13,16 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from study.cluster.coordinator import Coordinator
-from study.cluster.exchange import Patience
+from study.cluster.coordinator_actor import running_coordinator
 from study.cluster.fold_worker import WorkerContext
 from study.cluster.news_reader import NewsReader
-from study.cluster.ray_cluster import RayCluster
 from study.cluster.ray_folder import ray_folder
 from study.cluster.ray_internals import HEAD_NODE
 from study.cluster.scheduler import RungScheduler, StopOnError
 from study.cluster.search_state import Observer, SearchState
 from study.cluster.slots import Slots
 from study.cluster.trainable import TrialRunner
-from study.config.schema import ResourceSettings, Study
+from study.config.schema import Study
 from study.data.samples import Samples
 from study.data.splits import Splits
 from study.errors import StudyFailedError
@@ -41,10 +39,6 @@ from study.search.trial_source import NoTrial
 from study.storage.folder import Folder
 
 TRIAL_RESTARTS = 3
-MOST_WAITING_CALLS = 1_000_000
-"""Calls that may wait in the coordinator, one of each running trial and of each of its folds.
-
-Ray's default is 1,000; those beyond wait until one of these ends."""
 
 
 class SourceSearcher(Searcher):
@@ -180,10 +174,26 @@ def run_search(
     """
     results = outputs.folder(study.name)
     budget = Budget(study.search.budget, run_time.seconds)
-    state = search_state(study, results, ledger, observer, plan.slots, budget)
-    context = _shared_context(study, plan, samples, splits, outputs, run)
+    schedule = FoldSchedule.of(study)
+    slots = Slots(schedule, plan.slots, plan.workers)
+    state = search_state(study, results, ledger, observer, slots, budget)
     try:
-        with ray_folder(results) as storage, NewsReader(state, context.coordinator, run_time):
+        with (
+            running_coordinator(schedule, plan, study.resources) as coordinator,
+            ray_folder(results) as storage,
+            NewsReader(state, coordinator, run_time),
+        ):
+            context = WorkerContext(
+                study=study.name,
+                schedule=schedule,
+                plan=plan,
+                outputs=outputs.locate(),
+                run=run,
+                samples=ray.put(samples),
+                folds=ray.put({protocol: each.folds for protocol, each in splits.items()}),
+                coordinator=coordinator,
+                checkpoint_seconds=60 * study.resources.checkpoint_minutes,
+            )
             _tuner(state, study, context, storage, _validation_ratio(study, splits)).fit()
     finally:
         run_time.save()
@@ -201,7 +211,7 @@ def search_state(
     results: Folder,
     ledger: Ledger,
     observer: Observer,
-    slots: int | None = None,
+    slots: Slots | None = None,
     budget: Budget | None = None,
 ) -> SearchState:
     """Return what a driver knows of a study's trials when it comes.
@@ -211,7 +221,7 @@ def search_state(
         results: its results folder.
         ledger: its ledger.
         observer: follows the search.
-        slots: see `Plan`.
+        slots: what its trials take; None: they are not bounded.
         budget: what the search may take; None: what it takes.
     """
     budget = budget or Budget()
@@ -227,54 +237,11 @@ def search_state(
         complete,
         incomplete,
         observer,
-        slots=Slots(FoldSchedule.of(study), slots),
+        slots=slots or Slots(FoldSchedule.of(study)),
         budget=budget,
         known_ledger=ledger,
         begun=begun,
     )
-
-
-def _shared_context(
-    study: Study,
-    plan: Plan,
-    samples: Samples,
-    splits: Mapping[str, Splits],
-    outputs: Folder,
-    run: str,
-) -> WorkerContext:
-    """Start the coordinator, and put on the cluster what all workers share."""
-    schedule = FoldSchedule.of(study)
-    coordinator = start_coordinator(schedule, plan, study.resources)
-    coordinator.look_after.remote()
-    return WorkerContext(
-        study=study.name,
-        schedule=schedule,
-        plan=plan,
-        outputs=outputs.locate(),
-        run=run,
-        samples=ray.put(samples),
-        folds=ray.put({protocol: divided.folds for protocol, divided in splits.items()}),
-        coordinator=coordinator,
-        checkpoint_seconds=60 * study.resources.checkpoint_minutes,
-    )
-
-
-def start_coordinator(schedule: FoldSchedule, plan: Plan, resources: ResourceSettings) -> Any:
-    """Start a study's coordinator on the head of the connected cluster; return its handle.
-
-    Where it dies, Ray starts another in its place and repeats to it the calls that waited in it.
-    """
-    on_the_head = ray.remote(
-        num_cpus=0,
-        resources={HEAD_NODE: 0.001},
-        max_concurrency=MOST_WAITING_CALLS,
-        max_restarts=-1,
-        max_task_retries=-1,
-    )
-    minutes = resources.wait_for_nodes_minutes
-    patience = Patience(60 * resources.silence_minutes, None if minutes is None else 60 * minutes)
-    cluster = RayCluster(schedule.all_folds, plan)
-    return on_the_head(Coordinator).remote(schedule, patience, cluster)
 
 
 def _validation_ratio(study: Study, splits: Mapping[str, Splits]) -> float:

@@ -32,17 +32,17 @@ class DeathReporter(UserCallback):
         self._context, self._group = context, group
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
-        """See `UserCallback.after_exception`; ranks are folds."""
+        """See `UserCallback.after_exception`; by rank."""
         faults = {
-            fold: fault_of(error, self._context.outputs)
-            for fold, error in deaths(worker_exceptions).items()
+            rank: fault_of(error, self._context.outputs)
+            for rank, error in deaths(worker_exceptions).items()
         }
         if faults:
             ray.get(self._context.coordinator.report_deaths.remote(self._group, faults))
 
 
 class WorkerGroup:
-    """Workers for the first folds of one trial after the other, until they are dismissed.
+    """Workers for the folds of one trial after the other, until they are dismissed.
 
     Attributes:
         name: the group's, by which the coordinator knows it.
@@ -86,7 +86,7 @@ class WorkerGroup:
             raise
 
     def _trainer(self, storage: str) -> Any:
-        """Return a trainer of Ray Train's with a worker for each fold."""
+        """Return a trainer of Ray Train's with these workers."""
         context, group, plan = self._context, self.name, self._context.plan
         resources = {"CPU": plan.cpu} | ({"GPU": plan.gpu} if plan.gpu else {})
         coordinator = context.coordinator

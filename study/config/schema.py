@@ -230,6 +230,13 @@ class ResourceSettings(Settings):
     max_concurrent_trials: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = Field(
         "auto", description="trials at a time; auto takes what fits the cluster"
     )
+    workers_per_trial: int | None = added_field(
+        None,
+        ge=1,
+        le=10_000,
+        description="folds of a trial that train at a time, at most; the others wait their turn. "
+        "null for all, or for as many as fit the cluster",
+    )
     silence_minutes: float = Field(
         10.0,
         gt=0,

@@ -1,7 +1,7 @@
 """Settings of long recordings that are cut into windows."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -83,7 +83,7 @@ class SeriesSettings(ScaledDatasetSettings):
 
     def beside(self, folder: Path) -> Self:
         """Return the same with the files that are in a folder named by their whole paths."""
-        whole = {"path": tuple(_in_folder(item, folder) for item in self.path)}
+        whole: dict[str, Any] = {"path": tuple(_in_folder(item, folder) for item in self.path)}
         if self.events:
             whole |= {"events": _in_folder(self.events, folder)}
         if self.wfdb:

@@ -66,6 +66,11 @@ def answers(study: Study, records: Iterable[TrialRecord]) -> list[Answer]:
     return [Answer(record, *composition_of(record.trial.config)) for record in ended]
 
 
+def best_record(study: Study, records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """Return the trial or system that a study answers with first; None where all have failed."""
+    return next((answer.record for answer in answers(study, records)), None)
+
+
 def _order(study: Study, record: TrialRecord) -> tuple[bool, bool, float, int]:
     trial, value = record.trial, record.best_value
     return (

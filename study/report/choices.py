@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from study.config.samplers import SAMPLERS
 from study.config.schema import MetricSettings, SearchSettings
-from study.report.epochs import NORMAL_ERROR, FoldHistory
+from study.report.epochs import FoldHistory
 from study.report.labels import BEST, EPOCH, LAST, TRIAL
+from study.scores.settings import NORMAL_ERROR
 from study.search.trial import TrialRecord, best_trial
 
 LOWEST = "lowest_normal_error"

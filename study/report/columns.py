@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 
 from study.data.leakage import Leakage
 from study.report import protocols
-from study.report.comparisons import COMPARED_METRICS
 from study.report.confirmation import ConfirmedRow
 from study.report.false_alarms import PatientAlarms
 from study.report.front import FRONT_COLUMNS
@@ -24,7 +23,7 @@ from study.scores.clinical import ClinicalRow
 from study.scores.evaluation import ScoreRow
 from study.scores.prevalence import PrevalenceRow
 from study.scores.series import SERIES_METRICS, SeriesMetrics
-from study.scores.settings import METRIC_NAMES
+from study.scores.settings import METRIC_NAMES, REPORTED_SCORES
 from study.scores.strata import StratumRow
 from study.training.measures.latents import LatentMeasures
 
@@ -119,7 +118,7 @@ CHOICES = {
 }
 COMPARED = {
     "family": "the question: one of the study's `comparisons`",
-    "metric": f"one of {', '.join(COMPARED_METRICS)}",
+    "metric": f"one of {', '.join(REPORTED_SCORES)}",
     "first_<key>, second_<key>": "trial, system, composition and latent form of the two",
     "folds": "folds that have both",
     "difference": "mean over these folds of first minus second",

@@ -18,9 +18,7 @@ from study.report.contrasts import Contrast, contrasts
 from study.report.paired_tests import ROUNDING, PairedTest, fold_tests
 from study.report.resampling import KEYS, Key, Resampled, Units, resampled
 from study.report.summary import mean_and_deviation
-from study.scores.settings import MetricName, metric_range
-
-COMPARED_METRICS: tuple[MetricName, ...] = ("f1_weighted", "phi", "auroc")
+from study.scores.settings import REPORTED_SCORES, metric_range
 
 _TRIAL = ("study", "dataset", "protocol", "split_hash", "trial")
 _COMPOSITION = ("composition", "latent_form")
@@ -76,7 +74,7 @@ def comparisons_table(
         protocol: resampled(own, [keys[n] for n in numbers], seed)
         for protocol, own in units.items()
     }
-    values = {name: _by_fold(frame, name) for name in (*COMPARED_METRICS, "ratio")}
+    values = {name: _by_fold(frame, name) for name in (*REPORTED_SCORES, "ratio")}
     corrected: dict[str, list[Contrast]] = {}
     for each in compared:
         corrected.setdefault(f"{each.family} {each.corrected}", []).append(each)
@@ -85,9 +83,9 @@ def comparisons_table(
 
 
 def mean_scores(scores: pa.Table) -> pd.DataFrame:
-    """Return each entry's mean over folds of `COMPARED_METRICS`, with its names."""
+    """Return each entry's mean over folds of `REPORTED_SCORES`, with its names."""
     frame, entries = _entries(scores)
-    means = {name: mean_and_deviation(_by_fold(frame, name))[0] for name in COMPARED_METRICS}
+    means = {name: mean_and_deviation(_by_fold(frame, name))[0] for name in REPORTED_SCORES}
     return entries[["trial", "epoch_rule", *_COMPOSITION]].assign(**means)
 
 
@@ -101,7 +99,7 @@ def _entries(scores: pa.Table) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return rows with the number of their entry, and a row per entry, for `contrasts`."""
     parameters = [name for name in scores.column_names if name.startswith("param.model.")]
     keys = [*_ENTRY, "system", "model", "of_metric", *parameters]
-    numbers = ["fold", "validation_f1_weighted", *COMPARED_METRICS]
+    numbers = ["fold", "validation_f1_weighted", *REPORTED_SCORES]
     frame = scores.select([*keys, *numbers]).to_pandas()
     frame["system"] = frame["system"].fillna("")
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -138,7 +136,7 @@ def _family(
     protocol = str(entries["protocol"].loc[first[0]])
     own = drawn.get(protocol)
     ratio = (values["ratio"][first] + values["ratio"][second]) / 2
-    for metric in COMPARED_METRICS:
+    for metric in REPORTED_SCORES:
         one, other = values[metric][first], values[metric][second]
         differences = one - other
         difference, std, over_folds = fold_tests(differences, ratio, protocol, metric)

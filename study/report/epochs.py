@@ -13,7 +13,6 @@ from study.search.trial import Trial
 from study.training.measures.running_mean import running_mean
 
 KEYS = ("study", "dataset", "protocol", "model", "system", "trial", "fold")
-NORMAL_ERROR = "normal_error"
 TSTR_WINDOW = 5
 _GENERATION, _LATENT = "generation/", "latent/"
 _AVERAGED = tuple(

@@ -21,15 +21,14 @@ from study.ledger.study_folder import SplitFacts
 from study.report.card_evidence import AT_PREVALENCE, Estimate, Evidence, Stratum
 from study.report.card_limits import limits
 from study.report.labels import EPOCH, in_words, labels_chose
-from study.scores.settings import MetricName
+from study.scores.settings import REPORTED_SCORES, MetricName
 from study.search.trial import Trial, TrialRecord
 from study.storage.folder import Folder
 
 FOLDER = "report"
 CARD = "MODEL_CARD.md"
 TEMPLATE = "model_card.md.j2"
-METRICS: tuple[MetricName, ...] = ("f1_weighted", "phi", "auroc")
-IN_SHORT: tuple[MetricName, ...] = (*METRICS, "precision", "recall")
+IN_SHORT: tuple[MetricName, ...] = (*REPORTED_SCORES, "precision", "recall")
 MOST_PATIENTS = 60
 MOST_SYMBOLS = 30
 
@@ -179,7 +178,7 @@ def _rows(answer: Answer, summary: pa.Table) -> Iterator[dict[str, Any]]:
             "is_metric": row["epoch_rule"] == ANSWER_RULE and row["of_metric"],
             **{
                 name: Estimate(*(row[f"{name}_{end}"] for end in ("mean", "low", "high")))
-                for name in METRICS
+                for name in REPORTED_SCORES
             },
         }
 

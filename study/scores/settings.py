@@ -31,7 +31,7 @@ Criterion = Literal[MetricName, "normal_error"]
 """What a study can choose by: a metric of labels, or the mean error of validation normals."""
 
 REPORTED_SCORES: tuple[MetricName, ...] = ("f1_weighted", "phi", "auroc")
-"""What is reported of training, whatever chooses."""
+"""What is reported of training and of results, whatever chooses."""
 
 NORMAL_ERROR: Criterion = "normal_error"
 """The one that needs no labels."""

@@ -12,6 +12,8 @@ from study.search.rungs import FoldSchedule
 
 SHARED_GPU = 0.2
 FINEST_CPU_PART = 100
+MOST_FOLDS_OF_A_CPU = 4
+"""More would take long to start, each a process with PyTorch in its memory."""
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 PRECISION = 4  # Ray counts resources in units of 0.0001
 
@@ -68,19 +70,26 @@ class Plan:
         cpu: CPUs of each fold.
         gpu: GPUs of each fold.
         trials_at_a_time: trials that run side by side, each with the folds that it starts with.
-        slots: folds that fit at a time; None where trials start with all their folds, so that
-            their number says it.
+        slots: folds that fit at a time; None where trials start with all the workers that they
+            will have, so that their number says it.
+        workers: a trial's folds that train at a time, where that is not all: the others wait
+            their turn.
     """
 
     cpu: float
     gpu: float
     trials_at_a_time: int
     slots: int | None = None
+    workers: int | None = None
 
     @property
     def threads(self) -> int:
         """Threads of each fold's arithmetic."""
         return max(1, math.floor(self.cpu))
+
+    def workers_for(self, folds: int) -> int:
+        """Return how many workers train so many folds of a trial."""
+        return min(folds, self.workers or folds)
 
 
 def this_machine() -> list[NodeCapacity]:
@@ -95,25 +104,29 @@ def this_machine() -> list[NodeCapacity]:
 def make_plan(study: Study, nodes: Sequence[NodeCapacity], growth: Growth = NO_GROWTH) -> Plan:
     """Fit the folds of as many trials as possible onto `nodes` and those that may be added.
 
-    All folds of a trial that train at a time start together or wait together, so that trials
-    never hold part of what they need: no number of them can block each other. A trial that gets
-    further folds at a rung gives back what it has before it waits for more.
+    A trial has a worker for each fold, or as many as fit; folds beyond wait their turn. Workers of
+    a trial start together or wait together, so that trials never hold part of what they need: no
+    number of them can block each other. A trial that gets further folds at a rung gives back
+    what it has before it waits for more.
 
     Raises:
-        RequestError: not even one trial's folds fit.
+        RequestError: not even one fold fits.
     """
     folds, per_fold = study.split.folds, study.resources.per_fold
+    most = min(folds, study.resources.workers_per_trial or folds)
     gpu = per_fold.gpu
     if gpu == "auto":
         possible = [*nodes, *(kind.node for kind in growth.kinds)]
         gpu = SHARED_GPU if any(node.gpus for node in possible) else 0.0
     cpu = per_fold.cpu
     if cpu == "auto":
-        cpu = _largest_cpu(folds, gpu, nodes, growth)
+        cpu = _largest_cpu(most, gpu, nodes, growth)
     slots, schedule = _slots(cpu, gpu, nodes, growth), FoldSchedule.of(study)
-    if slots < folds:
-        raise RequestError(_too_much(folds, cpu, gpu, nodes, growth))
-    at_a_time = slots // schedule.after(0)
+    if not slots:
+        raise RequestError(_too_much(cpu, gpu, nodes, growth))
+    workers = min(most, slots)
+    at_start = min(workers, schedule.after(0))
+    at_a_time = slots // at_start
     wished = study.resources.max_concurrent_trials
     if wished != "auto":
         at_a_time = min(at_a_time, wished)
@@ -121,17 +134,26 @@ def make_plan(study: Study, nodes: Sequence[NodeCapacity], growth: Growth = NO_G
         cpu=cpu,
         gpu=gpu,
         trials_at_a_time=min(at_a_time, study.search.trials),
-        slots=slots if schedule.is_raced else None,
+        slots=slots if at_start < workers else None,
+        workers=workers if workers < folds else None,
     )
 
 
 def _largest_cpu(folds: int, gpu: float, nodes: Sequence[NodeCapacity], growth: Growth) -> float:
-    """Return 1, or the largest 1/n that lets all folds of a trial run together."""
-    for part in range(1, FINEST_CPU_PART + 1):
-        cpu = math.floor(10**PRECISION / part) / 10**PRECISION
-        if _slots(cpu, gpu, nodes, growth) >= folds:
-            return float(cpu)
-    return 1.0
+    """Return 1, or the largest 1/n that lets all folds run together, if that is a fair share.
+
+    Where GPUs are too few for all folds, it lets as many run as these hold. Where CPUs are, folds
+    have the largest share that one can have, and wait their turn.
+    """
+
+    def largest(wanted: int, finest: int) -> float | None:
+        shares = (_part_of_one(part) for part in range(1, finest + 1))
+        fitting = (cpu for cpu in shares if _slots(cpu, gpu, nodes, growth) >= wanted)
+        return next(fitting, None)
+
+    on_gpus = _slots(_part_of_one(FINEST_CPU_PART), gpu, nodes, growth) if gpu else folds
+    together = largest(min(folds, on_gpus), MOST_FOLDS_OF_A_CPU)
+    return together or largest(1, FINEST_CPU_PART) or 1.0
 
 
 def _slots(cpu: float, gpu: float, nodes: Sequence[NodeCapacity], growth: Growth) -> int:
@@ -178,27 +200,23 @@ def _fitting(have: float, need: float) -> int:
     return int(round(have * scale) // max(1, round(need * scale)))
 
 
-def _too_much(
-    folds: int, cpu: float, gpu: float, nodes: Sequence[NodeCapacity], growth: Growth
-) -> str:
+def _too_much(cpu: float, gpu: float, nodes: Sequence[NodeCapacity], growth: Growth) -> str:
     added = list(_best_added(cpu, gpu, growth))
     count = len(nodes) + sum(number for _, number in added)
     cpus = sum(node.cpus for node in nodes) + sum(n * kind.node.cpus for kind, n in added)
     gpus = sum(node.gpus for node in nodes) + sum(n * kind.node.gpus for kind, n in added)
     return (
-        f"resources.per_fold: {folds} folds with {cpu:g} CPU and {gpu:g} GPU each do not fit"
+        f"resources.per_fold: a fold with {cpu:g} CPU and {gpu:g} GPU does not fit"
         f" {count} node(s) with {cpus:g} CPUs and {gpus:g} GPUs in all;"
-        f" {_what_fits(folds, cpu, gpu, nodes, growth)}"
+        f" {_what_fits(cpu, gpu, nodes, growth)}"
     )
 
 
-def _what_fits(
-    folds: int, cpu: float, gpu: float, nodes: Sequence[NodeCapacity], growth: Growth
-) -> str:
-    """Say the largest smaller request that would fit: CPUs, GPUs, folds, or CPUs and GPUs."""
+def _what_fits(cpu: float, gpu: float, nodes: Sequence[NodeCapacity], growth: Growth) -> str:
+    """Say the largest smaller request that would fit: CPUs, GPUs, or CPUs and GPUs."""
 
     def fits(less_cpu: float, less_gpu: float) -> bool:
-        return _slots(less_cpu, less_gpu, nodes, growth) >= folds
+        return _slots(less_cpu, less_gpu, nodes, growth) > 0
 
     for less in _smaller(cpu):
         if fits(less, gpu):
@@ -207,10 +225,8 @@ def _what_fits(
     for less in fewer_gpus:
         if fits(cpu, less):
             return f"gpu: {less:g} would fit"
-    if fitting := _slots(cpu, gpu, nodes, growth):
-        return f"split.folds: {fitting} would fit"
     for less in fewer_gpus:
-        if fits(share := _largest_cpu(folds, less, nodes, growth), less):
+        if fits(share := _largest_cpu(1, less, nodes, growth), less):
             return f"cpu: {share:g} and gpu: {less:g} would fit"
     return "no request fits them"
 
@@ -219,5 +235,11 @@ def _smaller(amount: float) -> Iterator[float]:
     """Yield amounts below `amount`, largest first: whole numbers, then 1/n of one."""
     yield from (float(whole) for whole in range(math.ceil(amount) - 1, 0, -1))
     for part in range(2, FINEST_CPU_PART + 1):
-        if (less := math.floor(10**PRECISION / part) / 10**PRECISION) < amount:
+        if (less := _part_of_one(part)) < amount:
             yield less
+
+
+def _part_of_one(part: int) -> float:
+    """Return 1/`part` as Ray counts it, rounded down."""
+    scale = 10.0**PRECISION
+    return math.floor(scale / part) / scale

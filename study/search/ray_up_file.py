@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +122,11 @@ def described(
         price: of a worker node's hour; None if it is not known.
         costs: what ended trials took; None if none has ended.
     """
-    running = min(plan.trials_at_a_time, left)
-    training = running * study.split.folds
+    running, workers = min(plan.trials_at_a_time, left), plan.workers_for(study.split.folds)
+    if costs:
+        in_turn = math.ceil(study.split.folds / workers)
+        costs = replace(costs, hours=in_turn * costs.hours)
+    training = running * workers
     if plan.slots is not None:
         training = min(training, plan.slots)
     folds = max(0, training - folds_on(cluster.head, plan.cpu, plan.gpu))

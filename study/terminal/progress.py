@@ -22,6 +22,7 @@ from rich.table import Table
 
 from study.config.schema import StoppingSettings, Study
 from study.ledger.answer import ANSWER_RULE
+from study.scores.settings import REPORTED_SCORES
 from study.search.budget import Budget
 from study.search.plan import Plan
 from study.search.rungs import FoldSchedule
@@ -208,9 +209,7 @@ def show_plan(
         "early stops": _early_stops(study.search.stopping),
         "folds": _raced(FoldSchedule.of(study)),
         "each fold": f"{plan.cpu:g} CPU, {plan.gpu:g} GPU, {plan.threads} thread(s)",
-        "at a time": f"{plan.trials_at_a_time} trial(s), each with all its folds"
-        if plan.slots is None
-        else f"{plan.slots} fold(s), of at most {plan.trials_at_a_time} trial(s)",
+        "at a time": _at_a_time(plan, study.split.folds),
         **(of_cluster or {}),
         "disk": f"{trial_bytes / 1e6:.1f} MB a trial,"
         f" {trial_bytes * source.size / 1e9:.2f} GB when all have ended"
@@ -220,6 +219,18 @@ def show_plan(
     for name, text in lines.items():
         if text:
             console.print(f"{name:>12}  {text}", highlight=False, soft_wrap=True)
+
+
+def _at_a_time(plan: Plan, folds: int) -> str:
+    trials = f"{plan.trials_at_a_time} trial(s)"
+    if plan.slots is not None:
+        what = f"{plan.slots} fold(s), of at most {trials}"
+        return f"{what} with at most {plan.workers} each" if plan.workers else what
+    if plan.workers:
+        return (
+            f"{trials}, each with {plan.workers} of its {folds} folds; the others wait their turn"
+        )
+    return f"{trials}, each with all its folds"
 
 
 def _early_stops(stopping: StoppingSettings | None) -> str:
@@ -270,7 +281,7 @@ def _scores_table(names: Sequence[str]) -> Table:
 
 
 def _scores(row: Mapping[str, Any]) -> Iterator[str]:
-    return (_mean_and_deviation(row, metric) for metric in ("f1_weighted", "phi", "auroc"))
+    return (_mean_and_deviation(row, metric) for metric in REPORTED_SCORES)
 
 
 def show_summary(

@@ -70,7 +70,7 @@ def test_data_that_no_split_can_divide_is_refused_before_anything_starts(workspa
         ({"split": {"protocol": "given"}}, ["split.protocol: given needs"]),
         (
             {"dataset": {"path": "nowhere.tsv"}, "resources": {"per_fold": {"cpu": 1000}}},
-            ["resources.per_fold: 2 folds with 1000 CPU", "dataset.path: expected"],
+            ["resources.per_fold: a fold with 1000 CPU", "dataset.path: expected"],
         ),
     ],
 )

@@ -127,7 +127,7 @@ BY_HAND: list[tuple[Any, list[str], list[str]]] = [
     ({**LEAST, "search": {"space": {"model.latent_size": {"uniform": [2, 8]}}}}, [], ["whole"]),
     ({**LEAST, "search": {"metric": {"composition": "outlier_score"}}}, [], ["allows"]),
     ({**LEAST, "resources": {"per_fold": {"gpu": 1.5}}}, [], ["gpu", "whole number"]),
-    ({**LEAST, "resources": {"per_fold": {"cpu": 1000}}}, [], ["do not fit"]),
+    ({**LEAST, "resources": {"per_fold": {"cpu": 1000}}}, [], ["does not fit"]),
     ({**LEAST, "resources": {"per_fold": {"cpu": "all"}}}, [], ["cpu", "auto"]),
     (LEAST, ["--set", "model"], ["key.path=value"]),
     (LEAST, ["--set", "=1"], ["key.path=value"]),

@@ -136,6 +136,14 @@ def test_other_data_are_refused_before_anything_is_checked(copied: Path) -> None
         check(copied, train=1)
 
 
+def test_data_that_are_not_found_are_asked_for(copied: Path) -> None:
+    content = yaml.safe_load((copied / "study.yaml").read_text())
+    content["dataset"] = {"name": "table", "path": ["mine.csv"], "normal_labels": ["0"]}
+    (copied / "study.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(RequestError, match=r"--train needs .* whose folder --data names: dataset"):
+        check(copied, train=1)
+
+
 def test_a_folder_without_an_ended_trial_is_not_verified(copied: Path) -> None:
     for trial in (copied / "ledger").iterdir():
         (trial / "trial.json").unlink()

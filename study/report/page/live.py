@@ -2,6 +2,7 @@
 
 from markupsafe import Markup
 
+from study.ledger.answer import best_record
 from study.ledger.view import LedgerState
 from study.report.page.bookkeeping import endings_section, reproduction_section
 from study.report.page.build import PAGE, page_facts
@@ -14,7 +15,6 @@ from study.report.page.training import trial_curves
 from study.report.page.trials import trials_section
 from study.report.search_history import rungs_table
 from study.search.sources import trial_source
-from study.search.trial import best_trial
 from study.storage.folder import Folder
 
 
@@ -52,7 +52,7 @@ def news_line(state: LedgerState) -> str:
 
 
 def _standing(inputs: PageInputs, state: LedgerState) -> Section:
-    best = best_trial(state.ended)
+    best = best_record(state.study, [r for r in state.ended if r.state == "completed"])
     title, lede = news_line(state), ""
     if best is not None:
         metric = metric_label(best.trial.config.metric)

@@ -5,11 +5,12 @@ import pandas as pd
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
+from study.ledger.answer import best_record
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
 from study.report.page.inputs import Entry, PageInputs, metric_label, thinned
 from study.report.page.parts import Picture, Section
-from study.search.trial import best_trial
+from study.scores.settings import REPORTED_SCORES
 
 MOST_VERTICES = 30_000
 """Points of the curves of all trials together, unless that leaves a curve fewer than these:"""
@@ -17,7 +18,7 @@ LEAST_POINTS = 10
 MOST_POINTS = 1500
 """Points of the curve of one fold."""
 DASHES = ("-", "--", ":", "-.")
-NO_LOSS = frozenset(("epoch", "value", "f1_weighted", "phi", "auroc"))
+NO_LOSS = frozenset(("epoch", "value", *REPORTED_SCORES))
 
 
 def learning_section(inputs: PageInputs) -> Section:
@@ -51,7 +52,7 @@ def trial_curves(inputs: PageInputs) -> Picture | None:
     """
     records = [record for record in inputs.listed if len(record.values) > 1]
     metrics = {record.trial.config.metric for record in records}
-    best = best_trial(records) or best_trial(records, ("pruned",))
+    best = best_record(inputs.study, records)
     if len(records) < 2 or len(metrics) > 1 or best is None:
         return None
     figure, axes = charts.panel("epoch", metric_label(metrics.pop()), wide=True)

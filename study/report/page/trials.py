@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from study.config.schema import MetricSettings
-from study.ledger.answer import answers
+from study.ledger.answer import answers, best_record
 from study.ledger.view import RunningTrial
 from study.report.metric_on_test import metric_on_test
 from study.report.model_card import CARD, card_folder
@@ -25,7 +25,7 @@ from study.report.page.parts import (
     with_noun,
 )
 from study.report.paper.names import system_label
-from study.search.trial import Trial, TrialRecord, best_trial
+from study.search.trial import Trial, TrialRecord
 
 STATES = {"completed": "completed", "pruned": "stopped early", "failed": "failed"}
 LONGEST_REASON = 160
@@ -40,7 +40,7 @@ def trials_section(inputs: PageInputs, running: Sequence[RunningTrial] = ()) -> 
     rows = [columns.of_running(each) for each in running]
     rows += [columns.of_ended(record) for record in ended]
     trials = [*(each.trial for each in running), *(record.trial for record in ended)]
-    best = best_trial(inputs.records)
+    best = best_record(inputs.study, inputs.records)
     marked = frozenset(
         index for index, trial in enumerate(trials) if best and trial.name == best.name
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from study.cluster.coordinator import Coordinator
-from study.cluster.exchange import Answer, Assignment, FoldWorker, Patience
+from study.cluster.exchange import Answer, Assignment, FoldWorker, Patience, Turn
 from study.cluster.faults import Fault, Owner
 from study.config.study_file import load_study
 from study.search.rungs import FoldSchedule
@@ -79,7 +79,9 @@ class Bench:
     async def take(
         self, who: FoldWorker, after: str = "", reported: int = 0, has_ended: bool = False
     ) -> Any:
-        return await self.coordinator.next_assignment(who, after, reported, has_ended)
+        """Return the assignment of the turn that a worker gets, or another answer."""
+        turn = await self.coordinator.next_assignment(who, after, reported, has_ended)
+        return turn.assignment if isinstance(turn, Turn) else turn
 
     async def send(
         self, who: FoldWorker, assignment: Assignment, *reports: ValidationReport, **kept: Any

@@ -5,15 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from study.cluster.attempts import (
-    EPOCHS_OF_SILENCE,
-    FIRST_EPOCH_FACTOR,
-    Attempt,
-    FoldState,
-    merge_reports,
-)
+from study.cluster.attempts import Attempt, merge_reports
 from study.cluster.exchange import Assignment, FoldWorker, trial_of
 from study.cluster.faults import Fault, Owner
+from study.cluster.fold_state import EPOCHS_OF_SILENCE, FIRST_EPOCH_FACTOR, FoldState
 from study.config.study_file import load_study
 from study.training.validation_report import ValidationReport
 from tests.study import trials

@@ -227,3 +227,15 @@ def test_replaced_workers_repeat_their_reports_and_no_result_comes_twice() -> No
         assert await waits(bench.result("a", attempt, 4))
 
     asyncio.run(exchange())
+
+
+def test_what_the_driver_waits_for_returns_when_the_search_has_ended() -> None:
+    async def exchange() -> None:
+        bench = Bench()
+        looks, news = task(bench.coordinator.look_after()), task(bench.news())
+        assert [await waits(each) for each in (looks, news)] == [True, True]
+        await bench.coordinator.close()
+        assert await asyncio.wait_for(looks, timeout=60) is None
+        assert await news == ""
+
+    asyncio.run(exchange())

@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
-from study.cluster.attempts import FIRST_EPOCH_FACTOR, MOST_FAILURES
 from study.cluster.exchange import LeaveNodeError
 from study.cluster.faults import Fault, Owner
+from study.cluster.fold_state import FIRST_EPOCH_FACTOR, MOST_FAILURES
 from tests.study.cluster.bench import (
     GO_ON,
     NODES,

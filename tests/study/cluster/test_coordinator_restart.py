@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from study.cluster.exchange import Assignment
+from study.cluster.exchange import Assignment, Turn
 from study.search.plan import Plan
 from study.search.rungs import FoldSchedule
 from tests.study.cluster.bench import (
@@ -141,7 +141,7 @@ def answers_of_the_real_actor(waiting: int) -> list[bool]:
     """
     import ray
 
-    from study.cluster.tune_search import start_coordinator
+    from study.cluster.coordinator_actor import start_coordinator
 
     coordinator = start_coordinator(FoldSchedule(5), Plan(1, 0, 1), STUDY.resources)
     parked = [
@@ -156,7 +156,7 @@ def answers_of_the_real_actor(waiting: int) -> list[bool]:
     others = ray.wait(parked[5:], timeout=0)[0]
     news = ray.get(coordinator.news.remote(frozenset()), timeout=120)
     return [
-        got == [assignment] * 5,
+        got == [Turn(assignment, fold) for fold in range(5)],
         not others,
         news.is_restarted,
         reports_through_a_death(start_coordinator(FoldSchedule(1), Plan(1, 0, 1), STUDY.resources)),
@@ -175,7 +175,7 @@ def reports_through_a_death(coordinator: Any) -> bool:
 
     assignment, reporter = Assignment.of(trial()), FoldReporter(coordinator, worker("a"))
     first = coordinator.next_result.remote("a", assignment, 0)
-    assert reporter.next_trial() == trial()
+    assert reporter.next_turn() == (trial(), 0)
     reporter.epoch_ended()
     reporter.validated(report(0.1, epoch=1))
     reporter.validated(report(0.2, epoch=2))

@@ -19,19 +19,21 @@ def trial(number: int, **kept: Any) -> Trial:
 
 @given(
     st.integers(1, 12),
+    st.none() | st.integers(1, 8),
     st.lists(st.integers(1, 6), max_size=3).map(sorted),
     st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=60),
 )
 def test_no_trial_starts_that_would_take_what_others_wait_for(
-    available: int, at_rungs: list[int], events: list[tuple[int, bool]]
+    available: int, workers: int | None, at_rungs: list[int], events: list[tuple[int, bool]]
 ) -> None:
     """Trials start as they can, pass rungs and end; what they take is counted beside it."""
     schedule = FoldSchedule(6, RUNGS, tuple(at_rungs))
-    slots, running, number = Slots(schedule, available), dict[str, tuple[Trial, int]](), 0
+    slots, running = Slots(schedule, available, workers), dict[str, tuple[Trial, int]]()
+    number, most = 0, workers or 6
     for which, ends in events:
         while slots.has_room():
-            taken = sum(schedule.after(rung) for _, rung in running.values())
-            assert not running or taken + schedule.after(0) <= available
+            taken = sum(min(most, schedule.after(rung)) for _, rung in running.values())
+            assert not running or taken + min(most, schedule.after(0)) <= available
             new = trial(number)
             slots.start(new)
             running[new.name], number = (new, 0), number + 1

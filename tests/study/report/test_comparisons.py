@@ -8,11 +8,12 @@ import pytest
 from scipy import stats
 
 from study.config.comparisons import ComparisonSettings
-from study.report.comparisons import COMPARED_METRICS, SCHEMA, comparisons_table, mean_scores
+from study.report.comparisons import SCHEMA, comparisons_table, mean_scores
 from study.report.groups import SCHEMA as GROUPS
 from study.report.groups import groups_table
 from study.report.paired_tests import holm
 from study.report.resampling import Units, resampled
+from study.scores.settings import REPORTED_SCORES
 
 METRIC = {"f1_weighted": 0.5, "phi": 0.5, "auroc": 0.5, "validation_f1_weighted": 0.5}
 SETTINGS = ComparisonSettings()
@@ -115,7 +116,7 @@ def test_a_family_is_corrected_for_itself_by_metric_and_protocol() -> None:
     ]  # fmt: skip
     found = comparisons_table(table(rows), {}, SETTINGS, 0).to_pandas()
     assert set(found["family"]) == {"best_simple", "reconstruction", "all_systems"}
-    assert set(found["metric"]) == set(COMPARED_METRICS)
+    assert set(found["metric"]) == set(REPORTED_SCORES)
     sizes = {"best_simple": 2, "all_systems": 3, "reconstruction": 1}
     keys = ["family", "protocol", "metric"]
     for (family, *_), rows_of_family in found.groupby(keys):

@@ -34,6 +34,7 @@ def asked(
     gpu: object = "auto",
     concurrent: object = "auto",
     trials: int = 100_000,
+    workers: int | None = None,
 ) -> Study:
     content = {
         "name": "p",
@@ -44,6 +45,7 @@ def asked(
         "resources": {
             "per_fold": {"cpu": cpu, "gpu": gpu},
             "max_concurrent_trials": concurrent,
+            "workers_per_trial": workers,
         },
     }
     return check_study(content, "p")
@@ -78,7 +80,7 @@ def packed(cpu: float, gpu: float, have: list[NodeCapacity], limit: int) -> int:
 
 
 @given(nodes, st.integers(1, 12), cpus, gpus)
-def test_all_folds_of_all_planned_trials_fit_at_once(
+def test_all_workers_of_all_planned_trials_fit_at_once(
     have: list[NodeCapacity], folds: int, cpu: object, gpu: object
 ) -> None:
     study = asked(folds, cpu, gpu)
@@ -87,22 +89,30 @@ def test_all_folds_of_all_planned_trials_fit_at_once(
     except RequestError:
         return
     assert plan.trials_at_a_time >= 1
-    needed = plan.trials_at_a_time * folds
+    needed = plan.trials_at_a_time * plan.workers_for(folds)
     assert packed(plan.cpu, plan.gpu, have, needed) == needed
 
 
-@given(nodes, st.integers(1, 12), cpus, st.sampled_from([0, 0.2, 0.25, 0.5, 1, 2]))
+@given(
+    nodes,
+    st.integers(1, 12),
+    cpus,
+    st.sampled_from([0, 0.2, 0.25, 0.5, 1, 2]),
+    st.none() | st.integers(1, 15),
+)
 def test_as_many_trials_as_fit_are_planned_and_none_is_refused_that_fits(
-    have: list[NodeCapacity], folds: int, cpu: object, gpu: float
+    have: list[NodeCapacity], folds: int, cpu: object, gpu: float, workers: int | None
 ) -> None:
     try:
-        plan = make_plan(asked(folds, cpu, gpu), have)
+        plan = make_plan(asked(folds, cpu, gpu, workers=workers), have)
     except RequestError:
         least = 0.01 if cpu == "auto" else cpu
-        assert packed(least, gpu, have, folds) < folds  # type: ignore[arg-type]
+        assert packed(least, gpu, have, 1) == 0  # type: ignore[arg-type]
         return
     room = packed(plan.cpu, plan.gpu, have, 10_000)
-    assert plan.trials_at_a_time == room // folds
+    at_a_time = min(folds, room, workers or folds)
+    assert (plan.workers or folds) == plan.workers_for(folds) == at_a_time
+    assert plan.trials_at_a_time == room // at_a_time
 
 
 @pytest.mark.parametrize(
@@ -119,6 +129,31 @@ def test_auto_takes_one_cpu_or_the_share_that_lets_all_folds_run(
     assert 1 / plan.cpu == pytest.approx(round(1 / plan.cpu), rel=1e-3)
     assert plan.threads == 1
     assert plan.gpu == 0
+
+
+@pytest.mark.parametrize(
+    ("folds", "node", "expected"),
+    [
+        (8, NodeCapacity(2, 0), Plan(0.25, 0, 1)),
+        (9, NodeCapacity(2, 0), Plan(1, 0, 1, workers=2)),
+        (50, NodeCapacity(2, 0), Plan(1, 0, 1, workers=2)),
+        (50, NodeCapacity(0.5, 0), Plan(0.5, 0, 1, workers=1)),
+        (10, NodeCapacity(16, 1), Plan(1, 0.2, 1, workers=5)),
+        (10, NodeCapacity(4, 1), Plan(0.5, 0.2, 1, workers=5)),
+        (10, NodeCapacity(1, 1), Plan(1, 0.2, 1, workers=1)),
+    ],
+)
+def test_folds_that_would_share_a_cpu_with_many_wait_their_turn(
+    folds: int, node: NodeCapacity, expected: Plan
+) -> None:
+    assert make_plan(asked(folds), [node]) == expected
+
+
+def test_a_study_may_ask_for_fewer_workers_than_fit() -> None:
+    have = [NodeCapacity(6, 0)]
+    assert make_plan(asked(5, workers=2), have) == Plan(1, 0, 3, workers=2)
+    assert make_plan(asked(5, workers=5), have) == make_plan(asked(5, workers=9), have)
+    assert make_plan(asked(5, workers=9), have) == make_plan(asked(5), have) == Plan(1, 0, 1)
 
 
 def test_auto_shares_gpus_where_there_are_any() -> None:
@@ -139,9 +174,8 @@ def test_trials_at_a_time_are_capped(concurrent: object, trials: int, expected: 
 @pytest.mark.parametrize(
     ("cpu", "gpu", "have"),
     [
-        (1, 0, [NodeCapacity(4.0, 0.0)]),
-        (3, 0, [NodeCapacity(14.0, 0.0)]),
-        (0.5, 0.5, [NodeCapacity(8.0, 2.0)]),
+        (3, 0, [NodeCapacity(2.0, 0.0), NodeCapacity(2.9, 0.0)]),
+        (0.5, 3, [NodeCapacity(8.0, 2.0)]),
         (0.5, 1, [NodeCapacity(8.0, 0.0)]),
         (4, 0, [NodeCapacity(3.0, 0.0)] * 20),
         ("auto", "auto", [NodeCapacity(0.0, 0.0)]),
@@ -151,7 +185,7 @@ def test_trials_at_a_time_are_capped(concurrent: object, trials: int, expected: 
 def test_what_never_fits_is_a_wrong_request(
     cpu: object, gpu: object, have: list[NodeCapacity]
 ) -> None:
-    with pytest.raises(RequestError, match=r"resources\.per_fold: 5 folds"):
+    with pytest.raises(RequestError, match=r"resources\.per_fold: a fold with"):
         make_plan(asked(5, cpu, gpu), have)
 
 
@@ -194,10 +228,11 @@ def test_nodes_that_may_be_added_count_as_the_best_choice_of_them(
     except RequestError:
         if "auto" not in (cpu, gpu):
             least: tuple[float, float] = (cpu, gpu)  # type: ignore[assignment]
-            assert all(packed(*least, choice, folds) < folds for choice in choices)
+            assert not any(packed(*least, choice, 1) for choice in choices)
         return
     room = max(packed(plan.cpu, plan.gpu, choice, 10_000) for choice in choices)
-    assert plan.trials_at_a_time == room // folds
+    assert plan.workers_for(folds) == min(folds, room)
+    assert plan.trials_at_a_time == room // min(folds, room)
 
 
 @given(growths, st.integers(1, 20))
@@ -226,22 +261,17 @@ def test_a_kind_without_limit_costs_no_more_to_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("folds", "cpu", "gpu", "said"),
+    ("cpu", "gpu", "said"),
     [
-        (5, 9, 0.2, "cpu: 4 would fit"),
-        (2, 1, 2, "gpu: 1 would fit"),
-        (5, 1, 1, "gpu: 0.5 would fit"),
-        (5, 9, 1, "cpu: 1 and gpu: 0.5 would fit"),
-        (50, 8, 0, "cpu: 0.5 would fit"),
-        (100, 0.01, 0.2, "gpu: 0.04 would fit"),
+        (9, 0.2, "cpu: 8 would fit"),
+        (1, 2, "gpu: 1 would fit"),
+        (9, 2, "cpu: 1 and gpu: 1 would fit"),
     ],
 )
-def test_a_request_that_never_fits_is_told_what_does(
-    folds: int, cpu: float, gpu: float, said: str
-) -> None:
+def test_a_request_that_never_fits_is_told_what_does(cpu: float, gpu: float, said: str) -> None:
     growth = Growth((NodeKind("gpu", NodeCapacity(8.0, 1.0), 4),), 4)
     with pytest.raises(RequestError) as raised:
-        make_plan(asked(folds, cpu, gpu), [], growth)
+        make_plan(asked(5, cpu, gpu), [], growth)
     hint = str(raised.value).rpartition("; ")[2]
     assert hint == said
     less = {"cpu": cpu, "gpu": gpu} | {
@@ -250,14 +280,12 @@ def test_a_request_that_never_fits_is_told_what_does(
             each.split(": ") for each in hint.removesuffix(" would fit").split(" and ")
         )
     }
-    make_plan(asked(folds, less["cpu"], less["gpu"]), [], growth)
+    make_plan(asked(5, less["cpu"], less["gpu"]), [], growth)
 
 
-def test_folds_that_fit_are_named_where_no_smaller_share_helps() -> None:
+def test_nodes_without_what_every_fold_needs_are_told_of() -> None:
     with pytest.raises(RequestError, match="no request fits them"):
         make_plan(asked(5, 0.5, 0), [NodeCapacity(0.0, 4.0)])
-    with pytest.raises(RequestError, match=r"split\.folds: 2 would fit"):
-        make_plan(asked(3, 0.01, 0), [NodeCapacity(0.02, 0.0)])
     with pytest.raises(RequestError, match="gpu: 0 would fit"):
         make_plan(asked(3, 1, 0.5), [NodeCapacity(4.0, 0.0)])
 
@@ -295,5 +323,6 @@ def test_a_race_starts_as_many_trials_as_its_first_folds_leave_room_for() -> Non
     have = [NodeCapacity(7, 0), NodeCapacity(4, 0)]
     assert make_plan(study, have) == Plan(1, 0, 2)
     assert make_plan(raced, have) == Plan(1, 0, 5, slots=11)
-    with pytest.raises(RequestError, match="5 folds"):  # one that goes on needs all of them
-        make_plan(raced, [NodeCapacity(4, 0)])
+    assert make_plan(raced, [NodeCapacity(4, 0)]) == Plan(1, 0, 2, slots=4, workers=4)
+    # Where a trial never has more workers than it starts with, their number bounds the trials.
+    assert make_plan(raced, [NodeCapacity(2, 0)]) == Plan(1, 0, 1, workers=2)

@@ -112,6 +112,14 @@ def test_cost_is_hours_of_the_ledger_times_nodes_times_price(tmp_path: Path) -> 
     assert plan["cost"].startswith("about 4.50 (3 h x 3 node(s) x 0.5)")
 
 
+def test_a_trial_whose_folds_wait_their_turn_takes_as_many_times_as_long(tmp_path: Path) -> None:
+    """Two workers train five folds in three turns; seven trials run at a time on 15 shares."""
+    end_trials(tmp_path, (3500.0, 100.0))
+    plan = lines(ask(tmp_path, "--set", "resources.workers_per_trial=2"))
+    assert plan["at a time"].startswith("7 trial(s)")
+    assert plan["hours"].startswith("about 6, if trials take 3 as the 1 that ended")
+
+
 def test_without_an_ended_trial_an_hour_costs_what_its_nodes_do(tmp_path: Path) -> None:
     plan = lines(ask(tmp_path, "--price", "0.5"))
     assert plan["cost"].startswith("1.5 an hour")
@@ -136,12 +144,18 @@ def test_folds_with_whole_gpus_are_shown_so(tmp_path: Path) -> None:
     assert plan["at a time"].startswith("1 trial(s)")
 
 
+def test_folds_that_wait_their_turn_take_no_nodes(tmp_path: Path) -> None:
+    few = ["--set", "resources.workers_per_trial=2", "--set", "search.trials=1"]
+    plan = lines(ask(tmp_path, "--set", "resources.per_fold.gpu=1", *few))
+    assert plan["nodes"].startswith("2 of 3 gpu")
+    assert plan["at a time"] == "1 trial(s), each with 2 of its 5 folds; the others wait their turn"
+
+
 @pytest.mark.parametrize(
     ("setting", "fitting"),
     [
-        ("resources.per_fold.gpu=1", "gpu: 0.5 would fit"),
-        ("resources.per_fold.cpu=8", "cpu: 4 would fit"),
-        ("resources.per_fold.gpu=2", "gpu: 0.5 would fit"),
+        ("resources.per_fold.cpu=9", "cpu: 8 would fit"),
+        ("resources.per_fold.gpu=2", "gpu: 1 would fit"),
     ],
 )
 def test_what_can_never_fit_is_refused_with_what_would(
@@ -176,7 +190,7 @@ WRONG: list[tuple[Any, list[str], str]] = [
     (changed(*GPU, "resources", "CPU", "8"), [], "gpu.resources.CPU must be a number"),
     (changed(*GPU, "resources", "GPU", True), [], "gpu.resources.GPU must be a number"),
     (changed(*GPU, "max_workers", 1.5), [], "gpu.max_workers must be a whole number"),
-    (changed("max_workers", 0), [], "do not fit"),
+    (changed("max_workers", 0), [], "does not fit"),
     (CLUSTER, ["--price", "-1"], "--price"),
     (CLUSTER, ["--price", "nan"], "--price"),
     (CLUSTER, ["--price", "inf"], "--price"),

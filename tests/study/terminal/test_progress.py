@@ -139,6 +139,9 @@ def test_a_plan_of_a_race_says_which_folds_train_when(tiny_study: Callable[..., 
     shown = dict(line.strip().split("  ", 1) for line in lines(console))
     assert shown["folds"] == "1 to epoch 2, 3 to epoch 4, then all 4"
     assert shown["at a time"] == "7 fold(s), of at most 5 trial(s)"
+    console = log()
+    show_plan(console, study, trial_source(study), replace(plan, workers=3), [], 0.0)
+    assert "7 fold(s), of at most 5 trial(s) with at most 3 each" in "\n".join(lines(console))
 
 
 def test_a_plan_shows_what_would_run_and_what_it_takes(tiny_study: Callable[..., Study]) -> None:
