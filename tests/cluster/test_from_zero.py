@@ -144,7 +144,7 @@ class Head:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return [Answer(*each) for each in json.loads(done.stdout)]
+        return [Answer(*each) for each in json.loads(done.stdout.splitlines()[-1])]
 
     def wait(self) -> None:
         """Wait until it takes connections."""

@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 STUDY = study_text(
     "raced",
+    model={"width": 4},
     training={"epochs": 4, "validation_interval": 2},
     search={
         "trials": 3,
