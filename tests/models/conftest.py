@@ -1,4 +1,6 @@
+import copy
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -26,7 +28,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build() -> Callable[..., Model]:
     """Builds a model with its own defaults, but narrow networks, on a tiny shape."""
 
@@ -51,7 +53,7 @@ def build() -> Callable[..., Model]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def waves() -> Callable[..., torch.Tensor]:
     """Noisy sines in [0, 1], `(n, channels, length)`."""
 
@@ -63,6 +65,24 @@ def waves() -> Callable[..., torch.Tensor]:
         return 0.45 + 0.45 * torch.sin(6.283 * (time + phase)) * 0.9 + noise * 0.5
 
     return waves
+
+
+@pytest.fixture(scope="session")
+def trained(
+    build: Callable[..., Model], waves: Callable[..., torch.Tensor]
+) -> Callable[..., Model]:
+    """Copies of models that were trained for an epoch on 20 waves of a shape, each once."""
+
+    @cache
+    def once(name: str, channels: int, length: int) -> Model:
+        model, x = build(name, (channels, length)), waves(20, channels, length)
+        model.train_epoch(x, torch.arange(len(x)))
+        return model
+
+    def trained(name: str, channels: int = 1, length: int = 32) -> Model:
+        return copy.deepcopy(once(name, channels, length))
+
+    return trained
 
 
 @pytest.fixture

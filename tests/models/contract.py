@@ -16,6 +16,7 @@ ALIKE = ("beatgan_plus", "vae", "anogan", "latent_refinement")
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in MODELS]
 
 Build = Callable[..., Model]
+Trained = Callable[..., Model]
 Waves = Callable[..., Tensor]
 
 
@@ -41,12 +42,6 @@ def assert_same_tree(first: Any, second: Any) -> None:
             assert torch.equal(value, second[key]), key
         else:
             assert value == second[key], key
-
-
-def trained(build: Build, name: str, x: Tensor, **options: Any) -> Model:
-    model = build(name, (x.shape[1], x.shape[2]), **options)
-    model.train_epoch(x, torch.arange(len(x)))
-    return model
 
 
 def rounding(name: str) -> float:

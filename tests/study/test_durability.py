@@ -252,8 +252,8 @@ def test_a_full_disk_in_a_report_leaves_the_old_one_and_a_kill_whole_tables(
         return [seen[name] == new[name] for name in changed]
 
     drafted = 3 * len(new)  # a draft of each is opened, written and synced
-    for at in range(1, drafted, 4):
+    for at in range(1, drafted, 7):
         assert not any(write_tables(FaultyDisk(root, at, "full"))), at
-    for at in range(drafted, drafted + len(new), 3):
+    for at in range(drafted, drafted + len(new), 5):
         write_tables(FaultyDisk(root, at, "kill"))
     assert all(write_tables(FaultyDisk(root)))

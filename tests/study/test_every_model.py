@@ -27,6 +27,8 @@ def parts(name: str) -> dict[str, Any]:
     """The study file's parts for one model, as quick as it can be."""
     model: dict[str, Any] = {"name": name}
     settings = MODELS[name].settings
+    if "width" in settings.model_fields:
+        model["width"] = 4
     if issubclass(settings, LatentSearchSettings):
         model["max_steps"] = 3
     epochs = 1 if MODELS[name].fitted_once else 2

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from models.interface import Model
 from models.networks.architecture import Discriminator, Trunk
 from models.networks.frozen import frozen_network
-from tests.models.networks.test_plain_networks import KINDS, as_one, drawn_input, drawn_pair
+from tests.models.networks.test_plain_networks import KINDS, NARROW, as_one, drawn_input, drawn_pair
 
 Build = Callable[..., Model]
 Waves = Callable[..., Tensor]
@@ -37,7 +37,7 @@ def test_a_frozen_network_gives_what_it_gave_before(
     kind: str, batch: int, channels: int, length: int, latent: int, seed: int
 ) -> None:
     torch.manual_seed(seed)
-    network, _ = drawn_pair(kind, channels, length, latent)
+    network, _ = drawn_pair(kind, channels, length, latent, NARROW)
     x = drawn_input(kind, batch, channels, length, latent)
     expected = read(network.eval(), x)
     result = read(frozen_network(network, torch.float32), x)

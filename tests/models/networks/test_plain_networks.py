@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from models.networks.architecture import (
-    WIDTH,
     Decoder,
     Discriminator,
     Encoder,
@@ -49,7 +48,7 @@ LENGTHS = st.integers(1, 6).map(lambda blocks: 32 * blocks)
 
 
 def drawn_pair(
-    kind: str, channels: int, length: int, latent: int, width: int = WIDTH
+    kind: str, channels: int, length: int, latent: int, width: int
 ) -> tuple[nn.Module, nn.Module]:
     """A network in a state that training might have left, and its plain twin in float64."""
     network, plain = KINDS[kind](channels, length, latent, width)
@@ -130,7 +129,7 @@ def test_float32_differs_by_rounding_alone(
     kind: str, batch: int, channels: int, length: int, latent: int, seed: int
 ) -> None:
     torch.manual_seed(seed)
-    network, plain = drawn_pair(kind, channels, length, latent)
+    network, plain = drawn_pair(kind, channels, length, latent, NARROW)
     network.eval()
     plain.eval()
     x = drawn_input(kind, batch, channels, length, latent)
@@ -154,7 +153,7 @@ def test_float32_differs_by_rounding_alone(
 @pytest.mark.parametrize("training", [True, False])
 def test_bfloat16_loses_no_more_than_autocast_does(kind: str, training: bool) -> None:
     torch.manual_seed(0)
-    network, plain = drawn_pair(kind, 2, 96, 6)
+    network, plain = drawn_pair(kind, 2, 96, 6, 2 * NARROW)
     autocast = copy.deepcopy(plain).float()
     for each in (network, plain, autocast):
         each.train(training)
@@ -188,8 +187,8 @@ def test_judging_both_is_judging_each(
 ) -> None:
     torch.manual_seed(0)
     kind = "spectral_discriminator" if spectral else "batch_norm_discriminator"
-    judge, _ = drawn_pair(kind, 2, 64, 1)
-    apart, _ = drawn_pair(kind, 2, 64, 1)
+    judge, _ = drawn_pair(kind, 2, 64, 1, NARROW)
+    apart, _ = drawn_pair(kind, 2, 64, 1, NARROW)
     apart.load_state_dict(judge.state_dict())
     real, fake = torch.rand(batch, 2, 64).to(dtype), torch.rand(batch, 2, 64).to(dtype)
     for network in (judge, apart):

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from study.config.study_file import check_study, dump_study
 from study.data.samples import Samples
@@ -95,58 +93,30 @@ def test_tables_are_the_same_bytes_with_and_without_kept_scores(
     drawn.commit(1)
     cold = report(drawn)
     assert report(drawn) == cold
-    assert without_cache(drawn) == cold
     drawn.results.remove(f"{FOLDER}/scores/trial-00000")
     assert report(drawn) == cold
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["threads", "processes"])
-def test_tables_do_not_depend_on_how_they_were_computed(
-    drawn: DrawnLedger, backend: Backend
-) -> None:
+def test_tables_do_not_depend_on_how_they_were_computed(drawn: DrawnLedger) -> None:
     drawn.commit(0)
-    drawn.commit(1)
     expected = report(drawn, "serial")
-    drawn.results.remove(FOLDER)
-    assert report(drawn, backend) == expected
+    backends: tuple[Backend, ...] = ("threads", "processes")
+    for backend in backends:
+        drawn.results.remove(FOLDER)
+        assert report(drawn, backend) == expected, backend
 
 
-@pytest.fixture(scope="module")
-def flippable(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[Callable[..., Samples]], tuple[DrawnLedger, dict[str, bytes]]]:
-    made: list[tuple[DrawnLedger, dict[str, bytes]]] = []
-
-    def make(samples: Callable[..., Samples]) -> tuple[DrawnLedger, dict[str, bytes]]:
-        if not made:
-            drawn = DrawnLedger(LocalFolder(tmp_path_factory.mktemp("flipped")), samples(40, 24))
-            drawn.commit(0)
-            drawn.commit(1)
-            made.append((drawn, report(drawn)))
-        return made[0]
-
-    return make
-
-
-@pytest.mark.slow
-@settings(max_examples=5, suppress_health_check=list(HealthCheck))
-@given(place=st.integers(min_value=0, max_value=10**7), cut=st.booleans())
-def test_a_damaged_cache_is_noticed_and_replaced(
-    place: int,
-    cut: bool,
-    flippable: Callable[..., tuple[DrawnLedger, dict[str, bytes]]],
-    tiny_samples: Callable[..., Samples],
-) -> None:
-    drawn, expected = flippable(tiny_samples)
-    path = f"{FOLDER}/scores/trial-00001"
+def test_a_damaged_cache_is_noticed_and_replaced(drawn: DrawnLedger) -> None:
+    drawn.commit(0)
+    expected = report(drawn)
+    path = f"{FOLDER}/scores/trial-00000"
     sound = drawn.results.read(path)
-    if cut:
-        drawn.results.write(path, sound[: place % len(sound)])
-    else:
-        flip(drawn, path, place)
-    assert report(drawn) == expected
-    assert drawn.results.read(path) == sound
+    flip(drawn, path, 4 * len(sound))
+    for damaged in (drawn.results.read(path), sound[: len(sound) // 2]):
+        drawn.results.write(path, damaged)
+        assert report(drawn) == expected
+        assert drawn.results.read(path) == sound
 
 
 def test_kept_scores_of_another_trial_or_study_are_not_used(
@@ -156,8 +126,8 @@ def test_kept_scores_of_another_trial_or_study_are_not_used(
     tiny_samples: Callable[..., Samples],
 ) -> None:
     other = DrawnLedger(LocalFolder(tmp_path / "other"), tiny_samples(40, 24), seed=1)
+    drawn.commit(0)
     for ledger in (drawn, other):
-        ledger.commit(0)
         ledger.commit(1)
         report(ledger)
     expected = drawn.tables()
@@ -190,11 +160,10 @@ def test_other_settings_code_or_libraries_fit_anew(
     assert fitted == folds_of(0)
     fitted.clear()
     known = cache.scoring()
-    for name in known:
-        monkeypatch.setattr(cache, "scoring", lambda name=name: {**known, name: "other"})
-        report(drawn)
-        assert fitted == folds_of(0), name
-        fitted.clear()
+    name = next(iter(known))  # each is in the key: see the tests of the cache
+    monkeypatch.setattr(cache, "scoring", lambda: {**known, name: "other"})
+    report(drawn)
+    assert fitted == folds_of(0)
 
 
 @pytest.mark.slow
@@ -203,17 +172,17 @@ def test_damage_to_the_ledger_is_named_whether_scores_were_kept_or_not(
 ) -> None:
     drawn.commit(0)
     before = report(drawn)
-    for name in (*fold_scores.READ_FILES, fold_files.TIMINGS, fold_files.HISTORY):
-        path = f"ledger/{FoldAddress(trial_name(0), 1).path}/{name}"
-        for kept in (True, False):
+    for kept in (True, False):
+        if not kept:
+            drawn.results.remove(FOLDER)
+        for name in (*fold_scores.READ_FILES, fold_files.TIMINGS, fold_files.HISTORY):
+            path = f"ledger/{FoldAddress(trial_name(0), 1).path}/{name}"
             flip(drawn, path, 1001)
-            if not kept:
-                drawn.results.remove(FOLDER)
             with pytest.raises(StudyFailedError, match=name):
                 report(drawn)
             assert drawn.tables() == before
             flip(drawn, path, 1001)
-            assert report(drawn) == before
+        assert report(drawn) == before
 
 
 def test_a_missing_fold_is_named(drawn: DrawnLedger) -> None:
@@ -225,11 +194,11 @@ def test_a_missing_fold_is_named(drawn: DrawnLedger) -> None:
 def test_trials_that_were_fitted_before_an_interruption_are_kept(
     drawn: DrawnLedger, monkeypatch: pytest.MonkeyPatch, fitted: list[tuple[str, int]]
 ) -> None:
-    for number in range(3):
+    for number in range(2):
         drawn.commit(number)
 
     def interrupted(task: ScoreTask) -> object:
-        if (task.manifest.trial, task.manifest.fold) == ("trial-00002", 1):
+        if (task.manifest.trial, task.manifest.fold) == ("trial-00001", 1):
             raise KeyboardInterrupt
         return score_fold(task)
 
@@ -237,10 +206,9 @@ def test_trials_that_were_fitted_before_an_interruption_are_kept(
         patch.setattr(build, "score_fold", interrupted)
         with pytest.raises(KeyboardInterrupt):
             report(drawn)
-    assert drawn.results.names(f"{FOLDER}/scores") == ["trial-00000", "trial-00001"]
-    after = report(drawn)
-    assert fitted == folds_of(2)
-    assert after == without_cache(drawn)
+    assert drawn.results.names(f"{FOLDER}/scores") == ["trial-00000"]
+    report(drawn)
+    assert fitted == folds_of(1)
 
 
 def test_equal_errors_under_both_epoch_rules_are_fitted_once(

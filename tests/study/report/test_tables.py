@@ -88,12 +88,14 @@ class Scored:
         return scores_table(self.facts, [self.trial()])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def scored(
-    tmp_path: Path, tiny_study: Callable[..., Study], tiny_samples: Callable[..., Samples]
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_study: Callable[..., Study],
+    tiny_samples: Callable[..., Samples],
 ) -> Scored:
     study = tiny_study(training={"epochs": 2}, search={"space": {"model.beta": {"choice": [0.25]}}})
-    return Scored(tmp_path, study, tiny_samples(30, 12))
+    return Scored(tmp_path_factory.mktemp("scored"), study, tiny_samples(30, 12))
 
 
 def test_the_scores_of_real_folds_have_the_promised_columns_and_rows(scored: Scored) -> None:

@@ -95,7 +95,7 @@ def test_separable_classes_are_told_apart_by_what_was_learned_of_reconstructions
     assert found.synthetic_f1 > 0.9
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("some_updates")
 def test_perfect_reconstructions_lose_nothing():
     real, label = sines_and_saws()
     found = measure_tstr(real, real.clone(), label, seed=3)
@@ -121,8 +121,7 @@ def test_one_and_the_same_reconstruction_of_all_teaches_nothing():
     assert found.normalised < 0.8
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("some_updates")
+@pytest.mark.usefixtures("few_updates")
 def test_one_seed_gives_one_result_and_another_another():
     real, synthetic, label = hardly_separable()
     found = [measure_tstr(real, synthetic, label, seed) for seed in (5, 5, 6, 7, 8)]
