@@ -1,12 +1,13 @@
 """The summary over folds, for all trials and compositions at once."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from study.scores.series import SERIES_METRICS
+from study.scores.series import SERIES_METRICS, series_range
 from study.scores.settings import METRIC_NAMES, metric_range
 
 INTERVAL = 0.95
@@ -69,12 +70,13 @@ def summary_table(scores: pa.Table) -> pa.Table:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = scores["num_samples"].to_numpy() / scores["num_training"].to_numpy()
     columns: dict[str, Any] = {"folds": pa.array(sizes)}
-    of_series = [metric for metric in SERIES_METRICS if metric in scores.column_names]
-    for metric in (*METRIC_NAMES, *of_series):
+    ranges = {metric: metric_range(metric) for metric in METRIC_NAMES}
+    ranges |= {name: series_range(name) for name in SERIES_METRICS if name in scores.column_names}
+    for metric, ends in ranges.items():
         values = scores[metric].to_numpy()
         result = np.empty((len(first), len(STATISTICS)))
         for members, rows in blocks:
-            result[members] = fold_statistics(values[rows], ratio[rows], metric_range(metric))
+            result[members] = fold_statistics(values[rows], ratio[rows], ends)
         columns |= {f"{metric}_{n}": pa.array(result[:, i]) for i, n in enumerate(STATISTICS)}
     parameters = [name for name in scores.column_names if name.startswith("param.")]
     shared = scores.select([*SUMMARY_KEYS, *parameters]).take(pa.array(first)).combine_chunks()
@@ -115,12 +117,20 @@ def interval_inside(folds: OverFolds, least: float, most: float) -> tuple[Float,
     """Return the ends of intervals that lie in [`least`, `most`], as the mean does.
 
     Taken on the logit scale of that range, with the delta method, and taken back (Brown, Cai
-    and DasGupta 2001); on [-1, 1], for phi, that is Fisher's z of a correlation. A mean at an
-    end of the range is of folds that are all there, and so is its interval.
+    and DasGupta 2001); on [-1, 1], for phi, that is Fisher's z of a correlation, and where `most`
+    is infinite, the logarithmic scale. A mean at an end of the range is of folds that are all
+    there, and so is its interval.
     """
     from scipy.special import expit, logit, stdtrit
 
     width, mean = most - least, folds.mean
+    if math.isinf(width):
+        above = mean - least
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = np.exp(stdtrit(folds.freedom, (1 + INTERVAL) / 2) * folds.error / above)
+        is_point = (folds.error == 0) | ((above == 0) & np.isfinite(folds.error))
+        low, high = least + above / factor, least + above * factor
+        return np.where(is_point, mean, low), np.where(is_point, mean, high)
     share = np.clip((mean - least) / width, 0.0, 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = 1 / (width * share * (1 - share))

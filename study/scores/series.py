@@ -1,5 +1,6 @@
 """Scores of the points of a series from those of its windows, and their metrics."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Self
@@ -112,6 +113,11 @@ class SeriesMetrics(PointMetrics):
 
 
 SERIES_METRICS = tuple(field.name for field in fields(SeriesMetrics) if field.type is float)
+
+
+def series_range(name: str) -> tuple[float, float]:
+    """Return the smallest and the largest value that one of `SERIES_METRICS` can have."""
+    return (0.0, math.inf) if name == "false_alarms_per_day" else (0.0, 1.0)
 
 
 def point_scores(windows: Windows, score: Float) -> dict[str, Points]:

@@ -125,6 +125,15 @@ def test_folds_that_differ_much_have_an_interval_inside_the_metrics_range(metric
     assert mean + 12.7 * 0.11 > 1
 
 
+def test_a_rate_without_an_upper_end_has_an_interval_on_the_logarithmic_scale() -> None:
+    rows = [row(0, recall=0.0), row(1, recall=0.0)]
+    scores = table(rows).append_column("false_alarms_per_day", pa.array([2.0, 30.0]))
+    (found,) = summary_table(scores).to_pylist()
+    low, mean, high = (found[f"false_alarms_per_day_{name}"] for name in ("low", "mean", "high"))
+    assert 0 < low < mean == 16 < high < math.inf
+    assert low * high == pytest.approx(mean**2)
+
+
 def test_folds_at_an_end_of_the_range_have_an_interval_of_one_point() -> None:
     (found,) = summary_table(table([row(0, recall=1.0), row(1, recall=1.0)])).to_pylist()
     assert (found["recall_low"], found["recall_high"]) == (1.0, 1.0)
