@@ -70,7 +70,7 @@ def summary_table(scores: pa.Table) -> pa.Table:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = scores["num_samples"].to_numpy() / scores["num_training"].to_numpy()
     columns: dict[str, Any] = {"folds": pa.array(sizes)}
-    ranges = {metric: metric_range(metric) for metric in METRIC_NAMES}
+    ranges: dict[str, tuple[float, float]] = {name: metric_range(name) for name in METRIC_NAMES}
     ranges |= {name: series_range(name) for name in SERIES_METRICS if name in scores.column_names}
     for metric, ends in ranges.items():
         values = scores[metric].to_numpy()
