@@ -79,15 +79,16 @@ def score(
     plot: Annotated[
         Path | None,
         typer.Option(
-            help="draw a stretch of the record, or the samples of highest score: .png, .svg, .pdf"
+            help="draw a stretch of the record, the samples or the points of highest score: .png,"
+            " .svg, .pdf"
         ),
     ] = None,
     from_: Annotated[
-        float, typer.Option("--from", min=0, help="first second, or sample, of the picture")
+        float, typer.Option("--from", min=0, help="first second, sample or point of the picture")
     ] = 0.0,
     to: Annotated[
         float | None,
-        typer.Option("--to", min=0, help="its last second, or the sample after its last"),
+        typer.Option("--to", min=0, help="its last second, or the sample or point after its last"),
     ] = None,
 ) -> None:
     """Score INPUT with MODEL: a row per sample."""
@@ -109,7 +110,12 @@ def score(
 
     detector, picture = load_detector(model, composition, latent_form), _Picture(plot, from_, to)
     if detector.folds[0].config.dataset.is_series:
-        _score_recording(detector, signals, target)
+        _refuse_for_recordings(
+            resample=resample, label=label, label_first=label_first, leave_out=leave_out
+        )
+        _score_recording(
+            detector, signals, target, plot, int(from_), None if to is None else int(to)
+        )
     elif is_table(signals):
         needed = [*detector.sample_components, *(["time"] if detector.is_relative else [])]
         if needed:
@@ -165,14 +171,34 @@ def _score_table(detector: "Detector", rows: "RowSource", target: Path, picture:
         sys.stdout.write(f"picture in {picture.path}\n")
 
 
-def _score_recording(detector: "Detector", path: Path, target: Path) -> None:
+def _refuse_for_recordings(**options: object) -> None:
+    """Refuse options that say something of rows.
+
+    Raises:
+        RequestError: one is given.
+    """
+    for name in (name for name, value in options.items() if value):
+        raise RequestError(
+            f"--{name.replace('_', '-')}: is for tables of samples; the columns of a recording are"
+            " those of the model's dataset: leave it out"
+        )
+
+
+def _score_recording(
+    detector: "Detector",
+    path: Path,
+    target: Path,
+    plot: Path | None,
+    first: int,
+    last: int | None,
+) -> None:
     from study.data.series_settings import SeriesSettings
     from study.detectors.signals.points import recording_parts, write_points
 
     fold = detector.folds[0]
     assert isinstance(fold.config.dataset, SeriesSettings)
-    parts = recording_parts(path, fold.config.dataset, fold.channels)
-    counts = write_points(target, detector, parts)
+    dataset = fold.config.dataset
+    counts = write_points(target, detector, recording_parts(path, dataset, fold.channels))
     if counts.labelled is not None:
         sys.stdout.write(
             f"of {counts.labelled} abnormal points {counts.found} found and"
@@ -180,6 +206,13 @@ def _score_recording(detector: "Detector", path: Path, target: Path) -> None:
             f" ones {counts.abnormal - counts.found} called abnormal\n"
         )
     sys.stdout.write(f"{counts.abnormal} of {counts.points} points abnormal; scores in {target}\n")
+    if plot:
+        from study.detectors.signals.points_picture import chosen_points, draw_points
+
+        stretch = chosen_points(counts, first, last)
+        parts = recording_parts(path, dataset, fold.channels)
+        draw_points(plot, detector, parts, path.name, *stretch)
+        sys.stdout.write(f"picture in {plot}\n")
 
 
 def _score_record(

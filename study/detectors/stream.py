@@ -66,6 +66,11 @@ class PointStream:
         self._is_closed = False
 
     @property
+    def stride(self) -> int:
+        """Points from one window to the next."""
+        return self._stride
+
+    @property
     def seen(self) -> int:
         """Points that have come."""
         return self._held + len(self._points)

@@ -31,12 +31,14 @@ class PointCounts:
         abnormal: that are decided to be abnormal.
         labelled: that are labelled abnormal; None without labels.
         found: of the labelled ones, those that are decided to be abnormal.
+        highest: the point of highest score.
     """
 
     points: int
     abnormal: int
     labelled: int | None
     found: int
+    highest: int
 
 
 def recording_parts(path: Path, dataset: SeriesSettings, channels: tuple[str, ...]) -> Parts:
@@ -98,7 +100,8 @@ def write_points(path: Path, detector: Detector, parts: Parts) -> PointCounts:
         "supervision": detector.supervision,
         "tau": detector.tau,
     }
-    count = abnormal = labelled = found = 0
+    count = abnormal = labelled = found = highest = 0
+    most = -np.inf
     writer: Any = None
     has_labels = False
     with replacing([path]) as (draft,):
@@ -118,6 +121,9 @@ def write_points(path: Path, detector: Detector, parts: Parts) -> PointCounts:
                 writer = writer or open_score_file(path, draft, table.schema)
                 writer.write_table(table)
                 count, abnormal = count + len(points), abnormal + int(points.decision.sum())
+                if len(points) and points.score.max() > most:
+                    most = float(points.score.max())
+                    highest = points.first + int(points.score.argmax())
                 if label is not None:
                     labelled += int(label.sum())
                     found += int((points.decision[label] == 1).sum())
@@ -131,7 +137,7 @@ def write_points(path: Path, detector: Detector, parts: Parts) -> PointCounts:
                 f"expected a recording of at least {detector.shape.length} points, a window of"
                 " the model, found a shorter one: nothing is written"
             )
-    return PointCounts(count, abnormal, labelled if has_labels else None, found)
+    return PointCounts(count, abnormal, labelled if has_labels else None, found, highest)
 
 
 def _labelled_points(

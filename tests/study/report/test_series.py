@@ -17,6 +17,7 @@ from study.data.samples import Samples
 from study.data.series_settings import SeriesSettings
 from study.data.splits import Splits, make_splits
 from study.detectors.signals.points import recording_parts, write_points
+from study.detectors.signals.points_picture import chosen_points, draw_points, scored_stretch
 from study.errors import RequestError
 from study.ledger.ledger import Ledger
 from study.ledger.study_folder import SplitFacts
@@ -167,6 +168,18 @@ def test_a_stream_finds_the_events_of_its_recordings(made: Series) -> None:
     assert (counts.points, counts.abnormal) == (1000, table["decision"].sum())
     np.testing.assert_array_equal(table["label"], values[:, 3])
     assert (counts.labelled, counts.found) == (60, table.query("label == 1")["decision"].sum())
+    assert counts.highest == table["score"].argmax()
+    assert chosen_points(counts, 0, None) == (0, 1000)
+    with pytest.raises(RequestError, match=r"--from 1200, --to 1000: expected 1 to 50000"):
+        chosen_points(counts, 1200, None)
+    # A stretch is scored again as the whole was, from windows at the same places.
+    parts = recording_parts(file, dataset, channels)
+    stretch, again = scored_stretch(detector, parts, 403, 500)
+    np.testing.assert_array_equal(stretch, values[403:500, :3])
+    np.testing.assert_allclose(again.score, score[403:500], rtol=1e-4)
+    parts = recording_parts(file, dataset, channels)
+    draw_points(root / "a.png", detector, parts, "a", 403, 500)
+    assert (root / "a.png").read_bytes().startswith(b"\x89PNG")
     np.save(root / "one.npy", values[:, 0])
     with pytest.raises(RequestError, match=r"expected x, y, z, found the columns 0"):
         list(recording_parts(root / "one.npy", dataset, channels))
