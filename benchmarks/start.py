@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -104,6 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", type=Path, required=True, help="file of the result")
     options, arguments = parser.parse_known_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left of the run
     with tempfile.TemporaryDirectory(prefix="study-start-") as folder:
         measured = asdict(measure(Path(folder), *arguments))
     options.json.write_text(json.dumps(measured, indent=1) + "\n")
