@@ -27,6 +27,7 @@ from study.search.trial import trial_name
 from study.storage.arrow_folder import ArrowFolder
 from study.storage.folder import Folder, LocalFolder, open_folder
 from study.training.fold import train_fold
+from tests.made_once import alone, made_once, of_all_processes
 from tests.s3_server import S3Server
 from tests.study.trials import task_of
 
@@ -63,12 +64,14 @@ def real_wafer(real_data: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def mitbih_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("prepared")
+    """A folder of prepared samples that all processes of a session have."""
+    return of_all_processes(tmp_path_factory) / "prepared"
 
 
 @pytest.fixture(scope="session")
 def mitbih(real_mitdb: Path, mitbih_cache: Path) -> Samples:
-    return load(MitbihSettings(), real_mitdb.parent, 0, mitbih_cache)
+    with alone(mitbih_cache):
+        return load(MitbihSettings(), real_mitdb.parent, 0, mitbih_cache)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -187,6 +190,14 @@ def train_trial(study: Study, samples: Samples, folder: Path) -> Trained:
     return Trained(folder / "ledger" / trial_name(0), study, samples, folds)
 
 
+def trained_once(
+    factory: pytest.TempPathFactory, name: str, study: Study, samples: Samples
+) -> Trained:
+    """Train a study's first trial in one of the processes of a session."""
+    folder, made = made_once(factory, name, lambda folder: train_trial(study, samples, folder))
+    return replace(made, place=folder / "ledger" / made.place.name)
+
+
 def write_heartbeats(
     folder: Path,
     name: str,
@@ -249,7 +260,7 @@ def trained_beats(record: Path, tmp_path_factory: pytest.TempPathFactory) -> Tra
         },
         "beats.yaml",
     )
-    return train_trial(study, samples, tmp_path_factory.mktemp("beats"))
+    return trained_once(tmp_path_factory, "beats", study, samples)
 
 
 @pytest.fixture(scope="session")
@@ -272,4 +283,4 @@ def trained_rows(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     table = Table(waves[:, np.newaxis, :], np.array(["1"] * 60 + ["-1"] * 20))
     assert isinstance(study.dataset, UcrSettings)
     samples = samples_of([table], study.dataset)
-    return replace(train_trial(study, samples, tmp_path_factory.mktemp("rows")), rows=waves)
+    return replace(trained_once(tmp_path_factory, "rows", study, samples), rows=waves)

@@ -13,6 +13,7 @@ import torch
 from study import export, load_detector
 from study.config.trial_config import TrialConfig
 from study.detectors import trained
+from study.detectors.exported_decision import DecidingNetwork
 from study.scores.settings import ScoreSettings
 from study.terminal.command import REQUEST_WRONG
 from tests.study.conftest import Trained
@@ -49,17 +50,37 @@ def test_an_onnx_file_gives_the_stored_errors_and_decisions(
     assert json.loads(described["samples"]) == {"name": "mitbih", "length": 96, "limit": None}
 
 
-@pytest.mark.parametrize("composition", ["gamma_grid", "usual"])
-def test_an_onnx_file_decides_as_the_program_does(
-    trained_beats: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, composition: str
+OWN = {"usual": {"components": ("reconstruction_error", "latent_norm"), "rule": "quantile"}}
+LOGARITHMIC = ScoreSettings(compositions=OWN, lambda_steps=5, gamma_steps=4, scale="log")
+
+
+def test_an_onnx_file_decides_by_the_composition_that_is_asked_for(
+    trained_beats: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "m.onnx"
-    options = ["--latent-form", "chi_mode"] if composition == "gamma_grid" else []
-    own = {"usual": {"components": ("reconstruction_error", "latent_norm"), "rule": "quantile"}}
-    patched = ScoreSettings(compositions=own, lambda_steps=5, gamma_steps=4, scale="log")
-    monkeypatch.setattr(trained, "_config", with_scores(patched))
-    assert run(monkeypatch, trained_beats.fold(), file, "--composition", composition, *options) == 0
-    assert_decides_alike(file, trained_beats, composition, options[1] if options else None)
+    file, asked = tmp_path / "m.onnx", ("gamma_grid", "chi_mode")
+    monkeypatch.setattr(trained, "_config", with_scores(LOGARITHMIC))
+    options = ("--composition", asked[0], "--latent-form", asked[1])
+    assert run(monkeypatch, trained_beats.fold(), file, *options) == 0
+    assert_decides_alike(file, trained_beats, *asked)
+
+
+@pytest.mark.parametrize("composition", ["usual", "lambda_grid", "svm_gamma"])
+def test_what_is_exported_decides_as_the_program_does(
+    trained_beats: Trained, monkeypatch: pytest.MonkeyPatch, composition: str
+) -> None:
+    """In PyTorch, before it is written."""
+    monkeypatch.setattr(trained, "_config", with_scores(LOGARITHMIC))
+    samples, place = trained_beats.samples.values, str(trained_beats.fold())
+    fold = trained.read_fold(trained.locate(place), 0, composition)
+    network = DecidingNetwork(export.scoring_network(fold), fold.fitted)
+    tau = torch.tensor(fold.fitted.tau, dtype=torch.float64)
+    with torch.inference_mode():
+        *_, score, decision = (each.numpy() for each in network(torch.from_numpy(samples), tau))
+    expected = load_detector(place, composition).score(samples)
+    np.testing.assert_allclose(score, expected.score, rtol=1e-3, atol=1e-4)
+    clear = np.abs(expected.score - fold.fitted.tau) > 1e-5
+    assert clear.sum() >= len(samples) - 1
+    np.testing.assert_array_equal(decision[clear], expected.decision[clear])
 
 
 def assert_decides_alike(file: Path, trained_beats: Trained, *composition: str | None) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -76,7 +76,6 @@ def compare(
 
 
 @given(BATCHES, CHANNELS, CHANNELS, LENGTHS, TYPES, SEEDS, st.sampled_from([1.0, 0.2, 0.0]))
-@settings(max_examples=60, deadline=None, derandomize=True)
 def test_halving_is_a_strided_convolution(
     batch: int,
     channels_in: int,
@@ -102,7 +101,6 @@ def test_halving_is_a_strided_convolution(
 
 
 @given(BATCHES, CHANNELS, CHANNELS, LENGTHS, TYPES, SEEDS)
-@settings(max_examples=60, deadline=None, derandomize=True)
 def test_doubling_is_a_transposed_strided_convolution(
     batch: int, channels_in: int, channels_out: int, length: int, dtype: torch.dtype, seed: int
 ) -> None:
@@ -119,7 +117,6 @@ def test_doubling_is_a_transposed_strided_convolution(
 
 
 @given(BATCHES, CHANNELS, CHANNELS, st.integers(1, 6), TYPES, SEEDS)
-@settings(max_examples=40, deadline=None, derandomize=True)
 def test_collapse_is_a_convolution_over_the_whole_length(
     batch: int, channels_in: int, channels_out: int, length: int, dtype: torch.dtype, seed: int
 ) -> None:
@@ -137,7 +134,6 @@ def test_collapse_is_a_convolution_over_the_whole_length(
 
 
 @given(BATCHES, CHANNELS, CHANNELS, st.integers(1, 6), TYPES, SEEDS)
-@settings(max_examples=40, deadline=None, derandomize=True)
 def test_expand_is_a_transposed_convolution_from_one_point(
     batch: int, channels_in: int, channels_out: int, length: int, dtype: torch.dtype, seed: int
 ) -> None:
@@ -155,7 +151,6 @@ def test_expand_is_a_transposed_convolution_from_one_point(
 
 
 @given(BATCHES, CHANNELS, st.integers(2, 40), st.booleans(), SEEDS)
-@settings(max_examples=40, deadline=None, derandomize=True)
 def test_batch_norm_is_over_batch_and_time(
     batch: int, channels: int, length: int, training: bool, seed: int
 ) -> None:
@@ -200,7 +195,6 @@ def test_gradients_are_those_of_finite_differences(leakage: float, batch: int) -
 
 
 @given(BATCHES, CHANNELS, CHANNELS, st.sampled_from([torch.float32, torch.bfloat16]), SEEDS)
-@settings(max_examples=20, deadline=None, derandomize=True)
 def test_a_gradient_that_nobody_wants_is_left_out(
     batch: int, channels_in: int, channels_out: int, dtype: torch.dtype, seed: int
 ) -> None:

@@ -17,10 +17,11 @@ from study.data.splits import make_splits
 from study.ledger.ledger import Ledger
 from study.ledger.study_folder import SplitFacts
 from study.report.build import Report, build_report
-from study.report.page.build import write_page
+from study.report.page.build import PAGE, write_page
 from study.search.sources import SystemList
 from study.search.trial import Proposal, RungDecision, Trial, TrialRecord
 from study.storage.folder import LocalFolder
+from tests.made_once import made_once
 from tests.serial_study import train_trial
 from tests.study.trials import record_of, trial_of
 
@@ -109,14 +110,23 @@ def finished(study: Study, results: LocalFolder, samples: Samples | None = None)
     return Reported(study, results, report, Path(results.locate(page)))
 
 
+def in_own_folder(folder: Path, made: Reported) -> Reported:
+    """What another process has made, in the folder that it was copied to."""
+    return replace(made, results=LocalFolder(folder), page=folder / PAGE)
+
+
 @pytest.fixture(scope="session")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     """Two trials of a search, one of them stopped early, and one that failed."""
+    return in_own_folder(*made_once(tmp_path_factory, "searched", _searched))
+
+
+def _searched(folder: Path) -> Reported:
     study = check_study(SEARCH, "searched.yaml")
     drawn = [{"model.beta": 1e-4, "model.latent_size": 3}, {"model.beta": 0.01,
              "model.latent_size": 2}]  # fmt: skip
     trials = [trial_of(study, number, parameters) for number, parameters in enumerate(drawn)]
-    results = trained(tmp_path_factory.mktemp("searched"), study, trials)
+    results = trained(folder, study, trials)
     ledger = Ledger(results.folder("ledger"))
     stopped = ledger.trial(trials[1].name)
     assert stopped is not None
@@ -135,6 +145,10 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Reported:
 @pytest.fixture(scope="session")
 def of_systems(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     """Two of the paper's systems and a simple model."""
+    return in_own_folder(*made_once(tmp_path_factory, "systems", _of_systems))
+
+
+def _of_systems(folder: Path) -> Reported:
     systems = {
         "vaegan_2": {"model": {"name": "beta_vaegan", "beta": 1e-4, "latent_size": 3, "width": 4}},
         "ae": {
@@ -147,4 +161,4 @@ def of_systems(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     study = check_study(content, "systems.yaml")
     source = SystemList(study)
     trials = [source.next_trial({}, set()) for _ in range(source.size)]
-    return reported(tmp_path_factory.mktemp("systems"), study, trials)  # type: ignore[arg-type]
+    return reported(folder, study, trials)  # type: ignore[arg-type]
