@@ -9,6 +9,11 @@ from tests.small_studies import LEARNING_RATE, study_text
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
+
+def settings(beta, learning_rate):
+    return {"model.beta": beta, "training.optimizer.learning_rate": learning_rate}
+
+
 STUDY = study_text(
     "turns",
     split={"folds": 3},
@@ -17,6 +22,11 @@ STUDY = study_text(
         "trials": 3,
         "startup_trials": 3,
         "space": {"model.beta": {"choice": [1e-4, 1e300]}, **LEARNING_RATE},
+        "enqueue": [
+            settings(1e-4, 0.0002979216372044795),
+            settings(1e-4, 0.0014456323538412992),
+            settings(1e300, 6.8e-3),
+        ],
         "stopping": {"grace_epochs": 2, "reduction": 2},
     },
     resources={"per_fold": {"cpu": 0.5}, "max_concurrent_trials": 1},
@@ -29,9 +39,9 @@ def test_one_worker_makes_of_three_folds_what_three_workers_make(start, tmp_path
     file = tmp_path / "turns.yaml"
     file.write_text(STUDY)
     results = {}
-    for name, setting in (("all", "null"), ("one", "1")):
+    for name, number in (("all", "null"), ("one", "1")):
         output = tmp_path / name
-        workers = f"resources.workers_per_trial={setting}"
+        workers = f"resources.workers_per_trial={number}"
         run = start(file, "--output", output, "--set", workers)
         assert run.wait() == 0, run.printed()
         assert "task_manager" not in run.printed(), "Ray writes of calls that nobody awaits"
