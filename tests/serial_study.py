@@ -1,11 +1,12 @@
 """A study without a cluster: every fold of every trial, one after the other, in one process.
 
-`python -m tests.serial_study STUDY OUTPUT` does it in a process of its own. It imports nothing of
-the tests, so that it runs in a copy of the code as well.
+`python -m tests.serial_study STUDY OUTPUT` does it in a process of its own; `--tstr-updates` has
+TSTR's classifiers, which take longest, learn less. It imports nothing of the tests, so that it runs
+in a copy of the code as well.
 """
 
+import argparse
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest import mock
@@ -23,6 +24,7 @@ from study.search.sources import trial_source
 from study.search.trial import Trial, TrialRecord
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
+from study.training.measures import tstr
 from study.training.prepared import prepare
 from study.training.validation_report import ValidationReport
 
@@ -73,5 +75,15 @@ def train_trial(
     return record
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.serial_study")
+    parser.add_argument("study", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--tstr-updates", type=int, default=tstr.UPDATES)
+    options = parser.parse_args()
+    with mock.patch.object(tstr, "UPDATES", options.tstr_updates):
+        run_serially(options.study, options.output)
+
+
 if __name__ == "__main__":
-    run_serially(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

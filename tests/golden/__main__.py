@@ -12,9 +12,8 @@ from tests.golden.studies import (
     MACHINE,
     NEW_COLUMNS,
     STUDIES,
-    finish,
     golden_machine,
-    start,
+    tables,
 )
 from tests.golden.tables import Tables, differences, read_golden, write_golden
 
@@ -40,7 +39,7 @@ def main() -> int:
 
 def _tables(study: str) -> Tables:
     with tempfile.TemporaryDirectory(prefix="study-golden-") as folder:
-        return finish(start(study, Path(folder)), study, Path(folder))
+        return tables(study, Path(folder))
 
 
 if __name__ == "__main__":
