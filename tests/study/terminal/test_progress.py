@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from study.config.schema import Study
+from study.config.schema import BudgetSettings, Study
+from study.search.budget import Budget
 from study.search.plan import Plan
 from study.search.sources import trial_source
 from study.search.trial import Trial
@@ -79,6 +80,21 @@ def test_trials_that_ended_before_count_and_take_no_time(study: Study) -> None:
     display.on_result(trial_of(study, 1), result(2, 0.5, 0.5))
     (line,) = lines(console)
     assert line.endswith("1 of 2 trials ended, about 10 s left")
+
+
+@pytest.mark.parametrize(
+    ("hours", "left"),
+    [(3, "about 10 s left; 2.00 of 3 hours spent"),
+     (2, "the rest ends at its next rung; 2.00 of 2 hours spent")],
+)  # fmt: skip
+@pytest.mark.usefixtures("clock")
+def test_a_spent_budget_leaves_no_time_for_all_trials(study: Study, hours: int, left: str) -> None:
+    console, budget = log(), Budget(BudgetSettings(hours=hours), lambda: 7200.0)
+    display = Display(study.name, trial_source(study), console, budget)
+    display.start([record_of(trial_of(study), values=[(4, 0.5)])])
+    display.on_result(trial_of(study, 1), result(2, 0.5, 0.5))
+    (line,) = lines(console)
+    assert line.endswith(f"1 of 2 trials ended, {left}")
 
 
 def test_a_failed_trial_is_shown_with_its_reason(study: Study) -> None:
