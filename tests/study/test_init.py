@@ -164,7 +164,7 @@ def test_a_benchmark_s_name_says_what_is_normal(tmp_path: Path) -> None:
     pd.DataFrame(recording().to_numpy()[:, :3]).assign(Label=0).to_csv(name, index=False)
     done = call(init.app, name)
     assert done.code == 0, done.errors
-    assert "its name says that the first 900 points are normal" in Path("study.yaml").read_text()
+    assert "Its name says that the first 900 points are normal" in Path("study.yaml").read_text()
     samples = prepare(load_study("study.yaml"), tmp_path / "nowhere", tmp_path).samples
     assert (samples.start[samples.side == "train"] + samples.length).max() == 900
 

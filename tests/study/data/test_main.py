@@ -33,8 +33,8 @@ def test_settings_are_yaml(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("check", "nothing"), "expected one of mitbih, wafer, ucr, synthetic, series"),
-        (("fetch", "nothing"), "expected one of mitbih, wafer, ucr, synthetic, series"),
+        (("check", "nothing"), "expected one of mitbih, wafer, ucr, synthetic, table, series"),
+        (("fetch", "nothing"), "expected one of mitbih, wafer, ucr, synthetic, table, series"),
         (("describe", "synthetic", "--set", "length=33"), "multiple of 32, found 33"),
         (
             ("describe", "synthetic", "--set", "lenght=64"),
