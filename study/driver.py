@@ -261,7 +261,7 @@ def _report(request: Request, prepared: "Prepared", executor: "Executor | None" 
     if best.trial.system:
         show_systems(console, study, report.summary)
     else:
-        show_summary(console, study, request.source(), report.summary, best)
+        show_summary(console, study, ended, report.summary, best)
         show_front(console, study, report.tables.get("front"))
     constant = prepared.constant_value(best.trial.config.metric, best.trial.protocol)
     if constant is not None and best.best_value <= constant:

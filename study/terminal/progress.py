@@ -287,12 +287,17 @@ def _scores(row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def show_summary(
-    console: Console, study: Study, source: TrialSource, summary: pa.Table, best: TrialRecord
+    console: Console,
+    study: Study,
+    ended: Sequence[TrialRecord],
+    summary: pa.Table,
+    best: TrialRecord,
 ) -> None:
-    """Print the best trial's compositions, by mean and deviation over folds."""
+    """Print the compositions of the best of the trials that ended, by mean and deviation."""
+    trials = sum(not record.trial.is_repetition for record in ended)
     parameters = ", ".join(f"{key} {_shown(value)}" for key, value in best.trial.parameters.items())
     console.print(
-        f"\n{study.name}: {best.name} is the best of {source.size} trial(s)"
+        f"\n{study.name}: {best.name} is the best of {trials} trial(s)"
         f"{f' ({parameters})' if parameters else ''}; on test, weights of the best validation"
         f" epoch, mean ± deviation over {study.split.folds} fold(s)",
         highlight=False,

@@ -10,7 +10,6 @@ from rich.console import Console
 from study import load_detector
 from study.ledger.answer import answers
 from study.ledger.ledger import Ledger
-from study.search.sources import trial_source
 from study.terminal.progress import show_summary
 from study.training.hparams import write_outcomes
 from tests.study.report.trained import Reported
@@ -33,12 +32,13 @@ def test_page_terminal_card_score_and_tensorboard_give_one_answer(
     headline = re.findall(r"<h1>(.*?)</h1>", searched.text, re.DOTALL)[0]
     assert headline.startswith(f"{trial.capitalize()} is best: weighted F₁ {mean}")
     console = Console(file=io.StringIO(), width=120, force_terminal=False)
-    source, tables = trial_source(searched.study), searched.report.tables
-    show_summary(console, searched.study, source, tables["summary"], answer.record)
+    ended, tables = searched.ended(), searched.report.tables
+    show_summary(console, searched.study, ended, tables["summary"], answer.record)
     assert isinstance(console.file, io.StringIO)
     printed = console.file.getvalue()
     (starred,) = (line for line in printed.splitlines() if line.startswith(f"{composition} *"))
-    assert f"{trial} is the best" in printed
+    shown = sum(not record.trial.is_repetition for record in ended)
+    assert f"{trial} is the best of {shown} trial(s)" in printed
     assert f" {mean}" in starred
     card = searched.results.read("report/MODEL_CARD.md").decode()
     assert f"With composition `{composition}`, on test: weighted F1 {mean} [" in card

@@ -11,7 +11,6 @@ from rich.console import Console
 from study import load_detector
 from study.config.study_file import check_study
 from study.scores.evaluation import NOT_MEASURED
-from study.search.sources import trial_source
 from study.search.trial import best_trial
 from study.terminal.progress import show_summary
 from tests.study.report.trained import PARTS, Reported, reported, sines_and_steps
@@ -78,8 +77,7 @@ def test_page_and_terminal_say_it_in_words(normals: Reported) -> None:
     console = Console(record=True, width=200, file=io.StringIO())
     best = best_trial(normals.ended())
     assert best is not None
-    source = trial_source(normals.study)
-    show_summary(console, normals.study, source, normals.report.summary, best)
+    show_summary(console, normals.study, normals.ended(), normals.report.summary, best)
     assert "no test sample is abnormal" in console.export_text()
 
 
