@@ -27,6 +27,8 @@ class ConfirmedRow:
         trial: the trial's name.
         confirmation: the name of the trial that trains it again.
         seed: the seed of that one.
+        folds: how many the first training had: fewer than all where it was stopped before it had
+            them, so that its values are means over others than those of the second.
         value: the metric that the search knew, on validation, mean over folds.
         confirmed_value: the same, trained again.
         test_value: the metric on test, weights of the best validation epoch, mean over folds.
@@ -42,6 +44,7 @@ class ConfirmedRow:
     trial: str
     confirmation: str
     seed: int
+    folds: int
     value: float
     confirmed_value: float
     test_value: float
@@ -89,7 +92,10 @@ def _rows(records: Sequence[TrialRecord], scores: pa.Table, first: str) -> Itera
     ]
     if not again:
         return
-    again.sort(key=lambda pair: (-pair[0].best_value, pair[0].trial.number))
+    # A stopped trial's value, of its best epoch and of fewer folds, is not held against others'.
+    again.sort(
+        key=lambda pair: (pair[0].state != "completed", -pair[0].best_value, pair[0].trial.number)
+    )
     on_test = metric_on_test(scores, [record for pair in again for record in pair])
     test = {
         str(name): rows.set_index("fold").sort_index() for name, rows in on_test.groupby("trial")
@@ -102,6 +108,7 @@ def _rows(records: Sequence[TrialRecord], scores: pa.Table, first: str) -> Itera
             trial=trial.name,
             confirmation=record.name,
             seed=record.trial.config.seed,
+            folds=len(test[trial.name]),
             value=trial.best_value,
             confirmed_value=record.best_value,
             test_value=float(test[trial.name]["value"].mean()),

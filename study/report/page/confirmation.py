@@ -19,9 +19,11 @@ def confirmation_sections(inputs: PageInputs) -> list[Section]:
         "What is best of many is in part best by luck: its value flatters it. The best trials were "
         "trained again with another seed, on the same folds, and that value is fair. On test, "
         "where nothing was chosen, each is compared with the settings that the search tried first, "
-        "trained again as well."
+        "trained again as well. A trial that was stopped had the folds that stand beside it the "
+        "first time, and all of them again."
     )
-    head = ["trial", "validation", "again", "test", "again", "less the first tried", "p (Holm)"]
+    head = ["trial", "folds", "validation", "again", "test", "again", "less the first tried",
+            "p (Holm)"]  # fmt: skip
     rows = [_row(row) for _, row in frame.iterrows()]
     table = Table(head, rows, f"{metric}, means over folds")
     return [
@@ -36,7 +38,8 @@ def _row(row: "pd.Series[Any]") -> list[Cell]:
     compared = difference(row["difference"])
     if row["p"] == row["p"]:
         compared = with_interval(row["difference"], row["low"], row["high"])
-    return [Cell(row["trial"]), *(number(row[name]) for name in numbers), compared,
+    folds = Cell(str(row["folds"]), "number")
+    return [Cell(row["trial"]), folds, *(number(row[name]) for name in numbers), compared,
             number(row["p_holm"])]  # fmt: skip
 
 

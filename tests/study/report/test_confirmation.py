@@ -1,10 +1,12 @@
 """The best trials trained again, beside what they had in the search."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from scipy import stats
 
@@ -87,6 +89,25 @@ def test_values_of_both_trainings_stand_side_by_side_the_best_first() -> None:
         assert (row["value"], row["confirmed_value"]) == (value, again)
         assert row["test_value"] == pytest.approx(np.mean(TEST[row["trial"]]))
         assert row["confirmed_test_value"] == pytest.approx(np.mean(TEST[row["confirmation"]]))
+
+
+def test_a_stopped_trial_is_not_the_best_whatever_it_had_and_its_folds_are_counted() -> None:
+    study = study_of()
+    records = [
+        replace(record, state="pruned", values=[(3, 0.99)])
+        if record.name == "trial-00000"
+        else record
+        for record in records_of(study)
+    ]
+    of_two_folds = scores().filter((pc.field("trial") != "trial-00000") | (pc.field("fold") < 2))
+    table = confirmed_table(records, of_two_folds, study.search)
+    rows = table.to_pylist()
+    assert [row["trial"] for row in rows] == ["trial-00001", "trial-00002", "trial-00000"]
+    assert [row["folds"] for row in rows] == [FOLDS, FOLDS, 2]
+    assert rows[2]["test_value"] == pytest.approx(np.mean(TEST["trial-00000"][:2]))
+    inputs = PageInputs(study, records, {"confirmed": table}, LocalFolder("nowhere"))
+    (section,) = confirmation_sections(inputs)
+    assert section.lede.startswith("trial-00001 had 0.900, and 0.820 again. Beyond chance")
 
 
 def test_each_is_tested_against_what_was_tried_first_over_folds() -> None:
