@@ -11,12 +11,14 @@ from study.config.study_file import dump_study, to_yaml
 from study.ledger.run_time import stored_seconds
 from study.ledger.study_folder import read_study
 from study.report.page.inputs import PageInputs, metric_label
-from study.report.page.parts import Cell, Section, Table, count, number, with_noun
+from study.report.page.parts import Cell, Section, Table, apart, count, number, with_noun
 from study.search.budget import Budget
 from study.search.sources import trial_source
 from study.search.trial import TrialRecord
 
 MOST_ROWS = 30
+RULES = {"asha": "successive halving", "paired": "a paired test", "budget": "the budget"}
+"""What stops trials, by its name in `rungs.parquet`."""
 QUANTILES = {"least": 0.0, "median": 0.5, "nine in ten below": 0.9, "most": 1.0}
 
 
@@ -86,10 +88,14 @@ def endings_section(inputs: PageInputs) -> Section:
                          if states[state])  # fmt: skip
     left = trial_source(inputs.study).size - len(inputs.records)
     made = (_stopped(inputs.records), _cutoffs(inputs), _failed(inputs.records))
-    notes = [f"Trials: {outcomes}{f'; {left:,} not run yet' if left > 0 else ''}."]
     budget = Budget(inputs.study.search.budget, lambda: stored_seconds(inputs.ledger))
-    if spent := budget.shown({record.name: record for record in inputs.records}):
-        notes.append(f"Of the budget {spent} are spent.")
+    by_name = {record.name: record for record in inputs.records}
+    is_spent = budget.is_spent(by_name)
+    not_run = f"; {left:,} not run{'' if is_spent else ' yet'}" if left > 0 else ""
+    notes = [f"Trials: {outcomes}{not_run}."]
+    if spent := budget.shown(by_name):
+        ended = ", which ended the search" if is_spent else ""
+        notes.append(f"Of the budget {spent} are spent{ended}.")
     if "trials" in inputs.tables and inputs.is_search:
         made_decisions = "rungs" in inputs.tables
         decided = ", rungs.parquet how each decision on it was made" if made_decisions else ""
@@ -112,26 +118,28 @@ def _stopped(records: Sequence[TrialRecord]) -> Table | None:
         reached = [r for r in records if r.values and r.values[-1][0] >= epoch]
         rows.append([count(epoch), count(len(reached)), count(stopped)])
     head = ["epoch", "trials that came so far", "stopped there"]
-    return Table(head, rows, "stopped early: not among the best in") if rows else None
+    return Table(head, rows, "stopped early: at which epoch") if rows else None
 
 
 def _cutoffs(inputs: PageInputs) -> Table | None:
     """Return what each stopped trial had, and what it would have needed; the latest first."""
     rungs = inputs.rows("rungs")
-    stopped = [row for row in reversed(rungs) if not row["goes_on"] and row["rule"] == "asha"]
+    stopped = [row for row in reversed(rungs) if not row["goes_on"]]
     if not stopped:
         return None
     rows = [
         [
             Cell(row["trial"]),
+            Cell(RULES[row["rule"]]),
             count(row["epoch"]),
-            number(row["value"]),
-            number(row["cutoff"]),
+            Cell(had, "number"),
+            Cell(needed, "number"),
             count(row["earlier"]),
         ]
         for row in stopped[:MOST_ROWS]
+        for had, needed in [apart(row["value"], row["cutoff"])]
     ]
-    head = ["trial", "epoch", "it had", "it needed", "of trials before it"]
+    head = ["trial", "by", "epoch", "it had", "it needed", "of trials before it"]
     which = f"the latest {MOST_ROWS} of {len(stopped):,}" if len(stopped) > MOST_ROWS else "each"
     return Table(
         head, rows, f"why it was stopped: {which}, in {metric_label(inputs.study.search.metric)}"

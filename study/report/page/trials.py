@@ -18,6 +18,7 @@ from study.report.page.parts import (
     Cell,
     Section,
     Table,
+    apart,
     count,
     decimal,
     format_setting,
@@ -93,7 +94,7 @@ class _Columns:
         scores = {metric.score for metric in self.metrics}
         value = scores.pop() if len(scores) == 1 else "metric"
         named = ["trial", *(["protocol"] * self._has_systems), "state", *self._settings, "epochs"]
-        named += [f"{value} on validation"]
+        named += ["folds"] * self._is_raced + [f"{value} on validation"]
         named += [f"{value} on test", "by fold"] * bool(self._tested)
         named += ["seconds of its folds"] * bool(self._seconds)
         return [*named, *(["files"] * self.has_files)]
@@ -113,28 +114,38 @@ class _Columns:
         note = self._stops.get(record.name, "") if record.state == "pruned" else record.reason
         state = with_note(STATES[record.state], note[:LONGEST_REASON])
         epochs = record.values[-1][0] if record.values else 0
-        return self._cells(record.trial, state, epochs, record.best_value)
+        return self._cells(record.trial, state, epochs, record.num_folds, record.best_value)
 
     def of_running(self, running: RunningTrial) -> list[Cell]:
         """Return the cells of a trial that runs."""
         note = f"{with_noun(running.committed, 'fold')} committed" if running.committed else ""
         last = running.decisions[-1] if running.decisions else None
-        epoch, value = (last.epoch, last.value) if last else (0, np.nan)
-        return self._cells(running.trial, with_note("running", note), epoch, value)
+        epoch, folds, value = (last.epoch, last.folds, last.value) if last else (0, None, np.nan)
+        return self._cells(running.trial, with_note("running", note), epoch, folds, value)
 
-    def _cells(self, trial: Trial, state: Cell, epochs: int, value: float) -> list[Cell]:
+    def _cells(
+        self, trial: Trial, state: Cell, epochs: int, folds: int | None, value: float
+    ) -> list[Cell]:
         tested = self._tested.get(trial.name, ())
         each = "  ".join(decimal(fold) for fold in tested)
         label = with_note(trial.name, system_label(trial.system)) if trial.system else None
         cells = [label or Cell(trial.name)]
         cells += [Cell(trial.protocol)] * self._has_systems
         cells += [state, *(_setting(trial.parameters.get(key)) for key in self._settings)]
-        cells += [count(epochs), _precise(value)]
+        cells += [count(epochs)]
+        cells += [count(folds or trial.config.split.folds)] * self._is_raced
+        cells += [_precise(value)]
         if self._tested:
             cells += [_precise(float(np.mean(tested)) if len(tested) else np.nan), Cell(each)]
         if self._seconds:
             cells.append(_precise(self._seconds.get(trial.name, np.nan), 1))
         return [*cells, *([Cell(self._files(trial))] * self.has_files)]
+
+    @cached_property
+    def _is_raced(self) -> bool:
+        """Whether trials have different numbers of folds."""
+        stopping = self.inputs.study.search.stopping
+        return bool(stopping and stopping.folds)
 
     @cached_property
     def _has_systems(self) -> bool:
@@ -168,14 +179,11 @@ class _Columns:
     def _stops(self) -> Mapping[str, str]:
         """Why each stopped trial was, by its name."""
         return {
-            row["trial"]: f"had {decimal(row['value'])} at epoch {row['epoch']}, "
-            + (
-                "when the budget was spent"
-                if row["rule"] == "budget"
-                else f"needed {decimal(row['cutoff'])}"
-            )
+            row["trial"]: f"had {had} at epoch {row['epoch']}, "
+            + ("when the budget was spent" if row["rule"] == "budget" else f"needed {needed}")
             for row in self.inputs.rows("rungs")
             if not row["goes_on"]
+            for had, needed in [apart(row["value"], row["cutoff"])]
         }
 
     @cached_property

@@ -162,7 +162,8 @@ def test_what_was_stopped_or_failed_is_said_with_its_reason(searched: Reported) 
         dict(record.values)[2] for record in Ledger(searched.results.folder("ledger")).trials()[:2]
     ]
     needed, had = (f"{value:.3f}" for value in values)
-    assert ["trial-00001", "2", had, needed, "1"] in rows_of(searched.text, "why it was stopped")
+    stopped = ["trial-00001", "successive halving", "2", had, needed, "1"]
+    assert stopped in rows_of(searched.text, "why it was stopped")
 
 
 def test_the_study_file_on_the_page_is_the_study(made: Reported) -> None:

@@ -1,6 +1,8 @@
 import html
 import io
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from study.report.page import inputs as page_inputs
 from study.report.page.build import page_sections
 from study.report.page.charts import page_style
 from study.report.page.inputs import PageInputs
+from study.report.page.parts import apart
 from study.report.page.search import search_sections
 from study.report.page.training import trial_curves
 from study.report.page.trials import trials_section
@@ -55,6 +58,19 @@ def test_every_trial_has_its_settings_its_end_and_its_metric(searched: Reported)
     assert "discriminator_loss is nan" in frame.set_index("trial")["state"]["trial-00002"]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "shown"),
+    [
+        (0.9761, 0.9758, ("0.9761", "0.9758")),
+        (0.5, 0.4, ("0.500", "0.400")),
+        (0.5, 0.5, ("0.500", "0.500")),
+        (0.5, math.nan, ("0.500", "–")),
+    ],
+)
+def test_two_numbers_are_told_apart(one: float, other: float, shown: tuple[str, str]) -> None:
+    assert apart(one, other) == shown
+
+
 def test_completed_trials_are_first_by_their_values_and_failed_ones_last() -> None:
     records = trials(STUDY, 40)
     records.append(record_of(trial_of(STUDY, 40, records[0].trial.parameters), "failed", (), 40))
@@ -64,6 +80,24 @@ def test_completed_trials_are_first_by_their_values_and_failed_ones_last() -> No
     expected = [*completed, *stopped, records[-1]]
     assert [row[0].text for row in table.rows] == [record.name for record in expected]
     assert table.marked == {0}
+
+
+def test_a_race_shows_how_many_folds_each_trial_had() -> None:
+    stopping = STUDY.search.stopping
+    assert stopping is not None
+    search = STUDY.search.model_copy(
+        update={"stopping": stopping.model_copy(update={"folds": (1,)})}
+    )
+    study = STUDY.model_copy(update={"search": search})
+    records = [
+        record_of(trial_of(study), values=[(4, 0.5)]),
+        replace(record_of(trial_of(study, 1), "pruned", [(2, 0.75)], 1), num_folds=1),
+    ]
+    (table,) = trials_section(PageInputs(study, records, {}, open_folder("nowhere"))).tables
+    folds = table.head.index("folds")
+    assert [row[folds].text for row in table.rows] == [str(study.split.folds), "1"]
+    (plain,) = trials_section(PageInputs(STUDY, records, {}, open_folder("nowhere"))).tables
+    assert "folds" not in plain.head
 
 
 def test_a_stopped_trial_says_what_stopped_it() -> None:
