@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from study.errors import RequestError
-from study.terminal.command import Command
+from study.terminal.command import Command, refuse_options
 
 if TYPE_CHECKING:
     from study.data.series_guess import SeriesGuess
@@ -70,7 +70,13 @@ def init(
         raise RequestError("--unlabelled: a table without labels has none to name: leave one out")
     column = None if label is None else as_column(label)
     if rows == "points" or (rows is None and is_recording(file)):
-        _refuse_for_recordings(normal=normal, test=test, unlabelled=unlabelled)
+        refuse_options(
+            "is for tables of samples, and rows of this file are points of a recording: leave it"
+            " out, or say --rows samples",
+            normal=normal,
+            test=test,
+            unlabelled=unlabelled,
+        )
         recording = guess_recording(file, column)
         study, reasons = series_study(file, recording, output), recording.reasons
         understood = _of_recording(file, recording)
@@ -86,20 +92,6 @@ def init(
         f"study file in {output}: read it, then\n"
         f"  python -m study.run {output} --plan\n  python -m study.run {output}\n"
     )
-
-
-def _refuse_for_recordings(**options: object) -> None:
-    """Refuse options that say something of samples.
-
-    Raises:
-        RequestError: one is given.
-    """
-    given = next((name for name, value in options.items() if value), None)
-    if given:
-        raise RequestError(
-            f"--{given}: is for tables of samples, and rows of this file are points of a recording:"
-            " leave it out, or say --rows samples"
-        )
 
 
 def _test_file(file: Path) -> Path | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from study.errors import RequestError
-from study.terminal.command import Command
+from study.terminal.command import Command, refuse_options
 
 if TYPE_CHECKING:
     from study.detectors.detector import Detector
@@ -110,12 +110,15 @@ def score(
 
     detector, picture = load_detector(model, composition, latent_form), _Picture(plot, from_, to)
     if detector.folds[0].config.dataset.is_series:
-        _refuse_for_recordings(
-            resample=resample, label=label, label_first=label_first, leave_out=leave_out
+        refuse_options(
+            "is for tables of samples; the columns of a recording are those of the model's dataset:"
+            " leave it out",
+            resample=resample,
+            label=label,
+            label_first=label_first,
+            leave_out=leave_out,
         )
-        _score_recording(
-            detector, signals, target, plot, int(from_), None if to is None else int(to)
-        )
+        _score_recording(detector, signals, target, picture)
     elif is_table(signals):
         needed = [*detector.sample_components, *(["time"] if detector.is_relative else [])]
         if needed:
@@ -147,13 +150,19 @@ class _Picture:
 
     Attributes:
         path: where to; None for nothing.
-        first: the first second of a record, or sample of a table.
-        last: the last second, or the sample after the last; None for as many as there is room.
+        first: the first second of a record, or sample or point of a table.
+        last: the last second, or the sample or point after the last; None for as many as there
+            is room.
     """
 
     path: Path | None
     first: float
     last: float | None
+
+    @property
+    def rows(self) -> tuple[int, int | None]:
+        """The first sample or point, and the one after the last."""
+        return int(self.first), None if self.last is None else int(self.last)
 
 
 def _score_table(detector: "Detector", rows: "RowSource", target: Path, picture: _Picture) -> None:
@@ -165,33 +174,12 @@ def _score_table(detector: "Detector", rows: "RowSource", target: Path, picture:
     written = write_scores(target, detector, rows.blocks())
     _report(written, "samples", target)
     if picture.path:
-        last = None if picture.last is None else int(picture.last)
-        chosen = chosen_samples(written, int(picture.first), last)
+        chosen = chosen_samples(written, *picture.rows)
         draw_samples(picture.path, detector, rows, written, *chosen)
         sys.stdout.write(f"picture in {picture.path}\n")
 
 
-def _refuse_for_recordings(**options: object) -> None:
-    """Refuse options that say something of rows.
-
-    Raises:
-        RequestError: one is given.
-    """
-    for name in (name for name, value in options.items() if value):
-        raise RequestError(
-            f"--{name.replace('_', '-')}: is for tables of samples; the columns of a recording are"
-            " those of the model's dataset: leave it out"
-        )
-
-
-def _score_recording(
-    detector: "Detector",
-    path: Path,
-    target: Path,
-    plot: Path | None,
-    first: int,
-    last: int | None,
-) -> None:
+def _score_recording(detector: "Detector", path: Path, target: Path, picture: _Picture) -> None:
     from study.data.series_settings import SeriesSettings
     from study.detectors.signals.points import recording_parts, write_points
 
@@ -200,19 +188,16 @@ def _score_recording(
     dataset = fold.config.dataset
     counts = write_points(target, detector, recording_parts(path, dataset, fold.channels))
     if counts.labelled is not None:
-        sys.stdout.write(
-            f"of {counts.labelled} abnormal points {counts.found} found and"
-            f" {counts.labelled - counts.found} missed; of {counts.points - counts.labelled} normal"
-            f" ones {counts.abnormal - counts.found} called abnormal\n"
-        )
+        normal, alarms = counts.points - counts.labelled, counts.abnormal - counts.hits
+        _report_hits("points", counts.labelled, counts.hits, normal, alarms)
     sys.stdout.write(f"{counts.abnormal} of {counts.points} points abnormal; scores in {target}\n")
-    if plot:
+    if picture.path:
         from study.detectors.signals.points_picture import chosen_points, draw_points
 
-        stretch = chosen_points(counts, first, last)
+        stretch = chosen_points(counts, *picture.rows)
         parts = recording_parts(path, dataset, fold.channels)
-        draw_points(plot, detector, parts, path.name, *stretch)
-        sys.stdout.write(f"picture in {plot}\n")
+        draw_points(picture.path, detector, parts, path.name, *stretch)
+        sys.stdout.write(f"picture in {picture.path}\n")
 
 
 def _score_record(
@@ -239,10 +224,7 @@ def _report(written: "Written", what: str, target: Path) -> None:
     if known.any():
         hits, alarms = int((decision & label).sum()), int((decision & (1 - label)).sum())
         labelled = int(label.sum())
-        sys.stdout.write(
-            f"of {labelled} abnormal {what} {hits} found and {labelled - hits} missed; of"
-            f" {len(label) - labelled} normal ones {alarms} called abnormal\n"
-        )
+        _report_hits(what, labelled, hits, len(label) - labelled, alarms)
         if 0 < labelled < len(label):
             metrics = compute_metrics(label, written.score[known], decision)
             sys.stdout.write(
@@ -250,6 +232,13 @@ def _report(written: "Written", what: str, target: Path) -> None:
                 f" phi {metrics.phi:.4f}, AUROC {metrics.auroc:.4f}\n"
             )
     sys.stdout.write(f"{abnormal} of {len(written)} {what} abnormal; scores in {target}\n")
+
+
+def _report_hits(what: str, labelled: int, hits: int, normal: int, alarms: int) -> None:
+    sys.stdout.write(
+        f"of {labelled} abnormal {what} {hits} found and {labelled - hits} missed; of {normal}"
+        f" normal ones {alarms} called abnormal\n"
+    )
 
 
 if __name__ == "__main__":

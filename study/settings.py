@@ -1,8 +1,8 @@
 """What every settings class of a study file shares."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Settings(BaseModel):
@@ -14,6 +14,10 @@ class Settings(BaseModel):
 def as_tuple(value: object) -> object:
     """Take one value for a list of one."""
     return value if isinstance(value, list | tuple) else (value,)
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
+"""One text or several."""
 
 
 def added_field(default: Any, **constraints: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from study.data.samples import Samples
 from study.data.splits import PARTS, Fold, Index, Splits
-from study.data.windows import overlap
+from study.data.windows import on_one_line, overlap
 from study.errors import RequestError
 
 _PAIRS = (PARTS[:2], PARTS[::2], PARTS[1:])
@@ -105,8 +105,8 @@ class _Keys:
     def of(cls, samples: Samples) -> Self:
         record, recorded = _numbered(samples.record), samples.record != ""
         has_window = recorded & (samples.start >= 0) & (samples.extent > 0)
-        stop = np.where(has_window, samples.start + samples.extent, 0)
-        begin = np.where(has_window, record * stop.max(initial=0) + samples.start, _UNKNOWN)
+        begin, end = on_one_line(samples)
+        begin = np.where(has_window, begin, _UNKNOWN)
         # Windows that would begin before their record all begin with it, and differ in length.
         longest = int(samples.extent.max(initial=0))
         window = np.where(has_window, begin * (longest + 1) + samples.extent, _UNKNOWN)
@@ -117,7 +117,7 @@ class _Keys:
             values=_numbered_rows(samples.values),
             window=window,
             begin=begin,
-            end=begin + samples.extent,
+            end=end,
         )
 
 

@@ -26,8 +26,8 @@ from study.data.wfdb_files import (
     Leads,
     channel_names,
     damaged_record,
-    error_line,
     lead_indices,
+    reading,
     signal_names,
 )
 from study.errors import RequestError
@@ -196,18 +196,16 @@ def read_record(path: Path, leads: Leads = "first") -> Record:
     """
     import wfdb
 
-    indices = lead_indices(path, leads)
+    names = signal_names(path)
+    indices = lead_indices(names, leads)
     if indices is None:
         raise RequestError(
-            f"dataset.leads: expected signals of {path}, found {leads!r}: it has"
-            f" {', '.join(signal_names(path))}"
+            f"dataset.leads: expected signals of {path}, found {leads!r}: it has {', '.join(names)}"
         )
-    try:
+    with reading(path):
         stored = wfdb.rdrecord(str(path), channels=indices)
         signal = np.asarray(stored.p_signal, dtype=np.float64).T  # (n, leads) -> (leads, n)
         rate_hz = int(stored.fs)
-    except Exception as error:
-        raise damaged_record(path, error_line(error)) from error
     if signal.size == 0 or not np.isfinite(signal).all():
         raise damaged_record(path, "an empty signal or values that are not finite")
     position, symbol = read_annotation(path, signal.shape[1])
@@ -227,12 +225,10 @@ def read_annotation(path: Path, length: int) -> tuple[IntArray, npt.NDArray[np.s
     """
     import wfdb
 
-    try:
+    with reading(path):
         annotation = wfdb.rdann(str(path), "atr")
         position = np.asarray(annotation.sample, dtype=np.int64)
         symbol = np.asarray(annotation.symbol, dtype=np.str_)
-    except Exception as error:
-        raise damaged_record(path, error_line(error)) from error
     beat = np.isin(symbol, list(CLASS_OF_SYMBOL))
     position, symbol = position[beat], symbol[beat]
     if len(position) == 0:
@@ -249,10 +245,10 @@ def beats_of(record: Record, settings: MitbihSettings) -> Beats:
 
 def prepare_records(names: Sequence[str], folder: Path, settings: MitbihSettings) -> Samples:
     """Return the beats of the records `names` in `folder`, record by record."""
-    leads, wanted = settings.leads, names
-    names = [name for name in names if lead_indices(folder / name, leads) is not None]
+    leads, signals = settings.leads, {name: signal_names(folder / name) for name in names}
+    names = [name for name in names if lead_indices(signals[name], leads) is not None]
     if not names:
-        known = sorted({lead for name in wanted for lead in signal_names(folder / name)})
+        known = sorted({signal for each in signals.values() for signal in each})
         raise RequestError(
             f"dataset.leads: expected signals that a record has, found {leads!r}: there are"
             f" {', '.join(known)}"
@@ -297,7 +293,9 @@ def check(settings: MitbihSettings, data_folder: Path) -> list[str]:
     count, folder = len(sources(settings, data_folder, None)), locate(data_folder)
     lines = [f"{folder}: all {count} files have the published sha256"]
     left_out = [
-        name for name in record_names() if lead_indices(folder / name, settings.leads) is None
+        name
+        for name in record_names()
+        if lead_indices(signal_names(folder / name), settings.leads) is None
     ]
     if left_out:
         lines.append(f"records left out, which lack one of the leads: {', '.join(left_out)}")

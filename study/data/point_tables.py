@@ -30,19 +30,21 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Which columns of a file mean what; None finds them by their names.
+class PointColumns:
+    """Which columns of a file mean what; None goes by their names.
 
     Attributes:
         label: of the points' labels, 0 normal; by name, or by position from 0.
         time: that is no channel.
         channels: that are channels, by name, or by position where columns have none; None for
             all others.
+        may_lack: whether a file may be without the columns of labels and times.
     """
 
     label: Column | None = None
     time: Column | None = None
     channels: tuple[str, ...] | None = None
+    may_lack: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class PointTable:
         return True
 
 
-def open_points(path: Path, columns: Columns) -> PointTable:
+def open_points(path: Path, columns: PointColumns) -> PointTable:
     """Look at a file with a row per point: CSV and other text, Parquet, Arrow, NPY and NPZ.
 
     Raises:
@@ -151,7 +153,7 @@ def open_points(path: Path, columns: Columns) -> PointTable:
     if columns.channels:
         apart = [*apart, *(name for name in names if name not in columns.channels)]
     left_out = (each for each in dict.fromkeys(apart) if each is not None and each != label)
-    form = TableForm(label, leave_out=tuple(left_out))
+    form = TableForm(label, columns.may_lack, tuple(left_out), columns.may_lack)
     file = open_file(path, form)
     if len(set(file.names)) != file.width:
         raise RequestError(
@@ -166,6 +168,7 @@ def open_points(path: Path, columns: Columns) -> PointTable:
             f"{path}: dataset.channels: expected {', '.join(missing)}, found the columns"
             f" {', '.join(there)}"
         )
+    label = label if file.has_labels else None
     return PointTable(path, columns.channels or there, label, time, file, form, is_one_line)
 
 

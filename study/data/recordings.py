@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from study.data.point_tables import Columns, Mask, open_points
+from study.data.point_tables import Mask, PointColumns, PointTable, open_points
 from study.data.resampling import FloatArray, IntArray
 from study.data.tables.compressed import COMPRESSED
 from study.data.tables.reader import ENDINGS
@@ -53,7 +53,7 @@ class Recording:
         return len(self.values)
 
 
-def read_recording(path: Path, columns: Columns, events: Events | None = None) -> Recording:
+def read_recording(path: Path, columns: PointColumns, events: Events | None = None) -> Recording:
     """Return the recording in a file.
 
     Args:
@@ -64,12 +64,16 @@ def read_recording(path: Path, columns: Columns, events: Events | None = None) -
     Raises:
         RequestError: the file cannot be read, or is not of this form.
     """
-    table = open_points(path, columns)
+    return recording_of(open_points(path, columns), events)
+
+
+def recording_of(table: PointTable, events: Events | None = None) -> Recording:
+    """Return the recording in a table; arguments and errors as of `read_recording`."""
     values, flagged = table.read()
-    name = recording_name(path)
+    name = recording_name(table.path)
     by_name = _UCR.search(name)
     if events is not None:
-        stretches = _listed(path, columns, events)
+        stretches = _listed(table, events)
     elif flagged is not None:
         stretches = _stretches(flagged)
     elif by_name:
@@ -94,7 +98,7 @@ def normal_part(name: str) -> int | None:
     return int(known[1]) if known else None
 
 
-def read_events(path: Path) -> dict[str, list[list[Any]]]:
+def read_events(path: Path) -> Events:
     """Return abnormal stretches by recording of a JSON file, as NAB has them.
 
     Raises:
@@ -102,7 +106,9 @@ def read_events(path: Path) -> dict[str, list[list[Any]]]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): [list(pair) for pair in pairs] for name, pairs in content.items()}
+        return {
+            str(name): [[first, last] for first, last in pairs] for name, pairs in content.items()
+        }
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise RequestError(
             f"{path}: expected abnormal stretches by recording, {{name: [[first, last], ...]}},"
@@ -110,28 +116,29 @@ def read_events(path: Path) -> dict[str, list[list[Any]]]:
         ) from None
 
 
-def _listed(path: Path, columns: Columns, events: Events) -> IntArray:
+def _listed(table: PointTable, events: Events) -> IntArray:
     """Return a file's stretches, by position or by time, of a list for all files.
 
     A pair is the first point and the last, both of them abnormal.
     """
     import pandas as pd
 
-    keys = [key for key in events if recording_name(Path(key)) == recording_name(path)]
-    full = [key for key in keys if path.as_posix().endswith(key)]
+    name = recording_name(table.path)
+    keys = [key for key in events if recording_name(Path(key)) == name]
+    full = [key for key in keys if table.path.as_posix().endswith(key)]
     pairs = events[(full or keys)[0]] if keys else []
     if all(isinstance(end, int) for pair in pairs for end in pair):
         stretches = [(first, last + 1) for first, last in pairs]
         return np.array(stretches, dtype=np.int64).reshape(-1, 2)
     try:
-        moments = pd.to_datetime(open_points(path, columns).times())
+        moments = pd.to_datetime(table.times())
         inside = [
             (moments >= pd.Timestamp(first)) & (moments <= pd.Timestamp(last))
             for first, last in pairs
         ]
     except (ValueError, TypeError) as error:
         raise RequestError(
-            f"{path}: expected times, as its events have them, found: {one_line(error)}"
+            f"{table.path}: expected times, as its events have them, found: {one_line(error)}"
         ) from None
     return np.concatenate([_stretches(np.asarray(each)) for each in inside])
 

@@ -9,7 +9,7 @@ import numpy as np
 from study.data.assembly import build_samples
 from study.data.digests import source_digests
 from study.data.entry import DatasetEntry
-from study.data.point_tables import Columns
+from study.data.point_tables import PointColumns
 from study.data.recordings import Recording, read_events, read_recording, recording_name
 from study.data.resampling import IntArray, scale_rows
 from study.data.samples import Samples
@@ -28,9 +28,8 @@ def locate(settings: SeriesSettings, data_folder: Path) -> list[Path]:
         RequestError: a path or pattern names no file, or two recordings have one name.
     """
     if settings.wfdb:
-        folder = next(
-            (f for f in (data_folder / settings.wfdb.folder, Path(settings.wfdb.folder))
-             if f.is_dir()), None)  # fmt: skip
+        folders = (data_folder / settings.wfdb.folder, Path(settings.wfdb.folder))
+        folder = next(filter(Path.is_dir, folders), None)
         paths = sorted(folder.glob("*.hea")) if folder else []
         if not paths:
             raise RequestError(
@@ -39,7 +38,7 @@ def locate(settings: SeriesSettings, data_folder: Path) -> list[Path]:
                 " --data"
             )
     else:
-        paths = [path for item in settings.path for path in _matching(item, data_folder)]
+        paths = [path for item in settings.path for path in _matching("path", item, data_folder)]
     names = [recording_name(path) for path in paths]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
@@ -49,20 +48,21 @@ def locate(settings: SeriesSettings, data_folder: Path) -> list[Path]:
     return [path for _, path in sorted(zip(names, paths, strict=True))]
 
 
-def _matching(item: str, data_folder: Path) -> list[Path]:
+def _matching(setting: str, item: str, data_folder: Path) -> list[Path]:
+    """Return the files that a path or pattern of a setting names."""
     for folder in (data_folder, Path()):
         path = folder / item
-        found = [path] if path.is_file() else sorted(path.parent.glob(path.name))
-        if found:
-            return found
+        files = [path] if path.is_file() else sorted(path.parent.glob(path.name))
+        if files:
+            return files
     raise RequestError(
-        f"dataset.path: expected an existing file, found none at {data_folder / item}: correct"
+        f"dataset.{setting}: expected an existing file, found none at {data_folder / item}: correct"
         " the path or give the data folder with --data"
     )
 
 
 def _events_path(settings: SeriesSettings, data_folder: Path) -> list[Path]:
-    return _matching(settings.events, data_folder)[:1] if settings.events else []
+    return _matching("events", settings.events, data_folder)[:1] if settings.events else []
 
 
 def sources(
@@ -75,7 +75,7 @@ def sources(
     """
     paths = locate(settings, data_folder)
     if settings.wfdb:
-        endings = (".hea", ".dat", f".{settings.wfdb.annotator}")
+        endings = (".hea", ".dat", ".mat", f".{settings.wfdb.annotator}")
         every = [path.with_suffix(ending) for path in paths for ending in endings]
         paths = [path for path in every if path.is_file()]
     paths = [*paths, *_events_path(settings, data_folder)]
@@ -88,7 +88,7 @@ def recordings(settings: SeriesSettings, data_folder: Path) -> Iterator[Recordin
     Raises:
         RequestError: a file cannot be read, or recordings have different channels.
     """
-    columns = Columns(settings.label, settings.time, settings.channels)
+    columns = PointColumns(settings.label, settings.time, settings.channels)
     listed = _events_path(settings, data_folder)
     events = read_events(listed[0]) if listed else None
     first: Recording | None = None
@@ -190,7 +190,7 @@ def prepare(settings: SeriesSettings, data_folder: Path, seed: int) -> Samples:
 
 
 class _Columns:
-    """Columns of the windows, as they are added part by part."""
+    """PointColumns of the windows, as they are added part by part."""
 
     def __init__(self) -> None:
         self.record: list[str] = []

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from study.data.point_tables import Columns, PointTable, open_points
-from study.data.recordings import Recording, normal_part, read_recording, recording_name
+from study.data.point_tables import PointColumns, PointTable, open_points
+from study.data.recordings import Recording, normal_part, recording_name, recording_of
 from study.data.resampling import FloatArray
 from study.data.tables.compressed import inner_suffix
 from study.data.tables.form import Column
@@ -58,7 +58,7 @@ def is_recording(path: Path) -> bool:
     if inner_suffix(path) == ".ts":
         return False
     try:
-        table = open_points(path, Columns())
+        table = open_points(path, PointColumns())
     except RequestError:  # it has no columns of single numbers, if it is there at all
         return False
     if normal_part(recording_name(path)) is not None or len(table.channels) < FEWEST_VALUES:
@@ -77,8 +77,8 @@ def guess_recording(path: Path, label: Column | None = None) -> SeriesGuess:
     Raises:
         RequestError: the file cannot be read, or is no table with a row per point.
     """
-    columns = Columns(label)
-    table, recording = open_points(path, columns), read_recording(path, columns)
+    table = open_points(path, PointColumns(label))
+    recording = recording_of(table)
     by_name = recording.normal_until
     count = len(recording)
     first = int(recording.events[0, 0]) if len(recording.events) else None
@@ -90,7 +90,7 @@ def guess_recording(path: Path, label: Column | None = None) -> SeriesGuess:
         length = min(max(32 * math.ceil(period / 32), lowest), highest)
         reason = f"a window of {length} points holds the rhythm of {period} points that it has"
     else:
-        reason = f"no rhythm was found, so that the window of {length} points is a first try"
+        reason = f"no rhythm was detected, so that the window of {length} points is a first try"
     stride = min(max(length // 8, math.ceil(count / MOST_WINDOWS)), length)
     normal_until, why = _normal_until(recording, length)
     rate_hz = _rate_hz(table)
@@ -136,7 +136,8 @@ def _normal_until(recording: Recording, length: int) -> tuple[int | None, str]:
         return None, f"its name says that the first {recording.normal_until} points are normal"
     if not len(events):
         part = round(UNLABELLED_SHARE * count)
-        return part, "nothing is labelled: the first 70 % are taken for normal, the rest tests"
+        share = f"the first {100 * UNLABELLED_SHARE:g} %"
+        return part, f"nothing is labelled: {share} are taken for normal, the rest tests"
     first = min(int(events[0, 0]), count // 2)
     if first >= max(LEAST_NORMAL_WINDOWS * length, LEAST_NORMAL_SHARE * count):
         return first, f"the first {first} points are labelled normal, and train"

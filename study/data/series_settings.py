@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from study.data.entry import ScaledDatasetSettings
 from study.data.tables.form import Column
-from study.settings import Settings, as_tuple
+from study.settings import Settings, Texts
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 Part = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)]
 
 

@@ -75,10 +75,10 @@ def by_series(samples: Samples, folds: int, seed: int) -> Iterator[Parts]:
     records = np.unique(samples.record)
     groups = max(folds, FEWEST_GROUPS)
     if not samples.events or len(records) < groups:
-        found = len(records) if samples.events else 0
+        count = len(records) if samples.events else 0
         raise RequestError(
             f"split.protocol: series needs at least {groups} recordings (dataset series) for"
-            f" {folds} folds, found {found}; use fewer folds, or time"
+            f" {folds} folds, found {count}; use fewer folds, or time"
         )
     random = np.random.default_rng(stream_seed(seed, "series"))
     has_events = np.isin(records, samples.record[samples.label == 1])

@@ -8,6 +8,7 @@ of its reference code, and of de Chazal et al. 2004; those of long recordings ar
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -234,7 +235,7 @@ def _time(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
     """The beginning of each recording trains, what follows tests; nothing is drawn."""
     del seed
     groups = folds if folds > 1 else LONE_FOLD_GROUPS
-    for parts in list(by_time(samples, groups))[:folds]:
+    for parts in itertools.islice(by_time(samples, groups), folds):
         yield _fold(*parts)
 
 

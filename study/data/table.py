@@ -16,7 +16,7 @@ from study.data.samples import Samples
 from study.data.tables.form import Column, TableForm, canonical_label
 from study.data.tables.reader import Table, read_table
 from study.errors import RequestError
-from study.settings import as_tuple
+from study.settings import Texts, as_tuple
 
 if TYPE_CHECKING:
     from study.data.fetch import Progress
@@ -35,9 +35,8 @@ def _as_texts(value: object) -> object:
     )
 
 
-Paths = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 DataPaths = Annotated[
-    Paths,
+    Texts,
     Field(
         description="one file or several, which are joined in this order; relative paths are "
         "looked for beside the study file, in the data folder, and in the current folder",
@@ -91,7 +90,7 @@ class TableSettings(FilesSettings):
 
     name: Literal["table"] = "table"
     path: DataPaths = Field(min_length=1)
-    test_path: Paths = Field(
+    test_path: Texts = Field(
         (),
         description="files whose rows are the data's own test set, joined after those of path; "
         "protocol given tests on them, others take all rows together",

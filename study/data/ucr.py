@@ -9,8 +9,8 @@ from pydantic import Field
 
 from study.data import table
 from study.data.entry import DatasetEntry
-from study.data.table import DataPaths, FilesSettings, LabelNames, Paths
-from study.settings import added_field
+from study.data.table import DataPaths, FilesSettings, LabelNames
+from study.settings import Texts, added_field
 
 
 class UcrSettings(FilesSettings):
@@ -19,7 +19,7 @@ class UcrSettings(FilesSettings):
     name: Literal["ucr"] = "ucr"
     path: DataPaths = Field(min_length=1)
     normal_labels: LabelNames = Field(min_length=1)
-    test_path: Paths = added_field(
+    test_path: Texts = added_field(
         (),
         description="the archive's test file, if `path` is its training file: protocol given "
         "tests on it, others take all rows together",

@@ -1,5 +1,7 @@
-"""What WFDB records of every database have in common: names of their leads, and errors."""
+"""What WFDB records of every database have in common: names of their signals, and errors."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +13,20 @@ Leads = Literal["first", "both"] | Annotated[tuple[str, ...], Field(min_length=1
 """Signals of a record that are read: the first, the first two, or those of these names."""
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Read files of a record with wfdb, which has no error class of its own.
+
+    Raises:
+        RequestError: wfdb raised anything.
+    """
+    try:
+        yield
+    # A damaged file surfaces as almost any error.
+    except Exception as error:
+        raise damaged_record(path, f"{type(error).__name__}: {one_line(error)}") from error
+
+
 def signal_names(path: Path) -> list[str]:
     """Return the names of a record's signals, in their order.
 
@@ -19,32 +35,40 @@ def signal_names(path: Path) -> list[str]:
     """
     import wfdb
 
-    try:
-        return [str(name) for name in wfdb.rdheader(str(path)).sig_name]
-    # wfdb has no error class of its own: a damaged file surfaces as almost any.
-    except Exception as error:
-        raise damaged_record(path, error_line(error)) from error
+    with reading(path):
+        header = wfdb.rdheader(str(path))
+    return [str(name) for name in header.sig_name or ()]
 
 
-def lead_indices(path: Path, leads: Leads) -> list[int] | None:
-    """Return which signals of a record `leads` means; None if one of them is not there."""
+def lead_indices(names: Sequence[str], leads: Leads) -> list[int] | None:
+    """Return which signals `leads` means, by the names of a record's; None if one is not there."""
     if leads == "first":
         return [0]
-    names = signal_names(path)
     if leads == "both":
         return [0, 1] if len(names) > 1 else None
     return [names.index(lead) for lead in leads] if set(leads) <= set(names) else None
+
+
+def channel_indices(path: Path, channels: tuple[str, ...]) -> tuple[tuple[str, ...], list[int]]:
+    """Return names and numbers of the signals of a record that are channels; () means all.
+
+    Raises:
+        RequestError: the header is damaged, or a signal is not there.
+    """
+    names = signal_names(path)
+    wanted = channels or tuple(names)
+    indices = lead_indices(names, wanted)
+    if indices is None:
+        raise RequestError(
+            f"{path}: dataset.channels: expected {', '.join(wanted)}, found {', '.join(names)}"
+        )
+    return wanted, indices
 
 
 def channel_names(leads: Leads) -> tuple[str, ...]:
     """Return the names of a sample's channels; those of `both` differ between records."""
     named = {"first": (), "both": ("first", "second")}
     return named[leads] if isinstance(leads, str) else leads
-
-
-def error_line(error: Exception) -> str:
-    """Return an error of wfdb in one line."""
-    return f"{type(error).__name__}: {one_line(error)}"
 
 
 def damaged_record(path: Path, problem: str) -> RequestError:

@@ -7,8 +7,7 @@ import numpy as np
 
 from study.data.recordings import Recording, merged
 from study.data.resampling import IntArray
-from study.data.wfdb_files import damaged_record, error_line
-from study.errors import RequestError
+from study.data.wfdb_files import channel_indices, damaged_record, reading
 
 if TYPE_CHECKING:
     from study.data.series_settings import WfdbSettings
@@ -27,28 +26,20 @@ def read_wfdb(path: Path, settings: "WfdbSettings", channels: tuple[str, ...] | 
     """
     import wfdb
 
-    try:
-        stored = wfdb.rdrecord(str(path))
+    names, indices = channel_indices(path, channels or ())
+    with reading(path):
+        stored = wfdb.rdrecord(str(path), channels=indices)
         annotation = wfdb.rdann(str(path), settings.annotator)
-        names, values = [str(n) for n in stored.sig_name], np.asarray(stored.p_signal, np.float64)
+        values = np.asarray(stored.p_signal, dtype=np.float64)
         position = np.asarray(annotation.sample, dtype=np.int64)
         symbol = np.asarray(annotation.symbol, dtype=np.str_)
-    # wfdb has no error class of its own: a damaged file surfaces as almost any.
-    except Exception as error:
-        raise damaged_record(path, error_line(error)) from error
-    wanted = list(channels or names)
-    if not set(wanted) <= set(names):
-        raise RequestError(
-            f"{path}: dataset.channels: expected {', '.join(wanted)}, found {', '.join(names)}"
-        )
-    values = np.ascontiguousarray(values[:, [names.index(name) for name in wanted]])
     if not values.size or not np.isfinite(values).all():
         raise damaged_record(path, "an empty signal or values that are not finite")
     beats = settings.beats
     is_beat = np.isin(symbol, [*beats.normal, *beats.abnormal])
     position, symbol = position[is_beat], symbol[is_beat]
     events = abnormal_stretches(position, np.isin(symbol, beats.abnormal), len(values))
-    return Recording(path.name, values, tuple(wanted), events, None)
+    return Recording(path.name, values, names, events, None)
 
 
 def abnormal_stretches(position: IntArray, abnormal: "np.ndarray", count: int) -> IntArray:

@@ -24,8 +24,8 @@ def window_starts(first: int, stop: int, length: int, stride: int) -> IntArray:
 
 def cut(values: FloatArray, starts: IntArray, length: int) -> npt.NDArray[np.float32]:
     """Return windows `(n, channels, length)` float32 of a recording `(points, channels)`."""
-    views = np.lib.stride_tricks.sliding_window_view(values, length, axis=0)
-    return views[starts].astype(np.float32)
+    views = np.lib.stride_tricks.sliding_window_view(values.astype(np.float32), length, axis=0)
+    return views[starts]
 
 
 def overlap(begin: IntArray, end: IntArray, other_begin: IntArray, other_end: IntArray) -> Mask:
@@ -46,7 +46,7 @@ def overlap(begin: IntArray, end: IntArray, other_begin: IntArray, other_end: In
 def on_one_line(samples: Samples) -> tuple[IntArray, IntArray]:
     """Return begin and end of each sample's window, `(n,)`, all records laid end to end.
 
-    Windows of two records never meet. Every sample has a record and a window.
+    Windows of two records never meet. What is returned of a sample without a window means nothing.
     """
     record = np.unique(samples.record, return_inverse=True)[1]
     stop = samples.start + samples.extent

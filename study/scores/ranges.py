@@ -60,8 +60,8 @@ def false_alarms(abnormal: Mask, predicted: Mask) -> int:
 def adjusted_f1(abnormal: Mask, predicted: Mask) -> float:
     """Return point-adjusted F1: one alarm in a stretch counts for all of its points."""
     stretches = ranges_of(abnormal)
-    found = stretches[shares(stretches, predicted) > 0]
-    adjusted = predicted | mask_of(found, len(abnormal))
+    detected = stretches[shares(stretches, predicted) > 0]
+    adjusted = predicted | mask_of(detected, len(abnormal))
     hits = np.count_nonzero(adjusted & abnormal)
     both = np.count_nonzero(adjusted) + np.count_nonzero(abnormal)
     return 2 * hits / both if both else 0.0

@@ -176,7 +176,7 @@ def series_metrics(windows: Windows, score: Float, tau: float, buffer: int) -> S
     records = list(point_scores(windows, score).values())
     predicted = [each.score > tau for each in records]
     events = [ranges.event_recall(p.abnormal, y) for p, y in zip(records, predicted, strict=True)]
-    found, there = np.sum(events, axis=0)
+    detected, num_events = np.sum(events, axis=0)
     alarms = sum(
         ranges.false_alarms(p.abnormal, y) for p, y in zip(records, predicted, strict=True)
     )
@@ -189,9 +189,9 @@ def series_metrics(windows: Windows, score: Float, tau: float, buffer: int) -> S
     ]
     return SeriesMetrics(
         **vars(_mean(measured)),
-        event_recall=float(found / there) if there else float("nan"),
+        event_recall=float(detected / num_events) if num_events else float("nan"),
         false_alarms_per_day=alarms / days,
-        num_events=int(there),
+        num_events=int(num_events),
         num_points=count,
     )
 

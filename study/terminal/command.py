@@ -54,6 +54,16 @@ class Command(typer.Typer):
         return result if isinstance(result, int) else 0
 
 
+def refuse_options(why: str, **options: object) -> None:
+    """Refuse options that do not fit the rest of the request.
+
+    Raises:
+        RequestError: one is set; the message has its name and `why`.
+    """
+    for name in (name for name, value in options.items() if value):
+        raise RequestError(f"--{name.replace('_', '-')}: {why}")
+
+
 def give_up(why: str, continuing: str) -> NoReturn:
     """End the process at once, as one that could not finish.
 

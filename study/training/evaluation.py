@@ -90,7 +90,8 @@ class FoldEvaluator:
         for members in (fold.validation, fold.test):
             variances = self.model.error_variances(self._values(members), draws)
             named = {f"{name}_variance": v.cpu().numpy() for name, v in variances.items()}
-            scored.append(self._errors(members) | named | self._by_channel(members))
+            errors, by_channel = self._errors_and_channels(members)
+            scored.append(errors | named | by_channel)
         return Evaluation(training, *scored)
 
     def score_microseconds(self) -> float:
@@ -104,12 +105,22 @@ class FoldEvaluator:
             seconds.append(time.perf_counter() - started)
         return 1e6 * min(seconds) / len(batch)
 
-    def _by_channel(self, members: Index) -> Errors:
-        """Return components of each channel, where there are several, `<component>.<channel>`."""
-        errors = self.model.channel_errors(self._values(members))
-        names = self.samples.channel_names
-        return {f"{name}.{names[c]}": each[:, c].cpu().numpy()
-                for name, each in errors.items() for c in range(len(names))}  # fmt: skip
+    def _errors_and_channels(self, members: Index) -> tuple[Errors, Errors]:
+        """Return the error components, and where there are several channels those of each.
+
+        The latter by `<component>.<channel>`. x̂ serves both: some models search for it.
+        """
+        names, values = self.samples.channel_names, self._values(members)
+        if not names:
+            return self._errors(members), {}
+        examined, by_channel = self.model.examine(values), {}
+        if examined.reconstruction is not None:
+            by_channel = self.model.compare_channels(values, examined.reconstruction)
+        return self._components(members, examined.errors), {
+            f"{name}.{channel}": errors[:, c].cpu().numpy()
+            for name, errors in by_channel.items()
+            for c, channel in enumerate(names)
+        }
 
     def validate(self, epoch: int, *, with_tstr: bool) -> dict[str, Any]:
         """Return the study's metric as `value`, and all that is measured at a validation.

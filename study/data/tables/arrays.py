@@ -1,9 +1,8 @@
-"""NumPy's files: `(n, width)` or `(n, channels, width)`, in .npz beside labels."""
+"""NumPy's files: `(n,)`, `(n, width)` or `(n, channels, width)`, in .npz beside labels."""
 
 import io
 import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,8 +32,7 @@ _UNREADABLE = (
     EOFError,
     tokenize.TokenError,  # an array's header
     zipfile.BadZipFile,
-    zlib.error,
-    NotImplementedError,  # a compression that zipfile does not have
+    RuntimeError,  # what is encrypted, or of a compression that zipfile does not have
 )
 
 

@@ -75,7 +75,7 @@ def _guess_form(path: Path, label: Column | None, *, unlabelled: bool) -> tuple[
     if label is None and not unlabelled:
         label, reason = _guess_label(path, names)
     else:
-        reason = "the label was named" if label is not None else "that there are none was said"
+        reason = "there are none, as --unlabelled says" if unlabelled else "the label was named"
     others = tuple(
         name for name in names or () if name.strip().lower() in NAMES_OF_OTHERS and name != label
     )

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from study.data.point_tables import POINTS_AT_ONCE, Columns, Mask, open_points
+from study.data.point_tables import POINTS_AT_ONCE, Mask, PointColumns, open_points
 from study.data.resampling import FloatArray
 from study.data.series_settings import SeriesSettings
-from study.data.wfdb_files import damaged_record, error_line
+from study.data.wfdb_files import channel_indices, reading
 from study.detectors.detector import Detector
 from study.detectors.signals.score_file import open_score_file
 from study.detectors.stream import ScoredPoints
@@ -30,14 +30,14 @@ class PointCounts:
         points: all of them.
         abnormal: that are decided to be abnormal.
         labelled: that are labelled abnormal; None without labels.
-        found: of the labelled ones, those that are decided to be abnormal.
+        hits: of the labelled ones, those that are decided to be abnormal.
         highest: the point of highest score.
     """
 
     points: int
     abnormal: int
     labelled: int | None
-    found: int
+    hits: int
     highest: int
 
 
@@ -45,7 +45,8 @@ def recording_parts(path: Path, dataset: SeriesSettings, channels: tuple[str, ..
     """Yield the points of a recording as the model's dataset reads them.
 
     Args:
-        path: a table with a row per point, or a WFDB record without extension.
+        path: a table with a row per point, with labels and times or without, or a WFDB record
+            without extension.
         dataset: what the model was trained on.
         channels: names of the model's channels; () of one, whatever its name.
 
@@ -55,9 +56,8 @@ def recording_parts(path: Path, dataset: SeriesSettings, channels: tuple[str, ..
     if path.with_name(f"{path.name}.hea").is_file():
         yield from _wfdb_parts(path, channels or dataset.channels or ())
         return
-    table = open_points(
-        path, Columns(dataset.label, dataset.time, dataset.channels or channels or None)
-    )
+    chosen = dataset.channels or channels or None
+    table = open_points(path, PointColumns(dataset.label, dataset.time, chosen, may_lack=True))
     if len(table.channels) != max(1, len(channels)):
         raise RequestError(
             f"{path}: expected one channel, as the model was trained on, found"
@@ -69,24 +69,21 @@ def recording_parts(path: Path, dataset: SeriesSettings, channels: tuple[str, ..
 def _wfdb_parts(path: Path, channels: tuple[str, ...]) -> Parts:
     import wfdb
 
-    try:
+    _, indices = channel_indices(path, channels)
+    with reading(path):
         length = int(wfdb.rdheader(str(path)).sig_len)
-        for start in range(0, length, POINTS_AT_ONCE):
-            stop = min(start + POINTS_AT_ONCE, length)
-            part = wfdb.rdrecord(
-                str(path), sampfrom=start, sampto=stop, channel_names=list(channels) or None
-            )
-            order = [part.sig_name.index(name) for name in channels] or slice(None)
-            yield np.asarray(part.p_signal[:, order], dtype=np.float64), None
-    # wfdb has no error class of its own: a damaged file surfaces as almost any.
-    except Exception as error:
-        raise damaged_record(path, error_line(error)) from error
+    for start in range(0, length, POINTS_AT_ONCE):
+        stop = min(start + POINTS_AT_ONCE, length)
+        with reading(path):
+            part = wfdb.rdrecord(str(path), sampfrom=start, sampto=stop, channels=indices)
+            values = np.asarray(part.p_signal, dtype=np.float64)
+        yield values, None
 
 
 def write_points(path: Path, detector: Detector, parts: Parts) -> PointCounts:
     """Write a row per point; the file appears when it is complete, of the form of its ending.
 
-    Columns: `point` (from 0), `label` where the recording has any, `score`, `decision` (1
+    PointColumns: `point` (from 0), `label` where the recording has any, `score`, `decision` (1
     abnormal), and what the decision rests on: `composition`, `latent_form`, `supervision`, `tau`.
 
     Raises:
@@ -100,7 +97,7 @@ def write_points(path: Path, detector: Detector, parts: Parts) -> PointCounts:
         "supervision": detector.supervision,
         "tau": detector.tau,
     }
-    count = abnormal = labelled = found = highest = 0
+    count = abnormal = labelled = hits = highest = 0
     most = -np.inf
     writer: Any = None
     has_labels = False
@@ -126,7 +123,7 @@ def write_points(path: Path, detector: Detector, parts: Parts) -> PointCounts:
                     highest = points.first + int(points.score.argmax())
                 if label is not None:
                     labelled += int(label.sum())
-                    found += int((points.decision[label] == 1).sum())
+                    hits += int((points.decision[label] == 1).sum())
         except ValueError as error:
             raise RequestError(str(error)) from None
         finally:
@@ -137,7 +134,7 @@ def write_points(path: Path, detector: Detector, parts: Parts) -> PointCounts:
                 f"expected a recording of at least {detector.shape.length} points, a window of"
                 " the model, found a shorter one: nothing is written"
             )
-    return PointCounts(count, abnormal, labelled if has_labels else None, found, highest)
+    return PointCounts(count, abnormal, labelled if has_labels else None, hits, highest)
 
 
 def _labelled_points(

@@ -101,6 +101,8 @@ def scored_stretch(
     for values, _ in parts:
         kept.append(values[max(begin - position, 0) : max(end - position, 0)])
         position += len(values)
+        if position >= end:
+            break
     around = np.concatenate(kept)
     scored, own = (stream.push(around), stream.close()), slice(first - begin, last - begin)
     score = np.concatenate([each.score for each in scored])[own]

@@ -11,7 +11,7 @@ from study.data.amplitude import SETTLED_SECONDS, without_baseline
 from study.data.beat_settings import Reference
 from study.data.resampling import FloatArray, resample_span, resampled_length
 from study.data.tables.reader import ENDINGS
-from study.data.wfdb_files import Leads, damaged_record, error_line, lead_indices
+from study.data.wfdb_files import Leads, damaged_record, lead_indices, reading
 from study.errors import RequestError
 
 _LARGEST_DENOMINATOR = 1000
@@ -50,14 +50,11 @@ class RecordFile:
         """
         import wfdb
 
-        try:
+        with reading(self.path):
             stored = wfdb.rdrecord(
                 str(self.path), sampfrom=start, sampto=stop, channels=[self.index]
             )
             signal = np.asarray(stored.p_signal[:, 0], dtype=np.float64)
-        # wfdb has no error class of its own: a damaged file surfaces as almost any.
-        except Exception as error:
-            raise damaged_record(self.path, error_line(error)) from error
         if len(signal) != stop - start or not np.isfinite(signal).all():
             raise damaged_record(
                 self.path,
@@ -81,15 +78,13 @@ def open_leads(path: Path, leads: Leads) -> tuple[RecordFile, ...]:
             f"{path}: expected a WFDB record, or a table that ends in {', '.join(ENDINGS)}, found"
             " no such file: correct the path"
         )
-    try:
+    with reading(path):
         header = wfdb.rdheader(str(path))
         length, rate_hz = int(header.sig_len), float(header.fs)
         units, names = header.units or [""], header.sig_name or [""]
-    except Exception as error:
-        raise damaged_record(path, error_line(error)) from error
     if length < 1 or rate_hz <= 0:
         raise damaged_record(path, "an empty signal")
-    indices = lead_indices(path, leads)
+    indices = lead_indices(names, leads)
     if indices is None:
         wanted = leads if isinstance(leads, str) else ", ".join(leads)
         raise RequestError(

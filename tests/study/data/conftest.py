@@ -13,13 +13,19 @@ import wfdb
 def write_record(tmp_path: Path) -> Callable[..., Path]:
     """Writes a two-channel WFDB record at 360 Hz; returns its path without extension."""
 
-    def write(signal: np.ndarray, position: list[int], symbol: list[str], name: str = "r1") -> Path:
+    def write(
+        signal: np.ndarray,
+        position: list[int],
+        symbol: list[str],
+        name: str = "r1",
+        leads: tuple[str, str] = ("MLII", "V5"),
+    ) -> Path:
         channels = np.stack([signal, np.zeros_like(signal)], axis=1)
         wfdb.wrsamp(
             name,
             fs=360,
             units=["mV", "mV"],
-            sig_name=["MLII", "V5"],
+            sig_name=list(leads),
             p_signal=channels,
             fmt=["212", "212"],
             adc_gain=[200.0, 200.0],

@@ -156,7 +156,10 @@ def test_leads_are_the_channels_of_a_sample(write_record):
 
 def test_records_without_a_lead_are_left_out(write_record):
     signal = np.sin(np.arange(3600) / 20)
+    write_record(signal, [100, 400, 700], ["N", "V", "N"], "r2", ("MLII", "V1"))
     path = write_record(signal, [100, 400, 700], ["N", "V", "N"])
+    samples = prepare_records(["r1", "r2"], path.parent, MitbihSettings(leads=("MLII", "V1")))
+    assert set(samples.record) == {"r2"}
     with pytest.raises(RequestError, match=r"dataset\.leads: .*V1.*there are MLII, V5"):
         prepare_records([path.name], path.parent, MitbihSettings(leads=("MLII", "V1")))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.data.point_tables import POINTS_AT_ONCE, Columns, open_points
+from study.data.point_tables import POINTS_AT_ONCE, PointColumns, open_points
 from study.data.recordings import (
     merged,
     normal_part,
@@ -31,7 +31,7 @@ def frame() -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("form", ["a.csv", "a.csv.gz", "a.tsv", "a.parquet", "a.feather"])
-def test_named_columns_are_found_in_every_form(tmp_path: Path, form: str) -> None:
+def test_named_columns_are_recognised_in_every_form(tmp_path: Path, form: str) -> None:
     path = tmp_path / form
     if form == "a.parquet":
         frame().to_parquet(path)
@@ -39,7 +39,7 @@ def test_named_columns_are_found_in_every_form(tmp_path: Path, form: str) -> Non
         frame().to_feather(path)
     else:
         frame().to_csv(path, index=False, sep="\t" if form == "a.tsv" else ",")
-    recording = read_recording(path, Columns())
+    recording = read_recording(path, PointColumns())
     assert (recording.name, recording.channels) == ("a", ("x", "y"))
     np.testing.assert_array_equal(recording.values, VALUES)
     assert recording.events.tolist() == EVENTS
@@ -50,31 +50,31 @@ def test_columns_without_names_are_meant_by_position(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.column_stack([VALUES, FLAGS]))
     np.savetxt(tmp_path / "b.txt", np.column_stack([VALUES, FLAGS]))
     for name in ("a.npy", "b.txt"):
-        recording = read_recording(tmp_path / name, Columns(label=-1))
+        recording = read_recording(tmp_path / name, PointColumns(label=-1))
         np.testing.assert_allclose(recording.values, VALUES)
         assert recording.events.tolist() == EVENTS
     np.save(tmp_path / "c.npy", VALUES[:, 0])
-    assert read_recording(tmp_path / "c.npy", Columns()).values.shape == (50, 1)
+    assert read_recording(tmp_path / "c.npy", PointColumns()).values.shape == (50, 1)
 
 
 def test_channels_may_be_chosen(tmp_path: Path) -> None:
     frame().to_csv(tmp_path / "a.csv", index=False)
-    chosen = read_recording(tmp_path / "a.csv", Columns(channels=("y",)))
+    chosen = read_recording(tmp_path / "a.csv", PointColumns(channels=("y",)))
     np.testing.assert_array_equal(chosen.values, VALUES[:, 1:])
     with pytest.raises(RequestError, match=r"a\.csv: dataset\.channels: expected z, found the"):
-        read_recording(tmp_path / "a.csv", Columns(channels=("y", "z")))
+        read_recording(tmp_path / "a.csv", PointColumns(channels=("y", "z")))
 
 
 def test_the_archives_names_say_what_is_normal_and_what_is_not(tmp_path: Path) -> None:
     tsb_ad = tmp_path / "001_NAB_id_1_Facility_tr_20_1st_30.csv"
     pd.DataFrame({"Data": VALUES[:, 0], "Label": FLAGS.astype(int)}).to_csv(tsb_ad, index=False)
-    recording = read_recording(tsb_ad, Columns())
+    recording = read_recording(tsb_ad, PointColumns())
     assert (recording.normal_until, recording.events.tolist()) == (20, EVENTS)
 
     ucr = tmp_path / "135_UCR_Anomaly_Internal_20_30_34.txt"
     for text in ("\n", " "):  # a value a line, or all in one line
         ucr.write_text(text.join(map(str, VALUES[:, 0])) + "\n")
-        recording = read_recording(ucr, Columns())
+        recording = read_recording(ucr, PointColumns())
         np.testing.assert_array_equal(recording.values, VALUES[:, :1])
         assert (recording.normal_until, recording.events.tolist()) == (20, [[30, 34]])
     assert normal_part("of_my_own_1_2_3") is None
@@ -88,12 +88,13 @@ def test_stretches_may_be_listed_by_position_or_by_time(tmp_path: Path) -> None:
     }
     (tmp_path / "windows.json").write_text(json.dumps(listed))
     events = read_events(tmp_path / "windows.json")
-    assert read_recording(tmp_path / "a.csv", Columns(), events).events.tolist() == [[7, 10]]
+    assert read_recording(tmp_path / "a.csv", PointColumns(), events).events.tolist() == [[7, 10]]
     frame().to_csv(tmp_path / "b.csv", index=False)
-    assert read_recording(tmp_path / "b.csv", Columns(), events).events.tolist() == [[3, 5]]
-    (tmp_path / "windows.json").write_text("[1, 2]")
-    with pytest.raises(RequestError, match="expected abnormal stretches by recording"):
-        read_events(tmp_path / "windows.json")
+    assert read_recording(tmp_path / "b.csv", PointColumns(), events).events.tolist() == [[3, 5]]
+    for text in ("[1, 2]", '{"a.csv": [[1, 2, 3]]}'):
+        (tmp_path / "windows.json").write_text(text)
+        with pytest.raises(RequestError, match="expected abnormal stretches by recording"):
+            read_events(tmp_path / "windows.json")
 
 
 @pytest.mark.parametrize(
@@ -109,12 +110,12 @@ def test_stretches_may_be_listed_by_position_or_by_time(tmp_path: Path) -> None:
         ("x,x\n1,2\n3,4\n", "a column per channel, each of another name, found text"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_what_was_found(
+def test_what_cannot_be_meant_is_refused_with_what_was_understood(
     tmp_path: Path, text: str, problem: str
 ) -> None:
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(RequestError, match=problem) as error:
-        read_recording(tmp_path / "a.csv", Columns())
+        read_recording(tmp_path / "a.csv", PointColumns())
     assert "\n" not in str(error.value)
 
 
@@ -124,15 +125,27 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path) -> None:
     np.save(tmp_path / "b.npy", np.zeros((3, 2, 5)))
     for name in ("a.csv.gz", "a.npy", "b.npy", "none.csv"):
         with pytest.raises(RequestError, match=f"{name}.*: expected"):
-            read_recording(tmp_path / name, Columns())
+            read_recording(tmp_path / name, PointColumns())
 
 
 def test_a_recording_is_read_by_parts(tmp_path: Path) -> None:
     values = np.arange(POINTS_AT_ONCE + 5.0)
     np.save(tmp_path / "a.npy", values)
-    table = open_points(tmp_path / "a.npy", Columns())
+    table = open_points(tmp_path / "a.npy", PointColumns())
     assert [len(part) for part, _ in table.parts()] == [POINTS_AT_ONCE, 5]
     np.testing.assert_array_equal(table.read()[0][:, 0], values)
+
+
+def test_a_file_may_lack_the_columns_of_labels_and_times_where_it_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    frame()[["x", "y"]].to_csv(path, index=False)
+    for columns in (PointColumns(label="is_anomaly"), PointColumns(time="timestamp")):
+        with pytest.raises(RequestError, match=r"a\.csv: expected the "):
+            open_points(path, columns)
+    table = open_points(path, PointColumns("is_anomaly", "timestamp", may_lack=True))
+    values, flagged = table.read()
+    assert (table.channels, table.label, flagged) == (("x", "y"), None, None)
+    np.testing.assert_array_equal(values, VALUES)
 
 
 @pytest.mark.parametrize("labels", [[0.0, 1.0, 2.0], ["0", "1", "-1"], [False, True, True]])
@@ -140,7 +153,7 @@ def test_labels_are_numbers_or_truths(tmp_path: Path, labels: list[object]) -> N
     pd.DataFrame({"x": [1.0, 2.0, 3.0], "Label": labels}).to_csv(tmp_path / "a.csv", index=False)
     pd.DataFrame({"x": [1.0, 2.0, 3.0], "Label": labels}).to_parquet(tmp_path / "a.parquet")
     for name in ("a.csv", "a.parquet"):
-        assert read_recording(tmp_path / name, Columns()).events.tolist() == [[1, 3]]
+        assert read_recording(tmp_path / name, PointColumns()).events.tolist() == [[1, 3]]
 
 
 def test_names_are_without_endings_that_tables_have() -> None:
@@ -151,7 +164,7 @@ def test_names_are_without_endings_that_tables_have() -> None:
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=8))
 def test_stretches_that_touch_become_one(pairs: list[tuple[int, int]]) -> None:
     stretches = np.array([(a, a + n) for a, n in pairs], dtype=np.int64).reshape(-1, 2)
-    found = merged(stretches)
+    joined = merged(stretches)
     points = {point for first, stop in stretches for point in range(first, stop)}
-    assert {point for first, stop in found for point in range(first, stop)} == points
-    assert (found[1:, 0] > found[:-1, 1]).all()
+    assert {point for first, stop in joined for point in range(first, stop)} == points
+    assert (joined[1:, 0] > joined[:-1, 1]).all()

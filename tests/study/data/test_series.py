@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from study.data.leakage import refuse_leakage
 from study.data.samples import Samples
-from study.data.series import check, prepare
+from study.data.series import check, prepare, sources
 from study.data.series_settings import SeriesSettings
 from study.data.settings import SplitSettings
 from study.data.splits import Fold, make_splits
@@ -184,6 +184,22 @@ def test_records_of_any_database_are_series(tmp_path: Path, write_record: Any) -
     held = (samples.start < 600) & (samples.start + 32 > 250)
     np.testing.assert_array_equal(samples.label == 1, held)
     np.testing.assert_allclose(samples.values[0, 0], signal[:32], atol=0.01)
+    chosen = prepare(settings.model_copy(update={"channels": ("V5",)}), tmp_path, 0)
+    np.testing.assert_array_equal(chosen.values[:, 0], samples.values[:, 1])
+    with pytest.raises(RequestError, match=r"dataset\.channels: expected V1, found MLII, V5"):
+        prepare(settings.model_copy(update={"channels": ("V1",)}), tmp_path, 0)
+    (tmp_path / "r1.mat").write_bytes(b"")  # signals of other records are stored so
+    assert [name for name, _ in sources(settings, tmp_path, None)] == [
+        *("r1.hea", "r1.dat", "r1.mat", "r1.atr")
+    ]
+
+
+def test_a_missing_file_is_answered_with_its_setting(write: Write) -> None:
+    folder = write("a", 300, [])
+    with pytest.raises(RequestError, match=r"dataset\.path: expected an existing file, .*b\.csv"):
+        prepare(SeriesSettings(path=("b.csv",), length=32), folder, 0)
+    with pytest.raises(RequestError, match=r"dataset\.events: expected .*b\.json"):
+        prepared(folder, events="b.json")
 
 
 def test_one_source_is_needed() -> None:

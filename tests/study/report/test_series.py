@@ -8,15 +8,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from study import load_detector
+from study import Detector, load_detector, score
 from study.config.schema import Study
 from study.config.study_file import check_study, dump_study, to_yaml
 from study.data import load
 from study.data.leakage import refuse_leakage
-from study.data.samples import Samples
 from study.data.series_settings import SeriesSettings
-from study.data.splits import Splits, make_splits
-from study.detectors.signals.points import recording_parts, write_points
+from study.data.splits import make_splits
+from study.detectors.signals.points import Parts, recording_parts, write_points
 from study.detectors.signals.points_picture import chosen_points, draw_points, scored_stretch
 from study.errors import RequestError
 from study.ledger.ledger import Ledger
@@ -26,7 +25,9 @@ from study.report.build import Report, build_report
 from study.report.page.build import write_page
 from study.scores.series import SERIES_METRICS, SeriesMetrics
 from study.storage.folder import LocalFolder
+from study.terminal.command import REQUEST_WRONG
 from study.training.fold import FoldTask, train_fold
+from tests.commands import call
 from tests.study.report.trained import Reported
 from tests.study.trials import trial_of
 
@@ -37,10 +38,28 @@ PART = 700
 @dataclass(frozen=True)
 class Series:
     study: Study
-    samples: Samples
-    splits: Splits
+    facts: dict[str, SplitFacts]
     results: LocalFolder
     report: Report
+
+    @property
+    def root(self) -> Path:
+        """The folder of the recordings."""
+        return Path(self.results.locate("study.yaml")).parents[1]
+
+    @property
+    def values(self) -> np.ndarray:
+        """The points of recording a and their labels, `(1000, 4)`."""
+        return np.loadtxt(self.root / "a.csv", delimiter=",", skiprows=1)
+
+    @property
+    def detector(self) -> Detector:
+        return load_detector(self.results.locate("ledger/trial-00000"))
+
+    def parts(self, name: str) -> Parts:
+        assert isinstance(self.study.dataset, SeriesSettings)
+        channels = self.detector.folds[0].channels
+        return recording_parts(self.root / name, self.study.dataset, channels)
 
     @property
     def scores(self) -> pd.DataFrame:
@@ -48,7 +67,7 @@ class Series:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Series:
+def series(tmp_path_factory: pytest.TempPathFactory) -> Series:
     """PCA on two recordings of three channels, whose events are in one of these."""
     root = tmp_path_factory.mktemp("series")
     for name, events in EVENTS.items():
@@ -65,6 +84,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Series:
         "dataset": {
             "name": "series",
             "path": "*.csv",
+            "label": "label",
             "length": 32,
             "stride": 8,
             "normal_until": 600,
@@ -88,14 +108,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Series:
     facts = {"time": SplitFacts(splits.split_hash, refuse_leakage(samples, splits))}
     report = build_report(study, facts, results, "serial")
     assert report is not None
-    return Series(study, samples, splits, results, report)
+    return Series(study, facts, results, report)
 
 
-def test_the_metrics_are_those_of_the_points_of_the_test_part(made: Series) -> None:
-    row = made.scores.query("fold == 1 and composition == 'reconstruction'").iloc[0]
-    stored = pd.read_parquet(made.results.locate("ledger/trial-00000/fold-1/components.parquet"))
+def test_the_metrics_are_those_of_the_points_of_the_test_part(series: Series) -> None:
+    row = series.scores.query("fold == 1 and composition == 'reconstruction'").iloc[0]
+    stored = pd.read_parquet(series.results.locate("ledger/trial-00000/fold-1/components.parquet"))
     test = stored.query("split == 'test' and epoch_rule == 'best_validation'")
-    areas, found = [], 0
+    areas, num_events = [], 0
     for name, events in EVENTS.items():
         total, count = np.zeros(1000), np.zeros(1000)
         for window in test[test["record"] == name].itertuples():
@@ -110,37 +130,36 @@ def test_the_metrics_are_those_of_the_points_of_the_test_part(made: Series) -> N
         areas.append(average_precision_score(flagged[PART:], mean))
         # The score is R in its limits of validation, tau likewise.
         assert np.argmax(mean) + PART in np.flatnonzero(flagged)
-        found += sum(first >= PART for first, _ in events)
+        num_events += sum(first >= PART for first, _ in events)
     assert row["auc_pr"] == pytest.approx(np.mean(areas), abs=1e-6)
-    assert row["num_events"] == found == 3
+    assert row["num_events"] == num_events == 3
     assert row["num_points"] == 600
     assert row["event_recall"] == 1
     assert row["vus_pr"] > 0.5
     assert np.isfinite(row["false_alarms_per_day"])
 
 
-def test_tables_of_series_have_columns_of_their_own(made: Series) -> None:
+def test_tables_of_series_have_columns_of_their_own(series: Series) -> None:
     names = list(SeriesMetrics.__dataclass_fields__)
-    columns = list(made.scores.columns)
+    columns = list(series.scores.columns)
     start = columns.index("normal_error") + 1
     assert columns[start : start + len(names)] == names
-    summary = made.report.summary.to_pandas()
+    summary = series.report.summary.to_pandas()
     for name in SERIES_METRICS:
-        means = made.scores.groupby(["composition", "epoch_rule"])[name].mean()
-        found = summary.set_index(["composition", "epoch_rule"])[f"{name}_mean"]
-        pd.testing.assert_series_equal(found, means, check_names=False, check_like=True)
+        means = series.scores.groupby(["composition", "epoch_rule"])[name].mean()
+        stored = summary.set_index(["composition", "epoch_rule"])[f"{name}_mean"]
+        pd.testing.assert_series_equal(stored, means, check_names=False, check_like=True)
 
 
-def test_a_second_report_reads_what_was_fitted(made: Series) -> None:
-    before = made.results.read("scores.parquet")
-    facts = {"time": SplitFacts(made.splits.split_hash, refuse_leakage(made.samples, made.splits))}
-    assert build_report(made.study, facts, made.results, "serial") is not None
-    assert made.results.read("scores.parquet") == before
+def test_a_second_report_reads_what_was_fitted(series: Series) -> None:
+    before = series.results.read("scores.parquet")
+    assert build_report(series.study, series.facts, series.results, "serial") is not None
+    assert series.results.read("scores.parquet") == before
 
 
-def test_the_page_draws_all_channels(made: Series) -> None:
-    page = Path(made.results.locate(write_page(made.study, made.results, made.report.tables)))
-    assert "3 channels" in page.read_text()
+def test_the_page_draws_all_channels(series: Series) -> None:
+    page = write_page(series.study, series.results, series.report.tables)
+    assert "3 channels" in Path(series.results.locate(page)).read_text()
 
 
 def test_tables_of_other_samples_have_none_of_these_columns(searched: Reported) -> None:
@@ -150,39 +169,79 @@ def test_tables_of_other_samples_have_none_of_these_columns(searched: Reported) 
         assert name not in tables["summary"].column_names
 
 
-def test_a_stream_finds_the_events_of_its_recordings(made: Series) -> None:
-    detector = load_detector(made.results.locate("ledger/trial-00000"))
-    root = Path(made.results.locate("study.yaml")).parents[1]
-    values = np.loadtxt(root / "a.csv", delimiter=",", skiprows=1)
-    stream = detector.stream()
-    scored = [stream.push(values[:500, :3]), stream.push(values[500:, :3]), stream.close()]
-    score = np.concatenate([each.score for each in scored])
+def test_a_stream_scores_events_above_the_threshold(series: Series) -> None:
+    detector, values = series.detector, series.values
+    score = scores_of(detector, values)
+    flagged = values[:, 3] == 1
     assert len(score) == 1000
-    # The command reads the file by parts, and finds label and channels as training did.
-    dataset, channels = made.study.dataset, detector.folds[0].channels
-    assert isinstance(dataset, SeriesSettings)
-    file, target = root / "a.csv", root / "points.parquet"
-    counts = write_points(target, detector, recording_parts(file, dataset, channels))
+    assert average_precision_score(flagged, score) > 0.5
+    assert np.median(score[flagged]) > detector.tau > np.median(score[~flagged])
+
+
+def test_a_file_is_scored_by_parts_as_a_stream_is(series: Series, tmp_path: Path) -> None:
+    detector, values, target = series.detector, series.values, tmp_path / "points.parquet"
+    counts = write_points(target, detector, series.parts("a.csv"))
     table = pd.read_parquet(target)
-    np.testing.assert_allclose(table["score"], score, rtol=1e-4)
+    np.testing.assert_allclose(table["score"], scores_of(detector, values), rtol=1e-4)
     assert (counts.points, counts.abnormal) == (1000, table["decision"].sum())
     np.testing.assert_array_equal(table["label"], values[:, 3])
-    assert (counts.labelled, counts.found) == (60, table.query("label == 1")["decision"].sum())
+    assert (counts.labelled, counts.hits) == (60, table.query("label == 1")["decision"].sum())
     assert counts.highest == table["score"].argmax()
     assert chosen_points(counts, 0, None) == (0, 1000)
     with pytest.raises(RequestError, match=r"--from 1200, --to 1000: expected 1 to 50000"):
         chosen_points(counts, 1200, None)
-    # A stretch is scored again as the whole was, from windows at the same places.
-    parts = recording_parts(file, dataset, channels)
-    stretch, again = scored_stretch(detector, parts, 403, 500)
-    np.testing.assert_array_equal(stretch, values[403:500, :3])
-    np.testing.assert_allclose(again.score, score[403:500], rtol=1e-4)
-    parts = recording_parts(file, dataset, channels)
-    draw_points(root / "a.png", detector, parts, "a", 403, 500)
-    assert (root / "a.png").read_bytes().startswith(b"\x89PNG")
-    np.save(root / "one.npy", values[:, 0])
+    np.save(series.root / "one.npy", values[:, 0])
     with pytest.raises(RequestError, match=r"expected x, y, z, found the columns 0"):
-        list(recording_parts(root / "one.npy", dataset, channels))
-    flagged = values[:, 3] == 1
-    assert average_precision_score(flagged, score) > 0.5
-    assert np.median(score[flagged]) > detector.tau > np.median(score[~flagged])
+        list(series.parts("one.npy"))
+
+
+def test_a_stretch_is_drawn_with_the_scores_of_the_whole(series: Series, tmp_path: Path) -> None:
+    detector, values = series.detector, series.values
+    stretch, again = scored_stretch(detector, series.parts("a.csv"), 403, 500)
+    np.testing.assert_array_equal(stretch, values[403:500, :3])
+    np.testing.assert_allclose(again.score, scores_of(detector, values)[403:500], rtol=1e-4)
+    draw_points(tmp_path / "a.png", detector, series.parts("a.csv"), "a", 403, 500)
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_stretch_is_read_no_further_than_it_is_scored(series: Series) -> None:
+    values, length = series.values[:, :3], series.detector.shape.length
+    parts = iter([(values[:200], None), (values[200:400], None), (values[400:], None)])
+    stretch, _ = scored_stretch(series.detector, parts, 100, 400 - length)
+    np.testing.assert_array_equal(stretch, values[100 : 400 - length])
+    assert len(list(parts)) == 1
+
+
+def test_the_command_scores_recordings_with_labels_and_without(
+    series: Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trial, file = series.results.locate("ledger/trial-00000"), str(series.root / "a.csv")
+    done = call(score.app, trial, file, "--plot", "a.png", "--from", "300", "--to", "400")
+    assert (done.code, done.errors) == (0, "")
+    labelled = pd.read_parquet("a.scores.parquet")
+    abnormal, is_event = labelled["decision"].sum(), labelled["label"] == 1
+    hits = labelled["decision"][is_event].sum()
+    assert done.output == (
+        f"of 60 abnormal points {hits} found and {60 - hits} missed; of 940 normal ones"
+        f" {abnormal - hits} called abnormal\n"
+        f"{abnormal} of 1000 points abnormal; scores in a.scores.parquet\npicture in a.png\n"
+    )
+    assert Path("a.png").stat().st_size > 5000
+    pd.read_csv(file)[["x", "y", "z"]].to_csv("new.csv", index=False)
+    done = call(score.app, trial, "new.csv")
+    assert done.output == f"{abnormal} of 1000 points abnormal; scores in new.scores.parquet\n"
+    pd.testing.assert_frame_equal(
+        pd.read_parquet("new.scores.parquet"), labelled.drop(columns="label")
+    )
+    for options in (["--resample"], ["--label", "label"], ["--label-first"], ["--leave-out", "x"]):
+        done = call(score.app, trial, file, *options)
+        assert done.code == REQUEST_WRONG
+        assert f"{options[0]}: is for tables of samples" in done.errors
+
+
+def scores_of(detector: Detector, values: np.ndarray) -> np.ndarray:
+    """Scores of points that come in two parts."""
+    stream = detector.stream()
+    scored = [stream.push(values[:500, :3]), stream.push(values[500:, :3]), stream.close()]
+    return np.concatenate([each.score for each in scored])

@@ -199,11 +199,12 @@ def damaged_deflate(path: Path) -> None:
     path.write_bytes(content)
 
 
-def other_compression(path: Path) -> None:
+def write_zip(path: Path, offset: int, value: int) -> None:
+    """Write an archive with another byte at `offset` of its member's header."""
     np.savez(path, values=VALUES)
     content = bytearray(path.read_bytes())
-    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
-        content[content.index(signature) + offset] = 99
+    for signature, shift in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):  # local, and central
+        content[content.index(signature) + offset + shift] = value
     path.write_bytes(content)
 
 
@@ -217,7 +218,8 @@ DAMAGED: dict[str, Callable[[Path], Any]] = {
     "names.parquet": lambda path: pq.write_table(damaged_text([0, 1, 2], b"\xff\xfe"), path),
     "columns.parquet": lambda path: path.write_bytes(b"PAR1 no parquet PAR1"),
     "deflate.npz": damaged_deflate,
-    "compression.npz": other_compression,
+    "compression.npz": lambda path: write_zip(path, 8, 99),
+    "encrypted.npz": lambda path: write_zip(path, 6, 1),
     "header.npy": damaged_header,
     "deflate.csv.gz": lambda path: path.write_bytes(
         gzip.compress(FRAME.to_csv().encode())[:40] + bytes(100)
