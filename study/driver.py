@@ -91,7 +91,8 @@ def run_study(
     else:
         _, prepared = _checked_here(request, data)
     with _begun(request, prepared, on_lost) as run:
-        request = replace(request, fresh=False)  # what there was is aside by now
+        if request.fresh:  # what there was is aside by now
+            request = replace(request, fresh=False)
         unfinished: list[str] = []
         if request.missing():
             with connected(address, on_lost):

@@ -130,9 +130,9 @@ class Display:
 
     def _update_all(self) -> str:
         done = self._ended_epochs() + sum(self._reached.values())
-        # What a spent budget leaves to train is what no estimate over all trials says.
+        # Time for all trials is no estimate of what is left then: what runs, and repetitions.
         is_spent = self._budget.is_spent(self._ended)
-        left = "the rest ends at its next rung" if is_spent else self._time_left(done)
+        left = "no trial is proposed any more" if is_spent else self._time_left(done)
         if spent := self._budget.shown(self._ended):
             left += f"; {spent} spent"
         self._progress.update(self._all, completed=done, status=left)

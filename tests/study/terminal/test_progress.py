@@ -85,7 +85,7 @@ def test_trials_that_ended_before_count_and_take_no_time(study: Study) -> None:
 @pytest.mark.parametrize(
     ("hours", "left"),
     [(3, "about 10 s left; 2.00 of 3 hours spent"),
-     (2, "the rest ends at its next rung; 2.00 of 2 hours spent")],
+     (2, "no trial is proposed any more; 2.00 of 2 hours spent")],
 )  # fmt: skip
 @pytest.mark.usefixtures("clock")
 def test_a_spent_budget_leaves_no_time_for_all_trials(study: Study, hours: int, left: str) -> None:
