@@ -242,7 +242,7 @@ def _report(request: Request, prepared: "Prepared", executor: "Executor | None" 
     from study.ledger.study_folder import read_study
     from study.report.build import build_report
     from study.report.page.build import write_page
-    from study.terminal.progress import show_front, show_summary, show_systems
+    from study.terminal.summary import show_front, show_summary, show_systems
     from study.training.hparams import reading_command, write_outcomes
 
     console, results = request.console, request.results
