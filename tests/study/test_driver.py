@@ -14,11 +14,18 @@ from study.ledger.ledger import Ledger
 from study.ledger.run_time import RunTime
 from study.request import Request
 from study.search.plan import Plan
+from study.search.trial import RungDecision
 from study.storage.folder import Folder, LocalFolder
 from tests.study.checked import small_study
 
 
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, fresh: bool) -> Request:
+def run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    fresh: bool = False,
+    replayed: Folder | None = None,
+) -> Request:
     """Run a study whose search takes two hours in no time; return the request that is reported."""
 
     @contextlib.contextmanager
@@ -39,7 +46,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, fresh: bool) -> Requ
     metric = {"composition": "reconstruction"}
     study = small_study("short", search={"budget": {"hours": 1.0}, "metric": metric})
     console = Console(file=io.StringIO())
-    request = Request(study, LocalFolder(tmp_path), console, fresh=fresh)
+    request = Request(study, LocalFolder(tmp_path), console, fresh, replayed)
     driver.run_study(request, str(tmp_path), None, lambda reason: None)
     return reported[0]
 
@@ -61,5 +68,15 @@ def test_a_run_opens_its_ledger_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return open_ledger(results)
 
     monkeypatch.setattr("study.ledger.index.open_ledger", counted)
-    run(tmp_path, monkeypatch, fresh=False)
+    run(tmp_path, monkeypatch)
     assert len(opened) == 1
+
+
+def test_a_replay_begins_with_the_decisions_of_the_other_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(tmp_path / "first", monkeypatch)
+    decision = RungDecision("trial-00000", 2, 0.25, goes_on=False, order=0)
+    first.ledger.record_decision(decision)
+    again = run(tmp_path / "again", monkeypatch, replayed=first.results)
+    assert again.ledger.decisions() == [decision]
