@@ -91,7 +91,8 @@ def run_study(
     else:
         _, prepared = _checked_here(request, data)
     with _begun(request, prepared, on_lost) as run:
-        request = replace(request, fresh=False)  # what there was is aside by now
+        if request.fresh:  # what there was is aside by now
+            request = replace(request, fresh=False)
         unfinished: list[str] = []
         if request.missing():
             with connected(address, on_lost):
@@ -241,7 +242,7 @@ def _report(request: Request, prepared: "Prepared", executor: "Executor | None" 
     from study.ledger.study_folder import read_study
     from study.report.build import build_report
     from study.report.page.build import write_page
-    from study.terminal.progress import show_front, show_summary, show_systems
+    from study.terminal.summary import show_front, show_summary, show_systems
     from study.training.hparams import reading_command, write_outcomes
 
     console, results = request.console, request.results

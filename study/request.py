@@ -98,7 +98,7 @@ class Request:
         prepared: "Prepared | None" = None,
     ) -> None:
         """Show what will run, and what stands against it where the data are known."""
-        from study.terminal.progress import show_plan
+        from study.terminal.planned import show_plan
 
         # What is started anew has no trials yet.
         ended = [] if self.fresh else self.ended()

@@ -20,7 +20,12 @@ SMALL: Mapping[str, Any] = {
     "search": {"metric": {"composition": "reconstruction", "score": "auroc"}},
 }
 BETA = {"model.beta": {"loguniform": [1e-6, 1.0]}}
+BETA_TO_FAIL = {"model.beta": {"choice": [1e-4, 1e300]}}
+"""Trials with the second value fail."""
 LEARNING_RATE = {"training.optimizer.learning_rate": {"loguniform": [1e-5, 1e-2]}}
+FOUR_EPOCHS = {"epochs": 4, "validation_interval": 2}
+RUNG_AT_2 = {"grace_epochs": 2, "reduction": 2}
+"""Of these epochs the second is where the worse half of trials is stopped."""
 
 
 def study_text(name: str, **parts: Any) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from study.cluster.announcements import Announcements
 from study.cluster.attempts import Attempt
 from study.cluster.decisions import Decisions
 from study.cluster.exchange import (
@@ -31,7 +32,7 @@ from study.cluster.exchange import (
     trial_of,
 )
 from study.cluster.faults import Fault
-from study.cluster.groups import DRIVER, Groups
+from study.cluster.groups import Groups
 from study.cluster.node_faults import NodeFaults
 from study.cluster.overseer import Overseer
 from study.cluster.ray_cluster import Cluster
@@ -61,9 +62,8 @@ class Coordinator:
         self._schedule, self._cluster, self._clock = schedule, cluster, clock
         self._groups, self._decisions = Groups(), Decisions(schedule.waits)
         self._nodes = NodeFaults(cluster.has_room_without)
-        self._overseer = Overseer(patience, self._nodes, self._announce, clock)
-        self._lines: list[str] = []
-        self._is_new = cluster.is_restarted()
+        self._announcements = Announcements(is_restarted=cluster.is_restarted())
+        self._overseer = Overseer(patience, self._nodes, self._announcements.add, clock)
         self._closed = asyncio.Event()
 
     # What the processes of trials ask:
@@ -94,10 +94,7 @@ class Coordinator:
             if other != group:
                 self._begin(other, Assignment.of(None))
         attempt = Attempt.begin(assignment, self._schedule, after, self._clock())
-        stops_at = self._decisions.stopped.pop(trial, None)
-        if stops_at is not None and stops_at <= after:
-            attempt.stops_at = stops_at
-        attempt.outgrow(self._decisions.passed(trial))
+        self._decisions.apply_to(attempt)
         self._groups.assign(group, attempt)
         return attempt
 
@@ -122,7 +119,7 @@ class Coordinator:
             epoch: a rung, which its folds have reported: they commit what they have, and report
                 it. None: they drop the trial at once.
         """
-        self._decisions.stopped[trial] = epoch
+        self._decisions.stop(trial, epoch)
         for group, attempt in self._groups.attempts_at(trial):
             attempt.stops_at = epoch
             attempt.is_over |= epoch is None
@@ -143,23 +140,13 @@ class Coordinator:
             left_alone: the nodes of the news before, which a new coordinator lacks.
         """
         self._nodes.leave_alone(left_alone)
-        is_closed = self._closed.is_set
-        await self._groups.until(DRIVER, lambda: self._lines or self._is_new or is_closed())
-        if self._is_new:
-            self._lines.append("the coordinator died and was started again; the folds train on")
-        news = News(tuple(self._lines), self._nodes.left_alone, self._is_new)
-        self._lines.clear()
-        self._is_new = False
-        return news
+        lines, is_restarted = await self._announcements.fetch()
+        return News(lines, self._nodes.left_alone, is_restarted)
 
     async def close(self) -> None:
         """Let the driver's calls return that wait here: the search has ended."""
         self._closed.set()
-        self._groups.wake(DRIVER)
-
-    def _announce(self, line: str) -> None:
-        self._lines.append(line)
-        self._groups.wake(DRIVER)
+        self._announcements.close()
 
     # What workers ask and report:
 
@@ -236,7 +223,7 @@ class Coordinator:
         if current.take(worker.fold, reports):
             self._groups.wake(worker.group)
         if current.takes_turns and fold.has_ended and not had_ended:
-            self._announce(current.progress)
+            self._announcements.add(current.progress)
         last = reports[-1]
         fold.last_heartbeat = None  # it waits, or is done
         await self._groups.until(
@@ -260,7 +247,7 @@ class Coordinator:
         trial = trial_of(attempt)
         return (
             group in self._groups.attempts
-            or self._decisions.stopped.get(trial, 0) is None
+            or self._decisions.is_dropped(trial)
             or bool(self._groups.attempts_at(trial))
         )
 

@@ -18,8 +18,8 @@ class FoldState:
     """Where one fold of an attempt stands.
 
     Attributes:
-        worker: the process that trains it, or that has had none since; None if there is none that
-            is known.
+        worker: the process that trains it, or trained it last and has no other fold since; None
+            if none is known.
         latest: the last epoch that it has reported.
         has_ended: whether it was committed by then.
         longest_epoch: seconds of its longest epoch; 0 before one is known.

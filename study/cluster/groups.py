@@ -8,9 +8,6 @@ from typing import Any
 from study.cluster.attempts import Attempt
 from study.cluster.exchange import FoldWorker, Turn
 
-DRIVER = "driver"
-"""What the driver waits by, as workers do by the name of their group."""
-
 
 class Groups:
     """What each group trains, or trained last.
@@ -35,7 +32,7 @@ class Groups:
 
     def wake_unassigned(self) -> None:
         """Wake the groups that have no attempt yet, and whose workers wait."""
-        self.wake(*(self._changes.keys() - self.attempts.keys() - {DRIVER}))
+        self.wake(*(self._changes.keys() - self.attempts.keys()))
 
     def assign(self, group: str, attempt: Attempt) -> None:
         """Have a group train an attempt, in place of the one that it had."""

@@ -75,8 +75,7 @@ class TrialRunner(tune.Trainable):
 
     def _next_result(self, assignment: Assignment) -> dict[str, Any]:
         """Have as many workers as an assignment needs; wait for their next result."""
-        folds = assignment.folds or self._context.schedule.all_folds
-        size = self._context.plan.workers_for(folds)
+        size = assignment.workers or self._context.schedule.all_folds
         if self._group is None or self._group.size != size:
             self.cleanup()
             self._group = WorkerGroup(self._context, size)

@@ -1,14 +1,11 @@
 """What a study shows on the terminal, or in a log file, while it runs."""
 
-import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,14 +15,8 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
 
-from study.config.schema import StoppingSettings, Study
-from study.ledger.answer import ANSWER_RULE
-from study.scores.settings import REPORTED_SCORES
 from study.search.budget import Budget
-from study.search.plan import Plan
-from study.search.rungs import FoldSchedule
 from study.search.trial import Trial, TrialRecord, fold_name
 from study.search.trial_source import TrialSource
 
@@ -130,9 +121,9 @@ class Display:
 
     def _update_all(self) -> str:
         done = self._ended_epochs() + sum(self._reached.values())
-        # What a spent budget leaves to train is what no estimate over all trials says.
+        # Time for all trials is no estimate of what is left then: what runs, and repetitions.
         is_spent = self._budget.is_spent(self._ended)
-        left = "the rest ends at its next rung" if is_spent else self._time_left(done)
+        left = "no trial is proposed any more" if is_spent else self._time_left(done)
         if spent := self._budget.shown(self._ended):
             left += f"; {spent} spent"
         self._progress.update(self._all, completed=done, status=left)
@@ -177,174 +168,3 @@ def _status(trial: Trial, result: Mapping[str, Any]) -> str:
     names = [f"{fold_name(fold)}/value" for fold in range(trial.config.split.folds)]
     each = " ".join(f"{result[name]:.3f}" for name in names if name in result)
     return f"{_metric(trial)} {result['value']:.4f} (folds {each})"
-
-
-def show_plan(
-    console: Console,
-    study: Study,
-    source: TrialSource,
-    plan: Plan,
-    ended: Sequence[TrialRecord],
-    trial_bytes: float,
-    of_cluster: Mapping[str, str] | None = None,
-) -> None:
-    """Print what will run.
-
-    Args:
-        console: where to.
-        study: the study.
-        source: where its trials come from.
-        plan: resources of each fold, and trials at a time.
-        ended: records of the trials that have ended.
-        trial_bytes: what the ledger holds of each of them, on average; 0 if nothing.
-        of_cluster: what else is known of where it runs, by the names of the lines.
-    """
-    left = len(source.missing({record.name: record for record in ended}))
-    facts = source.facts
-    what = "systems" if "systems" in facts else ", ".join(study.model_names)
-    lines = {
-        "study": f"{study.name}: {what} on {study.dataset.name}",
-        "trials": f"{source.size} x {study.split.folds} folds x"
-        f" {source.longest} epochs, {left} trials to run"
-        + (f", {len(ended)} ended before" if ended else ""),
-        **facts,
-        "early stops": _early_stops(study.search.stopping),
-        "folds": _raced(FoldSchedule.of(study)),
-        "each fold": f"{plan.cpu:g} CPU, {plan.gpu:g} GPU, {plan.threads} thread(s)",
-        "at a time": _at_a_time(plan, study.split.folds),
-        **(of_cluster or {}),
-        "disk": f"{trial_bytes / 1e6:.1f} MB a trial,"
-        f" {trial_bytes * source.size / 1e9:.2f} GB when all have ended"
-        if trial_bytes
-        else "known when a trial has ended",
-    }
-    for name, text in lines.items():
-        if text:
-            console.print(f"{name:>12}  {text}", highlight=False, soft_wrap=True)
-
-
-def _at_a_time(plan: Plan, folds: int) -> str:
-    trials = f"{plan.trials_at_a_time} trial(s)"
-    if plan.slots is not None:
-        what = f"{plan.slots} fold(s), of at most {trials}"
-        return f"{what} with at most {plan.workers} each" if plan.workers else what
-    if plan.workers:
-        return (
-            f"{trials}, each with {plan.workers} of its {folds} folds; the others wait their turn"
-        )
-    return f"{trials}, each with all its folds"
-
-
-def _early_stops(stopping: StoppingSettings | None) -> str:
-    if stopping is None:
-        return "none"
-    rungs = f"ASHA from epoch {stopping.grace_epochs}, one in {stopping.reduction} goes on"
-    paired = stopping.paired
-    return f"{rungs}; {paired.test} every {paired.interval} epochs" if paired else rungs
-
-
-def _raced(schedule: FoldSchedule) -> str:
-    """Say how many folds train up to which epoch; "" if all do from the start."""
-    if not schedule.is_raced:
-        return ""
-    steps = [
-        f"{schedule.at(rung)} to epoch {rung}"
-        for rung in schedule.rungs
-        if schedule.at(rung) < schedule.after(rung)
-    ]
-    return f"{', '.join(steps)}, then all {schedule.all_folds}"
-
-
-def show_systems(console: Console, study: Study, summary: pa.Table) -> None:
-    """Print each system's answer on test, mean and deviation over folds."""
-    console.print(
-        f"\n{study.name}: on test, weights of the best validation epoch, mean ± deviation over"
-        f" {study.split.folds} fold(s)",
-        highlight=False,
-    )
-    names = ["system", "protocol", "composition", "supervision"]
-    if len(study.split.protocols) == 1:
-        names.remove("protocol")
-    table = _scores_table(names)
-    for row in summary.to_pylist():
-        if row["of_metric"] and row["epoch_rule"] == ANSWER_RULE:
-            table.add_row(*(row[name] for name in names), *_scores(row))
-    console.print(table)
-
-
-def _scores_table(names: Sequence[str]) -> Table:
-    """Return an empty table of `names` and scores; numbers keep their lines, names may fold."""
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for name in ("F1 weighted", "phi", "AUROC"):
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def _scores(row: Mapping[str, Any]) -> Iterator[str]:
-    return (_mean_and_deviation(row, metric) for metric in REPORTED_SCORES)
-
-
-def show_summary(
-    console: Console,
-    study: Study,
-    ended: Sequence[TrialRecord],
-    summary: pa.Table,
-    best: TrialRecord,
-) -> None:
-    """Print the compositions of the best of the trials that ended, by mean and deviation."""
-    trials = sum(not record.trial.is_repetition for record in ended)
-    parameters = ", ".join(f"{key} {_shown(value)}" for key, value in best.trial.parameters.items())
-    console.print(
-        f"\n{study.name}: {best.name} is the best of {trials} trial(s)"
-        f"{f' ({parameters})' if parameters else ''}; on test, weights of the best validation"
-        f" epoch, mean ± deviation over {study.split.folds} fold(s)",
-        highlight=False,
-    )
-    if all(math.isnan(row["f1_weighted_mean"]) for row in summary.to_pylist()):
-        console.print(
-            "no test sample is abnormal: there is no F1, phi or AUROC; scores.parquet has the"
-            " thresholds, and normal_error, by which this trial was chosen",
-            highlight=False,
-        )
-        return
-    table = _scores_table(["composition (form of L)", "supervision"])
-    repetition = replace(best.trial, is_repetition=True).name
-    for row in summary.to_pylist():
-        repeats = row["trial"] == repetition and row["of_metric"]
-        if (row["trial"] == best.name or repeats) and row["epoch_rule"] == ANSWER_RULE:
-            form = f" ({row['latent_form']})" if row["latent_form"] else ""
-            under = f", {row['protocol']}" if repeats else ""
-            metric = " *" if row["of_metric"] else ""
-            name = f"{row['composition']}{form}{under}{metric}"
-            table.add_row(name, row["supervision"], *_scores(row))
-    console.print(table)
-    console.print(
-        "*: of the study's metric. supervision: what saw validation labels; nothing, the threshold,"
-        " or an SVM",
-        highlight=False,
-    )
-
-
-def show_front(console: Console, study: Study, front: pa.Table | None) -> None:
-    """Print which trials none beats, of a search with several metrics."""
-    if front is None:
-        return
-    metric = study.search.metric
-    names = front.filter(front["on_front"])["trial"].to_pylist()
-    console.print(
-        f"the best is so by {metric.score} of {metric.composition}; none beats"
-        f" {', '.join(names)} in that, {', '.join(study.search.metrics)} together",
-        highlight=False,
-    )
-
-
-def _mean_and_deviation(row: Mapping[str, Any], metric: str) -> str:
-    deviation = row[f"{metric}_std"]
-    spread = "" if math.isnan(deviation) else f"±{deviation:.3f}"
-    return f"{row[f'{metric}_mean']:.3f}{spread}"
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

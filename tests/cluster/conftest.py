@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.gate import Gate
-from tests.small_studies import LEARNING_RATE, study_text
+from tests.small_studies import BETA_TO_FAIL, FOUR_EPOCHS, LEARNING_RATE, RUNG_AT_2, study_text
 from tests.study_run import Run
 
 STUDY = study_text(
     "tiny",
-    training={"epochs": 4, "validation_interval": 2},
+    training=FOUR_EPOCHS,
     search={
         "trials": 3,
         "startup_trials": 4,
-        "space": {"model.beta": {"choice": [1e-4, 1e300]}, **LEARNING_RATE},
-        "stopping": {"grace_epochs": 2, "reduction": 2},
+        "space": BETA_TO_FAIL | LEARNING_RATE,
+        "stopping": RUNG_AT_2,
     },
     seed=23,
 )

@@ -5,7 +5,7 @@ import pytest
 
 from study.ledger.ledger import Ledger
 from study.storage.folder import LocalFolder
-from tests.small_studies import LEARNING_RATE, study_text
+from tests.small_studies import BETA_TO_FAIL, FOUR_EPOCHS, LEARNING_RATE, RUNG_AT_2, study_text
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -17,17 +17,17 @@ def settings(beta, learning_rate):
 STUDY = study_text(
     "turns",
     split={"folds": 3},
-    training={"epochs": 4, "validation_interval": 2},
+    training=FOUR_EPOCHS,
     search={
         "trials": 3,
         "startup_trials": 3,
-        "space": {"model.beta": {"choice": [1e-4, 1e300]}, **LEARNING_RATE},
+        "space": BETA_TO_FAIL | LEARNING_RATE,
         "enqueue": [
             settings(1e-4, 0.0002979216372044795),
             settings(1e-4, 0.0014456323538412992),
             settings(1e300, 6.8e-3),
         ],
-        "stopping": {"grace_epochs": 2, "reduction": 2},
+        "stopping": RUNG_AT_2,
     },
     resources={"per_fold": {"cpu": 0.5}, "max_concurrent_trials": 1},
     seed=23,

@@ -6,7 +6,7 @@ import pytest
 from study.ledger.ledger import Ledger
 from study.storage.folder import LocalFolder
 from tests.serial_study import run_serially
-from tests.small_studies import LEARNING_RATE, study_text
+from tests.small_studies import FOUR_EPOCHS, LEARNING_RATE, RUNG_AT_2, study_text
 from tests.study_run import kill
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -14,12 +14,12 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 STUDY = study_text(
     "raced",
     model={"width": 4},
-    training={"epochs": 4, "validation_interval": 2},
+    training=FOUR_EPOCHS,
     search={
         "trials": 3,
         "startup_trials": 4,
         "space": LEARNING_RATE,
-        "stopping": {"grace_epochs": 2, "reduction": 2, "folds": [1]},
+        "stopping": RUNG_AT_2 | {"folds": [1]},
     },
     resources={"per_fold": {"cpu": 1}},
     seed=23,

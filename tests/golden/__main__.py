@@ -31,8 +31,8 @@ def main() -> int:
         return 0
     lines = [f"this machine: {each}" for each in deviations(golden_machine(), machine())]
     for study in STUDIES:
-        found = differences(read_golden(FOLDER / study), _tables(study), NEW_COLUMNS)
-        lines += [f"{study}/{each}" for each in found]
+        moved = differences(read_golden(FOLDER / study), _tables(study), NEW_COLUMNS)
+        lines += [f"{study}/{each}" for each in moved]
     print(*lines or ["no difference"], sep="\n")  # noqa: T201
     return 1 if lines else 0
 

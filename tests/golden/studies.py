@@ -35,18 +35,14 @@ def other_arithmetic() -> str:
 
 def check_tables(study: str, made: Tables) -> None:
     """Check that a study gave its golden tables."""
-    found = differences(read_golden(FOLDER / study), made, NEW_COLUMNS)
-    assert not found, "\n".join(["other tables than the golden ones:", *found])
+    moved = differences(read_golden(FOLDER / study), made, NEW_COLUMNS)
+    assert not moved, "\n".join(["other tables than the golden ones:", *moved])
 
 
-def start(study: str, folder: Path) -> Run:
-    """Start a golden study with its results in `folder`."""
+def on_cluster(study: str, folder: Path) -> Tables:
+    """Run a golden study on a cluster of its own; return its tables."""
     arguments = (str(FOLDER / f"{study}.yaml"), "--output", str(folder / "results"))
-    return Run(folder, *arguments, **ENVIRONMENT)
-
-
-def finish(run: Run, study: str, folder: Path) -> Tables:
-    """Wait until a study is done; return its tables."""
+    run = Run(folder, *arguments, **ENVIRONMENT)
     try:
         assert run.wait() == 0, run.printed()
     finally:
@@ -68,4 +64,4 @@ def serial(folder: Path) -> Tables:
 
 def tables(study: str, folder: Path) -> Tables:
     """Run a golden study; return its tables."""
-    return serial(folder) if study == SERIAL else finish(start(study, folder), study, folder)
+    return serial(folder) if study == SERIAL else on_cluster(study, folder)

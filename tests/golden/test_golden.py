@@ -15,8 +15,8 @@ from tests.golden.studies import FOLDER, check_tables, other_arithmetic, serial
 @pytest.mark.slow
 def test_a_study_of_systems_gives_its_golden_tables(tmp_path: Path) -> None:
     """In one process; the search shows that a cluster gives the same."""
-    if found := other_arithmetic():
-        pytest.skip(f"the golden tables are of other arithmetic: {found}")
+    if reasons := other_arithmetic():
+        pytest.skip(f"the golden tables are of other arithmetic: {reasons}")
     check_tables("systems", serial(tmp_path))
 
 

@@ -9,16 +9,25 @@ import pytest
 from rich.console import Console
 
 from study import driver
+from study.ledger.index import open_ledger
+from study.ledger.ledger import Ledger
 from study.ledger.run_time import RunTime
 from study.request import Request
 from study.search.plan import Plan
-from study.storage.folder import LocalFolder
+from study.search.trial import RungDecision
+from study.storage.folder import Folder, LocalFolder
 from tests.study.checked import small_study
 
 
-def test_the_budget_of_a_fresh_start_is_known_when_it_is_spent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    fresh: bool = False,
+    replayed: Folder | None = None,
+) -> Request:
+    """Run a study whose search takes two hours in no time; return the request that is reported."""
+
     @contextlib.contextmanager
     def connected(*_: object) -> Iterator[None]:
         yield
@@ -37,7 +46,37 @@ def test_the_budget_of_a_fresh_start_is_known_when_it_is_spent(
     metric = {"composition": "reconstruction"}
     study = small_study("short", search={"budget": {"hours": 1.0}, "metric": metric})
     console = Console(file=io.StringIO())
-    request = Request(study, LocalFolder(tmp_path), console, fresh=True)
+    request = Request(study, LocalFolder(tmp_path), console, fresh, replayed)
     driver.run_study(request, str(tmp_path), None, lambda reason: None)
-    assert reported[0].budget().is_spent({})
-    assert reported[0].budget().shown({}) == "2.00 of 1 hours"
+    return reported[0]
+
+
+def test_the_budget_of_a_fresh_start_is_known_when_it_is_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = run(tmp_path, monkeypatch, fresh=True).budget()
+    assert budget.is_spent({})
+    assert budget.shown({}) == "2.00 of 1 hours"
+
+
+def test_a_run_opens_its_ledger_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a store that lists all of it, and reads its index."""
+    opened: list[Folder] = []
+
+    def counted(results: Folder) -> Ledger:
+        opened.append(results)
+        return open_ledger(results)
+
+    monkeypatch.setattr("study.ledger.index.open_ledger", counted)
+    run(tmp_path, monkeypatch)
+    assert len(opened) == 1
+
+
+def test_a_replay_begins_with_the_decisions_of_the_other_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(tmp_path / "first", monkeypatch)
+    decision = RungDecision("trial-00000", 2, 0.25, goes_on=False, order=0)
+    first.ledger.record_decision(decision)
+    again = run(tmp_path / "again", monkeypatch, replayed=first.results)
+    assert again.ledger.decisions() == [decision]

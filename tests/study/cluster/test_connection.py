@@ -96,15 +96,15 @@ def test_a_study_waits_for_nodes_that_have_not_joined(monkeypatch: pytest.Monkey
 def test_a_study_with_folds_that_wait_their_turn_waits_for_nodes_unless_it_wants_that(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said: list[str] = []
+    shown: list[str] = []
     monkeypatch.setattr(capacity, "capacity", lambda: [NodeCapacity(2, 0)])
     settings = ["split.folds=3", "resources.per_fold.cpu=1"]
     study = load_study("quickstart", settings)
-    assert plan_when_joined(study, said.append, patience_seconds=0.01).workers == 2
-    assert ["2 of 3 folds" in line for line in said] == [True]
+    assert plan_when_joined(study, shown.append, patience_seconds=0.01).workers == 2
+    assert ["2 of 3 folds" in line for line in shown] == [True]
     wants = load_study("quickstart", [*settings, "resources.workers_per_trial=2"])
-    assert plan_when_joined(wants, said.append).workers == 2
-    assert len(said) == 1
+    assert plan_when_joined(wants, shown.append).workers == 2
+    assert len(shown) == 1
 
 
 def test_a_study_that_never_fits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from study import load_detector
 from study.ledger.answer import answers
 from study.ledger.ledger import Ledger
-from study.terminal.progress import show_summary
+from study.terminal.summary import show_summary
 from study.training.hparams import write_outcomes
 from tests.study.report.trained import Reported
 from tests.study.training.event_files import accumulated

@@ -12,7 +12,7 @@ from study import load_detector
 from study.config.study_file import check_study
 from study.scores.evaluation import NOT_MEASURED
 from study.search.trial import best_trial
-from study.terminal.progress import show_summary
+from study.terminal.summary import show_summary
 from tests.study.report.trained import PARTS, Reported, reported, sines_and_steps
 from tests.study.trials import trial_of
 

@@ -261,19 +261,19 @@ def test_a_kind_without_limit_costs_no_more_to_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpu", "gpu", "said"),
+    ("cpu", "gpu", "fitting"),
     [
         (9, 0.2, "cpu: 8 would fit"),
         (1, 2, "gpu: 1 would fit"),
         (9, 2, "cpu: 1 and gpu: 1 would fit"),
     ],
 )
-def test_a_request_that_never_fits_is_told_what_does(cpu: float, gpu: float, said: str) -> None:
+def test_a_request_that_never_fits_names_what_does(cpu: float, gpu: float, fitting: str) -> None:
     growth = Growth((NodeKind("gpu", NodeCapacity(8.0, 1.0), 4),), 4)
     with pytest.raises(RequestError) as raised:
         make_plan(asked(5, cpu, gpu), [], growth)
     hint = str(raised.value).rpartition("; ")[2]
-    assert hint == said
+    assert hint == fitting
     less = {"cpu": cpu, "gpu": gpu} | {
         key: float(amount)
         for key, amount in (
@@ -283,7 +283,7 @@ def test_a_request_that_never_fits_is_told_what_does(cpu: float, gpu: float, sai
     make_plan(asked(5, less["cpu"], less["gpu"]), [], growth)
 
 
-def test_nodes_without_what_every_fold_needs_are_told_of() -> None:
+def test_nodes_without_what_every_fold_needs_are_named() -> None:
     with pytest.raises(RequestError, match="no request fits them"):
         make_plan(asked(5, 0.5, 0), [NodeCapacity(0.0, 4.0)])
     with pytest.raises(RequestError, match="gpu: 0 would fit"):

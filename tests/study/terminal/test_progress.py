@@ -1,6 +1,5 @@
 """What a study prints into a log file while it runs; a terminal shows the same as bars."""
 
-import io
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,15 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from study.config.schema import BudgetSettings, Study
 from study.search.budget import Budget
-from study.search.plan import Plan
 from study.search.sources import trial_source
 from study.search.trial import Trial
 from study.terminal import progress
-from study.terminal.progress import LOG_WIDTH, Display, show_plan, trial_label
+from study.terminal.progress import Display, trial_label
+from tests.study.terminal.consoles import lines, log
 from tests.study.trials import record_of, trial_of
 
 
@@ -24,15 +22,6 @@ from tests.study.trials import record_of, trial_of
 def study(tiny_study: Callable[..., Study]) -> Study:
     """Two trials of four epochs."""
     return tiny_study(search={"trials": 2})
-
-
-def log() -> Console:
-    return Console(file=io.StringIO(), width=LOG_WIDTH, force_terminal=False)
-
-
-def lines(console: Console) -> list[str]:
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue().splitlines()
 
 
 def result(epoch: int, *values: float, **kept: Any) -> dict[str, Any]:
@@ -85,7 +74,7 @@ def test_trials_that_ended_before_count_and_take_no_time(study: Study) -> None:
 @pytest.mark.parametrize(
     ("hours", "left"),
     [(3, "about 10 s left; 2.00 of 3 hours spent"),
-     (2, "the rest ends at its next rung; 2.00 of 2 hours spent")],
+     (2, "no trial is proposed any more; 2.00 of 2 hours spent")],
 )  # fmt: skip
 @pytest.mark.usefixtures("clock")
 def test_a_spent_budget_leaves_no_time_for_all_trials(study: Study, hours: int, left: str) -> None:
@@ -123,7 +112,7 @@ def test_a_death_is_shown_with_what_follows(is_replaced: bool, what: str, study:
 
 
 def test_a_terminal_has_a_bar_for_the_study_and_one_for_each_running_trial(study: Study) -> None:
-    console = Console(file=io.StringIO(), width=LOG_WIDTH, force_terminal=True)
+    console = log(is_terminal=True)
     display = Display(study.name, trial_source(study), console)
     display.start([])
     trial = trial_of(study)
@@ -142,43 +131,3 @@ def test_a_label_tells_a_system_and_a_repetition_from_others(study: Study) -> No
     assert trial_label(again) == "trial-1000003 (trial-00003, kfold)"
     system = replace(trial, system="ae", parameters={"system": "ae", "split.protocol": "paper"})
     assert trial_label(system) == "trial-00003 (ae, paper)"
-
-
-def test_a_plan_of_a_race_says_which_folds_train_when(tiny_study: Callable[..., Study]) -> None:
-    stopping = {"grace_epochs": 1, "reduction": 2, "folds": [1, 1, 3]}
-    study = tiny_study(
-        split={"folds": 4}, training={"epochs": 16}, search={"trials": 5, "stopping": stopping}
-    )
-    console = log()
-    plan = Plan(cpu=0.5, gpu=0.0, trials_at_a_time=5, slots=7)
-    show_plan(console, study, trial_source(study), plan, [], 0.0)
-    shown = dict(line.strip().split("  ", 1) for line in lines(console))
-    assert shown["folds"] == "1 to epoch 2, 3 to epoch 4, then all 4"
-    assert shown["at a time"] == "7 fold(s), of at most 5 trial(s)"
-    console = log()
-    show_plan(console, study, trial_source(study), replace(plan, workers=3), [], 0.0)
-    assert "7 fold(s), of at most 5 trial(s) with at most 3 each" in "\n".join(lines(console))
-
-
-def test_a_plan_shows_what_would_run_and_what_it_takes(tiny_study: Callable[..., Study]) -> None:
-    stopping = {"grace_epochs": 2, "reduction": 3}
-    space = {"model.beta": {"loguniform": [1e-6, 1.0]}}
-    study = tiny_study(
-        split={"beside": "kfold"}, search={"trials": 5, "stopping": stopping, "space": space}
-    )
-    console = log()
-    plan = Plan(cpu=0.5, gpu=0.25, trials_at_a_time=2)
-    ended = [record_of(trial_of(study), values=[(4, 0.5)])]
-    show_plan(console, study, trial_source(study), plan, ended, 2e6, {"nodes": "3 there"})
-    shown = dict(line.strip().split("  ", 1) for line in lines(console))
-    assert shown == {
-        "study": "tiny: beta_vaegan on synthetic",
-        "trials": "5 x 2 folds x 4 epochs, 4 trials to run, 1 ended before",
-        "protocols": "paper; then the best trial under kfold",
-        "searched": "model.beta",
-        "early stops": "ASHA from epoch 2, one in 3 goes on",
-        "each fold": "0.5 CPU, 0.25 GPU, 1 thread(s)",
-        "at a time": "2 trial(s), each with all its folds",
-        "nodes": "3 there",
-        "disk": "2.0 MB a trial, 0.01 GB when all have ended",
-    }
