@@ -22,6 +22,7 @@ from study.errors import RequestError
 from study.ledger.ledger import Ledger
 from study.ledger.study_folder import SplitFacts
 from study.ledger.trial_outcome import finalize
+from study.report import build
 from study.report.build import Report, build_report
 from study.report.page.build import write_page
 from study.scores.series import SERIES_METRICS, SeriesMetrics
@@ -95,7 +96,7 @@ def test_the_metrics_are_those_of_the_points_of_the_test_part(made: Series) -> N
     row = made.scores.query("fold == 1 and composition == 'reconstruction'").iloc[0]
     stored = pd.read_parquet(made.results.locate("ledger/trial-00000/fold-1/components.parquet"))
     test = stored.query("split == 'test' and epoch_rule == 'best_validation'")
-    areas, found = [], 0
+    areas, num_events = [], 0
     for name, events in EVENTS.items():
         total, count = np.zeros(1000), np.zeros(1000)
         for window in test[test["record"] == name].itertuples():
@@ -110,9 +111,9 @@ def test_the_metrics_are_those_of_the_points_of_the_test_part(made: Series) -> N
         areas.append(average_precision_score(flagged[PART:], mean))
         # The score is R in its limits of validation, tau likewise.
         assert np.argmax(mean) + PART in np.flatnonzero(flagged)
-        found += sum(first >= PART for first, _ in events)
+        num_events += sum(first >= PART for first, _ in events)
     assert row["auc_pr"] == pytest.approx(np.mean(areas), abs=1e-6)
-    assert row["num_events"] == found == 3
+    assert row["num_events"] == num_events == 3
     assert row["num_points"] == 600
     assert row["event_recall"] == 1
     assert row["vus_pr"] > 0.5
@@ -127,12 +128,15 @@ def test_tables_of_series_have_columns_of_their_own(made: Series) -> None:
     summary = made.report.summary.to_pandas()
     for name in SERIES_METRICS:
         means = made.scores.groupby(["composition", "epoch_rule"])[name].mean()
-        found = summary.set_index(["composition", "epoch_rule"])[f"{name}_mean"]
-        pd.testing.assert_series_equal(found, means, check_names=False, check_like=True)
+        reported = summary.set_index(["composition", "epoch_rule"])[f"{name}_mean"]
+        pd.testing.assert_series_equal(reported, means, check_names=False, check_like=True)
 
 
-def test_a_second_report_reads_what_was_fitted(made: Series) -> None:
+def test_a_second_report_reads_what_was_fitted(
+    made: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = made.results.read("scores.parquet")
+    monkeypatch.setattr(build, "score_fold", None)  # nothing is fitted
     facts = {"time": SplitFacts(made.splits.split_hash, refuse_leakage(made.samples, made.splits))}
     assert build_report(made.study, facts, made.results, "serial") is not None
     assert made.results.read("scores.parquet") == before
