@@ -203,8 +203,8 @@ def trained_once(
     factory: pytest.TempPathFactory, name: str, study: Study, samples: Samples
 ) -> Trained:
     """Train a study's first trial in one of the processes of a session."""
-    folder, made = made_once(factory, name, lambda folder: train_trial(study, samples, folder))
-    return replace(made, place=folder / "ledger" / made.place.name)
+    folder, trained = made_once(factory, name, lambda folder: train_trial(study, samples, folder))
+    return replace(trained, place=folder / "ledger" / trained.place.name)
 
 
 def write_heartbeats(

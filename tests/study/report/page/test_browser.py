@@ -8,11 +8,7 @@ import pytest
 import yaml
 
 from study.config.study_file import dump_study
-from tests.study.report.page.in_browser import (
-    await_,
-    downloads_to,
-    shaped,
-)
+from tests.study.report.page.in_browser import await_, downloads_to, shaped
 from tests.study.report.trained import Reported
 
 SHAPES = [

@@ -13,13 +13,7 @@ import pytest
 from study.live_server import Watch, serve
 from study.storage.folder import LocalFolder
 from tests.study.ledger.viewed import proposed, write_study
-from tests.study.report.page.in_browser import (
-    SECONDS,
-    await_,
-    chosen_marks,
-    rows,
-    shaped,
-)
+from tests.study.report.page.in_browser import SECONDS, await_, chosen_marks, rows, shaped
 from tests.study.trials import record_of
 
 
