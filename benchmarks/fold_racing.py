@@ -10,7 +10,6 @@ by its mean over folds, is worth less than the best of all trials of that run.
 """
 
 import argparse
-import heapq
 import itertools
 import json
 import os
@@ -26,9 +25,10 @@ import numpy.typing as npt
 
 from benchmarks.learning_curves import Curves, CurveTable, curve_study
 from benchmarks.occupancy import OurSearch
+from benchmarks.virtual_time import VirtualTime, report_step
 from study.config.schema import Study
 from study.search.rungs import FoldSchedule
-from study.search.trial import best_trial, mean_over_folds
+from study.search.trial import best_trial
 
 FOLDS = 5
 BETWEEN, WITHIN = 0.01, 0.01
@@ -118,8 +118,7 @@ def play(study: Study, slots: int, curves: FoldCurves, folder: Path) -> Raced:
     running: dict[str, _Running] = {}
     worth: dict[str, float] = {}
     waiting: deque[str] = deque()
-    ends: list[tuple[float, int, str]] = []
-    order, free, now, work, fold_epochs = itertools.count(), slots, 0.0, 0.0, 0
+    clock, free, work, fold_epochs = VirtualTime(), slots, 0.0, 0
     while True:
         while len(running) < slots // schedule.after(0):
             parameters = search.propose(name := next(names))
@@ -135,42 +134,31 @@ def play(study: Study, slots: int, curves: FoldCurves, folder: Path) -> Raced:
             begun = max(started.reached, default=0)
             taken, trained = started.train(next(step for step in steps if step > begun))
             work, fold_epochs = work + sum(taken), fold_epochs + trained
-            heapq.heappush(ends, (now + max(taken), next(order), name))
-        if not ends:
+            clock.train(name, max(taken))
+        paused = clock.next_end()
+        if paused is None:
             break
-        now, _, name = heapq.heappop(ends)
-        ended = running[name]
+        ended, reached = running[paused], running[paused].reached[0]
         free += ended.folds
-        if _goes_on(search, name, ended, schedule, last):
-            ended.folds = schedule.after(ended.reached[0])
-            waiting.appendleft(name)
+        folds = ended.values[: ended.folds, :reached].tolist()
+        if report_step(search, paused, folds, schedule.rungs) and reached < last:
+            ended.folds = schedule.after(reached)
+            waiting.appendleft(paused)
         else:
-            search.end(name, ended.values[: ended.folds].tolist())
-            del running[name]
+            search.end(paused, folds)
+            del running[paused]
     best = best_trial(search.ledger.trials())
     assert best is not None
     return Raced(
         folds=tuple(schedule.at_rungs),
         seed=study.seed,
         fold_epochs=fold_epochs,
-        makespan=now,
-        occupancy=work / (slots * now),
+        makespan=clock.now,
+        occupancy=work / (slots * clock.now),
         winner=best.name,
         worth=worth[best.name],
         regret=max(worth.values()) - worth[best.name],
     )
-
-
-def _goes_on(
-    search: OurSearch, name: str, trial: _Running, schedule: FoldSchedule, last: int
-) -> bool:
-    """Report what a trial has trained since the rung before; return whether it trains on."""
-    reached = trial.reached[0]
-    before = max((rung for rung in schedule.rungs if rung < reached), default=0)
-    for epoch in range(before + 1, reached + 1):
-        values = trial.values[: schedule.at(epoch), epoch - 1].tolist()
-        goes_on = search.goes_on(name, epoch, mean_over_folds(values))
-    return goes_on and reached < last
 
 
 def measure(
@@ -214,16 +202,16 @@ def main() -> None:
     race = [int(folds) for folds in options.race.split(",")]
     rows: list[Raced] = []
     for seed in range(options.seeds):
-        made = measure(options.trials, options.slots, race, seed, options.sampler,
+        pair = measure(options.trials, options.slots, race, seed, options.sampler,
                        options.between, options.within)  # fmt: skip
-        for row in made:
+        for row in pair:
             print(
                 f"seed {seed}, folds {list(row.folds) or 'all'}: {row.fold_epochs} fold-epochs,"
                 f" makespan {row.makespan:.0f} s, occupancy {row.occupancy:.3f}, {row.winner},"
                 f" worth {row.worth:.4f}, regret {row.regret:.4f}",
                 flush=True,
             )
-        rows += made
+        rows += pair
     print(_summary(rows))
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")

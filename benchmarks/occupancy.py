@@ -12,7 +12,6 @@ same trials if each could have been started at any time.
 """
 
 import argparse
-import heapq
 import itertools
 import json
 import os
@@ -21,9 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 
 from benchmarks.learning_curves import Curves, CurveTable, curve_study
+from benchmarks.virtual_time import Search, VirtualTime
 from study.config.schema import StoppingSettings, Study
 from study.ledger.fold_files import HISTORY, history_file
 from study.ledger.ledger import FoldManifest, Ledger
@@ -34,28 +34,6 @@ from study.storage.folder import LocalFolder
 
 SCHEDULES = ((50, 4), (200, 20), (1000, 100))
 """Trials and slots that are measured, unless others are asked for."""
-
-
-class Search(Protocol):
-    """A search: what proposes trials, and what stops them.
-
-    Attributes:
-        name: whose it is.
-    """
-
-    name: str
-
-    def propose(self, name: str) -> Mapping[str, Any] | None:
-        """Return the parameters of the next trial; None while there is none to start."""
-        ...
-
-    def goes_on(self, name: str, epoch: int, value: float) -> bool:
-        """Take what a trial reports after an epoch; return whether it trains on."""
-        ...
-
-    def end(self, name: str) -> None:
-        """Take note that a trial has ended."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -128,13 +106,7 @@ class OurSearch:
         return self._state.running[name]
 
     def end(self, name: str, folds: Sequence[Sequence[float]] = ()) -> None:
-        """See `Search.end`; commits what workers would have.
-
-        Args:
-            name: the trial's.
-            folds: what each of its folds has reported, epoch by epoch; empty if all have reported
-                what the trial has.
-        """
+        """See `Search.end`; commits what workers would have."""
         reports, trial = self._reports.pop(name), self.trial(name)
         last = reports[-1][0]
         state: State = "completed" if last == self._epochs else "pruned"
@@ -207,8 +179,8 @@ class StockSearch:
         decision = self._scheduler.on_trial_result(None, SimpleNamespace(trial_id=name), result)
         return bool(decision == self._scheduler.CONTINUE)
 
-    def end(self, name: str) -> None:
-        """See `Search.end`."""
+    def end(self, name: str, folds: Sequence[Sequence[float]] = ()) -> None:
+        """See `Search.end`; Tune knows of no folds."""
         result = self._results.pop(name)
         self._scheduler.on_trial_complete(None, SimpleNamespace(trial_id=name), result)
         self._searcher.on_trial_complete(name, result)
@@ -224,36 +196,32 @@ def play(search: Search, slots: int, curves: Curves, epochs: int) -> Schedule:
         epochs: of a trial that is not stopped.
     """
     names = (f"trial-{number}" for number in itertools.count())
-    waiting: list[tuple[float, int, str, int]] = []
     running: dict[str, tuple[list[float], list[float]]] = {}
     spans: dict[str, tuple[float, float]] = {}
-    order = itertools.count()
-    now, trained, best = 0.0, 0, float("-inf")
-
-    def train(trial: str, epoch: int) -> None:
-        heapq.heappush(waiting, (now + running[trial][1][epoch - 1], next(order), trial, epoch))
-
+    reached: dict[str, int] = {}
+    clock, best = VirtualTime(), float("-inf")
     while True:
         while len(running) < slots:
-            trial = next(names)
-            parameters = search.propose(trial)
+            name = next(names)
+            parameters = search.propose(name)
             if parameters is None:
                 break
-            running[trial], spans[trial] = curves.at(parameters), (now, now)
-            train(trial, 1)
-        if not waiting:
+            running[name] = curves.at(parameters)
+            reached[name], spans[name] = 0, (clock.now, clock.now)
+            clock.train(name, running[name][1][0])
+        trial = clock.next_end()
+        if trial is None:
             break
-        now, _, trial, epoch = heapq.heappop(waiting)
-        value = running[trial][0][epoch - 1]
-        trained += 1
-        if search.goes_on(trial, epoch, value) and epoch < epochs:
-            train(trial, epoch + 1)
+        values, seconds = running[trial]
+        reached[trial] = epoch = reached[trial] + 1
+        if search.goes_on(trial, epoch, values[epoch - 1]) and epoch < epochs:
+            clock.train(trial, seconds[epoch])
             continue
         search.end(trial)
-        spans[trial] = (spans[trial][0], now)
-        best = max(best, value)
+        spans[trial] = (spans[trial][0], clock.now)
+        best = max(best, values[epoch - 1])
         del running[trial]
-    return _schedule(search.name, slots, list(spans.values()), trained, best)
+    return _schedule(search.name, slots, list(spans.values()), sum(reached.values()), best)
 
 
 def _schedule(

@@ -1,12 +1,12 @@
-"""What a search finds for the same money: this one, random search, and Ray Tune's own.
+"""How good a trial a search has for the same CPU seconds: this one, random, and Ray Tune's own.
 
 `python -m benchmarks.search_cost --data DATA --to FILE [--seconds 20000] [--seeds 0 1 2] [--json
 FILE]` trains real folds, one after the other with one thread, for every search of `SEARCHES` until
 it has spent that many CPU seconds. All draw from the study's space and begin with the settings that
 it enqueues. Side by side they would train `--slots` trials: who hears of what when is decided in
-virtual time, of CPU seconds; training is paid for as it starts. What a search has found is its best
-trial by the mean over all folds on validation; beside it stands that trial's mean on test, which no
-search sees.
+virtual time, of CPU seconds; training is paid for as it starts. The incumbent of a search is its
+best trial by the mean over all folds on validation; beside it stands that trial's mean on test,
+which no search sees.
 
 Each fold's curve is appended to the file `--to`, and read from there by a later run, so that what
 was interrupted goes on, and what searches have in common is trained once; each pays for it all the
@@ -15,21 +15,21 @@ same.
 
 import argparse
 import functools
-import heapq
 import itertools
 import json
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.occupancy import OurSearch, Search, StockSearch
+from benchmarks.occupancy import OurSearch, StockSearch
 from benchmarks.trained_folds import Curves, FoldCurve, TrainedFolds
+from benchmarks.virtual_time import Search, VirtualTime, report_step
 from study.config.schema import Study
 from study.config.study_file import load_study
 from study.search.rungs import FoldSchedule
@@ -55,8 +55,8 @@ RANDOM = "random"
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search has found.
+class Incumbent:
+    """The best trial of a search so far.
 
     Attributes:
         seconds: CPU seconds that had been spent.
@@ -111,39 +111,36 @@ class Race:
         self._curves, self._slots, self._budget = curves, slots, budget
         self._names = map(str, itertools.count())
         self._running: dict[str, _Trial] = {}
-        self._ends: list[tuple[float, int, str]] = []
-        self._order = itertools.count()
-        self._started, self._best = 0, Found(0.0, 0, float("-inf"), float("-inf"))
+        self._clock = VirtualTime()
+        self._started, self._best = 0, Incumbent(0.0, 0, float("-inf"), float("-inf"))
         self.spent = 0.0
 
-    def run(self, tell: Callable[[Found], None] = lambda found: None) -> list[Found]:
-        """Search until all is spent; return what had been found, each time it was better.
+    def run(self, on_better: Callable[[Incumbent], None] = lambda best: None) -> list[Incumbent]:
+        """Search until all is spent; return the incumbents, each better than the one before.
 
         Args:
-            tell: is told of each.
+            on_better: called with each.
         """
-        found: list[Found] = []
-        now = 0.0
-        while True:
-            self._start_trials(now)
-            if not self._ends:
-                return found
-            now, _, name = heapq.heappop(self._ends)
-            better = self._end_step(name, now)
+        incumbents: list[Incumbent] = []
+        self._start_trials()
+        while (name := self._clock.next_end()) is not None:
+            better = self._end_step(name)
             if better:
-                found.append(better)
-                tell(better)
+                incumbents.append(better)
+                on_better(better)
+            self._start_trials()
+        return incumbents
 
-    def _start_trials(self, now: float) -> None:
+    def _start_trials(self) -> None:
         while len(self._running) < self._slots and self.spent < self._budget:
             parameters = self._search.propose(name := next(self._names))
             if parameters is None:
                 return
             self._started += 1
             self._running[name] = _Trial(dict(parameters), self._schedule.after(0))
-            self._start_step(name, now)
+            self._start_step(name)
 
-    def _start_step(self, name: str, now: float) -> None:
+    def _start_step(self, name: str) -> None:
         """Train a trial up to the next rung, and pay for it."""
         trial = self._running[name]
         until = next((rung for rung in self._schedule.rungs if rung > trial.reached), self._epochs)
@@ -155,43 +152,32 @@ class Race:
         ]
         self.spent += sum(seconds)
         trial.reached = until
-        heapq.heappush(self._ends, (now + max(seconds), next(self._order), name))
+        self._clock.train(name, max(seconds))
 
-    def _end_step(self, name: str, now: float) -> Found | None:
+    def _end_step(self, name: str) -> Incumbent | None:
         """Report what a trial has trained; start its next step if it goes on."""
-        trial, rungs = self._running[name], self._schedule.rungs
+        trial = self._running[name]
         curves = [
             self._curves.at(trial.parameters, fold, trial.reached) for fold in range(trial.folds)
         ]
-        means = _means(curve.values[: trial.reached] for curve in curves)
-        better = self._better(trial, means, curves)
-        before = max((rung for rung in rungs if rung < trial.reached), default=0)
-        for epoch in range(before + 1, trial.reached + 1):
-            goes_on = self._search.goes_on(name, epoch, means[epoch - 1])
+        folds = [curve.values[: trial.reached] for curve in curves]
+        better = self._better(trial, max(map(mean_over_folds, zip(*folds, strict=True))), curves)
+        goes_on = report_step(self._search, name, folds, self._schedule.rungs)
         if goes_on and trial.reached < self._epochs and self.spent < self._budget:
             trial.folds = self._schedule.after(trial.reached)
-            self._start_step(name, now)
+            self._start_step(name)
             return better
-        if isinstance(self._search, OurSearch):
-            self._search.end(name, [curve.values for curve in curves])
-        else:
-            self._search.end(name)
+        self._search.end(name, folds)
         self._curves.forget(self._running.pop(name).parameters)
         return better
 
-    def _better(
-        self, trial: _Trial, means: Sequence[float], curves: Sequence[FoldCurve]
-    ) -> Found | None:
+    def _better(self, trial: _Trial, value: float, curves: Sequence[FoldCurve]) -> Incumbent | None:
         """Return the trial if it has all folds and is better than any before."""
-        if trial.folds < self._schedule.all_folds or max(means) <= self._best.validation:
+        if trial.folds < self._schedule.all_folds or value <= self._best.validation:
             return None
         test = statistics.mean(curve.test[trial.reached - 1] for curve in curves)
-        self._best = Found(round(self.spent, 1), self._started, max(means), test)
+        self._best = Incumbent(round(self.spent, 1), self._started, value, test)
         return self._best
-
-
-def _means(values: Iterable[Sequence[float]]) -> list[float]:
-    return [mean_over_folds(at_epoch) for at_epoch in zip(*values, strict=True)]
 
 
 def build(name: str, study: Study, folder: Path) -> Search:
@@ -199,22 +185,23 @@ def build(name: str, study: Study, folder: Path) -> Search:
     return StockSearch(study, folder) if name == "Ray Tune" else OurSearch(study, folder)
 
 
-def measure(options: argparse.Namespace, seed: int) -> dict[str, list[Found]]:
-    """Run every search with one seed; return what each had found."""
-    found: dict[str, list[Found]] = {}
+def measure(options: argparse.Namespace, seed: int) -> dict[str, list[Incumbent]]:
+    """Run every search with one seed; return the incumbents of each."""
+    incumbents: dict[str, list[Incumbent]] = {}
+    request = [*SETTINGS, *options.set, f"seed={seed}"]
+    # Searches differ in nothing that a fold is trained with: they share samples and curves.
+    curves = TrainedFolds(load_study(options.study, request), options.data, options.to)
     for name in options.searches:
-        request = [*SETTINGS, *options.set, *SEARCHES[name], f"seed={seed}"]
-        study = load_study(options.study, request)
-        curves = TrainedFolds(study, options.data, options.to)
+        study = load_study(options.study, [*request, *SEARCHES[name]])
         schedule = FoldSchedule.of(study)
         with tempfile.TemporaryDirectory() as folder:
             search, epochs = build(name, study, Path(folder)), study.training.epochs
             race = Race(search, schedule, epochs, curves, options.slots, options.seconds)
-            found[name] = race.run(functools.partial(_tell, name, seed))
-    return found
+            incumbents[name] = race.run(functools.partial(_print_better, name, seed))
+    return incumbents
 
 
-def _tell(name: str, seed: int, best: Found) -> None:
+def _print_better(name: str, seed: int, best: Incumbent) -> None:
     print(
         f"seed {seed}, {name}: after {best.seconds:.0f} s and {best.trials} trials"
         f" {best.validation:.4f} on validation, {best.test:.4f} on test",
@@ -222,12 +209,12 @@ def _tell(name: str, seed: int, best: Found) -> None:
     )
 
 
-def reached(found: Sequence[Found], value: float) -> float | None:
-    """Return the CPU seconds after which a value had been found on validation; None if never."""
-    return next((best.seconds for best in found if best.validation >= value), None)
+def seconds_until(incumbents: Sequence[Incumbent], value: float) -> float | None:
+    """Return the CPU seconds until an incumbent had a value on validation; None if none has."""
+    return next((best.seconds for best in incumbents if best.validation >= value), None)
 
 
-def table(results: Mapping[int, Mapping[str, Sequence[Found]]]) -> str:
+def table(results: Mapping[int, Mapping[str, Sequence[Incumbent]]]) -> str:
     """Return means over seeds by search, as Markdown."""
     rows = [["search", "validation", "test", "CPU s to what random search ends with"], ["---"] * 4]
     for name in next(iter(results.values())):
@@ -245,10 +232,10 @@ def table(results: Mapping[int, Mapping[str, Sequence[Found]]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _seconds(found: Mapping[str, Sequence[Found]], name: str) -> str:
-    if RANDOM not in found:
+def _seconds(incumbents: Mapping[str, Sequence[Incumbent]], name: str) -> str:
+    if RANDOM not in incumbents:
         return "-"
-    seconds = reached(found[name], found[RANDOM][-1].validation)
+    seconds = seconds_until(incumbents[name], incumbents[RANDOM][-1].validation)
     return "not reached" if seconds is None else f"{seconds:.0f}"
 
 
@@ -263,7 +250,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=4, help="trials at a time")
     parser.add_argument("--searches", nargs="+", default=list(SEARCHES), choices=SEARCHES)
     parser.add_argument("--to", type=Path, required=True, help="file of the folds' curves")
-    parser.add_argument("--json", type=Path, help="where to write what was found")
+    parser.add_argument("--json", type=Path, help="where to write the incumbents")
     options = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     torch.set_num_threads(1)
@@ -273,8 +260,8 @@ def main() -> None:
         rows = [
             {"seed": seed, "search": name, **asdict(best)}
             for seed, of_seed in results.items()
-            for name, found in of_seed.items()
-            for best in found
+            for name, incumbents in of_seed.items()
+            for best in incumbents
         ]
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -15,7 +15,7 @@ import re
 import signal
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -78,9 +78,9 @@ def measure(folder: Path, *arguments: str) -> Start:
             raise RuntimeError(f"the study ended with an error: {run.printed()[-1000:]}")
     finally:
         run.stop()
-    by_kind: Counter[str] = Counter()
+    by_kind: defaultdict[str, float] = defaultdict(float)
     for pid, kind in kinds.items():
-        by_kind[kind] += used[pid]  # type: ignore[assignment]
+        by_kind[kind] += used[pid]
     return Start(
         cpu_seconds={kind: round(value, 2) for kind, value in sorted(by_kind.items())},
         processes=dict(sorted(Counter(kinds.values()).items())),

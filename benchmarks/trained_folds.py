@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from study.config.schema import Study
@@ -96,8 +98,8 @@ class _TrainedFold:
     """One fold's model, at the epoch that it has reached."""
 
     def __init__(self, config: TrialConfig, samples: Samples, fold: Fold, number: int) -> None:
-        limits = fit_scaling(config, samples, fold)
-        scaled = samples if limits is None else scale(samples, limits)
+        scaling = fit_scaling(config, samples, fold)
+        scaled = samples if scaling is None else scale(samples, scaling)
         model = build_model(config, samples, number, torch.device("cpu"))
         self._evaluator = FoldEvaluator.of(config, number, model, scaled, fold)
         self._members = torch.from_numpy(fold.training)
@@ -132,7 +134,7 @@ class _TrainedFold:
         """Return the metric on test of the weights as they are."""
         evaluator, fold = self._evaluator, self._evaluator.fold
 
-        def split(members: Any) -> SplitErrors:
+        def split(members: npt.NDArray[np.int64]) -> SplitErrors:
             errors = evaluator.model.errors(evaluator.values[torch.from_numpy(members)])
             arrays = {name: each.double().numpy() for name, each in errors.items()}
             return SplitErrors(evaluator.samples.label[members], arrays)

@@ -11,12 +11,12 @@ from typing import TypeVar
 
 import pytest
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
 def made_once(
-    factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Made]
-) -> tuple[Path, Made]:
+    factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Result]
+) -> tuple[Path, Result]:
     """Make something in a folder, in the first process that asks.
 
     Args:
@@ -34,8 +34,8 @@ def made_once(
             original.mkdir()
             kept.write_bytes(pickle.dumps(make(original)))
     own = shutil.copytree(original, factory.mktemp(name), dirs_exist_ok=True)
-    made: Made = pickle.loads(kept.read_bytes())
-    return own, made
+    result: Result = pickle.loads(kept.read_bytes())
+    return own, result
 
 
 def of_all_processes(factory: pytest.TempPathFactory) -> Path:

@@ -122,9 +122,9 @@ def called(module: str) -> set[str]:
     return {ast.unparse(node.func) for node in calls}
 
 
-def offenders(modules: Iterable[str], found: Callable[[str], set[str]]) -> dict[str, set[str]]:
-    """Modules in which something is found, with what it is."""
-    return {module: names for module in modules if (names := found(module))}
+def offenders(modules: Iterable[str], named_in: Callable[[str], set[str]]) -> dict[str, set[str]]:
+    """Modules that name what they must not, with these names."""
+    return {module: names for module in modules if (names := named_in(module))}
 
 
 def test_models_know_nothing_of_the_study_the_cluster_and_files() -> None:
@@ -203,11 +203,11 @@ def test_a_room_below_the_cluster_loads_no_ray_and_no_command_line_and_a_fold_no
 
 
 def test_a_report_and_the_coordinator_need_no_pytorch_and_a_reports_help_no_libraries() -> None:
-    called, report, coordinator = modules_after(
+    command, report, coordinator = modules_after(
         "import study.report.__main__",
         "import study.report.build",
         "import study.cluster.coordinator, study.training.validation_report",
     )
-    assert not called & {"numpy", "pyarrow", "pydantic"}
+    assert not command & {"numpy", "pyarrow", "pydantic"}
     assert not report & {"ray", "torch", "optuna", "matplotlib"}
     assert "torch" not in coordinator

@@ -1,6 +1,6 @@
 """Searches in virtual time: what is counted, and that the real parts play their whole part."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Listed:
     def goes_on(self, name: str, epoch: int, value: float) -> bool:
         return self.stops.get(name) != epoch
 
-    def end(self, name: str) -> None:
+    def end(self, name: str, folds: Sequence[Sequence[float]] = ()) -> None:
         self.ended.append(name)
 
 

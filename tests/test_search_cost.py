@@ -1,4 +1,4 @@
-"""Searches for the same money: what is paid for is what was trained, and what is found is kept."""
+"""Searches for the same CPU seconds: paid for is what was trained, and curves are kept."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks.learning_curves import CurveTable, curve_study
-from benchmarks.search_cost import SEARCHES, Found, Race, build, reached, table
+from benchmarks.search_cost import SEARCHES, Incumbent, Race, build, seconds_until, table
 from benchmarks.trained_folds import FoldCurve, TrainedFolds
 from study.config.schema import Study
 from study.config.study_file import load_study
@@ -47,8 +47,8 @@ def test_a_search_pays_for_what_it_trains(name: str, tmp_path: Path) -> None:
                         f"search.enqueue=[{enqueued}]".replace("'", ""))  # fmt: skip
     curves, schedule = DrawnFolds(study), FoldSchedule.of(study)
     race = Race(build(name, study, tmp_path), schedule, study.training.epochs, curves, 3, BUDGET)
-    told: list[Found] = []
-    found = race.run(told.append)
+    reported: list[Incumbent] = []
+    incumbents = race.run(reported.append)
     assert race.spent == pytest.approx(sum(seconds for _, seconds in curves.trained.values()))
     first = next(iter(curves.trained))
     assert "('model.beta', 0.0001), ('model.latent_size', 4)" in first[0]
@@ -57,17 +57,17 @@ def test_a_search_pays_for_what_it_trains(name: str, tmp_path: Path) -> None:
         assert race.spent == pytest.approx(one)
     else:  # three trials more than the budget at the most, each no dearer than four times that one
         assert BUDGET <= race.spent < BUDGET + 4 * 3 * one
-    assert found == told
-    values = [best.validation for best in found]
+    assert incumbents == reported
+    values = [best.validation for best in incumbents]
     assert values == sorted(set(values))
-    assert all(best.test == pytest.approx(best.validation - 0.01) for best in found)
+    assert all(best.test == pytest.approx(best.validation - 0.01) for best in incumbents)
 
 
 def test_the_table_says_when_random_searchs_end_was_reached() -> None:
-    random = [Found(10, 1, 0.9, 0.8), Found(50, 4, 0.95, 0.85)]
-    quick = [Found(20, 1, 0.94, 0.8), Found(30, 2, 0.96, 0.9)]
-    assert reached(quick, random[-1].validation) == 30
-    assert reached(random[:1], 0.95) is None
+    random = [Incumbent(10, 1, 0.9, 0.8), Incumbent(50, 4, 0.95, 0.85)]
+    quick = [Incumbent(20, 1, 0.94, 0.8), Incumbent(30, 2, 0.96, 0.9)]
+    assert seconds_until(quick, random[-1].validation) == 30
+    assert seconds_until(random[:1], 0.95) is None
     lines = table({0: {"study": quick, "random": random}}).splitlines()
     assert lines[2:] == ["| study | 0.9600 | 0.9000 | 30 |", "| random | 0.9500 | 0.8500 | 50 |"]
 

@@ -90,7 +90,7 @@ class IndexedLedger(Ledger):
     def remember(self, name: str) -> None:
         """See `Ledger.remember`; what this process wrote is not read again.
 
-        Small files are held by the digest of a segment from now on, and their seals looked at last.
+        Their seals are checked here for the last time: from now on a segment's digest holds them.
         """
         versions = self._listed.get(name) or self.folder.versions(name) or {}
         files = {

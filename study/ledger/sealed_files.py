@@ -36,7 +36,7 @@ def unsealed(raw: bytes, *, is_checked: bool = False) -> dict[str, Any] | None:
 
     Args:
         raw: the file.
-        is_checked: whether its seal was looked at before, and another digest has held it since.
+        is_checked: whether its seal was checked before, and another digest holds it since.
     """
     try:
         content: dict[str, Any] = json.loads(raw)

@@ -68,7 +68,7 @@ SUMMARY = {
     f"of series {', '.join(SERIES_METRICS)}, too",
     "std": "deviation over these folds (n - 1)",
     "low": "lower end of a 95 % interval inside the metric's range (Nadeau and Bengio 2003, on the "
-    "logit scale); nan for one fold",
+    "logit scale, of rates without an upper end the logarithmic); nan for one fold",
     "high": "its upper end",
 }
 TIMINGS = {

@@ -74,8 +74,9 @@ class FoldScores:
 
 
 def read_files(manifest: FoldManifest) -> tuple[str, ...]:
-    """Return `READ_FILES`, and the events of long recordings where there are any."""
-    return (*READ_FILES, *(name for name in (series_files.EVENTS,) if name in manifest.files))
+    """Return `READ_FILES`, and the events of long recordings if the fold is of these."""
+    has_events = series_files.EVENTS in manifest.files
+    return (*READ_FILES, series_files.EVENTS) if has_events else READ_FILES
 
 
 def score_fold(task: ScoreTask) -> FoldScores:

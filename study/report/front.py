@@ -53,7 +53,7 @@ def front_table(records: Sequence[TrialRecord], search: SearchSettings) -> pa.Ta
 def _hypervolumes(scaled: np.ndarray) -> Iterator[float]:
     """Yield what the trials up to each one dominate; only those on the front are kept."""
     front = scaled[:0]
-    for losses_of_one in scaled:
-        front = np.unique(np.vstack([front, losses_of_one]), axis=0)
+    for point in scaled:
+        front = np.unique(np.vstack([front, point]), axis=0)
         front = front[on_front(front)]
         yield hypervolume(front, np.ones(scaled.shape[1]))

@@ -31,6 +31,8 @@ Float = npt.NDArray[np.float64]
 LEARNED_FROM = 8
 """Trials from which on importance and effects are more than noise."""
 MOST_TRIALS = 400
+BEST_SHARE = 0.1
+"""Of the trials: importance holds the best of them against all."""
 GRID, PAIR_GRID = 12, 8
 MOST_PAIRED = 3
 """Settings of most importance whose pairs are shown."""
@@ -135,7 +137,7 @@ def importance(
         trial = frozen_trial(record, forms)
         trial.state, trial.values = optuna.trial.TrialState.COMPLETE, [record.best_value]
         study.add_trial(trial)
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
     shares: dict[str, float] = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return shares
 

@@ -155,6 +155,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture
+def quick_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server of a running study's page that sees what is new at once."""
+    from study import live_server
+
+    monkeypatch.setattr(live_server, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(live_server, "REST", 0.0)
+
+
 @dataclass(frozen=True)
 class Trained:
     """A trial whose folds are in a ledger, and what they were trained on.
@@ -194,8 +203,8 @@ def trained_once(
     factory: pytest.TempPathFactory, name: str, study: Study, samples: Samples
 ) -> Trained:
     """Train a study's first trial in one of the processes of a session."""
-    folder, made = made_once(factory, name, lambda folder: train_trial(study, samples, folder))
-    return replace(made, place=folder / "ledger" / made.place.name)
+    folder, trained = made_once(factory, name, lambda folder: train_trial(study, samples, folder))
+    return replace(trained, place=folder / "ledger" / trained.place.name)
 
 
 def write_heartbeats(

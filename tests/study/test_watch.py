@@ -12,7 +12,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from study import live_server
 from study.ledger.ledger import Ledger
 from study.live_server import Watch, serve
 from study.search.trial import Proposal
@@ -27,13 +26,10 @@ SECONDS = 20
 
 
 @pytest.fixture
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalFolder:
+def results(tmp_path: Path, quick_server: None) -> LocalFolder:
     """A study whose first trial has ended and whose second runs."""
-    monkeypatch.setattr(live_server, "POLL_SECONDS", 0.02)
-    monkeypatch.setattr(live_server, "REST", 0.0)
     results = LocalFolder(tmp_path)
-    write_study(results)
-    ledger = Ledger(results.folder("ledger"))
+    ledger = write_study(results)
     for number in range(2):
         ledger.record_proposal(Proposal(proposed(number), number, (), 7))
     ledger.record_trial(record_of(proposed(0), values=[(1, 0.25), (2, 0.5)]))

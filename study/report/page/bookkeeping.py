@@ -11,7 +11,16 @@ from study.config.study_file import dump_study, to_yaml
 from study.ledger.run_time import stored_seconds
 from study.ledger.study_folder import read_study
 from study.report.page.inputs import PageInputs, metric_label
-from study.report.page.parts import Cell, Section, Table, apart, count, number, with_noun
+from study.report.page.parts import (
+    Cell,
+    Section,
+    Table,
+    count,
+    distinct_decimals,
+    number,
+    with_noun,
+)
+from study.report.page.trials import STATES
 from study.search.budget import Budget
 from study.search.sources import trial_source
 from study.search.trial import TrialRecord
@@ -82,12 +91,11 @@ def _seconds(row: "pd.Series[float]") -> Iterator[Cell]:
 def endings_section(inputs: PageInputs) -> Section:
     """Return how trials ended, and why those that did not complete."""
     states = Counter(str(record.state) for record in inputs.records)
-    outcomes = "; ".join(f"{states[state]:,} {name}" for state, name in
-                         (("completed", "completed"), ("pruned", "stopped early"),
-                          ("failed", "failed"))
-                         if states[state])  # fmt: skip
+    outcomes = "; ".join(
+        f"{states[state]:,} {name}" for state, name in STATES.items() if states[state]
+    )
     left = trial_source(inputs.study).size - len(inputs.records)
-    made = (_stopped(inputs.records), _cutoffs(inputs), _failed(inputs.records))
+    tables = (_stopped(inputs.records), _cutoffs(inputs), _failed(inputs.records))
     budget = Budget(inputs.study.search.budget, lambda: stored_seconds(inputs.ledger))
     by_name = {record.name: record for record in inputs.records}
     is_spent = budget.is_spent(by_name)
@@ -97,8 +105,8 @@ def endings_section(inputs: PageInputs) -> Section:
         ended = ", which ended the search" if is_spent else ""
         notes.append(f"Of the budget {spent} are spent{ended}.")
     if "trials" in inputs.tables and inputs.is_search:
-        made_decisions = "rungs" in inputs.tables
-        decided = ", rungs.parquet how each decision on it was made" if made_decisions else ""
+        has_rungs = "rungs" in inputs.tables
+        decided = ", rungs.parquet how each decision on it was made" if has_rungs else ""
         notes.append(f"trials.parquet says from what each trial was proposed{decided}.")
     return Section(
         "endings", "What was stopped or failed",
@@ -106,7 +114,7 @@ def endings_section(inputs: PageInputs) -> Section:
         "better, a paired test where its folds were worse than the best trial’s, and every "
         "trial at its next rung once a budget is spent. A failed trial has no "
         "scores; its reason is the first that was reported.",
-        tables=[table for table in made if table],
+        tables=[table for table in tables if table],
         notes=notes,
     )  # fmt: skip
 
@@ -137,7 +145,7 @@ def _cutoffs(inputs: PageInputs) -> Table | None:
             count(row["earlier"]),
         ]
         for row in stopped[:MOST_ROWS]
-        for had, needed in [apart(row["value"], row["cutoff"])]
+        for had, needed in [distinct_decimals(row["value"], row["cutoff"])]
     ]
     head = ["trial", "by", "epoch", "it had", "it needed", "of trials before it"]
     which = f"the latest {MOST_ROWS} of {len(stopped):,}" if len(stopped) > MOST_ROWS else "each"

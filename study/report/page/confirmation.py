@@ -5,7 +5,16 @@ from typing import Any
 import pandas as pd
 
 from study.report.page.inputs import PageInputs, metric_label
-from study.report.page.parts import Cell, Section, Table, decimal, difference, number, with_interval
+from study.report.page.parts import (
+    Cell,
+    Section,
+    Table,
+    count,
+    decimal,
+    difference,
+    number,
+    with_interval,
+)
 from study.report.summary import INTERVAL
 
 
@@ -38,9 +47,9 @@ def _row(row: "pd.Series[Any]") -> list[Cell]:
     compared = difference(row["difference"])
     if row["p"] == row["p"]:
         compared = with_interval(row["difference"], row["low"], row["high"])
-    folds = Cell(str(row["folds"]), "number")
-    return [Cell(row["trial"]), folds, *(number(row[name]) for name in numbers), compared,
-            number(row["p_holm"])]  # fmt: skip
+    values = [number(row[name]) for name in numbers]
+    again = [compared, number(row["p_holm"])]
+    return [Cell(row["trial"]), count(row["folds"]), *values, *again]
 
 
 def _verdict(frame: pd.DataFrame) -> str:

@@ -1,12 +1,13 @@
 """Sections on what a search learned: importance, and what values and pairs of values are worth."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
 from study.config.search_space import Distribution
-from study.report.marginals import LEARNED_FROM, MOST_TRIALS
+from study.report.marginals import BEST_SHARE, LEARNED_FROM, MOST_TRIALS
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
 from study.report.page.inputs import PageInputs, metric_label
@@ -48,7 +49,10 @@ def _importance(frame: pd.DataFrame) -> Section:
     axes.set_ylim(-0.5, len(rising))
     axes.spines["left"].set_visible(False)
     trials, stopped = int(frame["trials"].iloc[0]), int(frame["stopped"].iloc[0])
-    notes = [f"Of {trials:,} trials, {stopped:,} of them stopped early."]
+    best = math.ceil(BEST_SHARE * trials)  # and what equals the last of them, as Optuna counts
+    notes = [
+        f"Of {trials:,} trials, {stopped:,} of them stopped early; the best tenth is {best:,}."
+    ]
     if trials == MOST_TRIALS:
         notes = [f"{notes[0]} More are taken from evenly."]
     drawn = charts.picture(figure, "importance by setting")

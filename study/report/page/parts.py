@@ -174,8 +174,8 @@ def decimal(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}f}".replace("-", MINUS)
 
 
-def apart(one: float, other: float) -> tuple[str, str]:
-    """Return two numbers with as many digits as tell them apart, three if six do not."""
+def distinct_decimals(one: float, other: float) -> tuple[str, str]:
+    """Return two numbers with as many digits as show which is larger, three if six do not."""
     for digits in range(3, 7):
         shown = decimal(one, digits), decimal(other, digits)
         if shown[0] != shown[1]:

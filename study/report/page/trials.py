@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -18,14 +19,15 @@ from study.report.page.parts import (
     Cell,
     Section,
     Table,
-    apart,
     count,
     decimal,
+    distinct_decimals,
     format_setting,
     with_note,
     with_noun,
 )
 from study.report.paper.names import system_label
+from study.search.rungs import FoldSchedule
 from study.search.trial import Trial, TrialRecord
 
 STATES = {"completed": "completed", "pruned": "stopped early", "failed": "failed"}
@@ -54,7 +56,8 @@ def trials_section(inputs: PageInputs, running: Sequence[RunningTrial] = ()) -> 
         "trials", "All trials",
         f"Each with its settings, how it ended, and {metric} at its best validation epoch: the "
         "mean over folds on validation, by which trials are chosen."
-        f"{_ON_TEST * columns.has_tested}",
+        f"{_ON_TEST * columns.has_tested} Completed trials stand first, the best of them above, "
+        f"then those that were stopped, and failed ones.{_STOPPED * columns.has_stopped}",
         tables=[Table(
             columns.head, rows, "trials", marked,
             key="trials", row_keys=[str(trial.number) for trial in trials],
@@ -63,6 +66,10 @@ def trials_section(inputs: PageInputs, running: Sequence[RunningTrial] = ()) -> 
     )  # fmt: skip
 
 
+_STOPPED = (
+    " The value of a stopped trial is of fewer epochs, and where folds are raced of fewer folds: a "
+    "short trial may stand above a longer one."
+)
 _ON_TEST = (
     " Beside it stands what that comes to on test: who chooses a trial by it has no test set left."
 )
@@ -105,6 +112,11 @@ class _Columns:
         return "scores" in self.inputs.tables
 
     @property
+    def has_stopped(self) -> bool:
+        """Whether rows are of trials that were stopped early."""
+        return any(record.state == "pruned" for record in self.inputs.listed)
+
+    @property
     def has_tested(self) -> bool:
         """Whether rows have values on test."""
         return bool(self._tested)
@@ -144,8 +156,7 @@ class _Columns:
     @cached_property
     def _is_raced(self) -> bool:
         """Whether trials have different numbers of folds."""
-        stopping = self.inputs.study.search.stopping
-        return bool(stopping and stopping.folds)
+        return FoldSchedule.of(self.inputs.study).is_raced
 
     @cached_property
     def _has_systems(self) -> bool:
@@ -178,13 +189,7 @@ class _Columns:
     @cached_property
     def _stops(self) -> Mapping[str, str]:
         """Why each stopped trial was, by its name."""
-        return {
-            row["trial"]: f"had {had} at epoch {row['epoch']}, "
-            + ("when the budget was spent" if row["rule"] == "budget" else f"needed {needed}")
-            for row in self.inputs.rows("rungs")
-            if not row["goes_on"]
-            for had, needed in [apart(row["value"], row["cutoff"])]
-        }
+        return {row["trial"]: _stop(row) for row in self.inputs.rows("rungs") if not row["goes_on"]}
 
     @cached_property
     def _with_events(self) -> frozenset[str]:
@@ -208,6 +213,17 @@ class _Columns:
             yield "TensorBoard", TENSORBOARD.format(trial.name)
         if trial.name in self._with_cards:
             yield "card", f"{quote(card_folder(self.inputs.study, trial))}{CARD}"
+
+
+def _stop(row: Mapping[str, Any]) -> str:
+    """Return what a stopped trial had, and why it was stopped; `row` is of `rungs.parquet`."""
+    had, needed = distinct_decimals(row["value"], row["cutoff"])
+    reasons = {
+        "asha": f"needed {needed}",
+        "paired": f"worse than {row['against']} (p {decimal(row['p'])})",
+        "budget": "when the budget was spent",
+    }
+    return f"had {had} at epoch {row['epoch']}, {reasons[row['rule']]}"
 
 
 def _setting(value: object) -> Cell:

@@ -108,8 +108,7 @@ def test_systems_run_as_soon_as_a_fold_is_committed_and_repetitions_are_left_out
 
 def test_damage_is_named_and_hides_no_other_trial(tmp_path: Path) -> None:
     results = LocalFolder(tmp_path)
-    write_study(results)
-    ledger = Ledger(results.folder("ledger"))
+    ledger = write_study(results)
     for number in range(2):
         ledger.record_trial(record_of(proposed(number), values=[(1, 0.5)]))
     results.write("ledger/trial-00000/trial.json", b"{}")

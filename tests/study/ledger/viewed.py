@@ -1,6 +1,7 @@
 """A study whose ledger is read while others write to it."""
 
 from study.config.study_file import check_study, dump_study, to_yaml
+from study.ledger.ledger import Ledger
 from study.ledger.study_folder import STUDY
 from study.search.trial import Trial
 from study.storage.folder import Folder
@@ -15,10 +16,11 @@ SEARCH = {
 }
 
 
-def write_study(results: Folder, content: dict[str, object] = SEARCH) -> None:
-    """Write a study file into a results folder."""
+def write_study(results: Folder, content: dict[str, object] = SEARCH) -> Ledger:
+    """Write a study file into a results folder; return the folder's ledger."""
     study = check_study(content, "viewed.yaml")
     results.write(STUDY, to_yaml(dump_study(study)).encode())
+    return Ledger(results.folder("ledger"))
 
 
 def proposed(number: int) -> Trial:

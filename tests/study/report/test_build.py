@@ -207,8 +207,9 @@ def test_trials_that_were_fitted_before_an_interruption_are_kept(
         with pytest.raises(KeyboardInterrupt):
             report(drawn)
     assert drawn.results.names(f"{FOLDER}/scores") == ["trial-00000"]
-    report(drawn)
+    after = report(drawn)
     assert fitted == folds_of(1)
+    assert after == without_cache(drawn)
 
 
 def test_equal_errors_under_both_epoch_rules_are_fitted_once(

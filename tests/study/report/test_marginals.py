@@ -160,5 +160,5 @@ def test_the_page_shows_every_setting_and_the_pairs(learned: Any) -> None:
     assert {key: len(drawn) for key, drawn in pictures.items()} == {
         "importance": 1, "effects": 3, "pairs": 3
     }  # fmt: skip
-    assert "60 of them stopped early" in sections[0].notes[0]
+    assert "60 of them stopped early; the best tenth is 9." in sections[0].notes[0]
     assert "model.beta" in str(pictures["effects"][0].svg)

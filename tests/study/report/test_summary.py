@@ -128,8 +128,8 @@ def test_folds_that_differ_much_have_an_interval_inside_the_metrics_range(metric
 def test_a_rate_without_an_upper_end_has_an_interval_on_the_logarithmic_scale() -> None:
     rows = [row(0, recall=0.0), row(1, recall=0.0)]
     scores = table(rows).append_column("false_alarms_per_day", pa.array([2.0, 30.0]))
-    (found,) = summary_table(scores).to_pylist()
-    low, mean, high = (found[f"false_alarms_per_day_{name}"] for name in ("low", "mean", "high"))
+    (summary,) = summary_table(scores).to_pylist()
+    low, mean, high = (summary[f"false_alarms_per_day_{name}"] for name in ("low", "mean", "high"))
     assert 0 < low < mean == 16 < high < math.inf
     assert low * high == pytest.approx(mean**2)
 

@@ -110,9 +110,9 @@ def finished(study: Study, results: LocalFolder, samples: Samples | None = None)
     return Reported(study, results, report, Path(results.locate(page)))
 
 
-def in_own_folder(folder: Path, made: Reported) -> Reported:
-    """What another process has made, in the folder that it was copied to."""
-    return replace(made, results=LocalFolder(folder), page=folder / PAGE)
+def in_own_folder(folder: Path, reported: Reported) -> Reported:
+    """What another process has reported, in the folder that it was copied to."""
+    return replace(reported, results=LocalFolder(folder), page=folder / PAGE)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 // Curves of chosen rows: what was measured, what it is compared with, and their squared difference.
 
-const MOST_SHOWN = 12;
+const MOST_DRAWN = 12;
 const SVG = 'http://www.w3.org/2000/svg';
 const FRAME = {width: 346, height: 190, curves: 130, gap: 14}; // units; the difference is below
 
@@ -9,6 +9,7 @@ class CurveView {
     this.box = box;
     this.table = table;
     this.data = data;
+    table.mostDrawn = MOST_DRAWN;
     const values = Object.values(data.rows);
     this.low = Math.min(...values.map(lines => Math.min(...lines.map(line => Math.min(...line)))));
     this.high = Math.max(...values.map(lines => Math.max(...lines.map(line => Math.max(...line)))));
@@ -28,11 +29,9 @@ class CurveView {
   }
 
   draw() {
-    const chosen = [...this.table.chosen.keys()].slice(0, MOST_SHOWN);
+    const chosen = [...this.table.chosen.keys()].slice(0, MOST_DRAWN);
     this.largest = Math.max(...chosen.flatMap(key => this.squares(key)), 1e-12);
     const figures = chosen.map(key => this.figure(key));
-    const more = this.table.chosen.size - chosen.length;
-    if (more > 0) figures.push(element('p', {textContent: `${more} more are chosen.`}));
     this.box.replaceChildren(...figures);
   }
 

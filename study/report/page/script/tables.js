@@ -17,6 +17,8 @@ class ChoiceTable {
     this.head = [...table.tHead.rows[0].cells];
     this.names = this.head.map(cell => cell.textContent.trim());
     this.listeners = [];
+    this.mostDrawn = Infinity;
+    this.unnamed = [];
     if (!kept.has(this.key)) kept.set(this.key, {chosen: new Map(), filter: '', sorted: null});
     this.state = kept.get(this.key);
     this.addControls();
@@ -98,7 +100,8 @@ class ChoiceTable {
       button('choose none', () => this.choose([...this.chosen.keys()], false)),
       this.shown,
       element('p', {id: `${id}-hint`, className: 'hint', textContent:
-        `Words${example}, with blanks between them. Column names sort; the chosen are drawn.`}),
+        `Words${example}, with blanks between them; a name’s own blanks are written _. `
+        + 'Column names sort; the chosen are drawn.'}),
     );
     this.box.before(bar);
   }
@@ -149,6 +152,8 @@ class ChoiceTable {
     const terms = this.input.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
     const tests = terms.map(term => this.test(term));
     for (const row of this.rows) row.hidden = !tests.every(test => test(row));
+    this.unnamed = terms.filter((term, i) => CONDITION.test(term) && !this.rows.some(tests[i]))
+      .map(term => CONDITION.exec(term)[1]).filter(name => this.column(name) < 0);
     this.count();
   }
 
@@ -180,7 +185,9 @@ class ChoiceTable {
 
   count() {
     const [shown, all, chosen] = [this.visible().length, this.rows.length, this.chosen.size];
-    this.shown.textContent = `${shown} of ${all} shown, ${chosen} chosen`;
+    const drawn = chosen > this.mostDrawn ? `, ${this.mostDrawn} of ${chosen} drawn` : '';
+    const unnamed = this.unnamed.map(name => `; no column is named “${name}”`).join('');
+    this.shown.textContent = `${shown} of ${all} shown, ${chosen} chosen${drawn}${unnamed}`;
   }
 }
 
@@ -222,8 +229,10 @@ function csv(table) {
 }
 
 function addDownload(table) {
-  const section = table.closest('section').id;
-  const name = `${document.querySelector('.name').textContent}-${table.dataset.key ?? section}.csv`;
+  const section = table.closest('section');
+  const at = [...section.querySelectorAll('table')].indexOf(table);
+  const own = table.dataset.key ?? (at ? `${section.id}-${at + 1}` : section.id);
+  const name = `${document.querySelector('.name').textContent}-${own}.csv`;
   const link = element('a', {href: '#', className: 'download', textContent: 'CSV', download: name});
   link.setAttribute('aria-label', `CSV of ${table.closest('.table').getAttribute('aria-label')}`);
   link.addEventListener('click', () => {

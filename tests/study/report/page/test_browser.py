@@ -8,11 +8,7 @@ import pytest
 import yaml
 
 from study.config.study_file import dump_study
-from tests.study.report.page.in_browser import (
-    await_,
-    downloads_to,
-    shaped,
-)
+from tests.study.report.page.in_browser import await_, downloads_to, shaped
 from tests.study.report.trained import Reported
 
 SHAPES = [
@@ -108,6 +104,20 @@ def test_a_kept_sample_is_drawn_when_it_is_chosen(browser: Any, searched: Report
     box = browser.find_element("css selector", "#kept-samples tbody tr:last-child input")
     browser.execute_script("arguments[0].click()", box)
     assert len(browser.execute_script(figures)) == 3
+    browser.find_element("xpath", "//*[@id='kept-samples']//button[.='choose all shown']").click()
+    kept = len(browser.find_elements("css selector", "#kept-samples tbody tr"))
+    assert len(browser.execute_script(figures)) == 12 < kept
+    count = browser.find_element("css selector", "#kept-samples .count").text
+    assert count == f"{kept} of {kept} shown, {kept} chosen, 12 of {kept} drawn"
+
+
+@pytest.mark.slow
+def test_each_table_is_downloaded_under_a_name_of_its_own(browser: Any, searched: Reported) -> None:
+    browser.get(searched.page.as_uri())
+    links = browser.find_elements("css selector", ".download")
+    names = [link.get_attribute("download") for link in links]
+    assert len(set(names)) == len(names) > 1
+    assert {"searched-trials.csv", "searched-endings.csv", "searched-endings-2.csv"} < {*names}
 
 
 @pytest.mark.slow

@@ -10,30 +10,20 @@ from typing import Any
 
 import pytest
 
-from study import live_server
-from study.ledger.ledger import Ledger
 from study.live_server import Watch, serve
 from study.storage.folder import LocalFolder
 from tests.study.ledger.viewed import proposed, write_study
-from tests.study.report.page.in_browser import (
-    SECONDS,
-    await_,
-    chosen_marks,
-    rows,
-    shaped,
-)
+from tests.study.report.page.in_browser import SECONDS, await_, chosen_marks, rows, shaped
 from tests.study.trials import record_of
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_server")
 def test_a_page_changes_with_the_ledger_and_keeps_what_was_done_in_it(
-    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Any, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(live_server, "POLL_SECONDS", 0.05)
-    monkeypatch.setattr(live_server, "REST", 0.0)
     results = LocalFolder(tmp_path)
-    write_study(results)
-    ledger = Ledger(results.folder("ledger"))
+    ledger = write_study(results)
     for number in range(2):
         ledger.record_trial(record_of(proposed(number), values=[(1, 0.25), (2, 0.5 + number / 8)]))
     with served(results) as address:

@@ -86,6 +86,13 @@ def test_rows_are_found_by_words_and_conditions(
 
 
 @pytest.mark.slow
+def test_a_condition_on_what_no_column_is_named_says_so(opened: Any) -> None:
+    opened.find_element("id", "filter-trials").send_keys("completed f1_weighted on validation>0.1")
+    count = opened.find_element("css selector", ".count").text
+    assert count == "0 of 60 shown, 0 chosen; no column is named “validation”"
+
+
+@pytest.mark.slow
 def test_what_is_chosen_is_drawn_in_every_picture(opened: Any) -> None:
     box = opened.find_element("css selector", "tr[data-row='4'] input")
     assert box.get_attribute("aria-label") == "choose trial-00004"

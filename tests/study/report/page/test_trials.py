@@ -14,7 +14,7 @@ from study.report.page import inputs as page_inputs
 from study.report.page.build import page_sections
 from study.report.page.charts import page_style
 from study.report.page.inputs import PageInputs
-from study.report.page.parts import apart
+from study.report.page.parts import distinct_decimals
 from study.report.page.search import search_sections
 from study.report.page.training import trial_curves
 from study.report.page.trials import trials_section
@@ -67,8 +67,10 @@ def test_every_trial_has_its_settings_its_end_and_its_metric(searched: Reported)
         (0.5, math.nan, ("0.500", "–")),
     ],
 )
-def test_two_numbers_are_told_apart(one: float, other: float, shown: tuple[str, str]) -> None:
-    assert apart(one, other) == shown
+def test_two_numbers_have_as_many_digits_as_show_which_is_larger(
+    one: float, other: float, shown: tuple[str, str]
+) -> None:
+    assert distinct_decimals(one, other) == shown
 
 
 def test_completed_trials_are_first_by_their_values_and_failed_ones_last() -> None:
@@ -101,17 +103,19 @@ def test_a_race_shows_how_many_folds_each_trial_had() -> None:
 
 
 def test_a_stopped_trial_says_what_stopped_it() -> None:
-    records = [record_of(trial_of(STUDY, n), "pruned", [(2, 0.5)], n) for n in range(2)]
+    records = [record_of(trial_of(STUDY, n), "pruned", [(2, 0.5)], n) for n in (0, 1, 3)]
     decisions = [
         RungDecision("trial-00002", 2, 0.75, goes_on=True, order=0),
         RungDecision("trial-00000", 2, 0.5, goes_on=False, order=1),
         RungDecision("trial-00001", 2, 0.5, goes_on=False, order=2, rule="budget"),
+        RungDecision("trial-00003", 2, 0.5, False, 3, None, "paired", "trial-00002", 0.0123),
     ]
     tables = {"rungs": rungs_table(decisions, STUDY.search.stopping, STUDY.split.folds)}
     (table,) = trials_section(PageInputs(STUDY, records, tables, open_folder("nowhere"))).tables
     assert [row[table.head.index("state")].text for row in table.rows] == [
         "stopped early<small>had 0.500 at epoch 2, needed 0.750</small>",
         "stopped early<small>had 0.500 at epoch 2, when the budget was spent</small>",
+        "stopped early<small>had 0.500 at epoch 2, worse than trial-00002 (p 0.012)</small>",
     ]
 
 
