@@ -33,26 +33,30 @@ METRICS = ("f1_weighted", "phi", "auroc")
 
 
 def curve(
-    config: TrialConfig, samples: Samples, fold: Fold, number: int
+    config: TrialConfig, samples: Samples, fold: Fold, number: int, device: torch.device
 ) -> Iterator[dict[str, Any]]:
     """Train a fold; yield epoch, CPU seconds of training and test metrics where it validates."""
-    model = build_model(config, samples, number, torch.device("cpu"))
-    values, members = shared_tensor(samples.values), torch.from_numpy(fold.training)
-    seconds, training = 0.0, config.training
+    model = build_model(config, samples, number, device)
+    values = shared_tensor(samples.values).to(device)
+    members = torch.from_numpy(fold.training).to(device)
+    seconds = elapsed = 0.0
+    training = config.training
     for epoch in range(1, training.epochs + 1):
-        started = time.process_time()
+        started, began = time.process_time(), time.perf_counter()
         model.train_epoch(values, members)
         seconds += time.process_time() - started
+        elapsed += time.perf_counter() - began
         if epoch % training.validation_interval == 0 or epoch == training.epochs:
-            yield {"epoch": epoch, "cpu_seconds": seconds, **_scores(config, model, samples, fold)}
+            spent = {"cpu_seconds": seconds, "seconds": elapsed}
+            yield {"epoch": epoch, **spent, **_scores(config, model, samples, fold)}
 
 
 def _scores(
     config: TrialConfig, model: Model, samples: Samples, fold: Fold
 ) -> dict[str, dict[str, float]]:
     def split(members: Any) -> SplitErrors:
-        errors = model.errors(torch.from_numpy(samples.values[members]))
-        arrays = {name: each.double().numpy() for name, each in errors.items()}
+        errors = model.errors(torch.from_numpy(samples.values[members]).to(model.device))
+        arrays = {name: each.double().cpu().numpy() for name, each in errors.items()}
         return SplitErrors(samples.label[members], arrays)
 
     errors = FoldErrors(
@@ -80,13 +84,15 @@ def run(options: argparse.Namespace) -> None:
         for number in options.folds:
             limits = fit_scaling(config, raw, folds[number])
             samples = raw if limits is None else scale(raw, limits)
-            for point in curve(config, samples, folds[number], number):
+            device = torch.device(options.device)
+            for point in curve(config, samples, folds[number], number, device):
                 line = {
                     "study": config.study,
                     "name": options.name or config.training.recipe,
                     "set": options.set,
                     "seed": seed,
                     "fold": number,
+                    "device": options.device,
                     **point,
                 }
                 with options.to.open("a") as file:
@@ -124,6 +130,7 @@ def main() -> None:
     training.add_argument("--folds", type=int, nargs="+", default=[0])
     training.add_argument("--seeds", type=int, nargs="+", default=[0])
     training.add_argument("--name", help="of what is run, in the table; the recipe's by default")
+    training.add_argument("--device", default="cpu", help="cpu or cuda")
     training.add_argument("--set", action="append", default=[], help="key.path=value")
     training.set_defaults(run=run)
     shown = commands.add_parser("table", help="print means of what was run")

@@ -57,16 +57,20 @@ class AdaBelief:
         for index, parameter in enumerate(self.parameters):
             if parameter.grad is None:
                 continue
-            if index not in self._state:
-                self._state[index] = {
-                    "step": 0,
-                    "average": torch.zeros_like(parameter),
-                    "deviation": torch.zeros_like(parameter),
-                }
+            self._begin(index)
             self._state[index]["step"] += 1
             indices_by_step.setdefault(self._state[index]["step"], []).append(index)
         for step, indices in indices_by_step.items():
             self._update(indices, step)
+
+    def _begin(self, index: int) -> None:
+        if index not in self._state:
+            parameter = self.parameters[index]
+            self._state[index] = {
+                "step": 0,
+                "average": torch.zeros_like(parameter),
+                "deviation": torch.zeros_like(parameter),
+            }
 
     def state_dict(self) -> dict[str, Any]:
         """Return what further steps depend on: `step`, `average`, `deviation` by parameter."""
@@ -83,6 +87,19 @@ class AdaBelief:
         }
 
     def _update(self, indices: list[int], step: int) -> None:
+        parameters, averages, deviations = self._moments(indices)
+        scale, root_scale = step_scales(step, *self._betas, rectify=self._rectify)
+        if root_scale is None:
+            torch._foreach_add_(parameters, averages, alpha=-self.learning_rate * scale)
+            return
+        roots = torch._foreach_sqrt(deviations)
+        if root_scale != 1:
+            torch._foreach_mul_(roots, root_scale)
+        torch._foreach_add_(roots, self._epsilon)
+        torch._foreach_addcdiv_(parameters, averages, roots, -self.learning_rate * scale)
+
+    def _moments(self, indices: list[int]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Let averages and deviations take in the gradients; return them after the parameters."""
         beta1, beta2 = self._betas
         parameters: list[Tensor] = [self.parameters[index] for index in indices]
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -93,15 +110,7 @@ class AdaBelief:
         torch._foreach_mul_(deviations, beta2)
         torch._foreach_addcmul_(deviations, residuals, residuals, 1 - beta2)
         torch._foreach_add_(deviations, self._epsilon)
-        scale, root_scale = step_scales(step, beta1, beta2, rectify=self._rectify)
-        if root_scale is None:
-            torch._foreach_add_(parameters, averages, alpha=-self.learning_rate * scale)
-            return
-        roots = torch._foreach_sqrt(deviations)
-        if root_scale != 1:
-            torch._foreach_mul_(roots, root_scale)
-        torch._foreach_add_(roots, self._epsilon)
-        torch._foreach_addcdiv_(parameters, averages, roots, -self.learning_rate * scale)
+        return parameters, averages, deviations
 
 
 _MOMENTS = ("average", "deviation")

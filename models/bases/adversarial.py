@@ -6,6 +6,7 @@ and 4). The generator does not change while the discriminator is trained, so its
 output is computed once per batch and used for all of these updates.
 """
 
+from collections.abc import Hashable
 from typing import ClassVar
 
 import torch
@@ -110,7 +111,7 @@ class AdversarialAutoencoder(AdversarialModel, EncoderDecoder):
         logits = self._logits(encoding.z)
         reconstructed = self._output(logits)
         discriminator = adversarial = None
-        if self.trained_share >= self.training.discriminator_from:
+        if self._discriminator_trains:
             real, fake = self.network_input(x), self.network_input(reconstructed)
             both = together(real, fake.detach())
             targets = real_or_not(len(x), self.device)
@@ -131,6 +132,14 @@ class AdversarialAutoencoder(AdversarialModel, EncoderDecoder):
             **encoding.logged(),
         }
         return {name: loss.detach() for name, loss in losses.items() if loss is not None}
+
+    def step_form(self) -> tuple[Hashable, ...]:
+        """Whether the discriminator trains, besides; see `GradientModel.step_form`."""
+        return (*super().step_form(), self._discriminator_trains)
+
+    @property
+    def _discriminator_trains(self) -> bool:
+        return self.trained_share >= self.training.discriminator_from
 
     def pass_through(self, x: Tensor) -> None:
         """Encode, decode and compare; see `GradientModel.pass_through`."""

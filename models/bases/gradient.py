@@ -3,7 +3,7 @@
 import contextlib
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from models.bases.augmentation import stretched, time_warped
 from models.bases.average import AveragedNetworks
 from models.bases.optimizers import make_optimizer, set_learning_rate
+from models.bases.recorded import RecordedSteps, can_record
 from models.bases.schedule import learning_rate_share
 from models.bases.settings import TrainingSettings
 from models.interface import Model, Seeds, Shape
@@ -134,6 +135,12 @@ class GradientModel(Model):
         self._updates = 0
         self.trained_share = 0.0
         """Share of a whole training's updates that came before the one that is made."""
+        optimizers = self.optimizers.values()
+        self._recorded = (
+            RecordedSteps(self.training_step, optimizers, [self._noise])
+            if can_record(device, optimizers)
+            else None
+        )
 
     @abstractmethod
     def build_networks(self) -> dict[str, nn.Module]:
@@ -142,6 +149,13 @@ class GradientModel(Model):
     @abstractmethod
     def training_step(self, x: Tensor) -> dict[str, Tensor]:
         """Update the weights on one batch; return its losses as detached scalars."""
+
+    def step_form(self) -> tuple[Hashable, ...]:
+        """Return the numbers of the host that a training step depends on.
+
+        The learning rate is not among them: optimisers see to it.
+        """
+        return ()
 
     @abstractmethod
     def pass_through(self, x: Tensor) -> None:
@@ -171,13 +185,17 @@ class GradientModel(Model):
         batches = self.shuffled_batches(members)
         for index in batches:
             self._begin_update(self.training.epochs * len(batches))
-            means.add(self.training_step(self._augmented(samples[index])), len(index))
+            means.add(self._step_on(self._augmented(samples[index])), len(index))
             self._updates += 1
             if self._average:
                 self._average.update(self._updates)
         if self._average:
             self._measure_statistics(samples[index] for index in batches[:STATISTICS_BATCHES])
         return means.by_name()
+
+    def _step_on(self, x: Tensor) -> dict[str, Tensor]:
+        """Make a training step, from a recording where there is one."""
+        return self._recorded(x, self.step_form()) if self._recorded else self.training_step(x)
 
     def _begin_update(self, updates: int) -> None:
         """Set what depends on how many of a training's updates came before."""
@@ -303,6 +321,8 @@ class GradientModel(Model):
             optimizer.load_state_dict(state["optimizers"][name])
         for name, stream in self._streams.items():
             stream.set_state(state[name].cpu())
+        if self._recorded:
+            self._recorded.forget()
 
     @property
     def _streams(self) -> dict[str, torch.Generator]:

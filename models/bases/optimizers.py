@@ -4,28 +4,38 @@ import contextlib
 import io
 from collections.abc import Iterable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from models.bases.adabelief import AdaBelief
+from models.bases.device_adabelief import DeviceAdaBelief
 from models.bases.settings import OptimizerSettings
 
 
 def make_optimizer(
     parameters: Iterable[nn.Parameter], settings: OptimizerSettings
 ) -> AdaBelief | Optimizer:
-    """Return the optimiser that `settings` names, over `parameters`."""
+    """Return the optimiser that `settings` names, over `parameters`.
+
+    On a GPU it keeps what changes from step to step there, so that steps can be recorded.
+    """
+    parameters = list(parameters)
+    device = parameters[0].device
+    on_gpu = device.type == "cuda"
+    rate = settings.learning_rate
     if settings.name == "adam":
         return Adam(
             parameters,
-            lr=settings.learning_rate,
+            lr=torch.tensor(rate, device=device) if on_gpu else rate,
             betas=settings.betas,
             eps=settings.epsilon,
             fused=True,
+            capturable=on_gpu,
         )
     if settings.implementation == "package":
         return package_adabelief(parameters, settings)
-    return AdaBelief(
+    return (DeviceAdaBelief if on_gpu else AdaBelief)(
         parameters,
         settings.learning_rate,
         settings.betas,
@@ -40,7 +50,10 @@ def set_learning_rate(optimizer: AdaBelief | Optimizer, rate: float) -> None:
         optimizer.learning_rate = rate
         return
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def package_adabelief(parameters: Iterable[nn.Parameter], settings: OptimizerSettings) -> Optimizer:

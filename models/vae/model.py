@@ -1,5 +1,7 @@
 """The paper's VAE baseline (equation 2, appendix C): a Gaussian posterior, N(0, I) prior."""
 
+from collections.abc import Hashable
+
 import torch
 from torch import Tensor, nn
 
@@ -44,6 +46,10 @@ class VariationalAutoencoder(EncoderDecoder):
             z=self._draw(mean, log_variance),
             losses={"kl_divergence": (self._kl_weight, kl_divergence(mean, log_variance))},
         )
+
+    def step_form(self) -> tuple[Hashable, ...]:
+        """The weight of the KL term, besides; see `GradientModel.step_form`."""
+        return (*super().step_form(), self._kl_weight)
 
     @property
     def _kl_weight(self) -> float:

@@ -37,6 +37,7 @@ def build() -> Callable[..., Model]:
         shape: tuple[int, int] = (1, 32),
         seeds: tuple[int, int, int] = (1, 2, 3),
         settings: dict[str, Any] | None = None,
+        device: str = "cpu",
         **training: Any,
     ) -> Model:
         entry = MODELS[name]
@@ -47,7 +48,7 @@ def build() -> Callable[..., Model]:
             TrainingSettings.model_validate(trained),
             Shape(*shape),
             Seeds(*seeds, augmentation=sum(seeds)),
-            torch.device("cpu"),
+            torch.device(device),
         )
 
     return build

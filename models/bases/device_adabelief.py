@@ -1,0 +1,103 @@
+"""AdaBelief whose step sizes lie on the device, so that its steps can be recorded.
+
+A CUDA graph repeats numbers of the host as they were when it was recorded. The size of a step
+changes with each: it is written to memory beforehand, and the step reads it there.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from models.bases.adabelief import AdaBelief, step_scales
+
+MOST_STEPS = 128
+"""Steps of one recording at most: updates of a discriminator for one of the generator."""
+
+
+@dataclass
+class StepCount:
+    """How many steps of an optimiser a recording holds."""
+
+    steps: int = 0
+
+
+class DeviceAdaBelief(AdaBelief):
+    """The update of `AdaBelief`, up to rounding; every parameter has a gradient in every step.
+
+    States are those of `AdaBelief`: either goes on from the other's.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        learning_rate: float,
+        betas: tuple[float, float],
+        epsilon: float,
+        *,
+        rectify: bool,
+    ) -> None:
+        super().__init__(parameters, learning_rate, betas, epsilon, rectify=rectify)
+        device = self.parameters[0].device
+        self._scales = torch.ones(MOST_STEPS, 2, device=device)
+        self._slots = [scales.unbind() for scales in self._scales.unbind()]
+        self._recording: StepCount | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the last step, and so each that follows, was divided by a root."""
+        if self._step == 0:
+            return False
+        return step_scales(self._step, *self._betas, rectify=self._rectify)[1] is not None
+
+    @property
+    def _step(self) -> int:
+        """How many steps were made."""
+        return int(self._state[0]["step"]) if self._state else 0
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move all parameters; while steps are recorded, by scales that are written later."""
+        if self._recording is None:
+            self.announce(1)
+            self._move(0)
+        else:
+            self._move(self._recording.steps)
+            self._recording.steps += 1
+
+    @contextlib.contextmanager
+    def recorded(self) -> Iterator[StepCount]:
+        """Let steps be recorded; yield their count, which is to be announced for each replay."""
+        self._recording = StepCount()
+        try:
+            yield self._recording
+        finally:
+            self._recording = None
+
+    def announce(self, steps: int) -> None:
+        """Count `steps` more steps as made, and write the scales that they are made with."""
+        for index in range(len(self.parameters)):
+            self._begin(index)
+        scales = []
+        for _ in range(steps):
+            for moments in self._state.values():
+                moments["step"] += 1
+            scale, root_scale = step_scales(self._step, *self._betas, rectify=self._rectify)
+            scales.append((-self.learning_rate * scale, 1.0 if root_scale is None else root_scale))
+        # Not blocking: the host does not wait for what the device has still to do.
+        self._scales[:steps].copy_(torch.tensor(scales), non_blocking=True)
+
+    def _move(self, slot: int) -> None:
+        parameters, averages, deviations = self._moments(list(range(len(self.parameters))))
+        size, root_scale = self._slots[slot]
+        moves = torch._foreach_mul(averages, size)
+        if not self.is_settled:
+            torch._foreach_add_(parameters, moves)
+            return
+        roots = torch._foreach_sqrt(deviations)
+        if not self._rectify:
+            torch._foreach_mul_(roots, root_scale)
+        torch._foreach_add_(roots, self._epsilon)
+        torch._foreach_addcdiv_(parameters, moves, roots)

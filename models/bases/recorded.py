@@ -1,0 +1,106 @@
+"""Training steps that a GPU plays from a recording (CUDA graphs).
+
+A step dispatches more than a thousand operations, each of which takes a GPU a few
+microseconds and the host longer: the GPU waits for it. A recording starts all of them at
+once, and gives the same bits. It repeats what the host decided when it was made, so there
+is one for each form of a step: the batch's shape, and what `GradientModel.step_form` names.
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from models.bases.adabelief import AdaBelief
+from models.bases.device_adabelief import DeviceAdaBelief
+
+PLAIN_STEPS = 10
+"""Steps of a form before it is recorded: memory that they keep is there, and a form that passes
+is not recorded."""
+
+Losses = dict[str, Tensor]
+Step = Callable[[Tensor], Losses]
+
+
+def can_record(device: torch.device, optimizers: Iterable[AdaBelief | Optimizer]) -> bool:
+    """Return whether steps can be recorded: on a GPU, by optimisers that read memory there."""
+    return device.type == "cuda" and all(
+        isinstance(optimizer, DeviceAdaBelief | Adam) for optimizer in optimizers
+    )
+
+
+class RecordedSteps:
+    """A training step that is recorded when it has been made some times in one form.
+
+    Args:
+        step: updates weights on a batch, and returns losses.
+        optimizers: which move the weights.
+        streams: of randomness, on the device, that a step draws from.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        optimizers: Iterable[AdaBelief | Optimizer],
+        streams: Sequence[torch.Generator],
+    ) -> None:
+        self._step, self._streams = step, streams
+        self._optimizers = [each for each in optimizers if isinstance(each, DeviceAdaBelief)]
+        self.forget()
+
+    def __call__(self, x: Tensor, form: Hashable) -> Losses:
+        """Update the weights on x; return losses, which the next call overwrites.
+
+        Args:
+            x: a batch.
+            form: what a step depends on besides.
+        """
+        whole_form = (tuple(x.shape), form)
+        recording = self._recordings.get(whole_form)
+        if recording is None:
+            is_settled = all(optimizer.is_settled for optimizer in self._optimizers)
+            self._plain_steps[whole_form] += is_settled
+            if self._plain_steps[whole_form] <= PLAIN_STEPS:
+                return self._step(x)
+            recording = Recording(self._step, x, self._optimizers, self._streams)
+            self._recordings[whole_form] = recording
+        return recording.play(x)
+
+    def forget(self) -> None:
+        """Forget all recordings: what they read may lie elsewhere now."""
+        self._plain_steps: Counter[Hashable] = Counter()
+        self._recordings: dict[Hashable, Recording] = {}
+
+
+class Recording:
+    """One form of a training step as a CUDA graph; see `RecordedSteps`."""
+
+    def __init__(
+        self,
+        step: Step,
+        x: Tensor,
+        optimizers: Sequence[DeviceAdaBelief],
+        streams: Sequence[torch.Generator],
+    ) -> None:
+        self._x = x.clone()
+        self._graph = torch.cuda.CUDAGraph()
+        for stream in streams:
+            self._graph.register_generator_state(stream)
+        with contextlib.ExitStack() as stack:
+            counts = [stack.enter_context(each.recorded()) for each in optimizers]
+            # Other threads may go on using the device.
+            stack.enter_context(torch.cuda.graph(self._graph, capture_error_mode="thread_local"))
+            self._losses = step(self._x)
+        self._steps = [(each, count.steps) for each, count in zip(optimizers, counts, strict=True)]
+
+    def play(self, x: Tensor) -> Losses:
+        """Update the weights on x, of the shape that was recorded."""
+        self._x.copy_(x)
+        for optimizer, steps in self._steps:
+            if steps:
+                optimizer.announce(steps)
+        self._graph.replay()
+        return self._losses

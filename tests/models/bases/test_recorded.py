@@ -1,0 +1,144 @@
+"""Steps that are recorded on a GPU are those that are made one operation after the other."""
+
+import copy
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.bases.adabelief import AdaBelief
+from models.bases.device_adabelief import DeviceAdaBelief
+from models.bases.gradient import GradientModel
+from models.settings import OptimizerSettings
+from tests.models.contract import Build, Waves, assert_same_tree
+from tests.models.test_training_contract import EVERYTHING
+
+on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+STEPS = 20
+MODELS = ("ae", "vae", "beatgan", "beatgan_plus", "beta_vaegan", "anogan")
+TRAININGS = {
+    "paper": {},
+    "everything": EVERYTHING,
+    "adam": {"optimizer": {"name": "adam"}},
+    "bfloat16": {"precision": "bfloat16", "recipe": "fast"},
+    "not rectified": {"optimizer": {"rectify": False}},
+}
+
+
+def parameters() -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(0)
+    return [nn.Parameter(torch.randn(s, generator=generator)) for s in [(3, 4), (5,), (2, 2)]]
+
+
+def gradients(like: list[nn.Parameter]) -> Iterator[list[Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    while True:
+        yield [torch.randn(each.shape, generator=generator) for each in like]
+
+
+def optimizer_of(kind: type[AdaBelief], moved: list[nn.Parameter], rectify: bool) -> Any:
+    settings = OptimizerSettings()
+    return kind(moved, 0.1, settings.betas, settings.epsilon, rectify=rectify)
+
+
+def give(moved: list[nn.Parameter], batch: list[Tensor]) -> None:
+    for parameter, gradient in zip(moved, batch, strict=True):
+        parameter.grad = gradient.clone()
+
+
+@pytest.mark.parametrize("rectify", [True, False])
+def test_scales_on_the_device_move_weights_as_those_of_the_host(rectify: bool) -> None:
+    ours, theirs = parameters(), parameters()
+    first = optimizer_of(DeviceAdaBelief, ours, rectify)
+    second = optimizer_of(AdaBelief, theirs, rectify)
+    source = gradients(ours)
+    for step in range(STEPS):
+        batch = next(source)
+        for moved, optimizer in ((ours, first), (theirs, second)):
+            optimizer.learning_rate = 0.1 / (step + 1)
+            give(moved, batch)
+            optimizer.step()
+        for mine, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+    # Each goes on from the other's state, as a fold may from a CPU to a GPU.
+    state = copy.deepcopy(first.state_dict())
+    first.load_state_dict(second.state_dict())
+    second.load_state_dict(state)
+    batch = next(source)
+    for moved, optimizer in ((ours, first), (theirs, second)):
+        give(moved, batch)
+        optimizer.step()
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rectify", [True, False])
+def test_a_recording_of_several_steps_reads_what_is_announced(rectify: bool) -> None:
+    plain, recorded = parameters(), parameters()
+    first = optimizer_of(DeviceAdaBelief, plain, rectify)
+    second = optimizer_of(DeviceAdaBelief, recorded, rectify)
+    source = gradients(plain)
+    assert not second.is_settled
+    for _ in range(6):
+        batch = next(source)
+        for moved, optimizer in ((plain, first), (recorded, second)):
+            give(moved, batch)
+            optimizer.step()
+    assert second.is_settled
+    batches = [next(source) for _ in range(3)]
+    second.announce(3)
+    with second.recorded() as count:
+        for batch in batches:
+            give(recorded, batch)
+            second.step()
+    assert count.steps == 3
+    for batch in batches:
+        give(plain, batch)
+        first.step()
+    assert_same_tree([p.data for p in plain], [p.data for p in recorded])
+    assert_same_tree(first.state_dict(), second.state_dict())
+
+
+def epochs(model: GradientModel, x: Tensor, count: int) -> list[dict[str, float]]:
+    members = torch.arange(len(x), device=x.device)
+    return [model.train_epoch(x, members) for _ in range(count)]
+
+
+@on_gpu
+@pytest.mark.parametrize("training", TRAININGS.values(), ids=TRAININGS)
+@pytest.mark.parametrize("name", MODELS)
+def test_recorded_steps_are_equal_bit_by_bit(
+    name: str, training: dict[str, Any], build: Build, waves: Waves
+) -> None:
+    x = waves(8 * 16 + 3).cuda()
+    recorded: Any = build(name, device="cuda", **{**training, "epochs": 4})
+    plain: Any = build(name, device="cuda", **{**training, "epochs": 4})
+    plain._recorded = None
+    assert epochs(recorded, x, 2) == epochs(plain, x, 2)
+    assert recorded._recorded._recordings
+    assert_same_tree(recorded.errors(x[:5]), plain.errors(x[:5]))  # between epochs, as validated
+    assert epochs(recorded, x, 1) == epochs(plain, x, 1)
+    assert_same_tree(recorded.state(), plain.state())
+    file = io.BytesIO()
+    torch.save(recorded.state(), file)
+    other: Any = build(name, seeds=(91, 92, 93), device="cuda", **{**training, "epochs": 4})
+    epochs(other, x, 2)  # has recordings, which are of no use any more
+    other.load_state(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
+    assert epochs(recorded, x, 1) == epochs(other, x, 1)
+    assert_same_tree(recorded.state(), other.state())
+
+
+@on_gpu
+@pytest.mark.parametrize("name", [*MODELS, "latent_refinement"])
+def test_a_gpu_scores_as_the_cpu_does(name: str, build: Build, waves: Waves) -> None:
+    x = waves(64)
+    on_cpu: Any = build(name)
+    epochs(getattr(on_cpu, "encoder_model", on_cpu), x, 3)
+    other: Any = build(name, device="cuda")
+    other.load_weights(on_cpu.weights())
+    for component, expected in on_cpu.errors(x).items():
+        errors = other.errors(x.cuda())[component].cpu()
+        torch.testing.assert_close(errors, expected, rtol=1e-3, atol=1e-5, msg=component)
