@@ -165,7 +165,7 @@ def steps(arguments: argparse.Namespace) -> None:
             folds,
         )
         for batch, precision, compiled, recorded, folds in itertools.product(
-            arguments.batch, arguments.precision, (False, True), (False, True), (1, FOLDS)
+            arguments.batch, arguments.precision, arguments.compile, (False, True), (1, FOLDS)
         )
     ]
     ready, turn = context.Value("i", len(ways)), context.Lock()
@@ -230,6 +230,15 @@ def main() -> None:
         if function is processes:
             command.add_argument("--counts", type=int, nargs="+", default=[1, 5], help="processes")
             command.add_argument("--label", default="", help="goes into the lines")
+        else:
+            command.add_argument(
+                "--plain",
+                dest="compile",
+                action="store_const",
+                const=(False,),
+                default=(False, True),
+                help="without the ways that compile",
+            )
     arguments = parser.parse_args()
     arguments.function(arguments)
 
