@@ -29,6 +29,12 @@ from study.scores.evaluation import evaluate_fold
 from study.training.setup import build_model, fit_scaling, scale, shared_tensor
 
 COMPOSITIONS = ("reconstruction", "lambda_grid", "svm_lambda", "svm_gamma")
+NOTHING_SEARCHED = (
+    "search.space={}",
+    "search.enqueue=[]",
+    "search.confirm=0",
+    "search.stopping=null",
+)
 METRICS = ("f1_weighted", "phi", "auroc")
 
 
@@ -77,7 +83,7 @@ def run(options: argparse.Namespace) -> None:
     """Train what the command line names, and append the lines."""
     torch.set_num_threads(1)
     for seed in options.seeds:
-        request = [f"seed={seed}", "search.space={}", "search.stopping=null", *options.set]
+        request = [f"seed={seed}", *NOTHING_SEARCHED, *options.set]
         config = TrialConfig.of(load_study(options.study, request))
         raw = load(config.dataset, options.data, seed)
         folds = make_splits(raw, config.split, seed).folds
