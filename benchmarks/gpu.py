@@ -29,7 +29,7 @@ from models.settings import TrainingSettings
 
 FOLDS = 5
 STEPS_AN_EPOCH = 50
-EPOCHS = 7
+EPOCHS = 5
 SECONDS = 5.0
 
 

@@ -48,13 +48,13 @@ class DeviceAdaBelief(AdaBelief):
     @property
     def is_settled(self) -> bool:
         """Whether the last step, and so each that follows, was divided by a root."""
-        if self._step == 0:
+        if self.steps == 0:
             return False
-        return step_scales(self._step, *self._betas, rectify=self._rectify)[1] is not None
+        return step_scales(self.steps, *self._betas, rectify=self._rectify)[1] is not None
 
     @property
-    def _step(self) -> int:
-        """How many steps were made."""
+    def steps(self) -> int:
+        """How many were made."""
         return int(self._state[0]["step"]) if self._state else 0
 
     @torch.no_grad()
@@ -84,7 +84,7 @@ class DeviceAdaBelief(AdaBelief):
         for _ in range(steps):
             for moments in self._state.values():
                 moments["step"] += 1
-            scale, root_scale = step_scales(self._step, *self._betas, rectify=self._rectify)
+            scale, root_scale = step_scales(self.steps, *self._betas, rectify=self._rectify)
             scales.append((-self.learning_rate * scale, 1.0 if root_scale is None else root_scale))
         # Not blocking: the host does not wait for what the device has still to do.
         self._scales[:steps].copy_(torch.tensor(scales), non_blocking=True)

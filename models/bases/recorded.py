@@ -59,15 +59,20 @@ class RecordedSteps:
             form: what a step depends on besides.
         """
         whole_form = (tuple(x.shape), form)
-        recording = self._recordings.get(whole_form)
-        if recording is None:
-            is_settled = all(optimizer.is_settled for optimizer in self._optimizers)
-            self._plain_steps[whole_form] += is_settled
-            if self._plain_steps[whole_form] <= PLAIN_STEPS:
-                return self._step(x)
+        if whole_form not in self._recordings:
+            if self._plain_steps[whole_form] < PLAIN_STEPS:
+                return self._plainly(x, whole_form)
             recording = Recording(self._step, x, self._optimizers, self._streams)
             self._recordings[whole_form] = recording
-        return recording.play(x)
+        return self._recordings[whole_form].play(x)
+
+    def _plainly(self, x: Tensor, form: Hashable) -> Losses:
+        """Make a step, and count it if further ones of its form are made in the same way."""
+        before = [optimizer.steps for optimizer in self._optimizers]
+        losses = self._step(x)
+        moved = [o for o, steps in zip(self._optimizers, before, strict=True) if o.steps > steps]
+        self._plain_steps[form] += all(optimizer.is_settled for optimizer in moved)
+        return losses
 
     def forget(self) -> None:
         """Forget all recordings: what they read may lie elsewhere now."""

@@ -113,7 +113,7 @@ def epochs(model: GradientModel, x: Tensor, count: int) -> list[dict[str, float]
 def test_recorded_steps_are_equal_bit_by_bit(
     name: str, training: dict[str, Any], build: Build, waves: Waves
 ) -> None:
-    x = waves(8 * 16 + 3).cuda()
+    x = waves(8 * 12 + 3).cuda()
     recorded: Any = build(name, device="cuda", **{**training, "epochs": 4})
     plain: Any = build(name, device="cuda", **{**training, "epochs": 4})
     plain._recorded = None
