@@ -1,6 +1,7 @@
 """What a recording of one's own probably is: its columns, its rhythm, its normal beginning."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,8 +94,8 @@ def guess_recording(path: Path, label: Column | None = None) -> SeriesGuess:
         reason = f"no rhythm was detected, so that the window of {length} points is a first try"
     stride = min(max(length // 8, math.ceil(count / MOST_WINDOWS)), length)
     normal_until, why = _normal_until(recording, length)
-    rate_hz = _rate_hz(table)
-    return SeriesGuess(table, recording, length, stride, normal_until, rate_hz, (reason, why))
+    reasons = (reason, why, *_possible_labels(recording, table))
+    return SeriesGuess(table, recording, length, stride, normal_until, _rate_hz(table), reasons)
 
 
 def rhythm(values: FloatArray) -> int | None:
@@ -145,6 +146,18 @@ def _normal_until(recording: Recording, length: int) -> tuple[int | None, str]:
         f"the first half trains, without windows that hold an abnormal point; the first of those is"
         f" {int(events[0, 0])}"
     )
+
+
+def _possible_labels(recording: Recording, table: PointTable) -> Iterator[str]:
+    """Yield which channels may be labels, of a file in which none were detected."""
+    if table.label is not None:
+        return
+    flags = np.isin(recording.values, (0, 1)).all(axis=0) & (np.ptp(recording.values, axis=0) > 0)
+    for name in np.array(recording.channels)[flags].tolist():
+        yield (
+            f"column {name} has the values 0 and 1 alone: if these are labels, --label {name} says"
+            " so"
+        )
 
 
 def _rate_hz(table: PointTable) -> float:

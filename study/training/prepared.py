@@ -45,6 +45,9 @@ class Prepared:
         """Yield a line on what a study can do, and is hardly meant to."""
         if (width := self.samples.row_width) and width != self.samples.length:
             yield f"rows of {width} values are brought to {self.samples.length}"
+        tests = [fold.test for divided in self.splits.values() for fold in divided.folds]
+        if not any(self.samples.label[test].any() for test in tests):
+            yield "no test sample is abnormal: there will be no F1, phi, AUROC or VUS"
         configs = {name: TrialConfig.of(study, each) for name, each in study.systems.items()}
         for name, config in (configs or {"": TrialConfig.of(study)}).items():
             if is_fitted_once(config.model.name):

@@ -159,6 +159,18 @@ def test_a_recording_becomes_a_study_of_its_windows(tmp_path: Path) -> None:
     assert samples.label[fold.test].any()
 
 
+def test_a_channel_of_flags_may_be_the_labels() -> None:
+    flags = np.where(np.arange(2000) % 500 < 20, 1, 0)
+    recording().assign(fault=flags, idle=0).to_csv("plant.csv", index=False)
+    done = call(init.app, "plant.csv")
+    assert done.code == 0, done.errors
+    assert "Column fault has the values 0 and 1 alone" in done.output
+    assert "Column idle" not in done.output
+    done = call(init.app, "plant.csv", "--label", "fault", "--output", "b.yaml")
+    assert "4 abnormal stretches, 80 points" in done.output
+    assert "0 and 1 alone" not in done.output
+
+
 def test_a_benchmark_s_name_says_what_is_normal(tmp_path: Path) -> None:
     name = "9_Own_tr_900_1st_1000.csv"
     pd.DataFrame(recording().to_numpy()[:, :3]).assign(Label=0).to_csv(name, index=False)

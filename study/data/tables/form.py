@@ -145,7 +145,7 @@ class Columns:
         parts = [
             what,
             "a header" if self.names else "no header",
-            f"{self.count} columns",
+            f"{self.count} column{'s' * (self.count > 1)}",
             "no label" if self.label is None else f"the label in {self.name(self.label)}",
             *([f"{left_out} left out"] if left_out else []),
         ]

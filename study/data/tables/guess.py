@@ -112,7 +112,7 @@ def _column_of_few(path: Path, names: Sequence[str] | None) -> tuple[Column | No
             column = names[position].strip() if names else position
             where = "first" if position == 0 else "last"
             return column, f"the {where} column has {len(kinds)} different values"
-    return None, "no column looks like one"
+    return None, "no column looks like a label"
 
 
 def _is_number(text: str) -> bool:

@@ -73,7 +73,7 @@ def open_ts(path: Path, form: TableForm) -> TableFile:
     count, width = len(channels), len(channels[0])
     has_labels = has_classes and form.label is not None
     classes = "the class as label" if has_labels else "no label"
-    understood = f"aeon's form .ts, {count} channels of {width} values, {classes}"
+    understood = f"aeon's form .ts, {count} channel{'s' * (count > 1)} of {width} values, {classes}"
     table = _TimeSeries(path, has_classes, has_labels, count, width, understood)
     return TableFile(path, count, width, has_labels, understood, table.blocks)
 

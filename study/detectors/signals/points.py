@@ -83,7 +83,7 @@ def _wfdb_parts(path: Path, channels: tuple[str, ...]) -> Parts:
 def write_points(path: Path, detector: Detector, parts: Parts) -> PointCounts:
     """Write a row per point; the file appears when it is complete, of the form of its ending.
 
-    PointColumns: `point` (from 0), `label` where the recording has any, `score`, `decision` (1
+    Columns: `point` (from 0), `label` where the recording has any, `score`, `decision` (1
     abnormal), and what the decision rests on: `composition`, `latent_form`, `supervision`, `tau`.
 
     Raises:

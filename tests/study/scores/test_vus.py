@@ -74,3 +74,24 @@ def test_the_buffer_forgives_an_alarm_that_is_a_little_late() -> None:
     assert (
         volumes_under_surface(abnormal, late, 20).pr > volumes_under_surface(abnormal, far, 20).pr
     )
+
+
+@pytest.mark.parametrize(
+    ("seed", "buffer", "pr", "roc"),
+    [
+        (0, 0, 0.590071, 0.873591),
+        (0, 8, 0.628500, 0.889888),
+        (0, 30, 0.690280, 0.921283),
+        (1, 30, 0.582785, 0.918431),
+        (2, 8, 0.450811, 0.865173),
+    ],
+)
+def test_volumes_are_those_of_tsb_ad(seed: int, buffer: int, pr: float, roc: float) -> None:
+    """Recorded from its `basic_metricor().RangeAUC_volume_opt`, of commit 8763009."""
+    random = np.random.default_rng(seed)
+    abnormal = np.zeros(400, dtype=bool)
+    for start in (60, 200, 330):
+        abnormal[start : start + int(random.integers(5, 25))] = True
+    score = random.normal(size=400) + 1.5 * abnormal
+    found = volumes_under_surface(abnormal, score, buffer)
+    assert (found.pr, found.roc) == pytest.approx((pr, roc), abs=1e-6)

@@ -42,7 +42,9 @@ def test_a_metric_of_labels_needs_abnormal_samples(tmp_path: Path) -> None:
         prepare(own(tmp_path, 100, 0, search={"metric": metric}), tmp_path / "data", tmp_path)
     metric = {"composition": "reconstruction_quantile", "score": "normal_error"}
     study = own(tmp_path, 100, 0, search={"metric": metric})
-    assert not prepare(study, tmp_path / "data", tmp_path).samples.label.any()
+    prepared = prepare(study, tmp_path / "data", tmp_path)
+    assert not prepared.samples.label.any()
+    assert "no test sample is abnormal: there will be no F1" in " ".join(prepared.warnings(study))
 
 
 def test_each_system_without_labels_is_named(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_separator_and_header_are_recognised(
 @pytest.mark.parametrize(
     ("name", "content", "form", "words"),
     [
-        ("a.csv", b"1\n2\n3\n", TableForm(), "rows of 1 value .*no header, 1 columns, no label"),
+        ("a.csv", b"1\n2\n3\n", TableForm(), "rows of 1 value .*no header, 1 column, no label"),
         ("a.csv", b"t,v\n1,2\n", TableForm(label="x"), "the label in the column 'x', .* 't', 'v'"),
         ("a.csv", b"time,v,w\n1,2,3\n", TableForm(), "with the column 'time': leave it out"),
         ("a.csv", b"a,b\n1,x\n2,3\n", TableForm(), "'x' in the column 'b' .*a header, 2 columns"),
