@@ -202,6 +202,24 @@ def test_labels_are_compared_with_decisions(run, trained_rows: Trained) -> None:
     assert f"AUROC {roc_auc_score(truth, scores['score']):.4f}" in printed
 
 
+@pytest.mark.parametrize("ending", ["csv", "npy"])
+def test_samples_without_labels_are_compared_with_none(
+    run, trained_rows: Trained, ending: str
+) -> None:
+    np.save("new.npy", trained_rows.rows)
+    pd.DataFrame(trained_rows.rows).add_prefix("t").to_csv("new.csv", index=False)
+    code, printed, _ = run(trained_rows.fold(), f"new.{ending}")
+    assert code == 0
+    assert "of 80 samples abnormal; scores in" in printed
+    assert "found" not in printed
+    assert "F1" not in printed
+    frame = pd.DataFrame(trained_rows.rows).add_prefix("t")
+    frame.assign(label=["1"] * 79 + [""]).to_csv("new.csv", index=False)
+    code, printed, error = run(trained_rows.fold(), "new.csv")
+    assert code == 0, error
+    assert "of 0 abnormal samples 0 found and 0 missed; of 79 normal ones" in printed
+
+
 def test_beats_with_annotations_are_compared_with_them(
     run, record: Path, trained_beats: Trained
 ) -> None:

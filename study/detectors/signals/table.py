@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from study.data.entry import UNKNOWN
 from study.detectors.detector import Detector, Scored
 from study.detectors.signals.block import Block
 from study.detectors.signals.score_file import open_score_file
@@ -61,8 +62,10 @@ def write_scores(path: Path, detector: Detector, blocks: Iterable[Block]) -> Wri
 
 def _label(block: Block, detector: Detector) -> Label:
     written = next((block.columns[n] for n in ("label", "symbol") if n in block.columns), None)
-    dataset = detector.folds[0].config.dataset
-    return dataset.labels_of(np.full(len(block), "") if written is None else written)
+    if written is None:
+        return np.full(len(block), UNKNOWN, dtype=np.int8)
+    known = detector.folds[0].config.dataset.labels_of(written)
+    return np.where(written == "", UNKNOWN, known).astype(np.int8)
 
 
 def scored_blocks(detector: Detector, blocks: Iterable[Block]) -> Iterator[tuple[Block, Scored]]:
