@@ -22,12 +22,16 @@ TRAINING_SHARE = 0.85
 BY_LABELS = {"composition": "svm_lambda", "score": "f1_weighted"}
 BY_NORMALS = {"composition": "reconstruction_quantile", "score": "normal_error"}
 
+_THRESHOLDS = {
+    "held_out": "the threshold: the 0.95 quantile of normals that did not train",
+    "training": "the threshold: the 0.95 quantile of normals that trained; more than 5 % of others"
+    " lie above it",
+}
 _COMMENTS = {
     "dataset": "what the samples are; relative paths are looked for beside this file",
     "split": "how samples are divided into training (normals alone), validation and test",
     "model": "others: beatgan, ae, vae, and the simple ones, pca, knn, rocket_knn",
     "training": "a recipe, and what is set beside it",
-    "scores": "the threshold: the 0.95 quantile of normals",
     "search": "the settings that are searched, and what trials and epochs are chosen by",
     "seed": "decides everything that is random",
 }
@@ -48,9 +52,13 @@ def table_study(file: Path, guess: "Guess", test_file: Path | None, output: Path
         "length": min(32 * math.ceil(width / 32), LARGEST_LENGTH),
         "scaling": "training",
     }
-    split = {"protocol": "given" if test_file else "paper", "folds": FOLDS[0]}
-    held_out = (1 - TRAINING_SHARE) * normals / 2
-    return _study(file, dataset, split, normals * TRAINING_SHARE, held_out, by_labels=has_both)
+    training, held_out = normals * TRAINING_SHARE, (1 - TRAINING_SHARE) * normals / 2
+    protocol = "given" if test_file else "paper"
+    if not has_both and not test_file and held_out < HELD_OUT_NORMALS:
+        protocol, held_out = "kfold", training / FOLDS[0]
+        training -= held_out
+    split = {"protocol": protocol, "folds": FOLDS[0]}
+    return _study(file, dataset, split, training, held_out, by_labels=has_both)
 
 
 def series_study(file: Path, guess: "SeriesGuess", output: Path) -> dict[str, Any]:
@@ -108,10 +116,12 @@ def commented(content: dict[str, Any], reasons: Sequence[str]) -> str:
         "# Written by study.init. docs/settings.md has every key; what is left out has a default.",
         *(f"# {reason[0].upper()}{reason[1:]}." for reason in reasons),
     ]
+    quantile_of = content.get("scores", {}).get("quantile_of")
+    comments = _COMMENTS | ({"scores": _THRESHOLDS[quantile_of]} if quantile_of else {})
     for line in to_yaml(content).splitlines():
         key = line.partition(":")[0]
-        if key in _COMMENTS:
-            lines.append(f"# {_COMMENTS[key]}")
+        if key in comments:
+            lines.append(f"# {comments[key]}")
         lines.append(line)
     return "\n".join(lines) + "\n"
 
@@ -157,9 +167,17 @@ def _study(
         "seed": 0,
     }
     if not by_labels:
-        enough = held_out >= HELD_OUT_NORMALS
-        content["scores"] = {"quantile_of": "held_out" if enough else "training"}
+        content["scores"] = _threshold(held_out, split)
     return content
+
+
+def _threshold(held_out: float, split: dict[str, Any]) -> dict[str, str]:
+    """Return which normals the threshold is a quantile of: new ones, where they are enough."""
+    if held_out >= HELD_OUT_NORMALS:
+        return {"quantile_of": "held_out"}
+    if split["protocol"] != "paper" and held_out * split["folds"] >= HELD_OUT_NORMALS:
+        return {"quantile_of": "held_out", "fit_on": "all_folds"}
+    return {"quantile_of": "training"}
 
 
 def _relative(file: Path, output: Path) -> str:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from study.report.labels import BEST
+from study.scores.settings import NORMAL_ERROR
 from study.search.trial import TrialRecord
 
 
@@ -20,7 +21,8 @@ def metric_on_test(scores: pa.Table, records: Iterable[TrialRecord]) -> pd.DataF
 
     Returns:
         The metric of each trial and fold with the weights of the best validation epoch, and
-        test to training samples.
+        test to training samples. Of normal_error it is that of validation, which alone is
+        known, with its sign turned as in the ledger.
     """
     score_of = {record.name: record.trial.config.metric.score for record in records}
     metrics = sorted(set(score_of.values()))
@@ -31,6 +33,7 @@ def metric_on_test(scores: pa.Table, records: Iterable[TrialRecord]) -> pd.DataF
     metric_of_row = frame["trial"].map(score_of)
     value = np.full(len(frame), np.nan)
     for metric in metrics:
-        value = np.where(metric_of_row == metric, frame[metric], value)
+        own = -frame[metric] if metric == NORMAL_ERROR else frame[metric]
+        value = np.where(metric_of_row == metric, own, value)
     ratio = frame["num_samples"] / frame["num_training"]
     return frame[["trial", "fold"]].assign(value=value, ratio=ratio)

@@ -113,8 +113,9 @@ class Display:
         if record.name in self._tasks:
             self._progress.remove_task(self._tasks.pop(record.name))
         self._update_all()
-        outcome = record.reason or f"best {_metric(record.trial)} {record.best_value:.4f}"
-        self._print(f"{trial_label(record.trial)} {record.state}: {outcome}")
+        trial = record.trial
+        outcome = record.reason or f"best {_metric(trial)} {_value(trial, record.best_value)}"
+        self._print(f"{trial_label(trial)} {record.state}: {outcome}")
 
     def _print(self, line: str) -> None:
         self._console.print(line, highlight=False, soft_wrap=True)
@@ -166,5 +167,12 @@ def _status(trial: Trial, result: Mapping[str, Any]) -> str:
     if result["state"] == "failed":
         return f"failed: {result['reason']}"
     names = [f"{fold_name(fold)}/value" for fold in range(trial.config.split.folds)]
-    each = " ".join(f"{result[name]:.3f}" for name in names if name in result)
-    return f"{_metric(trial)} {result['value']:.4f} (folds {each})"
+    each = " ".join(_value(trial, result[name], 3) for name in names if name in result)
+    return f"{_metric(trial)} {_value(trial, result['value'])} (folds {each})"
+
+
+def _value(trial: Trial, value: float, digits: int = 4) -> str:
+    """Return a value of the trial's metric; an error, whose sign is turned, as it is."""
+    if trial.config.metric.reads_labels:
+        return f"{value:.{digits}f}"
+    return f"{-value:.{digits - 1}g}"

@@ -74,6 +74,27 @@ def test_normals_alone_are_chosen_by_without_labels(tmp_path: Path) -> None:
     prepare(study, tmp_path / "nowhere", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("rows", "protocol", "scores"),
+    [
+        (12, "kfold", {"quantile_of": "training", "fit_on": "fold"}),
+        (80, "kfold", {"quantile_of": "held_out", "fit_on": "all_folds"}),
+        (260, "paper", {"quantile_of": "held_out", "fit_on": "fold"}),
+    ],
+)
+def test_the_threshold_rests_on_normals_that_did_not_train_where_they_are_enough(
+    rows: int, protocol: str, scores: dict[str, str]
+) -> None:
+    np.save("healthy.npy", np.random.default_rng(0).normal(size=(rows, 32)))
+    done = call(init.app, "healthy.npy", "--unlabelled")
+    assert done.code == 0, done.errors
+    study = load_study("study.yaml")
+    assert study.split.protocol == protocol
+    assert {name: getattr(study.scores, name) for name in scores} == scores
+    trained = "normals that trained; more than 5 % of others" in Path("study.yaml").read_text()
+    assert trained == (scores["quantile_of"] == "training")
+
+
 def test_what_is_known_is_taken(tmp_path: Path) -> None:
     frame(grade=STATE).to_parquet("a.parquet")
     done = call(init.app, "a.parquet", "--label", "grade", "--normal", "hot")

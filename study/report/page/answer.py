@@ -12,6 +12,7 @@ from study.report.comparisons import corrected_p
 from study.report.labels import in_words
 from study.report.page.bars import Scale
 from study.report.page.inputs import Entry, PageInputs, metric_label, ranked, select
+from study.report.page.normals import normals_section
 from study.report.page.parts import (
     Cell,
     Section,
@@ -41,6 +42,9 @@ CONSTANT = "a constant answer"
 
 def answer_section(inputs: PageInputs) -> Section:
     """Return the section that comes first."""
+    if not inputs.has_abnormal:
+        best = best_entry(inputs)
+        return normals_section(inputs, best, list(_trained_with(best)) if inputs.is_search else [])
     tables = list(_search_tables(inputs) if inputs.is_search else _system_tables(inputs))
     published_datasets = {key.dataset for key in published_numbers()}
     notes = []
@@ -71,20 +75,12 @@ def answer_section(inputs: PageInputs) -> Section:
 def _headline(inputs: PageInputs) -> str:
     best = best_entry(inputs)
     row = _row(inputs, best)
-    if _has_no_labels(best, row):
-        return f"{best.label} is chosen without labels: no F₁, φ or AUROC, for none is abnormal"
     if row is None:
         return f"{best.label}: {metric_label(best.metric)} is not defined"
     composition = composition_label(best.composition, best.latent_form)
     simple = ", a simple model," if best.fitted_once else ""
     mean = decimal(row["f1_weighted_mean"])
     return f"{_capitalised(best.label)}{simple} is best: weighted F₁ {mean} with {composition}"
-
-
-def _has_no_labels(best: Entry, row: Any) -> bool:
-    """Return whether nothing is known of abnormal samples, the choice of the best included."""
-    is_unknown = row is None or math.isnan(row["f1_weighted_mean"])
-    return is_unknown and not best.metric.reads_labels
 
 
 def best_entry(inputs: PageInputs) -> Entry:
@@ -104,11 +100,6 @@ def _lede(inputs: PageInputs) -> str:
     """Return what the headline leaves open: the interval, the best network, the paper."""
     best, trained = best_entry(inputs), inputs.drawn[0]
     row, sentences = _row(inputs, best), []
-    if _has_no_labels(best, row):
-        return (
-            "The data have no abnormal samples. Epochs and trials are chosen by the mean error of"
-            " validation normals, thresholds are quantiles of normals."
-        )
     if row is None:
         return ""
     low, high = row["f1_weighted_low"], row["f1_weighted_high"]
@@ -162,6 +153,10 @@ def _beside_the_simple(inputs: PageInputs, network: Entry) -> Iterator[str]:
 def _search_tables(inputs: PageInputs) -> Iterator[Table]:
     (best,) = inputs.entries
     yield _compositions(inputs, best)
+    yield from _trained_with(best)
+
+
+def _trained_with(best: Entry) -> Iterator[Table]:
     if best.record.trial.parameters:
         settings = [
             [Cell(key), Cell(format_setting(value), "number")]

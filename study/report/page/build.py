@@ -68,7 +68,7 @@ def page_sections(inputs: PageInputs) -> list[Section]:
         *error_sections(inputs),
         *sample_sections(inputs),
         *kept_samples_section(inputs),
-        *label_sections(inputs),
+        *(label_sections(inputs) if inputs.has_abnormal else ()),
         *comparison_sections(inputs),
         *false_alarm_sections(inputs),
         *paper_section(inputs),

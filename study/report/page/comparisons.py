@@ -25,10 +25,8 @@ MOST_ROWS = 40
 
 def comparison_sections(inputs: PageInputs) -> list[Section]:
     """Return the sections that the study has tables for."""
-    sections = (
-        _differences(inputs), _prevalence(inputs), _patients(inputs), _protocols(inputs),
-        _measures(inputs),
-    )  # fmt: skip
+    of_metrics = (_differences, _prevalence, _patients, _protocols) if inputs.has_abnormal else ()
+    sections = [each(inputs) for each in (*of_metrics, _measures)]
     return [section for section in sections if section.tables]
 
 

@@ -59,7 +59,7 @@ def error_sections(inputs: PageInputs) -> list[Section]:
     errors = [_cloud(fit) for fit in fitted if {R, D} <= fit.errors.test.values.keys()]
     norms = [picture for fit in fitted for picture in _norms(inputs, fit)]
     curves = [picture for fit in fitted for picture in _curves(fit)]
-    return [
+    sections = [
         Section(
             "errors", "Errors and boundaries",
             "A dot is a test sample, by its reconstruction error R and its discrimination error "
@@ -87,6 +87,7 @@ def error_sections(inputs: PageInputs) -> list[Section]:
             notes=[f"Fold {DRAWN_FOLD}, its test samples."] if curves else [],
         ),
     ]  # fmt: skip
+    return [section for section in sections if section.pictures or section.notes]
 
 
 def _fit(inputs: PageInputs, entry: Entry) -> FittedEntry:

@@ -125,6 +125,11 @@ class PageInputs:
         frame: pd.DataFrame = self.tables["scores"].to_pandas()
         return frame[(frame["epoch_rule"] == BEST) & frame["trial"].isin(names)]
 
+    @cached_property
+    def has_abnormal(self) -> bool:
+        """Whether a test sample is abnormal, so that there are metrics of decisions."""
+        return self.scores.empty or bool((self.scores["prevalence"] > 0).any())
+
     def table(self, name: str) -> pd.DataFrame:
         """Return one of the study's tables; empty if the study has none."""
         return self.tables[name].to_pandas() if name in self.tables else pd.DataFrame()

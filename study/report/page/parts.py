@@ -174,6 +174,11 @@ def decimal(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}f}".replace("-", MINUS)
 
 
+def shown_error(value: float) -> str:
+    """Return a mean error: three digits after the point, or as many as show two of its own."""
+    return decimal(value) if not 0 < abs(value) < 0.01 else f"{value:.2g}".replace("-", MINUS)
+
+
 def distinct_decimals(one: float, other: float) -> tuple[str, str]:
     """Return two numbers with as many digits as show which is larger, three if six do not."""
     for digits in range(3, 7):

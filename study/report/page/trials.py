@@ -23,6 +23,7 @@ from study.report.page.parts import (
     decimal,
     distinct_decimals,
     format_setting,
+    shown_error,
     with_note,
     with_noun,
 )
@@ -146,7 +147,7 @@ class _Columns:
         cells += [state, *(_setting(trial.parameters.get(key)) for key in self._settings)]
         cells += [count(epochs)]
         cells += [count(folds or trial.config.split.folds)] * self._is_raced
-        cells += [_precise(value)]
+        cells += [_precise(value) if trial.config.metric.reads_labels else _error(-value)]
         if self._tested:
             cells += [_precise(float(np.mean(tested)) if len(tested) else np.nan), Cell(each)]
         if self._seconds:
@@ -172,7 +173,10 @@ class _Columns:
         """Values of each trial's metric on test, by fold, with the weights of the best epoch."""
         if "scores" not in self.inputs.tables:
             return {}
-        frame = metric_on_test(self.inputs.tables["scores"], self.inputs.records)
+        measured = [r for r in self.inputs.records if r.trial.config.metric.reads_labels]
+        if not measured:
+            return {}
+        frame = metric_on_test(self.inputs.tables["scores"], measured)
         return {str(name): values.tolist() for name, values in frame.groupby("trial")["value"]}
 
     @cached_property
@@ -229,6 +233,11 @@ def _stop(row: Mapping[str, Any]) -> str:
 def _setting(value: object) -> Cell:
     style = "number" if isinstance(value, int | float) else "text"
     return Cell(format_setting(value), style, "" if value is None else str(value))
+
+
+def _error(value: float) -> Cell:
+    """Return the cell of a mean error, as `_precise` does."""
+    return Cell(shown_error(value), "number", "" if np.isnan(value) else repr(float(value)))
 
 
 def _precise(value: float, digits: int = 3) -> Cell:

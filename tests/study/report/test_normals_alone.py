@@ -10,6 +10,7 @@ from rich.console import Console
 
 from study import load_detector
 from study.config.study_file import check_study
+from study.report.page.parts import shown_error
 from study.scores.evaluation import NOT_MEASURED
 from study.search.trial import best_trial
 from study.terminal.summary import show_summary
@@ -72,8 +73,31 @@ def test_tables_have_thresholds_and_say_that_there_is_no_f1(normals: Reported) -
     assert "choices" not in normals.report.tables  # nothing was chosen by labels
 
 
-def test_page_and_terminal_say_it_in_words(normals: Reported) -> None:
-    assert "is chosen without labels: no F₁" in normals.text
+def test_page_says_how_many_normals_are_called_abnormal_and_no_more(normals: Reported) -> None:
+    best = best_trial(normals.ended())
+    assert best is not None
+    shares = []
+    for fold in range(2):
+        folder = normals.results.locate(f"ledger/{best.name}/fold-{fold}")
+        stored = pd.read_parquet(Path(folder) / "components.parquet")
+        stored = stored.query("split == 'test' and epoch_rule == 'best_validation'")
+        tau = normals.report.scores.to_pandas().query(
+            f"trial == '{best.name}' and fold == {fold} and of_metric"
+            " and epoch_rule == 'best_validation'"
+        )["tau"]
+        shares.append((stored["reconstruction_error"].to_numpy() > tau.item()).mean())
+    assert (
+        f"{best.name}, chosen without labels: it calls {np.mean(shares):.3f} of test normals"
+        " abnormal, 0.100 is meant"
+    ) in normals.text
+    assert "those of other normals are larger" in normals.text  # quantile_of: training
+    for untrue in ("labels chose", "Which differences are real", "At other shares", "on test by"):
+        assert untrue not in normals.text
+    for value in (record.best_value for record in normals.ended()):
+        assert f">{shown_error(-value)}<" in normals.text
+
+
+def test_terminal_says_that_nothing_abnormal_tests(normals: Reported) -> None:
     console = Console(record=True, width=200, file=io.StringIO())
     best = best_trial(normals.ended())
     assert best is not None

@@ -86,6 +86,19 @@ def test_a_spent_budget_leaves_no_time_for_all_trials(study: Study, hours: int, 
     assert line.endswith(f"1 of 2 trials ended, {left}")
 
 
+def test_errors_of_normals_are_shown_with_digits_and_without_their_turned_sign(
+    tiny_study: Callable[..., Study],
+) -> None:
+    metric = {"composition": "reconstruction_quantile", "score": "normal_error"}
+    study, console = tiny_study(search={"trials": 2, "metric": metric}), log()
+    display = Display(study.name, trial_source(study), console)
+    display.on_result(trial_of(study), result(2, -0.000251, -0.000421))
+    display.on_ended(record_of(trial_of(study), values=[(2, -0.0003255)]))
+    first, last = lines(console)
+    assert "normal_error 0.000336 (folds 0.00025 0.00042)" in first
+    assert last.endswith("best reconstruction_quantile normal_error 0.000326")
+
+
 def test_a_failed_trial_is_shown_with_its_reason(study: Study) -> None:
     console = log()
     display = Display(study.name, trial_source(study), console)
