@@ -22,7 +22,9 @@ TRAINING_SHARE = 0.85
 BY_LABELS = {"composition": "svm_lambda", "score": "f1_weighted"}
 BY_NORMALS = {"composition": "reconstruction_quantile", "score": "normal_error"}
 
-_THRESHOLDS = {
+_SCORES = {
+    "prevalence": "the share of abnormal samples that thresholds are for, that of the file; every"
+    " fold validates with all of them",
     "held_out": "the threshold: the 0.95 quantile of normals that did not train",
     "training": "the threshold: the 0.95 quantile of normals that trained; more than 5 % of others"
     " lie above it",
@@ -58,7 +60,10 @@ def table_study(file: Path, guess: "Guess", test_file: Path | None, output: Path
         protocol, held_out = "kfold", training / FOLDS[0]
         training -= held_out
     split = {"protocol": protocol, "folds": FOLDS[0]}
-    return _study(file, dataset, split, training, held_out, by_labels=has_both)
+    content = _study(file, dataset, split, training, held_out, by_labels=has_both)
+    if has_both and test_file:
+        content["scores"] = {"prevalence": round(1 - normals / rows, 3)}
+    return content
 
 
 def series_study(file: Path, guess: "SeriesGuess", output: Path) -> dict[str, Any]:
@@ -116,8 +121,8 @@ def commented(content: dict[str, Any], reasons: Sequence[str]) -> str:
         "# Written by study.init. docs/settings.md has every key; what is left out has a default.",
         *(f"# {reason[0].upper()}{reason[1:]}." for reason in reasons),
     ]
-    quantile_of = content.get("scores", {}).get("quantile_of")
-    comments = _COMMENTS | ({"scores": _THRESHOLDS[quantile_of]} if quantile_of else {})
+    quantile_of = content.get("scores", {}).get("quantile_of", "prevalence")
+    comments = _COMMENTS | {"scores": _SCORES[quantile_of]}
     for line in to_yaml(content).splitlines():
         key = line.partition(":")[0]
         if key in comments:

@@ -60,6 +60,7 @@ def test_the_archive_s_two_files_are_training_and_test(tmp_path: Path) -> None:
     assert done.code == 0, done.errors
     study = load_study("own.yaml")
     assert (study.name, study.split.protocol) == ("own", "given")
+    assert study.scores.prevalence == pytest.approx(np.mean(label[:60] == 2), abs=1e-3)
     samples = prepare(study, tmp_path / "nowhere", tmp_path).samples
     assert (samples.side == "test").sum() == 60
 

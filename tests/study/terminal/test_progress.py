@@ -93,7 +93,7 @@ def test_errors_of_normals_are_shown_with_digits_and_without_their_turned_sign(
     study, console = tiny_study(search={"trials": 2, "metric": metric}), log()
     display = Display(study.name, trial_source(study), console)
     display.on_result(trial_of(study), result(2, -0.000251, -0.000421))
-    display.on_ended(record_of(trial_of(study), values=[(2, -0.0003255)]))
+    display.on_ended(record_of(trial_of(study), values=[(2, -0.000326)]))
     first, last = lines(console)
     assert "normal_error 0.000336 (folds 0.00025 0.00042)" in first
     assert last.endswith("best reconstruction_quantile normal_error 0.000326")
