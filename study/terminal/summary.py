@@ -14,6 +14,9 @@ from study.ledger.answer import ANSWER_RULE
 from study.scores.settings import REPORTED_SCORES
 from study.search.trial import TrialRecord
 
+_POINTS = "vus_pr_mean"
+"""A column of studies whose samples are windows of recordings."""
+
 
 def show_systems(console: Console, study: Study, summary: pa.Table) -> None:
     """Print each system's answer on test, mean and deviation over folds."""
@@ -25,25 +28,27 @@ def show_systems(console: Console, study: Study, summary: pa.Table) -> None:
     names = ["system", "protocol", "composition", "supervision"]
     if len(study.split.protocols) == 1:
         names.remove("protocol")
-    table = _scores_table(names)
+    table = _scores_table(names, summary)
     for row in summary.to_pylist():
         if row["of_metric"] and row["epoch_rule"] == ANSWER_RULE:
             table.add_row(*(row[name] for name in names), *_scores(row))
     console.print(table)
 
 
-def _scores_table(names: Sequence[str]) -> Table:
+def _scores_table(names: Sequence[str], summary: pa.Table) -> Table:
     """Return an empty table of `names` and scores; numbers keep their lines, names may fold."""
     table = Table(box=None, padding=(0, 1, 0, 0))
     for name in names:
         table.add_column(name, overflow="fold")
-    for name in ("F1 weighted", "phi", "AUROC"):
+    has_points = _POINTS in summary.column_names
+    for name in ("F1 weighted", "phi", "AUROC", *(["VUS-PR"] if has_points else [])):
         table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
 def _scores(row: Mapping[str, Any]) -> Iterator[str]:
-    return (_mean_and_deviation(row, metric) for metric in REPORTED_SCORES)
+    of_points = ("vus_pr",) if _POINTS in row else ()
+    return (_mean_and_deviation(row, metric) for metric in (*REPORTED_SCORES, *of_points))
 
 
 def show_summary(
@@ -69,7 +74,7 @@ def show_summary(
             highlight=False,
         )
         return
-    table = _scores_table(["composition (form of L)", "supervision"])
+    table = _scores_table(["composition (form of L)", "supervision"], summary)
     repetition = replace(best.trial, is_repetition=True).name
     for row in summary.to_pylist():
         repeats = row["trial"] == repetition and row["of_metric"]

@@ -61,6 +61,11 @@ def answer_section(inputs: PageInputs) -> Section:
             f"The study holds no simple model ({', '.join(SIMPLE_MODELS)}); the better of "
             "the two constant answers is the only baseline here."
         )
+    if not inputs.is_search and not best_entry(inputs).metric.reads_labels:
+        notes.append(
+            "Systems are ranked by their error of normals, which each has in units of its own: of "
+            "different models it does not say which is better."
+        )
     reading = (
         "Means over folds on test, with the weights of the best validation epoch; under them "
         "95 % intervals, corrected for the training samples that folds share (Nadeau and "
@@ -80,7 +85,8 @@ def _headline(inputs: PageInputs) -> str:
     composition = composition_label(best.composition, best.latent_form)
     simple = ", a simple model," if best.fitted_once else ""
     mean = decimal(row["f1_weighted_mean"])
-    return f"{_capitalised(best.label)}{simple} is best: weighted F₁ {mean} with {composition}"
+    how = "is best" if best.metric.reads_labels else "has the smallest error of normals"
+    return f"{_capitalised(best.label)}{simple} {how}: weighted F₁ {mean} with {composition}"
 
 
 def best_entry(inputs: PageInputs) -> Entry:
@@ -105,6 +111,8 @@ def _lede(inputs: PageInputs) -> str:
     low, high = row["f1_weighted_low"], row["f1_weighted_high"]
     if not math.isnan(low):
         sentences.append(f"Its interval is {decimal(low)} to {decimal(high)}.")
+    if "vus_pr_mean" in row:
+        sentences.append(f"Of points its VUS-PR is {decimal(row['vus_pr_mean'])}.")
     for entry in inputs.entries:
         other = _row(inputs, entry)
         if entry.label == best.label and entry.protocol != best.protocol and other is not None:

@@ -24,6 +24,7 @@ from study.report.page.parts import Section, with_noun
 from study.report.page.render import render
 from study.report.page.samples import sample_sections
 from study.report.page.search import search_sections
+from study.report.page.series import channel_sections, point_sections
 from study.report.page.training import learning_section
 from study.report.page.trials import trials_section
 from study.report.paper.names import dataset_label
@@ -59,6 +60,7 @@ def page_sections(inputs: PageInputs) -> list[Section]:
     """Return all sections, the answer first."""
     return [
         answer_section(inputs),
+        *point_sections(inputs),
         trials_section(inputs),
         *search_sections(inputs),
         *learned_sections(inputs),
@@ -66,6 +68,7 @@ def page_sections(inputs: PageInputs) -> list[Section]:
         *confirmation_sections(inputs),
         learning_section(inputs),
         *error_sections(inputs),
+        *channel_sections(inputs),
         *sample_sections(inputs),
         *kept_samples_section(inputs),
         *(label_sections(inputs) if inputs.has_abnormal else ()),

@@ -1,11 +1,14 @@
 """A study of long recordings, from files to its tables."""
 
+import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from sklearn.metrics import average_precision_score
 
 from study import Detector, load_detector, score
@@ -27,8 +30,10 @@ from study.report.page.build import write_page
 from study.scores.series import SERIES_METRICS, SeriesMetrics
 from study.storage.folder import LocalFolder
 from study.terminal.command import REQUEST_WRONG
+from study.terminal.summary import show_summary
 from study.training.fold import FoldTask, train_fold
 from tests.commands import call
+from tests.study.report.page.text import visible_text
 from tests.study.report.trained import Reported
 from tests.study.trials import trial_of
 
@@ -164,6 +169,42 @@ def test_a_second_report_reads_what_was_fitted(
 def test_the_page_draws_all_channels(series: Series) -> None:
     page = write_page(series.study, series.results, series.report.tables)
     assert "3 channels" in Path(series.results.locate(page)).read_text()
+
+
+def test_the_page_has_metrics_of_points_and_says_which_channel_it_was(series: Series) -> None:
+    page = write_page(series.study, series.results, series.report.tables)
+    text = visible_text(Path(series.results.locate(page)).read_text())
+    rows = series.scores.query(
+        "epoch_rule == 'best_validation' and composition == 'reconstruction'"
+    )
+    volume = f"{rows['vus_pr'].mean():.3f}"
+    assert f"Of points its VUS-PR is {volume}." in text
+    points = text[text.index("which no threshold chooses") :]
+    alarms = rows["false_alarms_per_day"].mean()
+    assert f"λ = 0 (R alone) {volume}" in points
+    assert f" {rows['event_recall'].mean():.3f} {alarms:.3f} " in points
+    stored = pd.read_parquet(series.results.locate("ledger/trial-00000/fold-0/components.parquet"))
+    test = stored.query("split == 'test' and epoch_rule == 'best_validation'")
+    errors = test[[f"reconstruction_error.{name}" for name in "xyz"]].to_numpy()
+    is_abnormal = test["label"].to_numpy() == 1
+    relative = errors[is_abnormal] / np.median(errors[~is_abnormal], axis=0)
+    times = [int((relative.argmax(axis=1) == at).sum()) for at in range(3)]
+    assert times[1] == max(times)  # all events are in y
+    channels = text[text.index("in units of its normal median.") :]
+    for name, count in zip("xyz", times, strict=True):
+        assert re.search(rf" {name} [\d.]+ [\d.]+ {count} ", channels)
+
+
+def test_the_terminal_has_the_volume_of_points(series: Series) -> None:
+    console = Console(record=True, width=200, file=io.StringIO())
+    records = Ledger(series.results.folder("ledger")).trials()
+    show_summary(console, series.study, records, series.report.summary, records[0])
+    rows = series.scores.query(
+        "epoch_rule == 'best_validation' and composition == 'reconstruction'"
+    )
+    shown = console.export_text()
+    assert "VUS-PR" in shown
+    assert f"{rows['vus_pr'].mean():.3f}±{rows['vus_pr'].std():.3f}" in shown
 
 
 def test_tables_of_other_samples_have_none_of_these_columns(searched: Reported) -> None:
