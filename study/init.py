@@ -107,7 +107,8 @@ def _of_table(file: Path, guess: "Guess", test_file: Path | None) -> list[str]:
     rows, channels, width = guess.table.values.shape
     lines = [
         f"{file}: {open_table(file, guess.form).understood}",
-        f"{rows} samples of {channels} channel(s) and {width} values",
+        f"rows are samples ({rows}; --rows points if they are moments of a recording)",
+        f"{channels} channel(s) of {width} values",
     ]
     if guess.form.leave_out:
         lines.append(f"left out: {', '.join(map(str, guess.form.leave_out))}")

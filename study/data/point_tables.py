@@ -17,7 +17,7 @@ from study.data.tables.form import (
     canonical_label,
     shown_column,
 )
-from study.data.tables.reader import column_names, open_file
+from study.data.tables.reader import column_names, open_file, time_columns
 from study.errors import RequestError
 
 LABEL_NAMES = ("label", "labels", "is_anomaly", "anomaly", "is_anomalous", "is_abnormal")
@@ -148,8 +148,10 @@ def open_points(path: Path, columns: PointColumns) -> PointTable:
     """
     names = [name.strip() for name in column_names(path) or ()]
     label = columns.label if columns.label is not None else _usual(names, LABEL_NAMES)
+    times = time_columns(path)
     time = columns.time if columns.time is not None else _usual(names, NAMES_OF_TIMES)
-    apart = [time, *(name for name in names if name.lower() in NAMES_OF_TIMES)]
+    time = time if time is not None else next(iter(times), None)
+    apart = [time, *times, *(name for name in names if name.lower() in NAMES_OF_TIMES)]
     if columns.channels:
         apart = [*apart, *(name for name in names if name not in columns.channels)]
     left_out = (each for each in dict.fromkeys(apart) if each is not None and each != label)

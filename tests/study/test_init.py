@@ -181,6 +181,41 @@ def test_a_recording_becomes_a_study_of_its_windows(tmp_path: Path) -> None:
     assert samples.label[fold.test].any()
 
 
+@pytest.mark.parametrize("form", ["pandas.csv", "pandas.parquet", "german.csv", "bare.csv"])
+def test_times_are_known_by_their_values(form: str, tmp_path: Path) -> None:
+    names = ["flow", "heat", "load", "oil", "air", "torque", "speed", "press"]
+    values = np.column_stack([recording().to_numpy()[:, :3].astype(float)] * 3)[:, :8]
+    times = pd.date_range("2026-01-01", periods=2000, freq="min")
+    frame = pd.DataFrame(values, columns=names, index=times)
+    if form == "pandas.csv":
+        frame.to_csv(form)  # its index has no name
+    elif form == "pandas.parquet":
+        frame.to_parquet(form)
+    elif form == "german.csv":
+        frame.insert(0, "Zeit", times.strftime("%d.%m.%Y %H:%M:%S"))
+        frame.to_csv(form, sep=";", decimal=",", index=False)
+    else:
+        frame.iloc[:, :4].to_csv(form, header=False)
+    done = call(init.app, form)
+    assert done.code == 0, done.errors
+    assert "rows are points of a recording (2000 points" in done.output
+    study = load_study("study.yaml")
+    samples = prepare(study, tmp_path / "nowhere", tmp_path).samples
+    assert samples.sampling_rate_hz == pytest.approx(1 / 60, rel=1e-5)
+    count = 4 if form == "bare.csv" else 8
+    assert samples.values.shape[1] == count
+    if form != "bare.csv":
+        assert samples.channel_names == tuple(names)
+
+
+def test_times_of_samples_are_left_out() -> None:
+    times = pd.date_range("2026-01-01", periods=120, freq="D").strftime("%Y-%m-%d")
+    frame(state=STATE).assign(measured=times).to_csv("a.csv", index=False)
+    guess = guess_table(Path("a.csv"))
+    assert (guess.form.label, guess.form.leave_out) == ("state", ("measured",))
+    assert guess.table.values.shape == (120, 1, 50)
+
+
 def test_a_channel_of_flags_may_be_the_labels() -> None:
     flags = np.where(np.arange(2000) % 500 < 20, 1, 0)
     recording().assign(fault=flags, idle=0).to_csv("plant.csv", index=False)

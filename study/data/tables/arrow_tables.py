@@ -119,6 +119,12 @@ def column_names(path: Path) -> list[str]:
         return [str(name) for name in schema.names]
 
 
+def time_columns(path: Path) -> tuple[str, ...]:
+    """Return the names of columns that hold dates or times, such as pandas' index of times."""
+    with _opened(path) as (schema, _):
+        return tuple(str(field.name) for field in schema if pa.types.is_temporal(field.type))
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Opened]:
     """Open a file, its batches read as they are needed."""

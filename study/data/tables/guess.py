@@ -8,7 +8,7 @@ from pathlib import Path
 from study.data.tables.arrays import LABEL_NAMES
 from study.data.tables.compressed import inner_suffix
 from study.data.tables.form import TIME_NAMES, Column, TableForm, canonical_label, shown_column
-from study.data.tables.reader import Table, column_names, read_table
+from study.data.tables.reader import Table, column_names, read_table, time_columns
 from study.errors import RequestError
 
 NAMES_OF_LABELS = (*LABEL_NAMES, "class", "target", "state", "kind", "anomaly", "is_anomaly")
@@ -76,10 +76,10 @@ def _guess_form(path: Path, label: Column | None, *, unlabelled: bool) -> tuple[
         label, reason = _guess_label(path, names)
     else:
         reason = "there are none, as --unlabelled says" if unlabelled else "the label was named"
-    others = tuple(
-        name for name in names or () if name.strip().lower() in NAMES_OF_OTHERS and name != label
-    )
-    return TableForm(label=label, leave_out=others), reason
+    named = (name for name in names or () if name.strip().lower() in NAMES_OF_OTHERS)
+    others = dict.fromkeys((*named, *time_columns(path)))
+    left_out = tuple(column for column in others if column != label)
+    return TableForm(label=label, leave_out=left_out), reason
 
 
 def _guess_label(path: Path, names: Sequence[str] | None) -> tuple[Column | None, str]:

@@ -9,7 +9,7 @@ import numpy as np
 from study.data.resampling import FloatArray
 from study.data.tables.arrays import array_names, open_npy, open_npz
 from study.data.tables.compressed import inner_suffix
-from study.data.tables.form import Labels, TableFile, TableForm
+from study.data.tables.form import Column, Labels, TableFile, TableForm
 from study.data.tables.text import open_text, text_head
 from study.data.tables.ts import open_ts
 from study.errors import RequestError
@@ -77,6 +77,23 @@ def column_names(path: Path) -> Sequence[str] | None:
 
         return arrow_tables.column_names(path)
     return text_head(path).names
+
+
+def time_columns(path: Path) -> tuple[Column, ...]:
+    """Return the columns that hold dates or times of day, by name, or by position without one.
+
+    Raises:
+        RequestError: the file cannot be read.
+    """
+    suffix = inner_suffix(path)
+    if suffix in (".npy", ".npz", ".ts"):
+        return ()
+    if suffix in (".parquet", ".arrow", ".feather"):
+        from study.data.tables import arrow_tables
+
+        return arrow_tables.time_columns(path)
+    head = text_head(path)
+    return tuple((head.names[at] if head.names else "") or at for at in head.times)
 
 
 def open_file(path: Path, form: TableForm) -> TableFile:

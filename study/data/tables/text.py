@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ SEPARATORS = ("\t", ";", ",")
 
 LEAST_COUNTED = 8
 """Fewer numbers that rise by one are values, and no numbers of columns."""
+
+_TIME = re.compile(r"(\d{1,4}[-./]\d{1,2}[-./]\d{1,4})?[ T]?(\d{1,2}:\d{2}(:\d{2}\S*)?)?( ?[AP]M)?")
+"""A date, a time of day, or both."""
 
 _NAMES = {"\t": "tabs", ";": "semicolons", ",": "commas", None: "blanks"}
 
@@ -39,7 +43,10 @@ class _Dialect:
     @classmethod
     def of(cls, line: str) -> "_Dialect":
         separator = next((mark for mark in SEPARATORS if mark in line), None)
-        return cls(separator, separator in ("\t", ";") and "," in line and "." not in line)
+        fields = [field.strip(' "\r\n') for field in line.split(separator)]
+        has_points = any("." in field and _as_float(field) is not None for field in fields)
+        has_commas = any("," in f and _as_float(f.replace(",", ".")) is not None for f in fields)
+        return cls(separator, separator in ("\t", ";") and has_commas and not has_points)
 
     def fields(self, line: str) -> list[str]:
         line = line.strip("\r\n ")
@@ -130,6 +137,7 @@ class TextHead:
         count: fields in it.
         names: names of columns; None where the first line has values.
         has_rows: whether another line follows.
+        times: positions of columns that hold dates or times of day.
     """
 
     dialect: _Dialect
@@ -137,6 +145,7 @@ class TextHead:
     count: int
     names: list[str] | None
     has_rows: bool
+    times: tuple[int, ...]
 
 
 def text_head(path: Path) -> TextHead:
@@ -157,7 +166,9 @@ def text_head(path: Path) -> TextHead:
     first = dialect.fields(head[0][1])
     second = dialect.fields(head[1][1]) if len(head) > 1 else None
     names = [name.strip() for name in first] if _is_header(dialect, first, second) else None
-    return TextHead(dialect, head[0][0], len(first), names, second is not None)
+    row = (second or ()) if names else first
+    times = tuple(at for at, field in enumerate(row) if _is_time(field.strip()))
+    return TextHead(dialect, head[0][0], len(first), names, second is not None, times)
 
 
 def open_text(path: Path, form: TableForm) -> TableFile:
@@ -212,8 +223,17 @@ def _is_header(dialect: _Dialect, first: Sequence[str], second: Sequence[str] | 
     return is_counted and all(b - a == 1 for a, b in itertools.pairwise(counted))
 
 
+def _is_time(field: str) -> bool:
+    match = _TIME.fullmatch(field)
+    return match is not None and any(match.groups()[:2]) and _as_float(field) is None
+
+
 def _number(dialect: _Dialect, text: str) -> float | None:
+    return _as_float(text.replace(",", ".") if dialect.is_comma_decimal else text)
+
+
+def _as_float(text: str) -> float | None:
     try:
-        return dialect.number(text)
+        return float(text)
     except ValueError:
         return None

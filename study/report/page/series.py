@@ -38,7 +38,8 @@ def point_sections(inputs: PageInputs) -> list[Section]:
     if "vus_pr_mean" not in inputs.summary or not inputs.has_abnormal:
         return []
     names = [name for name in _METRICS if inputs.summary[f"{name}_mean"].notna().any()]
-    rows, marked = [], set()
+    rows: list[list[Cell]] = []
+    marked = set()
     for entry in inputs.entries:
         for _, row in inputs.trial_summary(entry.name).dropna(subset="vus_pr_mean").iterrows():
             if row["of_metric"]:
@@ -79,7 +80,7 @@ def _channels(inputs: PageInputs, entry: Entry) -> Table | None:
     """Return a row per channel; None of one channel, or where a class is missing."""
     stored = inputs.read(entry, COMPONENTS)
     frame = pd.DataFrame() if stored is None else stored.to_pandas()
-    names = [name for name in frame if name.startswith(f"{R}.")]
+    names = [str(name) for name in frame if str(name).startswith(f"{R}.")]
     if len(names) < 2:
         return None
     test = frame[(frame["split"] == "test") & (frame["epoch_rule"] == BEST)]
