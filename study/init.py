@@ -124,6 +124,8 @@ def _of_table(file: Path, guess: "Guess", test_file: Path | None) -> list[str]:
 
 def _of_recording(file: Path, guess: "SeriesGuess") -> list[str]:
     """Return what a recording was taken for, a line each."""
+    from study.data.tables.form import shown_column
+
     recording, table = guess.recording, guess.table
     channels, events = recording.channels, recording.events
     labels = "none" if table.label is None else str(table.label)
@@ -131,6 +133,7 @@ def _of_recording(file: Path, guess: "SeriesGuess") -> list[str]:
         f"{file}: {table.understood}",
         f"rows are points of a recording ({len(recording)} points; --rows samples if they are not)",
         f"{len(channels)} channel(s): {', '.join(channels[:12])}{', ...' * (len(channels) > 12)}",
+        *([] if table.time is None else [f"times: {shown_column(table.time)}"]),
         f"labels: {labels}; {len(events)} abnormal stretches, {_points(events)} points of them",
         *(f"{reason[0].upper()}{reason[1:]}." for reason in guess.reasons),
     ]

@@ -199,6 +199,8 @@ def test_times_are_known_by_their_values(form: str, tmp_path: Path) -> None:
     done = call(init.app, form)
     assert done.code == 0, done.errors
     assert "rows are points of a recording (2000 points" in done.output
+    column = {"german.csv": "the column 'Zeit'", "pandas.parquet": "the column '__index_level_0__'"}
+    assert f"times: {column.get(form, 'column 0')}\n" in done.output
     study = load_study("study.yaml")
     samples = prepare(study, tmp_path / "nowhere", tmp_path).samples
     assert samples.sampling_rate_hz == pytest.approx(1 / 60, rel=1e-5)

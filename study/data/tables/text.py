@@ -105,11 +105,13 @@ class _Text:
             values = []
         if not values or not all(value - value == 0 for value in values):
             wrong = next(i for i, field in enumerate(fields) if not self._is_finite(field))
-            position = self.columns.values[wrong]
+            position, field = self.columns.values[wrong], fields[wrong].strip()
+            is_word = any(c.isalpha() for c in field) and _as_float(field) is None
+            advice = "if the column holds labels, name it" if is_word else "fill in missing values"
             raise RequestError(
                 f"{self.path}, line {number}: expected finite numbers, found"
-                f" {fields[wrong].strip()[:40]!r} in {self.columns.name(position)}"
-                f" ({self.understood}): replace the file or fill in missing values"
+                f" {field[:40]!r} in {self.columns.name(position)} ({self.understood}): {advice},"
+                " leave it out, or replace the file"
             )
         return values
 

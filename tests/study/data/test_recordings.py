@@ -100,8 +100,8 @@ def test_stretches_may_be_listed_by_position_or_by_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("x,label\n1,0\n,0\n", "line 3: expected finite numbers, found '' in the column 'x'"),
-        ("x,kind\n1,a\n2,b\n", "expected finite numbers, found 'a' in the column 'kind'"),
+        ("x,label\n1,0\n,0\n", "line 3: expected finite .* '' in the column 'x' .* missing values"),
+        ("x,kind\n1,a\n2,b\n", "found 'a' in the column 'kind' .* holds labels, name it"),
         (
             "x,label\n1,ok\n2,hot\n",
             "expected labels that are 0 .* in the column 'label', found 'hot'",
