@@ -180,8 +180,11 @@ def _score_table(detector: "Detector", rows: "RowSource", target: Path, picture:
 
 
 def _score_recording(detector: "Detector", path: Path, target: Path, picture: _Picture) -> None:
+    import numpy as np
+
     from study.data.series_settings import SeriesSettings
     from study.detectors.signals.points import recording_parts, write_points
+    from study.scores.confusion import Confusion
 
     fold = detector.folds[0]
     assert isinstance(fold.config.dataset, SeriesSettings)
@@ -190,6 +193,13 @@ def _score_recording(detector: "Detector", path: Path, target: Path, picture: _P
     if counts.labelled is not None:
         normal, alarms = counts.points - counts.labelled, counts.abnormal - counts.hits
         _report_hits("points", counts.labelled, counts.hits, normal, alarms)
+        if counts.labelled and normal:
+            cells = np.array([normal, counts.labelled, alarms, counts.hits], dtype=float)
+            found = Confusion(*cells[:, np.newaxis])
+            sys.stdout.write(
+                f"F1 weighted {found.f1_weighted.item():.4f}, F1 of abnormal"
+                f" {found.f1_anomaly.item():.4f}, phi {found.phi.item():.4f}\n"
+            )
     sys.stdout.write(f"{counts.abnormal} of {counts.points} points abnormal; scores in {target}\n")
     if picture.path:
         from study.detectors.signals.points_picture import chosen_points, draw_points

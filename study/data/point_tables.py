@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from study.data.resampling import FloatArray
 from study.data.tables.form import (
+    NORMAL_WORDS,
     TIME_NAMES,
     Column,
     TableFile,
@@ -22,8 +23,9 @@ from study.errors import RequestError
 
 LABEL_NAMES = ("label", "labels", "is_anomaly", "anomaly", "is_anomalous", "is_abnormal")
 NAMES_OF_TIMES = (*TIME_NAMES, "index")
-NORMAL_LABELS = ("0", "false")
-ABNORMAL_WORDS = ("true",)
+NORMAL_LABELS = ("0", "false", *NORMAL_WORDS)
+ABNORMAL_WORDS = ("true", "abnormal", "anomaly", "anomalous", "outlier", "attack", "bad", "defect",
+                  "error", "fail", "failed", "failure", "fault", "faulty")  # fmt: skip
 POINTS_AT_ONCE = 65_536
 
 Mask = npt.NDArray[np.bool_]
@@ -133,8 +135,9 @@ class PointTable:
         except ValueError:
             raise RequestError(
                 f"{self.path}: expected labels that are 0 for normal points and another number for"
-                f" abnormal ones in {shown_column(self.label or 0)}, found {text!r}"
-                f" ({self.understood}): write them so"
+                " abnormal ones, or words such as normal and fault, in"
+                f" {shown_column(self.label or 0)}, found {text!r} ({self.understood}): write them"
+                " so"
             ) from None
         return True
 

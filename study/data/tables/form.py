@@ -17,6 +17,8 @@ Column = StrictInt | str
 Labels = npt.NDArray[np.str_]
 TIME_NAMES = ("time", "timestamp", "datetime", "date")
 """Names of columns that say when a row is, so that they are no value of it."""
+NORMAL_WORDS = ("normal", "ok", "good", "healthy", "nominal", "n", "regular")
+"""Labels that name normal rows by themselves."""
 
 
 @dataclass(frozen=True)

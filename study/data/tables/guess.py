@@ -7,14 +7,20 @@ from pathlib import Path
 
 from study.data.tables.arrays import LABEL_NAMES
 from study.data.tables.compressed import inner_suffix
-from study.data.tables.form import TIME_NAMES, Column, TableForm, canonical_label, shown_column
+from study.data.tables.form import (
+    NORMAL_WORDS,
+    TIME_NAMES,
+    Column,
+    TableForm,
+    canonical_label,
+    shown_column,
+)
 from study.data.tables.reader import Table, column_names, read_table, time_columns
 from study.errors import RequestError
 
 NAMES_OF_LABELS = (*LABEL_NAMES, "class", "target", "state", "kind", "anomaly", "is_anomaly")
 NAMES_OF_OTHERS = (*TIME_NAMES, "id", "index", "name", "file", "machine", "sensor", "patient")
 MOST_LABELS = 20
-NORMAL_WORDS = ("normal", "ok", "good", "healthy", "nominal", "n", "regular")
 
 
 @dataclass(frozen=True)

@@ -103,8 +103,8 @@ def test_stretches_may_be_listed_by_position_or_by_time(tmp_path: Path) -> None:
         ("x,label\n1,0\n,0\n", "line 3: expected finite .* '' in the column 'x' .* missing values"),
         ("x,kind\n1,a\n2,b\n", "found 'a' in the column 'kind' .* holds labels, name it"),
         (
-            "x,label\n1,ok\n2,hot\n",
-            "expected labels that are 0 .* in the column 'label', found 'hot'",
+            "x,label\n1,ok\n2,warm\n",
+            "expected labels that are 0 .* in the column 'label', found 'warm'",
         ),
         ("x,label\n", "found names of columns alone"),
         ("x,x\n1,2\n3,4\n", "a column per channel, each of another name, found text"),
@@ -148,8 +148,11 @@ def test_a_file_may_lack_the_columns_of_labels_and_times_where_it_is_asked(tmp_p
     np.testing.assert_array_equal(values, VALUES)
 
 
-@pytest.mark.parametrize("labels", [[0.0, 1.0, 2.0], ["0", "1", "-1"], [False, True, True]])
-def test_labels_are_numbers_or_truths(tmp_path: Path, labels: list[object]) -> None:
+@pytest.mark.parametrize(
+    "labels",
+    [[0.0, 1.0, 2.0], ["0", "1", "-1"], [False, True, True], ["OK", "fault", "Attack"]],
+)
+def test_labels_are_numbers_truths_or_words(tmp_path: Path, labels: list[object]) -> None:
     pd.DataFrame({"x": [1.0, 2.0, 3.0], "Label": labels}).to_csv(tmp_path / "a.csv", index=False)
     pd.DataFrame({"x": [1.0, 2.0, 3.0], "Label": labels}).to_parquet(tmp_path / "a.parquet")
     for name in ("a.csv", "a.parquet"):

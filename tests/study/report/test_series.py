@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, f1_score, matthews_corrcoef
 
 from study import Detector, load_detector, score
 from study.config.schema import Study
@@ -270,6 +270,9 @@ def test_the_command_scores_recordings_with_labels_and_without(
     assert done.output == (
         f"of 60 abnormal points {hits} found and {60 - hits} missed; of 940 normal ones"
         f" {abnormal - hits} called abnormal\n"
+        f"F1 weighted {f1_score(is_event, labelled['decision'], average='weighted'):.4f}, F1 of"
+        f" abnormal {f1_score(is_event, labelled['decision']):.4f},"
+        f" phi {matthews_corrcoef(is_event, labelled['decision']):.4f}\n"
         f"{abnormal} of 1000 points abnormal; scores in a.scores.parquet\npicture in a.png\n"
     )
     assert Path("a.png").stat().st_size > 5000
