@@ -19,6 +19,7 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
+    "benchmarks/results/h100.md": "h100.md",
     "benchmarks/results/paper_mitbih_20_epochs.md": "paper_mitbih_20_epochs.md",
     "benchmarks/results/paper_wafer_40_epochs.md": "paper_wafer_40_epochs.md",
     "benchmarks/results/recipes.md": "recipes.md",

@@ -40,9 +40,8 @@ class DeviceAdaBelief(AdaBelief):
         rectify: bool,
     ) -> None:
         super().__init__(parameters, learning_rate, betas, epsilon, rectify=rectify)
-        device = self.parameters[0].device
-        self._scales = torch.ones(MOST_STEPS, 2, device=device)
-        self._slots = [scales.unbind() for scales in self._scales.unbind()]
+        scales = torch.ones(2 * MOST_STEPS, device=self.parameters[0].device)
+        self._scales = list(scales.unbind())  # (2 * steps,) -> (), ...
         self._recording: StepCount | None = None
 
     @property
@@ -80,18 +79,20 @@ class DeviceAdaBelief(AdaBelief):
         """Count `steps` more steps as made, and write the scales that they are made with."""
         for index in range(len(self.parameters)):
             self._begin(index)
-        scales = []
+        scales: list[float] = []
         for _ in range(steps):
             for moments in self._state.values():
                 moments["step"] += 1
             scale, root_scale = step_scales(self.steps, *self._betas, rectify=self._rectify)
-            scales.append((-self.learning_rate * scale, 1.0 if root_scale is None else root_scale))
-        # Not blocking: the host does not wait for what the device has still to do.
-        self._scales[:steps].copy_(torch.tensor(scales), non_blocking=True)
+            scales += [-self.learning_rate * scale, 1.0 if root_scale is None else root_scale]
+        # As arguments of a kernel: memory of the host might be written anew before it is read.
+        written = self._scales[: len(scales)]
+        torch._foreach_zero_(written)
+        torch._foreach_add_(written, scales)
 
     def _move(self, slot: int) -> None:
         parameters, averages, deviations = self._moments(list(range(len(self.parameters))))
-        size, root_scale = self._slots[slot]
+        size, root_scale = self._scales[2 * slot : 2 * slot + 2]
         moves = torch._foreach_mul(averages, size)
         if not self.is_settled:
             torch._foreach_add_(parameters, moves)
