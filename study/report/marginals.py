@@ -1,11 +1,12 @@
 """What a search learned of its settings: which matter, and what each value is worth.
 
-Trials that were stopped early count at the epoch that they reached. Importance takes their value
-there. For the effect of a value a random forest learns the metric of settings and epochs
-together, so that values are compared in trials of one length.
+A random forest learns the metric of settings and epochs together, so that trials that were stopped
+early count, and values are compared in trials of one length. How much its expectation varies with a
+setting is that setting's importance, so that the two cannot contradict each other.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -23,16 +24,13 @@ from study.report.labels import BEST
 from study.report.metric_on_test import metric_on_test
 from study.report.summary import fold_statistics
 from study.scores.settings import metric_range
-from study.search.proposals import frozen_trial
 from study.search.trial import TrialRecord
 
 Float = npt.NDArray[np.float64]
 
-LEARNED_FROM = 8
-"""Trials from which on importance and effects are more than noise."""
+LEARNED_FROM = 20
+"""Trials from which on importance and effects are more than noise (`benchmarks.importance`)."""
 MOST_TRIALS = 400
-BEST_SHARE = 0.1
-"""Of the trials: importance holds the best of them against all."""
 GRID, PAIR_GRID = 12, 8
 MOST_PAIRED = 3
 """Settings of most importance whose pairs are shown."""
@@ -45,14 +43,18 @@ class ImportanceRow:
 
     Attributes:
         setting: its dotted key.
-        share: of all settings' importance (PED-ANOVA, Watanabe et al. 2023): how far the best
-            tenth of trials differs from all in it; they add up to 1.
+        share: of the variance that settings make, each alone, in what a random forest expects of
+            their values (fANOVA, Hutter et al. 2014), where trials have them; shares add up to 1,
+            or are all 0 where it expects the same of all values.
+        spread: the largest less the smallest of these expectations: how far the metric on test
+            moves with the setting.
         trials: trials that it was taken from.
-        stopped: how many of these were stopped early, whose value is the best that they reached.
+        stopped: how many of these were stopped early.
     """
 
     setting: str
     share: float
+    spread: float
     trials: int
     stopped: int
 
@@ -75,6 +77,8 @@ class MarginalRow:
             metric can be; nan for a pair.
         high: its upper end.
         trials: trials that have the settings.
+        folds: folds that it is a mean over: those that at least half of the trials had, for the
+            few that had more, where folds are raced, are the good ones.
     """
 
     setting: str
@@ -88,6 +92,7 @@ class MarginalRow:
     low: float
     high: float
     trials: int
+    folds: int
 
 
 IMPORTANCE_SCHEMA = pa.schema(schema_fields(ImportanceRow))
@@ -113,33 +118,44 @@ def learned_tables(
               "marginals": MARGINALS_SCHEMA.empty_table()}  # fmt: skip
     if len(trials) < LEARNED_FROM or not searched or len({r.best_value for r in trials}) < 2:
         return tables
-    shares = importance(searched, trials)
-    stopped = sum(record.state == "pruned" for record in trials)
-    rows = [ImportanceRow(key, share, len(trials), stopped) for key, share in shares.items()]
-    tables["importance"] = table_from_rows(IMPORTANCE_SCHEMA, [field_values(row) for row in rows])
     effects = _Effects(searched, trials, scores, stream_seed(study.seed, "importance") % 2**32)
-    paired = list(combinations(list(shares)[:MOST_PAIRED], 2))
-    marginals = [*effects.of_settings(), *effects.of_pairs(paired)]
-    tables["marginals"] = table_from_rows(MARGINALS_SCHEMA, [field_values(m) for m in marginals])
+    if not effects.folds:
+        return tables
+    alone = list(effects.of_settings())
+    rows = importance(alone, trials)
+    tables["importance"] = table_from_rows(IMPORTANCE_SCHEMA, [field_values(row) for row in rows])
+    paired = list(combinations([row.setting for row in rows][:MOST_PAIRED], 2))
+    marginals = [*alone, *effects.of_pairs(paired)]
+    tables["marginals"] = table_from_rows(
+        MARGINALS_SCHEMA, [field_values(row) for row in marginals]
+    )
     return tables
 
 
 def importance(
-    space: Mapping[str, Distribution], trials: Sequence[TrialRecord]
-) -> dict[str, float]:
-    """Return each setting's share of importance, in sum 1, the largest first (PED-ANOVA)."""
-    import optuna
+    marginals: Sequence[MarginalRow], trials: Sequence[TrialRecord]
+) -> list[ImportanceRow]:
+    """Return each setting's importance, the largest first.
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    forms = {key: form.to_optuna() for key, form in space.items()}
-    study = optuna.create_study(direction="maximize")
-    for record in trials:
-        trial = frozen_trial(record, forms)
-        trial.state, trial.values = optuna.trial.TrialState.COMPLETE, [record.best_value]
-        study.add_trial(trial)
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
-    shares: dict[str, float] = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return shares
+    Args:
+        marginals: what values of single settings are worth.
+        trials: the trials that it was learned from.
+    """
+    means: defaultdict[str, list[float]] = defaultdict(list)
+    having: dict[str, int] = {}
+    for row in marginals:
+        means[row.setting].append(row.mean)
+        having[row.setting] = row.trials
+    variances = {
+        key: float(np.var(values)) * having[key] / len(trials) if having[key] else 0.0
+        for key, values in means.items()
+    }
+    total = sum(variances.values()) or 1.0
+    stopped = sum(record.state == "pruned" for record in trials)
+    return [
+        ImportanceRow(key, variance / total, float(np.ptp(means[key])), len(trials), stopped)
+        for key, variance in sorted(variances.items(), key=lambda item: -item[1])
+    ]
 
 
 class _Effects:
@@ -170,6 +186,11 @@ class _Effects:
         self._background = inputs.copy()
         self._background[:, -1] = math.log(self._epochs)
 
+    @property
+    def folds(self) -> int:
+        """Of how many folds there are forests."""
+        return len(self._forests)
+
     def of_settings(self) -> Iterator[MarginalRow]:
         """Yield the rows of each setting's values, with intervals over folds."""
         for key, axis in self._axes.items():
@@ -179,7 +200,7 @@ class _Effects:
             ends = fold_statistics(expected, ratio, self._range)
             for (at, text), (mean, _, low, high) in zip(grid, ends.tolist(), strict=True):
                 yield MarginalRow(key, text, axis.value(at), "", "", math.nan, self._epochs,
-                                  mean, low, high, trials)  # fmt: skip
+                                  mean, low, high, trials, self.folds)  # fmt: skip
 
     def of_pairs(self, pairs: Sequence[tuple[str, str]]) -> Iterator[MarginalRow]:
         """Yield the rows of pairs of values, means over folds."""
@@ -193,7 +214,7 @@ class _Effects:
             for ((at, text), (on, other)), mean in zip(both, means.tolist(), strict=True):
                 x, y = self._axes[first].value(at), self._axes[second].value(on)
                 yield MarginalRow(first, text, x, second, other, y, self._epochs,
-                                  mean, math.nan, math.nan, trials)  # fmt: skip
+                                  mean, math.nan, math.nan, trials, self.folds)  # fmt: skip
 
     def _expected(self, settings: Sequence[tuple[str, Sequence[float]]]) -> tuple[Float, int]:
         """Return `(values, folds)` what is expected where settings have values, and of how many.
@@ -248,14 +269,14 @@ def _fitted(inputs: Float, values: Float, seed: int) -> Any:
     from sklearn.ensemble import RandomForestRegressor
 
     known = ~np.isnan(values)
-    forest = RandomForestRegressor(n_estimators=TREES, min_samples_leaf=2, random_state=seed)
+    forest = RandomForestRegressor(n_estimators=TREES, random_state=seed)
     return forest.fit(inputs[known], values[known])
 
 
 def _on_test(trials: Sequence[TrialRecord], scores: pa.Table) -> tuple[Float, float]:
     """Return `(trials, folds)` each one's metric on test, and test to training samples.
 
-    Folds that no trial has a value of are left out.
+    Folds that fewer than half of the trials have a value of are left out.
     """
     frame = metric_on_test(scores, trials)
     row_of = {record.name: row for row, record in enumerate(trials)}
@@ -264,4 +285,4 @@ def _on_test(trials: Sequence[TrialRecord], scores: pa.Table) -> tuple[Float, fl
     sizes = scores.select(["epoch_rule", "num_samples", "num_training"]).to_pandas()
     sizes = sizes[sizes["epoch_rule"] == BEST]
     ratio = float((sizes["num_samples"] / sizes["num_training"]).mean())
-    return values[:, ~np.isnan(values).all(axis=0)], ratio
+    return values[:, (~np.isnan(values)).mean(axis=0) >= 0.5], ratio

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from models import MODELS
 from study.report.comparisons import corrected_p
 from study.report.labels import in_words
 from study.report.page.bars import Scale
+from study.report.page.baseline import missing_simple_model
 from study.report.page.inputs import Entry, PageInputs, metric_label, ranked, select
 from study.report.page.normals import normals_section
 from study.report.page.parts import (
@@ -21,6 +21,7 @@ from study.report.page.parts import (
     difference,
     format_setting,
     number,
+    p_value,
     with_interval,
     with_note,
 )
@@ -36,7 +37,6 @@ from study.report.summary import INTERVAL
 
 PUBLISHED_METRICS = ("f1_weighted", "phi", "auroc_labels")
 """Metrics of the paper's table III."""
-SIMPLE_MODELS = [name for name, entry in MODELS.items() if entry.fitted_once]
 CONSTANT = "a constant answer"
 
 
@@ -56,11 +56,6 @@ def answer_section(inputs: PageInputs) -> Section:
         notes.append(
             f"Samples here are cut {inputs.study.dataset.unlike_published}; the paper’s are not."
         )
-    if not any(entry.fitted_once for entry in inputs.entries):
-        notes.append(
-            f"The study holds no simple model ({', '.join(SIMPLE_MODELS)}); the better of "
-            "the two constant answers is the only baseline here."
-        )
     if not inputs.is_search and not best_entry(inputs).metric.reads_labels:
         notes.append(
             "Systems are ranked by their error of normals, which each has in units of its own: of "
@@ -74,7 +69,8 @@ def answer_section(inputs: PageInputs) -> Section:
         "better constant answer scores. Under each row stands what validation labels chose of "
         "it; only a row of which they chose nothing is one-class."
     )
-    return Section("answer", _headline(inputs), reading, tables, notes=notes, lede=_lede(inputs))
+    return Section("answer", _headline(inputs), reading, tables, notes=notes, lede=_lede(inputs),
+                   caveat=missing_simple_model(inputs))  # fmt: skip
 
 
 def _headline(inputs: PageInputs) -> str:
@@ -154,7 +150,7 @@ def _beside_the_simple(inputs: PageInputs, network: Entry) -> Iterator[str]:
             verb = "is ahead of" if value > 0 else "loses against"
         yield (
             f"{_capitalised(network.label)} {verb} the best simple system, {simple}"
-            f" (difference {difference(value).text}, p {decimal(p)})."
+            f" (difference {difference(value).text}, p {p_value(p)})."
         )
 
 

@@ -18,6 +18,7 @@ from study.report.page.parts import (
     count,
     distinct_decimals,
     number,
+    with_note,
     with_noun,
 )
 from study.report.page.trials import STATES
@@ -62,8 +63,14 @@ def _timing(inputs: PageInputs) -> Section:
 
 def _trial_times(inputs: PageInputs, by_trial: pd.DataFrame) -> Table:
     labels = {e.name: f"{e.label}, {e.protocol}" for e in inputs.entries if not inputs.is_search}
+    again = {r["trial"]: f"{r['repeats']} again" for r in inputs.rows("trials") if r["repeats"]}
     rows = [
-        [Cell(name), Cell(labels.get(name, "")), count(int(row["epochs"])), *_seconds(row)]
+        [
+            with_note(name, again.get(name, "")),
+            Cell(labels.get(name, "")),
+            count(int(row["epochs"])),
+            *_seconds(row),
+        ]
         for name, (_, row) in zip(map(str, by_trial.index), by_trial.iterrows(), strict=True)
     ]
     return Table(["trial", "system", *_HEAD] if labels else ["trial", *_HEAD],
@@ -96,12 +103,10 @@ def endings_section(inputs: PageInputs) -> Section:
     )
     left = trial_source(inputs.study).size - len(inputs.records)
     tables = (_stopped(inputs.records), _cutoffs(inputs), _failed(inputs.records))
-    budget = Budget(inputs.study.search.budget, lambda: stored_seconds(inputs.ledger))
-    by_name = {record.name: record for record in inputs.records}
-    is_spent = budget.is_spent(by_name)
+    is_spent, spent = _spent(inputs)
     not_run = f"; {left:,} not run{'' if is_spent else ' yet'}" if left > 0 else ""
     notes = [f"Trials: {outcomes}{not_run}."]
-    if spent := budget.shown(by_name):
+    if spent:
         ended = ", which ended the search" if is_spent else ""
         notes.append(f"Of the budget {spent} are spent{ended}.")
     if "trials" in inputs.tables and inputs.is_search:
@@ -117,6 +122,22 @@ def endings_section(inputs: PageInputs) -> Section:
         tables=[table for table in tables if table],
         notes=notes,
     )  # fmt: skip
+
+
+def trials_fact(inputs: PageInputs) -> str:
+    """Return how many trials there are, and of how many and why, if they are not all."""
+    ended, planned = len(inputs.records), trial_source(inputs.study).size
+    if ended >= planned:
+        return with_noun(ended, "trial")
+    is_spent, _ = _spent(inputs)
+    return f"{ended:,} of {with_noun(planned, 'trial')}{', ended by its budget' * is_spent}"
+
+
+def _spent(inputs: PageInputs) -> tuple[bool, str]:
+    """Return whether the search's budget is spent, and what is of it; "" without one."""
+    budget = Budget(inputs.study.search.budget, lambda: stored_seconds(inputs.ledger))
+    by_name = {record.name: record for record in inputs.records}
+    return budget.is_spent(by_name), budget.shown(by_name)
 
 
 def _stopped(records: Sequence[TrialRecord]) -> Table | None:

@@ -8,7 +8,7 @@ from study.config.schema import Study
 from study.ledger.ledger import Ledger
 from study.report.build import damage_advice
 from study.report.page.answer import answer_section
-from study.report.page.bookkeeping import bookkeeping_sections
+from study.report.page.bookkeeping import bookkeeping_sections, trials_fact
 from study.report.page.charts import page_style
 from study.report.page.comparisons import comparison_sections
 from study.report.page.confirmation import confirmation_sections
@@ -88,5 +88,5 @@ def page_facts(inputs: PageInputs) -> list[str]:
         *filter(None, [study.dataset.unlike_published]),
         f"protocol {' and '.join(study.split.protocols)}",
         with_noun(study.split.folds, "fold"),
-        with_noun(len(inputs.records), "trial"),
+        trials_fact(inputs),
     ]

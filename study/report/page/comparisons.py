@@ -15,6 +15,7 @@ from study.report.page.parts import (
     difference,
     interval,
     number,
+    p_value,
     with_interval,
 )
 from study.report.paper.basis import BEST
@@ -81,7 +82,7 @@ def paired_test_cells(row: Mapping[Hashable, Any]) -> Iterator[Cell]:
     yield difference(row["difference"])
     for test in ("unit", "fold"):
         yield Cell(interval(row[f"{test}_low_holm"], row[f"{test}_high_holm"]), "number")
-        yield number(row[f"{test}_p_holm"])
+        yield Cell(p_value(row[f"{test}_p_holm"]), "number")
 
 
 def _compared_label(family: str, row: Mapping[Hashable, Any]) -> str:

@@ -13,6 +13,7 @@ from study.report.page.parts import (
     decimal,
     difference,
     number,
+    p_value,
     with_interval,
 )
 from study.report.summary import INTERVAL
@@ -48,7 +49,7 @@ def _row(row: "pd.Series[Any]") -> list[Cell]:
     if row["p"] == row["p"]:
         compared = with_interval(row["difference"], row["low"], row["high"])
     values = [number(row[name]) for name in numbers]
-    again = [compared, number(row["p_holm"])]
+    again = [compared, Cell(p_value(row["p_holm"]), "number")]
     return [Cell(row["trial"]), count(row["folds"]), *values, *again]
 
 

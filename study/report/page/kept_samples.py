@@ -61,8 +61,8 @@ def kept_samples_section(inputs: PageInputs) -> list[Section]:
         "kept-samples", "Any kept sample",
         "Of each fold some validation samples are kept with their reconstructions: drawn at "
         "random, and the best, typical and worst of each class. Choose rows to see them, real "
-        "(dark) and reconstructed (in colour); below, the squared error along the sample, whose "
-        "mean is R, on one scale.",
+        "(without colour) and reconstructed (orange); below, the squared error along the sample, "
+        "whose mean is R, on one scale.",
         tables=[Table(head, rows, "kept samples, the largest error first", key="samples",
                       row_keys=[str(index) for index in range(len(samples))])],
         curves=_curves(samples, inputs.study.dataset.length),

@@ -26,6 +26,8 @@ RULES = {
     LOWEST: "least error of validation normals",
     AT_RANDOM: "any, on average",
 }
+_OF_EPOCHS = "the epoch: each fold at one of its own, then the mean of these values over folds"
+_OF_TRIALS = "the trial: the mean over folds at one epoch for all folds, its best or the last"
 MOST_ROWS = 60
 
 
@@ -82,8 +84,8 @@ def _choices(inputs: PageInputs) -> list[Table]:
         for index, row in select(frame, choice=TRIAL).iterrows()
     ]
     return [
-        Table(["", "protocol", "epoch", *head], epochs, "the epoch: means over folds"),
-        Table(["rule", "trial", *head], trials, "the trial: means over folds"),
+        Table(["", "protocol", "epoch", *head], epochs, _OF_EPOCHS),
+        Table(["rule", "trial", *head], trials, _OF_TRIALS),
     ]
 
 

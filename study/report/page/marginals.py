@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from study.config.search_space import Distribution
-from study.report.marginals import BEST_SHARE, LEARNED_FROM, MOST_TRIALS
+from study.report.marginals import LEARNED_FROM, MOST_TRIALS
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
 from study.report.page.inputs import PageInputs, metric_label
-from study.report.page.parts import Picture, Section
+from study.report.page.parts import Picture, Section, with_noun
 from study.report.page.positions import Positions
 
 MOST_SETTINGS = 12
@@ -24,55 +24,74 @@ def learned_sections(inputs: PageInputs) -> list[Section]:
         return []
     frame = inputs.table("importance")
     if frame.empty:
-        note = f"Needs {LEARNED_FROM} trials that differ, stopped ones included."
+        valued = sum(not math.isnan(record.best_value) for record in inputs.records)
+        note = f"Left out: {_why_not(valued)}."
         return [Section("importance", IMPORTANCE_TITLE, IMPORTANCE_READING, notes=[note])]
-    return [_importance(frame), *_effects(inputs)]
+    return [_importance(inputs, frame), *_effects(inputs)]
 
 
 IMPORTANCE_TITLE = "Which settings matter"
 IMPORTANCE_READING = (
-    "How far the values of the best tenth of trials lie from those of all: PED-ANOVA (Watanabe et "
-    "al. 2023), as Optuna computes it. Stopped trials count with the best value that they reached. "
-    "The bars add up to 1; they do not show in which direction."
+    "How much of what settings change in the metric on test each changes alone, as the random "
+    "forest of the next section has learned it (fANOVA, Hutter et al. 2014). Shares add up to 1 "
+    "however little there is to share; beside each stands how far the metric moves between its "
+    "worst and its best value, and the next section shows in which direction."
 )
 
 
-def _importance(frame: pd.DataFrame) -> Section:
+def _why_not(trials: int) -> str:
+    """Return why there is no importance, of so many trials that have a value."""
+    if trials < LEARNED_FROM:
+        return (
+            f"{trials:,} trials are too few to tell which setting matters, {LEARNED_FROM} that did "
+            "not fail, stopped ones included, are needed"
+        )
+    return "trials do not differ, or no fold has values on test of half of them"
+
+
+def _importance(inputs: PageInputs, frame: pd.DataFrame) -> Section:
     figure, axes = charts.panel("share of importance", "")
     rising = frame.iloc[::-1]
     axes.barh(range(len(rising)), rising["share"], color=ACCENT, height=0.55)
     axes.set_yticks([])
     axes.grid(visible=False)
-    for height, (name, share) in enumerate(zip(rising["setting"], rising["share"], strict=True)):
-        axes.text(0, height + 0.3, f"{name}  {share:.2f}", va="bottom", color=INK,
-                  fontsize=charts.LETTER)  # fmt: skip
-    axes.set_ylim(-0.5, len(rising))
+    for height, row in enumerate(rising.to_dict("records")):
+        text = f"{row['setting']}  {row['share']:.2f}, moves it by {row['spread']:.3f}"
+        axes.text(0, height + 0.3, text, va="bottom", color=INK, fontsize=charts.LETTER)
+    axes.set(xlim=(0, 1), ylim=(-0.5, len(rising)))
     axes.spines["left"].set_visible(False)
-    trials, stopped = int(frame["trials"].iloc[0]), int(frame["stopped"].iloc[0])
-    best = math.ceil(BEST_SHARE * trials)  # and what equals the last of them, as Optuna counts
-    notes = [
-        f"Of {trials:,} trials, {stopped:,} of them stopped early; the best tenth is {best:,}."
-    ]
-    if trials == MOST_TRIALS:
-        notes = [f"{notes[0]} More are taken from evenly."]
     drawn = charts.picture(figure, "importance by setting")
     return Section("importance", IMPORTANCE_TITLE, IMPORTANCE_READING, pictures=[drawn],
-                   notes=notes)  # fmt: skip
+                   notes=[_learned_from(inputs, frame)])  # fmt: skip
+
+
+def _learned_from(inputs: PageInputs, frame: pd.DataFrame) -> str:
+    """Return of which trials and folds importance is."""
+    trials, stopped = int(frame["trials"].iloc[0]), int(frame["stopped"].iloc[0])
+    folds = int(inputs.table("marginals")["folds"].iloc[0])
+    note = f"Of {trials:,} trials, {stopped:,} of them stopped early."
+    if folds < inputs.study.split.folds:
+        note += (
+            f" On {with_noun(folds, 'fold')} of {inputs.study.split.folds}, which at least half of"
+            " the trials had."
+        )
+    return f"{note} More are taken from evenly." if trials == MOST_TRIALS else note
 
 
 def _effects(inputs: PageInputs) -> Iterator[Section]:
     frame = inputs.table("marginals")
     space, label = inputs.study.search.space, metric_label(inputs.study.search.metric)
     alone, pairs = frame[frame["other"] == ""], frame[frame["other"] != ""]
-    if alone.empty:
-        return
-    epochs = int(alone["epochs"].iloc[0])
+    epochs, folds = (int(alone[name].iloc[0]) for name in ("epochs", "folds"))
     shown = list(dict.fromkeys(alone["setting"]))[:MOST_SETTINGS]
+    interval = "of one fold, so that there is no interval"
+    if folds > 1:
+        interval = "the band is a 95 % interval over folds"
     yield Section(
         "effects", "What each value is worth",
         f"The {label} on test that a random forest expects of a trial of {epochs} epochs with this "
-        "value, over what trials had of all other settings; the band is a 95 % interval over "
-        "folds. Unlike the clouds above, short trials are not held against a value here.",
+        f"value, over what trials had of all other settings; {interval}. Unlike the clouds above, "
+        "short trials are not held against a value here.",
         pictures=[
             _effect(alone[alone["setting"] == key], Positions(space[key]), key, label)
             for key in shown

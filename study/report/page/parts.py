@@ -17,7 +17,8 @@ class Cell:
 
     Attributes:
         text: its content; `Markup` is written as it is.
-        style: `number` sets it to the right with equal digits, `text` to the left.
+        style: `number` sets it to the right with equal digits, `text` to the left; `links` are
+            left out on paper.
         value: what it is sorted by and downloaded as, if `text` is not that.
     """
 
@@ -122,6 +123,7 @@ class Section:
         folded: whether its pictures are not seen at first.
         columns: pictures side by side where there is room, 2 or 3.
         lede: a summary, before `reading`.
+        caveat: what is missing here and how to add it, between both, in a line of its own.
         curves: drawn of what is chosen in its table.
     """
 
@@ -135,6 +137,7 @@ class Section:
     folded: bool = False
     columns: int = 3
     lede: str = ""
+    caveat: Markup | str = ""
     curves: Curves | None = None
 
 
@@ -177,6 +180,11 @@ def decimal(value: float | None, digits: int = 3) -> str:
 def shown_error(value: float) -> str:
     """Return a mean error: three digits after the point, or as many as show two of its own."""
     return decimal(value) if not 0 < abs(value) < 0.01 else f"{value:.2g}".replace("-", MINUS)
+
+
+def p_value(p: float | None) -> str:
+    """Return a p; "<0.001" of what three digits would show as impossible."""
+    return "<0.001" if p is not None and p < 0.0005 else decimal(p)
 
 
 def distinct_decimals(one: float, other: float) -> tuple[str, str]:

@@ -3,11 +3,12 @@
 import base64
 import hashlib
 import importlib.resources
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from study.report.page.parts import Section
 
@@ -39,13 +40,15 @@ def render(
         sections: in order.
         live: what it follows; None for a page that stays as it is.
     """
-    template = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_part),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-    ).get_template("page.html")
+    )
+    environment.filters["breakable"] = _breakable
+    template = environment.get_template("page.html")
     script = "\n".join(_part(f"script/{part}.js") for part in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return template.render(
@@ -57,6 +60,11 @@ def render(
         live=live.events if live else "",
         version=live.version if live else "",
     )
+
+
+def _breakable(name: str) -> Markup:
+    """Return a name that may be broken after its dots and underscores."""
+    return Markup(re.sub(r"([._])(?=.)", r"\1<wbr>", str(escape(name))))
 
 
 def _part(name: str) -> str:

@@ -78,8 +78,8 @@ def _reconstructions(inputs: PageInputs) -> Section:
     return Section(
         "samples", "Real and reconstructed samples",
         "Validation samples with the smallest, the median and the largest reconstruction error "
-        "of their class, real (dark) and reconstructed (in colour); below, the absolute error "
-        "along the sample, on one scale for all samples of a model. A good model errs on "
+        "of their class, real (without colour) and reconstructed (orange); below, the absolute "
+        "error along the sample, on one scale for all samples of a model. A good model errs on "
         "abnormal samples, at the positions that make them abnormal; a normal sample that is as "
         "bad as they are is a false alarm to come.",
         pictures=pictures,

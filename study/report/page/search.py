@@ -49,9 +49,9 @@ def _over_time(inputs: PageInputs) -> Section:
         charts.link(marks, failed)
     return Section(
         "over-time", "Trials over time",
-        "Each dot is a trial at its best validation epoch, the line the best completed one so "
-        "far. A line that has long been flat means that more trials of this kind would add "
-        "little.",
+        "Each dot is a trial at the best epoch of its mean over folds, the line the best "
+        "completed one so far. A line that has long been flat means that more trials of this kind "
+        "would add little.",
         pictures=[charts.picture(figure, "the metric on validation, by trial", wide=True)],
     )  # fmt: skip
 

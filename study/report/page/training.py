@@ -9,7 +9,7 @@ from study.ledger.answer import best_record
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
 from study.report.page.inputs import Entry, PageInputs, metric_label, thinned
-from study.report.page.parts import Picture, Section
+from study.report.page.parts import Picture, Section, decimal
 from study.scores.settings import REPORTED_SCORES
 
 MOST_VERTICES = 30_000
@@ -36,10 +36,12 @@ def learning_section(inputs: PageInputs) -> Section:
             pictures += [p for p in (_folds(entry, rows), _losses(entry, rows)) if p]
     return Section(
         "learning", "Learning curves",
-        "First the metric on validation: grey lines are folds, the coloured one their "
-        "mean; a ring is the epoch whose weights were kept. A mean that still rises at the end "
-        "asks for more epochs, lines far apart for more folds. Beside it the losses of an "
-        "epoch, means over folds. In a picture of all trials a dot is where one was stopped.",
+        "First the metric on validation: grey lines are folds, the orange one their mean over "
+        "folds. A ring is a fold’s own best epoch, whose weights were kept and score on test; the "
+        "dot is the best epoch of the mean, by which trials are chosen. A mean that still "
+        "rises at the end asks for more epochs, lines far apart for more folds. Beside it the "
+        "losses of an epoch, means over folds. In a picture of all trials a dot is where one was "
+        "stopped.",
         columns=2, pictures=pictures,
         notes=notes or ([] if pictures else ["Nothing here is trained."]),
     )  # fmt: skip
@@ -77,13 +79,18 @@ def _folds(entry: Entry, rows: pd.DataFrame) -> Picture | None:
     if validated.empty or entry.fitted_once:
         return None
     figure, axes = charts.panel("epoch", metric_label(entry.metric))
+    bests = []
     for _, fold in validated.groupby("fold"):
         at = thinned(len(fold), MOST_POINTS)
         axes.plot(fold["epoch"].iloc[at], fold["value"].iloc[at], color=MUTED, linewidth=0.8)
-        best = fold.iloc[int(fold["value"].argmax())]
-        axes.scatter([best["epoch"]], [best["value"]], s=28, facecolor="none", edgecolor=INK)
+        bests.append(fold.iloc[int(fold["value"].argmax())])
+    epochs, values = np.array([[best["epoch"], best["value"]] for best in bests]).T
+    axes.scatter(epochs, values, s=28, facecolor="none", edgecolor=INK,
+                 label=f"each fold’s best epoch, mean {decimal(values.mean())}")  # fmt: skip
     mean = validated.groupby("epoch")["value"].mean()
     axes.plot(mean.index, mean, color=ACCENT, linewidth=1.8)
+    axes.scatter([mean.idxmax()], [mean.max()], s=28, color=ACCENT, zorder=3,
+                 label=f"best epoch of the mean over folds, {decimal(mean.max())}")  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return charts.picture(figure, f"{entry.label}: folds on validation")
 

@@ -55,8 +55,8 @@ def trials_section(inputs: PageInputs, running: Sequence[RunningTrial] = ()) -> 
     )
     return Section(
         "trials", "All trials",
-        f"Each with its settings, how it ended, and {metric} at its best validation epoch: the "
-        "mean over folds on validation, by which trials are chosen."
+        f"Each with how it ended, {metric}, and its settings. On validation that is the mean over "
+        "folds at the one epoch at which it is best, by which trials are chosen."
         f"{_ON_TEST * columns.has_tested} Completed trials stand first, the best of them above, "
         f"then those that were stopped, and failed ones.{_STOPPED * columns.has_stopped}",
         tables=[Table(
@@ -72,7 +72,8 @@ _STOPPED = (
     "short trial may stand above a longer one."
 )
 _ON_TEST = (
-    " Beside it stands what that comes to on test: who chooses a trial by it has no test set left."
+    " Beside it stands the mean on test, each fold with the weights of its own best epoch: who "
+    "chooses a trial by it has no test set left."
 )
 
 
@@ -101,9 +102,9 @@ class _Columns:
         """Names of the columns."""
         scores = {metric.score for metric in self.metrics}
         value = scores.pop() if len(scores) == 1 else "metric"
-        named = ["trial", *(["protocol"] * self._has_systems), "state", *self._settings, "epochs"]
-        named += ["folds"] * self._is_raced + [f"{value} on validation"]
-        named += [f"{value} on test", "by fold"] * bool(self._tested)
+        named = ["trial", *(["protocol"] * self._has_systems), "state", f"{value} on validation"]
+        named += [f"{value} on test"] * bool(self._tested) + self._settings + ["epochs"]
+        named += ["folds"] * self._is_raced + ["by fold on test"] * bool(self._tested)
         named += ["seconds of its folds"] * bool(self._seconds)
         return [*named, *(["files"] * self.has_files)]
 
@@ -144,15 +145,16 @@ class _Columns:
         label = with_note(trial.name, system_label(trial.system)) if trial.system else None
         cells = [label or Cell(trial.name)]
         cells += [Cell(trial.protocol)] * self._has_systems
-        cells += [state, *(_setting(trial.parameters.get(key)) for key in self._settings)]
+        cells += [state, _precise(value) if trial.config.metric.reads_labels else _error(-value)]
+        if self._tested:
+            cells.append(_precise(float(np.mean(tested)) if len(tested) else np.nan))
+        cells += [_setting(trial.parameters.get(key)) for key in self._settings]
         cells += [count(epochs)]
         cells += [count(folds or trial.config.split.folds)] * self._is_raced
-        cells += [_precise(value) if trial.config.metric.reads_labels else _error(-value)]
-        if self._tested:
-            cells += [_precise(float(np.mean(tested)) if len(tested) else np.nan), Cell(each)]
+        cells += [Cell(each)] * bool(self._tested)
         if self._seconds:
             cells.append(_precise(self._seconds.get(trial.name, np.nan), 1))
-        return [*cells, *([Cell(self._files(trial))] * self.has_files)]
+        return [*cells, *([Cell(self._files(trial), "links")] * self.has_files)]
 
     @cached_property
     def _is_raced(self) -> bool:

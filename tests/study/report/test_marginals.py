@@ -1,7 +1,7 @@
 """What a search learned: importance, and what values are worth."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,14 +52,16 @@ def trials(study: Study, count: int) -> list[TrialRecord]:
     return records
 
 
-def scores(records: Sequence[TrialRecord]) -> pa.Table:
+def scores(
+    records: Sequence[TrialRecord], folds_of: Callable[[TrialRecord], int] = lambda _: FOLDS
+) -> pa.Table:
     return pa.Table.from_pylist(
         [
             {"trial": record.name, "fold": fold, "epoch_rule": rule, "composition": composition,
              "of_metric": composition == "reconstruction", "num_samples": 30, "num_training": 100,
              "f1_weighted": record.best_value + 0.001 * fold if composition[0] == "r" else 0.0}
             for record in records
-            for fold in range(FOLDS)
+            for fold in range(folds_of(record))
             for rule in ("best_validation", "last")
             for composition in ("reconstruction", "latent")
         ]
@@ -79,6 +81,48 @@ def test_the_setting_that_matters_has_the_largest_share_with_stopped_trials(lear
     assert rows[0]["setting"] == "model.beta"
     assert rows[0]["share"] > 0.8
     assert {(row["trials"], row["stopped"]) for row in rows} == {(90, 60)}
+
+
+def test_importance_is_how_much_what_values_are_worth_varies(learned: Any) -> None:
+    """All trials have all settings: the shares are those of the variances."""
+    marginals = learned[2]["marginals"].to_pandas().query("other == ''").groupby("setting")["mean"]
+    importance = learned[2]["importance"].to_pandas().set_index("setting")
+    variances = marginals.var(ddof=0)
+    np.testing.assert_allclose(importance["share"], (variances / variances.sum())[importance.index])
+    spread = (marginals.max() - marginals.min())[importance.index]
+    np.testing.assert_allclose(importance["spread"], spread)
+
+
+def test_the_two_or_three_best_trials_do_not_decide_what_matters() -> None:
+    """A large beta costs a tenth; what the best have in common is worth a thousandth."""
+    study = study_of()
+    records = []
+    for number in range(25):
+        beta, size = 10.0 ** -(1 + number % 5), 2 + number % 3
+        value = 0.97 - 0.1 * (beta > 0.01) + 0.001 * (size == 4) + 1e-5 * (number % 7)
+        parameters = {"model.beta": beta, "model.latent_size": size, "model.latent": "mean"}
+        records.append(record_of(trial_of(study, number, parameters), values=[(4, value)]))
+    best = sorted(records, key=lambda record: -record.best_value)[:3]
+    assert {record.parameters["model.latent_size"] for record in best} == {4}
+    first, second, third = learned_tables(study, records, scores(records))["importance"].to_pylist()
+    assert first["setting"] == "model.beta"
+    assert first["share"] > 0.9
+    assert first["spread"] > 10 * max(second["spread"], third["spread"])
+
+
+def test_folds_that_only_survivors_had_are_left_out() -> None:
+    """Of a race the first fold has all trials; what few good ones had elsewhere dilutes nothing."""
+    study = study_of()
+    records = trials(study, 60)
+    raced = scores(records, lambda record: FOLDS if record.state == "completed" else 1)
+    tables = learned_tables(study, records, raced)
+    alone = learned_tables(study, records, scores(records, lambda _: 1))
+    assert tables["marginals"].to_pandas().equals(alone["marginals"].to_pandas())
+    assert set(tables["marginals"]["folds"].to_pylist()) == {1}
+    with charts.page_style():
+        sections = learned_sections(PageInputs(study, records, tables, LocalFolder("nowhere")))
+    assert f"On 1 fold of {study.split.folds}, which at least half" in sections[0].notes[0]
+    assert "of one fold, so that there is no interval" in sections[1].reading
 
 
 def test_a_value_is_worth_what_a_whole_trial_has_there(learned: Any) -> None:
@@ -149,7 +193,9 @@ def test_few_trials_say_nothing_and_the_page_says_why(count: int) -> None:
     tables = learned_tables(study, records, scores(records))
     assert all(table.num_rows == 0 for table in tables.values())
     (section,) = learned_sections(PageInputs(study, records, tables, LocalFolder("nowhere")))
-    assert section.notes == [f"Needs {LEARNED_FROM} trials that differ, stopped ones included."]
+    (note,) = section.notes
+    assert f"{count} trials are too few" in note
+    assert f"{LEARNED_FROM} that did not fail" in note
 
 
 def test_the_page_shows_every_setting_and_the_pairs(learned: Any) -> None:
@@ -160,5 +206,8 @@ def test_the_page_shows_every_setting_and_the_pairs(learned: Any) -> None:
     assert {key: len(drawn) for key, drawn in pictures.items()} == {
         "importance": 1, "effects": 3, "pairs": 3
     }  # fmt: skip
-    assert "60 of them stopped early; the best tenth is 9." in sections[0].notes[0]
+    assert "Of 90 trials, 60 of them stopped early." in sections[0].notes[0]
+    top = tables["importance"].to_pylist()[0]
+    shown = f"model.beta  {top['share']:.2f}, moves it by {top['spread']:.3f}"
+    assert shown in str(pictures["importance"][0].svg)
     assert "model.beta" in str(pictures["effects"][0].svg)

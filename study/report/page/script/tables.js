@@ -92,16 +92,16 @@ class ChoiceTable {
     this.input.addEventListener('input', () => this.filter());
     this.shown = element('span', {className: 'count'});
     this.shown.setAttribute('role', 'status');
-    const numeric = this.head.find(cell => cell.classList.contains('number'));
-    const example = numeric ? ` or conditions such as ${shortName(numeric.textContent)}>0` : '';
+    const numeric = this.names.find((name, i) => this.head[i].classList.contains('number')
+      && !name.includes(' '));
+    const example = numeric ? ` or conditions such as ${numeric.split('.').at(-1)}>0` : '';
     bar.append(
       element('label', {htmlFor: id, textContent: 'Filter '}), this.input,
       button('choose all shown', () => this.choose(this.visible().map(r => r.dataset.row), true)),
       button('choose none', () => this.choose([...this.chosen.keys()], false)),
       this.shown,
       element('p', {id: `${id}-hint`, className: 'hint', textContent:
-        `Words${example}, with blanks between them; a name’s own blanks are written _. `
-        + 'Column names sort; the chosen are drawn.'}),
+        `Words${example}, with blanks between them. Column names sort; the chosen are drawn.`}),
     );
     this.box.before(bar);
   }
@@ -109,11 +109,13 @@ class ChoiceTable {
   addSorting(cell, column) {
     const name = cell.textContent.trim();
     if (!name || name === 'files') return;
-    cell.replaceChildren(button(name, () => {
+    const sort = button('', () => {
       const last = this.state.sorted;
       const isNumber = cell.classList.contains('number');
       this.sort(column, last?.column === column ? !last.down : isNumber);
-    }));
+    });
+    sort.append(...cell.childNodes);
+    cell.append(sort);
   }
 
   addChoice(row) {
@@ -149,12 +151,23 @@ class ChoiceTable {
 
   filter() {
     this.state.filter = this.input.value;
-    const terms = this.input.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+    const terms = this.terms(this.input.value);
     const tests = terms.map(term => this.test(term));
     for (const row of this.rows) row.hidden = !tests.every(test => test(row));
     this.unnamed = terms.filter((term, i) => CONDITION.test(term) && !this.rows.some(tests[i]))
       .map(term => CONDITION.exec(term)[1]).filter(name => this.column(name) < 0);
     this.count();
+  }
+
+  // Words and conditions, the blanks of a condition's name as _ and those around its sign left out.
+  terms(text) {
+    let terms = text.trim().toLowerCase().replace(/\s*(<=|>=|<|>|=)\s*/g, '$1');
+    for (const name of this.names.map(each => each.toLowerCase()).filter(n => n.includes(' '))) {
+      for (const sign of '<>=') {
+        terms = terms.replaceAll(name + sign, name.replaceAll(' ', '_') + sign);
+      }
+    }
+    return terms.split(/\s+/).filter(Boolean);
   }
 
   test(term) {
@@ -189,11 +202,6 @@ class ChoiceTable {
     const unnamed = this.unnamed.map(name => `; no column is named “${name}”`).join('');
     this.shown.textContent = `${shown} of ${all} shown, ${chosen} chosen${drawn}${unnamed}`;
   }
-}
-
-// A name as a condition can be written with it: without blanks and what stands before a dot.
-function shortName(name) {
-  return name.trim().split('.').at(-1).replaceAll(' ', '_');
 }
 
 // What a cell says, its note in brackets.

@@ -18,6 +18,9 @@ SHAPES = [
     ("of_systems", 390, "dark"),
 ]
 
+A4 = 718
+"""Pixels of a sheet between the margins that browsers leave."""
+
 EMPTY = """
 return [...document.querySelectorAll('svg, img')].filter(each => {
   const details = each.closest('details');
@@ -25,6 +28,9 @@ return [...document.querySelectorAll('svg, img')].filter(each => {
   const box = each.getBoundingClientRect();
   return !(box.width > 20 && box.height > 8) || (each.tagName === 'IMG' && !each.naturalWidth);
 }).map(each => each.outerHTML.slice(0, 120));
+"""
+LINES = """
+return [0, 1].map(i => getComputedStyle(document.querySelector(`.curves .curve-${i}`)).stroke);
 """
 COLOURS = """
 const shown = new Set();
@@ -90,6 +96,10 @@ def test_without_its_script_the_page_is_read_and_on_paper_it_is_plain(
     background, colours = browser.execute_script(COLOURS)
     assert luminance(background) > 0.5
     assert min(contrast(background, colour) for colour in colours) >= 4.5, colours
+    shaped(browser, A4, "light", "print")
+    assert browser.execute_script("return document.documentElement.scrollWidth") == A4
+    head = browser.find_element("css selector", "#trials th:last-child")
+    assert not head.is_displayed()  # links lead nowhere on paper
 
 
 @pytest.mark.slow
@@ -109,6 +119,10 @@ def test_a_kept_sample_is_drawn_when_it_is_chosen(browser: Any, searched: Report
     assert len(browser.execute_script(figures)) == 12 < kept
     count = browser.find_element("css selector", "#kept-samples .count").text
     assert count == f"{kept} of {kept} shown, {kept} chosen, 12 of {kept} drawn"
+    for scheme in ("light", "dark"):  # real without colour, reconstructed in colour
+        shaped(browser, 1200, scheme)
+        real, reconstructed = browser.execute_script(LINES)
+        assert chroma(real) < 0.1 < 0.5 < chroma(reconstructed)
 
 
 @pytest.mark.slow
@@ -129,6 +143,12 @@ def test_the_study_file_is_downloaded(browser: Any, searched: Reported, tmp_path
     path = tmp_path / "searched.yaml"
     await_(path.exists)
     assert yaml.safe_load(path.read_text()) == json.loads(json.dumps(dump_study(searched.study)))
+
+
+def chroma(colour: str) -> float:
+    """How far the channels of `rgb(r, g, b)` are apart, of 1."""
+    channels = [int(part) / 255 for part in colour.strip("rgba()").split(",")[:3]]
+    return max(channels) - min(channels)
 
 
 def luminance(colour: str) -> float:

@@ -71,6 +71,15 @@ def test_rows_are_sorted_by_a_columns_name_in_both_directions(opened: Any) -> No
             lambda r: r.trial.parameters["model.latent_size"] >= 3 and r.state == "completed",
         ),
         ("epochs=2", lambda r: r.values[-1][0] == 2),
+        ("f1_weighted on validation>0.8", lambda r: r.best_value > 0.8),
+        (
+            "beta < 1e-3 F1_weighted on validation >= 0.8 completed",
+            lambda r: (
+                r.trial.parameters["model.beta"] < 1e-3
+                and r.best_value >= 0.8
+                and r.state == "completed"
+            ),
+        ),
         ("trial-00007", lambda r: r.trial.number == 7),
         ("nothing-like-this", lambda r: False),
     ],
@@ -87,9 +96,9 @@ def test_rows_are_found_by_words_and_conditions(
 
 @pytest.mark.slow
 def test_a_condition_on_what_no_column_is_named_says_so(opened: Any) -> None:
-    opened.find_element("id", "filter-trials").send_keys("completed f1_weighted on validation>0.1")
+    opened.find_element("id", "filter-trials").send_keys("completed f1_weighted on train>0.1")
     count = opened.find_element("css selector", ".count").text
-    assert count == "0 of 60 shown, 0 chosen; no column is named “validation”"
+    assert count == "0 of 60 shown, 0 chosen; no column is named “train”"
 
 
 @pytest.mark.slow

@@ -87,6 +87,25 @@ def test_the_answer_is_of_the_studys_metric_whatever_others_score(searched: Repo
     assert "chosen on validation by f1_weighted of lambda_grid" in visible_text(searched.text)
 
 
+def test_the_best_epoch_of_the_mean_and_those_of_the_folds_are_told_apart(
+    searched: Reported,
+) -> None:
+    """By their names, beside the curves and where choices by labels are compared."""
+    ledger = Ledger(searched.results.folder("ledger"))
+    values = []
+    for fold in range(2):
+        manifest = ledger.fold(FoldAddress("trial-00000", fold))
+        assert manifest is not None
+        history = pd.read_parquet(io.BytesIO(ledger.read(manifest, fold_files.HISTORY)))
+        values.append(history.set_index("epoch")["value"].dropna())
+    text = visible_text(searched.text)
+    of_folds, of_mean = sum(max(each) for each in values) / 2, max(sum(values) / 2)
+    assert f"each fold’s best epoch, mean {of_folds:.3f}" in text
+    assert f"best epoch of the mean over folds, {of_mean:.3f}" in text
+    rows = rows_of(searched.text, "the epoch: each fold at one of its own, then the mean")
+    assert rows[0][2:4] == ["best on validation, by labels", f"{of_folds:.3f}"]
+
+
 def test_every_composition_has_its_means_over_folds(searched: Reported) -> None:
     shown = rows_of(searched.text, "trial-00000: every composition")
     columns = {1: "f1_weighted", 3: "phi", 4: "auroc", 5: "auroc_labels"}

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from study.config.study_file import check_study
 from study.ledger.ledger import Ledger
 from study.report.page import inputs as page_inputs
-from study.report.page.build import page_sections
+from study.report.page.build import page_facts, page_sections
 from study.report.page.charts import page_style
 from study.report.page.inputs import PageInputs
-from study.report.page.parts import distinct_decimals
+from study.report.page.parts import distinct_decimals, p_value
 from study.report.page.search import search_sections
 from study.report.page.training import trial_curves
 from study.report.page.trials import trials_section
@@ -22,7 +23,7 @@ from study.report.search_history import rungs_table
 from study.search.trial import RungDecision, TrialRecord
 from study.storage.folder import open_folder
 from tests.study.report.page.unreported import STUDY, trials, unreported
-from tests.study.report.trained import Reported
+from tests.study.report.trained import SEARCH, Reported
 from tests.study.trials import record_of, trial_of
 
 MARK = re.compile(r'<(use|path)[^>]* data-trial="(\d+)"/>')
@@ -32,7 +33,10 @@ def listed(made: Reported) -> pd.DataFrame:
     """The table of trials as the page has it: values where a cell has one, else its text."""
     start = made.text.index('<table data-key="trials">')
     table = made.text[start : made.text.index("</table>", start)]
-    head = [html.unescape(name) for name in re.findall(r"<th[^>]*>(.*?)</th>", table)]
+    head = [
+        html.unescape(name.replace("<wbr>", ""))
+        for name in re.findall(r"<th[^>]*>(.*?)</th>", table)
+    ]
     rows = []
     for row in re.findall(r"<tr[^>]* data-row.*?>(.*?)</tr>", table, re.DOTALL):
         cells = re.findall(r'<td[^>]*?(?: data-value="([^"]*)")?>(.*?)</td>', row, re.DOTALL)
@@ -71,6 +75,29 @@ def test_two_numbers_have_as_many_digits_as_show_which_is_larger(
     one: float, other: float, shown: tuple[str, str]
 ) -> None:
     assert distinct_decimals(one, other) == shown
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"), [(0.0, "<0.001"), (0.0004, "<0.001"), (0.0006, "0.001"), (math.nan, "–")]
+)
+def test_a_small_p_is_not_shown_as_none(p: float, shown: str) -> None:
+    assert p_value(p) == shown
+
+
+@pytest.mark.parametrize(
+    ("planned", "patience", "fact"),
+    [(3, 2, "3 trials"), (5, None, "3 of 5 trials"), (5, 9, "3 of 5 trials"),
+     (5, 2, "3 of 5 trials, ended by its budget")],
+)  # fmt: skip
+def test_the_page_begins_with_how_many_trials_there_are_of_those_planned(
+    planned: int, patience: int | None, fact: str
+) -> None:
+    search = {**SEARCH["search"], "trials": planned, "budget": {"without_improvement": patience}}
+    study = check_study({**SEARCH, "search": search}, "searched.yaml")
+    values = [0.5, 0.4, 0.3]
+    records = [record_of(trial_of(study, n), values=[(4, v)], completion_order=n)
+               for n, v in enumerate(values)]  # fmt: skip
+    assert page_facts(PageInputs(study, records, {}, open_folder("nowhere")))[-1] == fact
 
 
 def test_completed_trials_are_first_by_their_values_and_failed_ones_last() -> None:
@@ -130,7 +157,7 @@ def test_test_values_are_those_of_the_metrics_composition(searched: Reported) ->
     frame = listed(searched).set_index("trial")
     for name, folds in scores.groupby("trial")["f1_weighted"]:
         assert float(frame["f1_weighted on test"][name]) == pytest.approx(folds.mean(), abs=1e-15)
-        each = [float(value) for value in frame["by fold"][name].split()]
+        each = [float(value) for value in frame["by fold on test"][name].split()]
         np.testing.assert_allclose(each, folds, atol=5e-4)
     timings = pd.read_parquet(io.BytesIO(searched.results.read("timings.parquet")))
     seconds = (timings["train_seconds"] + timings["evaluate_seconds"]).groupby(timings["trial"])

@@ -1,0 +1,36 @@
+"""What the answer says where no simple model stands beside the networks, and how to add one."""
+
+import shlex
+
+from markupsafe import Markup
+
+from models import MODELS
+from study.config.schema import Study
+from study.report.page.inputs import PageInputs
+
+SIMPLE_MODELS = [name for name, entry in MODELS.items() if entry.fitted_once]
+
+
+def missing_simple_model(inputs: PageInputs) -> Markup | str:
+    """Return that no simple model is among the answers, and what adds one; "" if one is."""
+    if any(entry.fitted_once for entry in inputs.entries):
+        return ""
+    train, compare = simple_model_commands(inputs.study)
+    return Markup(
+        "Whether a network is needed is open: no simple model ({}) stands beside it. With the "
+        "study file at the end of this page, these train nearest neighbours on the same folds and "
+        "compare them:<br><code>{}</code><br><code>{}</code>"
+    ).format(", ".join(SIMPLE_MODELS), train, compare)
+
+
+def simple_model_commands(study: Study) -> tuple[str, str]:
+    """Return what trains nearest neighbours on a study's folds, and what compares both."""
+    name = f"{study.name}_knn"
+    metric = f"{{composition: outlier_score, score: {study.search.metric.score}}}"
+    settings = [f"name={name}", "model={name: knn}", "training={}"]
+    settings += ["systems={}"] * bool(study.systems)
+    settings.append(f"search={{trials: 1, metric: {metric}}}")
+    overrides = [part for setting in settings for part in ("--set", setting)]
+    train = ["python", "-m", "study.run", f"{study.name}.yaml", *overrides]
+    compare = ["python", "-m", "study.compare", f"results/{study.name}", f"results/{name}"]
+    return shlex.join(train), shlex.join(compare)
