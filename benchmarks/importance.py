@@ -11,7 +11,7 @@ import argparse
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ WORTH_OF_SIZE, WORTH_OF_EPOCHS = 0.03, 0.02
 """Of the largest latent size, and of the epochs that a stopped trial lacks."""
 DEVIATION = 0.01
 """Of chance."""
-OPTUNAS = {
+OPTUNAS: Mapping[str, Callable[[int], Any]] = {
     "PED-ANOVA, best tenth": lambda trials: optuna.importance.PedAnovaImportanceEvaluator(),
     "PED-ANOVA, best 5 or tenth": lambda trials: optuna.importance.PedAnovaImportanceEvaluator(
         target_quantile=max(0.1, 5 / trials)
@@ -58,7 +58,8 @@ OPTUNAS = {
 def worth(parameters: Mapping[str, Any]) -> float:
     """Return what a whole trial has, but for chance."""
     above = max(0.0, math.log10(parameters["model.beta"]) + 2)
-    return 0.97 - PRICE_OF_BETA * above + WORTH_OF_SIZE * (parameters["model.latent_size"] - 2) / 14
+    size = int(parameters["model.latent_size"])
+    return 0.97 - PRICE_OF_BETA * above + WORTH_OF_SIZE * (size - 2) / 14
 
 
 def true_share() -> float:
