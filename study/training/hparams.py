@@ -62,7 +62,8 @@ def write_outcomes(
 ) -> None:
     """Write trials to HParams: the best on validation, and test once there is a summary.
 
-    Settings are those that set trials apart: others would hide them and the scores.
+    Settings are those that set trials apart: others would hide them and the scores. Where folds are
+    raced, so does how many a trial had.
     """
     written = [record for record in records if record.state != "failed"]
     by_trial: dict[str, list[dict[str, Any]]] = {}
@@ -70,10 +71,13 @@ def write_outcomes(
         by_trial.setdefault(row["trial"], []).append(row)
     scores = {each.name: _final_scores(each, by_trial.get(each.name, [])) for each in written}
     columns = dict.fromkeys(name for each in scores.values() for name in each)
+    is_raced = len({len(record.folds) for record in written}) > 1
     for record in written:
         trial = record.trial
         settings = trial.parameters or flatten({"model": trial.config.to_dict()["model"]})
         shown = {**settings, "state": record.state}
+        if is_raced:
+            shown["folds"] = len(record.folds)
         write_hparams(results, record.name, shown, scores[record.name], columns)
 
 

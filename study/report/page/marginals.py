@@ -34,8 +34,8 @@ IMPORTANCE_TITLE = "Which settings matter"
 IMPORTANCE_READING = (
     "How much of what settings change in the metric on test each changes alone, as the random "
     "forest of the next section has learned it (fANOVA, Hutter et al. 2014). Shares add up to 1 "
-    "however little there is to share; beside each stands how far the metric moves between its "
-    "worst and its best value, and the next section shows in which direction."
+    "however little there is to share; beside each stands the range of the metric over its values, "
+    "and the next section shows in which direction."
 )
 
 
@@ -56,11 +56,13 @@ def _importance(inputs: PageInputs, frame: pd.DataFrame) -> Section:
     axes.set_yticks([])
     axes.grid(visible=False)
     for height, row in enumerate(rising.to_dict("records")):
-        text = f"{row['setting']}  {row['share']:.2f}, moves it by {row['spread']:.3f}"
+        text = f"{row['setting']}  {row['share']:.2f}, a range of {row['spread']:.3f}"
         axes.text(0, height + 0.3, text, va="bottom", color=INK, fontsize=charts.LETTER)
     axes.set(xlim=(0, 1), ylim=(-0.5, len(rising)))
     axes.spines["left"].set_visible(False)
-    drawn = charts.picture(figure, "importance by setting")
+    drawn = charts.picture(
+        figure, "importance by setting, and the range of the metric over its values"
+    )
     return Section("importance", IMPORTANCE_TITLE, IMPORTANCE_READING, pictures=[drawn],
                    notes=[_learned_from(inputs, frame)])  # fmt: skip
 
@@ -87,13 +89,14 @@ def _effects(inputs: PageInputs) -> Iterator[Section]:
     interval = "of one fold, so that there is no interval"
     if folds > 1:
         interval = "the band is a 95 % interval over folds"
+    limits = _limits(alone)
     yield Section(
         "effects", "What each value is worth",
         f"The {label} on test that a random forest expects of a trial of {epochs} epochs with this "
-        f"value, over what trials had of all other settings; {interval}. Unlike the clouds above, "
-        "short trials are not held against a value here.",
+        f"value, over what trials had of all other settings, on one scale; {interval}. Unlike the "
+        "clouds above, short trials are not held against a value here.",
         pictures=[
-            _effect(alone[alone["setting"] == key], Positions(space[key]), key, label)
+            _effect(alone[alone["setting"] == key], Positions(space[key]), label, limits)
             for key in shown
         ],
     )  # fmt: skip
@@ -114,8 +117,20 @@ def _effects(inputs: PageInputs) -> Iterator[Section]:
     )  # fmt: skip
 
 
-def _effect(rows: pd.DataFrame, scale: Positions, key: str, label: str) -> Picture:
+def _limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """Return the ends of an axis that all means and intervals lie on, so that they compare."""
+    values = rows[["mean", "low", "high"]].to_numpy()
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    margin = 0.05 * (high - low) or 0.01
+    return low - margin, high + margin
+
+
+def _effect(
+    rows: pd.DataFrame, scale: Positions, label: str, limits: tuple[float, float]
+) -> Picture:
+    key = str(rows["setting"].iloc[0])
     figure, axes = charts.panel(key, label)
+    axes.set_ylim(*limits)
     at, mean = rows["position"].to_numpy(), rows["mean"].to_numpy()
     low, high = rows["low"].to_numpy(), rows["high"].to_numpy()
     if scale.is_choice:

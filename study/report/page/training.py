@@ -89,7 +89,7 @@ def _folds(entry: Entry, rows: pd.DataFrame) -> Picture | None:
                  label=f"each fold’s best epoch, mean {decimal(values.mean())}")  # fmt: skip
     mean = validated.groupby("epoch")["value"].mean()
     axes.plot(mean.index, mean, color=ACCENT, linewidth=1.8)
-    axes.scatter(mean.index[[mean.argmax()]], [mean.max()], s=28, color=ACCENT, zorder=3,
+    axes.scatter([mean.index[int(mean.argmax())]], [mean.max()], s=28, color=ACCENT, zorder=3,
                  label=f"best epoch of the mean over folds, {decimal(mean.max())}")  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return charts.picture(figure, f"{entry.label}: folds on validation")

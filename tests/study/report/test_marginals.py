@@ -1,6 +1,7 @@
 """What a search learned: importance, and what values are worth."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -208,6 +209,8 @@ def test_the_page_shows_every_setting_and_the_pairs(learned: Any) -> None:
     }  # fmt: skip
     assert "Of 90 trials, 60 of them stopped early." in sections[0].notes[0]
     top = tables["importance"].to_pylist()[0]
-    shown = f"model.beta  {top['share']:.2f}, moves it by {top['spread']:.3f}"
+    shown = f"model.beta  {top['share']:.2f}, a range of {top['spread']:.3f}"
     assert shown in str(pictures["importance"][0].svg)
     assert "model.beta" in str(pictures["effects"][0].svg)
+    scales = {re.search(r' data-y="([^"]*)"', each.svg)[1] for each in pictures["effects"]}  # type: ignore[index]
+    assert len(scales) == 1  # so that one sees which setting matters

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,28 @@ def test_a_session_for_each_trial_has_its_answer_and_the_compositions_that_matte
         assert not [tag for tag in scalars for each in patterns if re.match(each, tag)]
         value = events.Scalars("validation/best_value")[0].value
         assert value == pytest.approx(record.best_value)
+
+
+@pytest.mark.parametrize("folds", [(5, 5), (5, 2)])
+def test_a_session_of_a_race_has_how_many_folds_its_trial_had(
+    folds: tuple[int, int], tmp_path: Path
+) -> None:
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    content = {"name": "made", "dataset": {"name": "synthetic", "length": 32}}
+    study = check_study(content | {"model": {"name": "beta_vaegan"}}, "made")
+    records = [
+        replace(record_of(trial_of(study, n, {"model.beta": 0.1}), values=[(2, 0.5)]), num_folds=f)
+        for n, f in enumerate(folds)
+    ]
+    write_outcomes(records, LocalFolder(tmp_path))
+    shown = []
+    for record in records:
+        events = accumulated(tmp_path / "tensorboard" / record.name)
+        start = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+        hparams = HParamsPluginData.FromString(start).session_start_info.hparams
+        shown.append(hparams["folds"].number_value if "folds" in hparams else None)
+    assert shown == ([None, None] if folds[0] == folds[1] else [*folds])
 
 
 def test_the_command_reads_the_folder_in_which_runs_are_called_as_trials_are() -> None:

@@ -18,7 +18,7 @@ class ChoiceTable {
     this.names = this.head.map(cell => cell.textContent.trim());
     this.listeners = [];
     this.mostDrawn = Infinity;
-    this.unnamed = [];
+    this.unmet = [];
     if (!kept.has(this.key)) kept.set(this.key, {chosen: new Map(), filter: '', sorted: null});
     this.state = kept.get(this.key);
     this.addControls();
@@ -154,9 +154,14 @@ class ChoiceTable {
     const terms = this.terms(this.input.value);
     const tests = terms.map(term => this.test(term));
     for (const row of this.rows) row.hidden = !tests.every(test => test(row));
-    this.unnamed = terms.filter((term, i) => CONDITION.test(term) && !this.rows.some(tests[i]))
-      .map(term => CONDITION.exec(term)[1]).filter(name => this.column(name) < 0);
+    this.unmet = terms.filter((_, i) => !this.rows.some(tests[i])).map(term => this.why(term));
     this.count();
+  }
+
+  // Why no row is as a word or condition asks.
+  why(term) {
+    const name = CONDITION.exec(term)?.[1];
+    return name && this.column(name) < 0 ? `no column is named “${name}”` : `no row has “${term}”`;
   }
 
   // Words and conditions, the blanks of a condition's name as _ and those around its sign left out.
@@ -199,8 +204,8 @@ class ChoiceTable {
   count() {
     const [shown, all, chosen] = [this.visible().length, this.rows.length, this.chosen.size];
     const drawn = chosen > this.mostDrawn ? `, ${this.mostDrawn} of ${chosen} drawn` : '';
-    const unnamed = this.unnamed.map(name => `; no column is named “${name}”`).join('');
-    this.shown.textContent = `${shown} of ${all} shown, ${chosen} chosen${drawn}${unnamed}`;
+    const unmet = this.unmet.map(reason => `; ${reason}`).join('');
+    this.shown.textContent = `${shown} of ${all} shown, ${chosen} chosen${drawn}${unmet}`;
   }
 }
 
