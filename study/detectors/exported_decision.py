@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from models.exported import INPUT, SAMPLES, ScoringNetwork
-from study.scores.columns import LARGEST_LOGGED, FittedComponent
+from study.scores.columns import LARGEST_LOGGED, FittedComponent, Octaves
 from study.scores.components import LARGEST_SCALED, Limits
 from study.scores.compositions import FittedComposition, FittedMachine, FittedSum
 from study.scores.rules import FittedLargest
@@ -113,6 +113,7 @@ def _column(column: FittedComponent, errors: Tensor) -> Tensor:
     values = errors.double() - _number(column.centre)
     if column.absolute:
         values = values.abs()
+    assert not isinstance(column.logarithm, Octaves), "intervals are of samples, not of a network"
     if column.logarithm is not None:
         multiples = values / _number(column.logarithm.floor)
         values = torch.log1p(multiples.clamp(max=_number(LARGEST_LOGGED)))

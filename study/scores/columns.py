@@ -3,8 +3,9 @@
 Section III.B: the latent error L(x); section IV.B: min-max normalisation of each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal, Self
 
 import numpy as np
@@ -21,8 +22,12 @@ from study.scores.components import (
 from study.scores.settings import LatentForm, ScoreSettings
 
 MODE_BINS = 50
-SIGNED = frozenset(("prematurity", "pause", "outlier_score"))
+SIGNED = frozenset(("outlier_score",))
 """Components that may be negative, whose logarithm is not taken."""
+
+INTERVALS: Mapping[str, Literal[-1, 1]] = MappingProxyType({"prematurity": -1, "pause": 1})
+"""Components that compare an interval with the usual one: interval / usual - 1, times this
+sign."""
 
 FLOOR_OF_MEDIAN = 1e-3
 LARGEST_LOGGED = 1e300
@@ -105,6 +110,38 @@ class Logarithm:
 
 
 @dataclass(frozen=True)
+class Octaves:
+    """log2(interval / usual interval), with the component's sign: an octave is twice, or half.
+
+    Where a beat is lost or the signal fails, an interval lasts a hundred times the usual one.
+    Limits from such values would leave nothing of those that tell beats apart; in octaves it
+    is 7, and the limits are stated: half the usual interval and twice.
+
+    Attributes:
+        sign: -1 where short intervals are abnormal, 1 where long ones are.
+    """
+
+    sign: Literal[-1, 1]
+
+    def apply(self, name: str, values: Float) -> Float:
+        """Return `(n,)` octaves of `values`.
+
+        Raises:
+            CompositionError: an interval is not above 0.
+        """
+        from_usual = self.sign * values
+        if (from_usual <= -1).any():
+            raise CompositionError(
+                f"intervals must be above 0, found {1 + from_usual.min():g} of the usual in {name}"
+            )
+        return np.asarray(self.sign * np.log1p(from_usual) / np.log(2))
+
+
+HALF_TO_TWICE = Limits(-1.0, 1.0)
+"""Of `Octaves`."""
+
+
+@dataclass(frozen=True)
 class FittedComponent:
     """One column of a composition: a component, as a distance if latent, and scaled.
 
@@ -113,14 +150,14 @@ class FittedComponent:
         centre: what latent norms are measured from; 0 for other components.
         absolute: whether the distance from the centre has no sign.
         limits: scaling from validation; None leaves the values as they are.
-        logarithm: taken before the scaling; None for none.
+        logarithm: taken before the limits; None for none.
     """
 
     name: str
     centre: float
     absolute: bool
     limits: Limits | None
-    logarithm: Logarithm | None = None
+    logarithm: Logarithm | Octaves | None = None
 
     def read(self, split: SplitErrors) -> Float:
         """Return the column of `split`, `(n,)` float64, finite.
@@ -146,7 +183,8 @@ def fit_component(
 ) -> FittedComponent:
     """Fit the column of component `name`; limits come from validation.
 
-    With scale `log` they are those of logarithms, but for components in `SIGNED`.
+    With scale `log` they are those of logarithms, but for components in `SIGNED`; those of
+    `INTERVALS` are in octaves, whose limits are stated.
 
     Args:
         name: the component; `latent_norm` becomes L(x) in the form of `form`. What follows
@@ -176,7 +214,7 @@ def scale_component(
     column: FittedComponent,
     split: SplitErrors,
     settings: ScoreSettings,
-    limits: Callable[[Float], Limits] = Limits.fit,
+    limits: Callable[[Float], Limits] | None = None,
 ) -> FittedComponent:
     """Return an unscaled column with its scaling fitted to `split`.
 
@@ -184,12 +222,19 @@ def scale_component(
         column: without limits.
         split: at least one sample.
         settings: hold the scale.
-        limits: what becomes 0 and 1, of values `(n,)`.
+        limits: what becomes 0 and 1, of values `(n,)`; None for smallest and largest, of octaves
+            `HALF_TO_TWICE`.
 
     Raises:
         CompositionError: a value is not finite, or there is none.
     """
-    if settings.scale == "log" and column.name not in SIGNED:
+    if column.name in INTERVALS:
+        column = replace(column, logarithm=Octaves(INTERVALS[column.name]))
+    elif settings.scale == "log" and column.name not in SIGNED:
         logarithm = Logarithm.fit(column.name, column.read(split))
         column = replace(column, logarithm=logarithm)
-    return replace(column, limits=limits(column.read(split)))
+    values = column.read(split)
+    if limits is not None:
+        return replace(column, limits=limits(values))
+    fitted = Limits.fit(values)
+    return replace(column, limits=HALF_TO_TWICE if column.name in INTERVALS else fitted)

@@ -134,8 +134,9 @@ class ScoreSettings(Settings):
 
     scale: Literal["min_max", "log"] = added_field("min_max")
     """How components are brought to one scale before they are joined: by their limits on
-    validation as they are, or by those of their logarithms, since errors span decades. What
-    may be negative (`prematurity`, `pause`, `outlier_score`) is never taken the logarithm of."""
+    validation as they are, or by those of their logarithms, since errors span decades. An
+    `outlier_score` may be negative, and stays as it is. `prematurity` and `pause` are always
+    joined in octaves of the usual interval, whose limits are half of it and twice."""
 
     prevalence: Annotated[float, Field(gt=0, lt=1)] | None = added_field(None)
     """Share of abnormal samples at which scores will be used: thresholds, weights and machines

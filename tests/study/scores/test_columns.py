@@ -153,14 +153,38 @@ def test_logarithms_keep_the_order_of_errors_and_their_decades_apart():
     np.testing.assert_allclose(np.diff(scaled[3:]), np.diff(scaled[3:])[-1], rtol=2e-3)
 
 
-def test_what_may_be_negative_is_never_a_logarithm(fold):
-    for name in ("prematurity", "pause", "outlier_score"):
-        errors = FitErrors(SplitErrors(np.zeros(3, np.int8), {name: np.array([-1.0, 0.0, 3.0])}))
-        scaled = fit_component(name, errors, LOG).read(errors.validation)
-        np.testing.assert_array_equal(scaled, [0.0, 0.25, 1.0])
-    negative = FitErrors(SplitErrors(np.zeros(2, np.int8), {"own": np.array([-0.5, 1.0])}))
+def test_what_may_be_negative_is_never_a_logarithm():
+    errors = FitErrors(of(outlier_score=[-1.0, 0.0, 3.0]))
+    scaled = fit_component("outlier_score", errors, LOG).read(errors.validation)
+    np.testing.assert_array_equal(scaled, [0.0, 0.25, 1.0])
+    negative = FitErrors(of(own=[-0.5, 1.0]))
     with pytest.raises(CompositionError, match=r"0 or more, found -0.5 in own"):
         fit_component("own", negative, LOG)
+
+
+def of(**values):
+    columns = {name: np.asarray(column, dtype=np.float64) for name, column in values.items()}
+    count = len(next(iter(columns.values())))
+    return SplitErrors(np.zeros(count, np.int8), columns)
+
+
+@pytest.mark.parametrize("scale", ["min_max", "log"])
+def test_half_the_usual_interval_and_twice_are_the_ends_of_the_scale(scale):
+    """Whatever validation is like: a lost beat in it changes nothing."""
+    ratio = np.array([0.5, 2**-0.5, 1.0, 2**0.5, 2.0, 128.0])
+    errors = FitErrors(of(prematurity=1 - ratio, pause=ratio - 1))
+    settings = ScoreSettings(scale=scale)
+    late = fit_component("pause", errors, settings).read(errors.validation)
+    early = fit_component("prematurity", errors, settings).read(errors.validation)
+    np.testing.assert_allclose(late, [0, 0.25, 0.5, 0.75, 1, 4], atol=1e-12)
+    np.testing.assert_allclose(early, 1 - late, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "value"), [("prematurity", 1.5), ("pause", -1.5)])
+def test_an_interval_that_is_not_above_0_is_named(name, value):
+    errors = FitErrors(of(**{name: [0.0, value]}))
+    with pytest.raises(CompositionError, match=rf"above 0, found -0.5 of the usual in {name}"):
+        fit_component(name, errors, ScoreSettings())
 
 
 def test_logarithms_move_no_threshold_of_a_single_error(fold):

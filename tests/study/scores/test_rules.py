@@ -8,6 +8,7 @@ from study.scores.components import FitErrors, SplitErrors
 from study.scores.evaluation import evaluate_fold
 from study.scores.rules import applicable, compositions_of, find_composition
 from study.scores.settings import ScoreSettings
+from study.scores.thresholds import best_threshold
 
 from .conftest import random_fold
 
@@ -154,3 +155,42 @@ def test_a_fold_without_the_component_has_no_row_of_it():
     assert "own" not in {row.composition for row in evaluate_fold(fold, settings)}
     (row,) = evaluate_fold(fold, settings, ["own"])
     assert row.note == "test: prematurity is needed, found " + ", ".join(fold.test.values)
+
+
+def beats(random, count, outliers):
+    """Beats of which the early ones are abnormal, and some after a signal that failed."""
+    label = (random.random(count) < 0.15).astype(np.int8)
+    interval = np.where(label == 1, 0.72, 1.0) * np.exp(random.normal(0, 0.05, count))
+    after = np.exp(random.normal(0, 0.05, count))
+    interval[:outliers], after[:outliers], label[:outliers] = 97.0, 108.0, 0
+    return SplitErrors(label, {"prematurity": 1 - interval, "pause": after - 1})
+
+
+@pytest.mark.parametrize("scale", ["min_max", "log"])
+@pytest.mark.parametrize("rule", ["svm", "svm_linear", "threshold"])
+def test_a_few_lost_beats_do_not_take_away_what_prematurity_tells(rule, scale):
+    """scikit-learn's SVC, on the logarithms of intervals without any outlier, decides the same."""
+    random = np.random.default_rng(11)
+    settings = ScoreSettings(
+        scale=scale, compositions={"own": {"components": ["prematurity", "pause"], "rule": rule}}
+    )
+    validation, test = beats(random, 1200, outliers=3), beats(random, 1200, outliers=0)
+    own = find_composition("own", settings).fit(FitErrors(validation), settings, "")
+
+    def intervals(split, first=0):
+        rows = [1 - split.values["prematurity"][first:], 1 + split.values["pause"][first:]]
+        return np.log(np.stack(rows, axis=1))
+
+    machine = SVC(kernel="rbf").fit(intervals(validation, 3), validation.label[3:])
+    expected = machine.predict(intervals(test))
+    assert np.mean(own.predict(own.score(test)) == expected) > 0.985
+    assert np.mean(own.predict(own.score(test)) == test.label) > 0.985
+
+
+def test_octaves_move_no_threshold_of_a_single_interval():
+    random = np.random.default_rng(12)
+    validation, test = beats(random, 400, outliers=3), beats(random, 400, outliers=3)
+    settings = settings_of(components=["prematurity"], rule="threshold")
+    own = find_composition("own", settings).fit(FitErrors(validation), settings, "")
+    tau = best_threshold(validation.values["prematurity"], validation.label).tau
+    np.testing.assert_array_equal(own.predict(own.score(test)), test.values["prematurity"] > tau)
