@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,14 @@ def set_learning_rate(optimizer: AdaBelief | Optimizer, rate: float) -> None:
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
+
+
+def load_optimizer(optimizer: AdaBelief | Optimizer, state: dict[str, Any]) -> None:
+    """Let an optimiser go on from a state, which may come from a file or another device."""
+    if isinstance(optimizer, Adam):
+        # Its groups hold settings, and the learning rate where recorded steps read it.
+        state = {**state, "param_groups": optimizer.state_dict()["param_groups"]}
+    optimizer.load_state_dict(state)
 
 
 def package_adabelief(parameters: Iterable[nn.Parameter], settings: OptimizerSettings) -> Optimizer:

@@ -99,6 +99,9 @@ class Recording:
             # Other threads may go on using the device.
             stack.enter_context(torch.cuda.graph(self._graph, capture_error_mode="thread_local"))
             self._losses = step(self._x)
+        # PyTorch 2.11 begins a recording by setting to 0, on the stream that records, the place in
+        # `streams` that kernels read. On a busy device that may come after the first replay set it.
+        torch.cuda.synchronize(x.device)
         self._steps = [(each, count.steps) for each, count in zip(optimizers, counts, strict=True)]
 
     def play(self, x: Tensor) -> Losses:
