@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models.bases.augmentation import stretched, time_warped
 from models.bases.average import AveragedNetworks
-from models.bases.optimizers import make_optimizer, set_learning_rate
+from models.bases.optimizers import load_optimizer_state, make_optimizer, set_learning_rate
 from models.bases.recorded import RecordedSteps, can_record
 from models.bases.schedule import learning_rate_share
 from models.bases.settings import TrainingSettings
@@ -318,7 +318,7 @@ class GradientModel(Model):
         if self._average:
             self.load_weights(state["average"])
         for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+            load_optimizer_state(optimizer, state["optimizers"][name])
         for name, stream in self._streams.items():
             stream.set_state(state[name].cpu())
         if self._recorded:

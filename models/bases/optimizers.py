@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,23 @@ def set_learning_rate(optimizer: AdaBelief | Optimizer, rate: float) -> None:
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
+
+
+def load_optimizer_state(optimizer: AdaBelief | Optimizer, state: dict[str, Any]) -> None:
+    """Let an optimiser go on from a state, of a GPU or a CPU, and stay one of its own device.
+
+    PyTorch takes from a state where the learning rate lies and whether steps can be recorded.
+    """
+    if isinstance(optimizer, AdaBelief):
+        optimizer.load_state_dict(state)
+        return
+    own = [
+        {key: group[key] for key in ("lr", "capturable") if key in group}
+        for group in optimizer.param_groups
+    ]
+    optimizer.load_state_dict(state)
+    for group, kept in zip(optimizer.param_groups, own, strict=True):
+        group.update(kept)
 
 
 def package_adabelief(parameters: Iterable[nn.Parameter], settings: OptimizerSettings) -> Optimizer:
