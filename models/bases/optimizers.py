@@ -65,7 +65,7 @@ def load_optimizer_state(optimizer: AdaBelief | Optimizer, state: dict[str, Any]
     if isinstance(optimizer, AdaBelief):
         optimizer.load_state_dict(state)
         return
-    own = [
+    own: list[dict[str, Any]] = [
         {key: group[key] for key in ("lr", "capturable") if key in group}
         for group in optimizer.param_groups
     ]
