@@ -5,7 +5,7 @@ operation by operation, recorded as a CUDA graph, compiled, and both; and a step
 folds stacked in one process (`benchmarks.stacked_folds`). `python -m benchmarks.gpu processes
 --to FILE --counts 1 5 10` lets as many processes train at a time, as Ray's workers that share
 a GPU do, and counts their steps together; with NVIDIA's MPS where its daemon runs, which
-`--label mps` says. Lines of JSON are appended. Each measurement has a process of its own.
+`--label mps` notes. Lines of JSON are appended to FILE. Each measurement has a process of its own.
 """
 
 import argparse
@@ -31,14 +31,14 @@ FOLDS = 5
 STEPS_AN_EPOCH = 50
 EPOCHS = 5
 SECONDS = 5.0
-
-
-OURS = ("recorded", "device")
+"""For which processes train at a time, at least."""
+NOT_OF_TRAINING = ("recorded", "device")
+"""Options that are no settings of a training."""
 
 
 def build(options: dict[str, Any], fold: int = 0) -> Any:
-    """Return an untrained model; `options` are those of its training, and `OURS`."""
-    training = TrainingSettings(**{k: v for k, v in options.items() if k not in OURS})
+    """Return an untrained model; `options` are those of its training, and `NOT_OF_TRAINING`."""
+    training = TrainingSettings(**{k: v for k, v in options.items() if k not in NOT_OF_TRAINING})
     seeds = Seeds(weights=fold, batches=1, noise=2, augmentation=3)
     device = torch.device(options["device"])
     model: Any = implementation("beta_vaegan")(SETTINGS, training, SHAPE, seeds, device)
@@ -48,7 +48,7 @@ def build(options: dict[str, Any], fold: int = 0) -> Any:
 
 
 def epochs_of(model: Any) -> Callable[[], int]:
-    """Return what trains an epoch, and how many steps it has."""
+    """Return what trains an epoch and returns how many steps that took."""
     batch = model.training.batch_size
     samples = beats(STEPS_AN_EPOCH * batch).to(model.device)
     members = torch.arange(len(samples), device=model.device)
@@ -93,8 +93,8 @@ def time_steps(options: dict[str, Any], folds: int, queue: Any, ready: Any, turn
         options: of the training.
         folds: one, or how many are stacked.
         queue: for the result.
-        ready: counts down the processes that are not yet ready to be timed.
-        turn: held by the one that is timed.
+        ready: how many processes are not yet ready to be timed.
+        turn: a lock, held by the one that is timed.
     """
     torch.set_num_threads(1)
     started = time.perf_counter()
@@ -136,7 +136,7 @@ def synchronize() -> None:
 
 
 def train_beside_others(options: dict[str, Any], barrier: Any, queue: Any) -> None:
-    """Train for some seconds from the moment that all are ready; put the steps of it."""
+    """Train for `SECONDS` from the moment that all are ready; put the steps a second."""
     torch.set_num_threads(1)
     epoch = epochs_of(build(options))
     epoch()
@@ -225,7 +225,7 @@ def main() -> None:
         command.add_argument("--to", type=Path, required=True, help="file of JSON lines")
         command.add_argument("--batch", type=int, nargs="+", default=[256], help="samples")
         command.add_argument("--precision", nargs="+", default=["bfloat16"], help="arithmetic")
-        command.add_argument("--device", default="cuda", help="where to")
+        command.add_argument("--device", default="cuda", help="cuda or cpu")
         command.add_argument("--updates", type=int, default=3, help="of D for one of G")
         if function is processes:
             command.add_argument("--counts", type=int, nargs="+", default=[1, 5], help="processes")

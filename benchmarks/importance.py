@@ -35,7 +35,7 @@ BESIDE: dict[str, Any] = {
     "training.average": {"uniform": [0.9, 0.999]},
     "training.batch_size": {"choice": [32, 64, 128]},
 }
-"""Further settings, on which nothing depends."""
+"""Further settings, on which the metric does not depend."""
 EPOCHS, STOPPED_AT, STOPPED_SHARE = 12, 3, 2 / 3
 PRICE_OF_BETA = 0.1
 """Of a tenfold beta above 0.01."""
@@ -43,7 +43,7 @@ WORTH_OF_SIZE, WORTH_OF_EPOCHS = 0.03, 0.02
 """Of the largest latent size, and of the epochs that a stopped trial lacks."""
 DEVIATION = 0.01
 """Of chance."""
-OPTUNAS: Mapping[str, Callable[[int], Any]] = {
+OPTUNA_EVALUATORS: Mapping[str, Callable[[int], Any]] = {
     "PED-ANOVA, best tenth": lambda trials: optuna.importance.PedAnovaImportanceEvaluator(),
     "PED-ANOVA, best 5 or tenth": lambda trials: optuna.importance.PedAnovaImportanceEvaluator(
         target_quantile=max(0.1, 5 / trials)
@@ -106,7 +106,7 @@ def shares(study: Study, records: Sequence[TrialRecord]) -> Iterator[tuple[str, 
         trial = frozen_trial(record, forms)
         trial.state, trial.values = optuna.trial.TrialState.COMPLETE, [record.best_value]
         optunas.add_trial(trial)
-    for name, evaluator in OPTUNAS.items():
+    for name, evaluator in OPTUNA_EVALUATORS.items():
         yield (
             name,
             optuna.importance.get_param_importances(optunas, evaluator=evaluator(len(records))),
@@ -121,7 +121,7 @@ def main() -> None:
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", module="optuna")
-    marginals.LEARNED_FROM = 2  # to see from how many it is to be told
+    marginals.LEARNED_FROM = 2  # to measure searches that are too short for it
     share = true_share()
     for space in (SPACE, {**SPACE, **BESIDE}):
         search = {"space": space, "trials": 100, "metric": {"composition": "reconstruction"}}

@@ -1,10 +1,10 @@
-"""How far a recipe of training comes in how many epochs and CPU seconds.
+"""How far a recipe of training comes in how many epochs and seconds.
 
 `python -m benchmarks.recipes run STUDY --data DATA --to FILE [--folds 0 1] [--seeds 0 1]
-[--name NAME] [--set KEY=VALUE ...]` trains folds one after the other with one thread and
-appends a line of JSON for each epoch that is validated: the test metrics of compositions
-fitted on validation. A search's space is left out. `python -m benchmarks.recipes table FILE
-...` prints the means as Markdown.
+[--name NAME] [--device cuda] [--set KEY=VALUE ...]` trains folds one after the other with one
+thread and appends a line of JSON for each epoch that is validated: seconds, of the CPU and of the
+clock, and the test metrics of compositions fitted on validation. A search's space is left out.
+`python -m benchmarks.recipes table FILE ...` prints the means as Markdown.
 """
 
 import argparse
@@ -41,7 +41,7 @@ METRICS = ("f1_weighted", "phi", "auroc")
 def curve(
     config: TrialConfig, samples: Samples, fold: Fold, number: int, device: torch.device
 ) -> Iterator[dict[str, Any]]:
-    """Train a fold; yield epoch, CPU seconds of training and test metrics where it validates."""
+    """Train a fold; yield epoch, seconds of training and test metrics where it validates."""
     model = build_model(config, samples, number, device)
     values = shared_tensor(samples.values).to(device)
     members = torch.from_numpy(fold.training).to(device)
@@ -82,6 +82,7 @@ def _scores(
 def run(options: argparse.Namespace) -> None:
     """Train what the command line names, and append the lines."""
     torch.set_num_threads(1)
+    device = torch.device(options.device)
     for seed in options.seeds:
         request = [f"seed={seed}", *NOTHING_SEARCHED, *options.set]
         config = TrialConfig.of(load_study(options.study, request))
@@ -90,7 +91,6 @@ def run(options: argparse.Namespace) -> None:
         for number in options.folds:
             limits = fit_scaling(config, raw, folds[number])
             samples = raw if limits is None else scale(raw, limits)
-            device = torch.device(options.device)
             for point in curve(config, samples, folds[number], number, device):
                 line = {
                     "study": config.study,

@@ -62,7 +62,7 @@ def table_study(file: Path, guess: "Guess", test_file: Path | None, output: Path
     split = {"protocol": protocol, "folds": FOLDS[0]}
     content = _study(file, dataset, split, training, held_out, by_labels=has_both)
     if has_both and test_file:
-        content["scores"] = {"prevalence": round(1 - normals / rows, 3)}
+        content["scores"] = {"prevalence": float(f"{1 - normals / rows:.3g}")}
     return content
 
 

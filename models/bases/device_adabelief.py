@@ -46,7 +46,7 @@ class DeviceAdaBelief(AdaBelief):
 
     @property
     def is_settled(self) -> bool:
-        """Whether the last step, and so each that follows, was divided by a root."""
+        """Whether the last step was divided by a root, as all that follow are."""
         if self.steps == 0:
             return False
         return step_scales(self.steps, *self._betas, rectify=self._rectify)[1] is not None
@@ -85,12 +85,13 @@ class DeviceAdaBelief(AdaBelief):
                 moments["step"] += 1
             scale, root_scale = step_scales(self.steps, *self._betas, rectify=self._rectify)
             scales += [-self.learning_rate * scale, 1.0 if root_scale is None else root_scale]
-        # As arguments of a kernel: memory of the host might be written anew before it is read.
+        # As arguments of a kernel: a copy of the host's memory might be made too late, of the next.
         written = self._scales[: len(scales)]
         torch._foreach_zero_(written)
         torch._foreach_add_(written, scales)
 
     def _move(self, slot: int) -> None:
+        """Move all parameters by the scales of the announced step `slot`, from 0."""
         parameters, averages, deviations = self._moments(list(range(len(self.parameters))))
         size, root_scale = self._scales[2 * slot : 2 * slot + 2]
         moves = torch._foreach_mul(averages, size)

@@ -151,9 +151,9 @@ class GradientModel(Model):
         """Update the weights on one batch; return its losses as detached scalars."""
 
     def step_form(self) -> tuple[Hashable, ...]:
-        """Return the numbers of the host that a training step depends on.
+        """Return the host's numbers that a training step depends on: recordings repeat them.
 
-        The learning rate is not among them: optimisers see to it.
+        The learning rate is not among them: optimisers read it from the device.
         """
         return ()
 

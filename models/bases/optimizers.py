@@ -19,7 +19,7 @@ def make_optimizer(
 ) -> AdaBelief | Optimizer:
     """Return the optimiser that `settings` names, over `parameters`.
 
-    On a GPU it keeps what changes from step to step there, so that steps can be recorded.
+    On a GPU it keeps there what changes from step to step, so that steps can be recorded.
     """
     parameters = list(parameters)
     device = parameters[0].device

@@ -2,8 +2,8 @@
 
 A step dispatches more than a thousand operations, each of which takes a GPU a few
 microseconds and the host longer: the GPU waits for it. A recording starts all of them at
-once, and gives the same bits. It repeats what the host decided when it was made, so there
-is one for each form of a step: the batch's shape, and what `GradientModel.step_form` names.
+once. It repeats what the host decided when it was made, so there is one for each form of a
+step: the batch's shape, and what `GradientModel.step_form` names.
 """
 
 import contextlib
@@ -18,15 +18,15 @@ from models.bases.adabelief import AdaBelief
 from models.bases.device_adabelief import DeviceAdaBelief
 
 PLAIN_STEPS = 10
-"""Steps of a form before it is recorded: memory that they keep is there, and a form that passes
-is not recorded."""
+"""Steps of a form before it is recorded: by then the memory that they keep is allocated, and forms
+that last for fewer steps, as in a warm-up, are not recorded."""
 
 Losses = dict[str, Tensor]
 Step = Callable[[Tensor], Losses]
 
 
 def can_record(device: torch.device, optimizers: Iterable[AdaBelief | Optimizer]) -> bool:
-    """Return whether steps can be recorded: on a GPU, by optimisers that read memory there."""
+    """Return whether steps can be recorded: on a GPU, if step sizes lie there as well."""
     return device.type == "cuda" and all(
         isinstance(optimizer, DeviceAdaBelief | Adam) for optimizer in optimizers
     )
@@ -56,7 +56,7 @@ class RecordedSteps:
 
         Args:
             x: a batch.
-            form: what a step depends on besides.
+            form: what a step depends on besides, see `GradientModel.step_form`.
         """
         whole_form = (tuple(x.shape), form)
         if whole_form not in self._recordings:
@@ -67,7 +67,7 @@ class RecordedSteps:
         return self._recordings[whole_form].play(x)
 
     def _plainly(self, x: Tensor, form: Hashable) -> Losses:
-        """Make a step, and count it if further ones of its form are made in the same way."""
+        """Make a step; count it if the optimisers will make all that follow by one formula."""
         before = [optimizer.steps for optimizer in self._optimizers]
         losses = self._step(x)
         moved = [o for o, steps in zip(self._optimizers, before, strict=True) if o.steps > steps]

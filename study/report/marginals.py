@@ -43,11 +43,11 @@ class ImportanceRow:
 
     Attributes:
         setting: its dotted key.
-        share: of the variance that settings make, each alone, in what a random forest expects of
-            their values (fANOVA, Hutter et al. 2014), where trials have them; shares add up to 1,
-            or are all 0 where it expects the same of all values.
-        spread: the largest less the smallest of these expectations: how far the metric on test
-            moves with the setting.
+        share: of the sum over settings of how much `mean` of marginals.parquet varies with each
+            alone (variance; fANOVA, Hutter et al. 2014), times the share of trials that have it;
+            shares add up to 1, or are all 0 where it varies with none.
+        spread: the largest less the smallest `mean`: how far the metric on test moves with the
+            setting.
         trials: trials that it was taken from.
         stopped: how many of these were stopped early.
     """

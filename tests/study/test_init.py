@@ -65,6 +65,16 @@ def test_the_archive_s_two_files_are_training_and_test(tmp_path: Path) -> None:
     assert (samples.side == "test").sum() == 60
 
 
+def test_the_share_of_a_rare_label_is_not_rounded_to_none(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(2400, 8)).round(3)
+    labelled = np.column_stack([np.where(np.arange(2400) == 7, 2, 1), rows])
+    for side in ("TRAIN", "TEST"):
+        np.savetxt(f"Rare_{side}.tsv", labelled, "%g", "\t")
+    done = call(init.app, "Rare_TRAIN.tsv", "--output", "own.yaml")
+    assert done.code == 0, done.errors
+    assert load_study("own.yaml").scores.prevalence == pytest.approx(1 / 2400, rel=1e-2)
+
+
 def test_normals_alone_are_chosen_by_without_labels(tmp_path: Path) -> None:
     np.save("healthy.npy", VALUES)
     done = call(init.app, "healthy.npy", "--unlabelled")

@@ -93,7 +93,7 @@ def time_columns(path: Path) -> tuple[Column, ...]:
 
         return arrow_tables.time_columns(path)
     head = text_head(path)
-    return tuple((head.names[at] if head.names else "") or at for at in head.times)
+    return tuple(head.names[at] or at if head.names else at for at in head.times)
 
 
 def open_file(path: Path, form: TableForm) -> TableFile:

@@ -168,7 +168,8 @@ def text_head(path: Path) -> TextHead:
     first = dialect.fields(head[0][1])
     second = dialect.fields(head[1][1]) if len(head) > 1 else None
     names = [name.strip() for name in first] if _is_header(dialect, first, second) else None
-    row = (second or ()) if names else first
+    # A row that is longer than its header is refused when it is read.
+    row = (second or [])[: len(first)] if names else first
     times = tuple(at for at, field in enumerate(row) if _is_time(field.strip()))
     return TextHead(dialect, head[0][0], len(first), names, second is not None, times)
 

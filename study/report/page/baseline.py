@@ -12,7 +12,7 @@ SIMPLE_MODELS = [name for name, entry in MODELS.items() if entry.fitted_once]
 
 
 def missing_simple_model(inputs: PageInputs) -> Markup | str:
-    """Return that no simple model is among the answers, and what adds one; "" if one is."""
+    """Return a sentence that no simple model stands beside the networks; "" if one does."""
     if any(entry.fitted_once for entry in inputs.entries):
         return ""
     train, compare = simple_model_commands(inputs.study)

@@ -125,7 +125,7 @@ def endings_section(inputs: PageInputs) -> Section:
 
 
 def trials_fact(inputs: PageInputs) -> str:
-    """Return how many trials there are, and of how many and why, if they are not all."""
+    """Return how many trials ended, and of how many planned ones, if not all did, and why."""
     ended, planned = len(inputs.records), trial_source(inputs.study).size
     if ended >= planned:
         return with_noun(ended, "trial")
@@ -134,7 +134,7 @@ def trials_fact(inputs: PageInputs) -> str:
 
 
 def _spent(inputs: PageInputs) -> tuple[bool, str]:
-    """Return whether the search's budget is spent, and what is of it; "" without one."""
+    """Return whether the search's budget is spent, and how much of it; "" without one."""
     budget = Budget(inputs.study.search.budget, lambda: stored_seconds(inputs.ledger))
     by_name = {record.name: record for record in inputs.records}
     return budget.is_spent(by_name), budget.shown(by_name)

@@ -32,19 +32,23 @@ def learned_sections(inputs: PageInputs) -> list[Section]:
 
 IMPORTANCE_TITLE = "Which settings matter"
 IMPORTANCE_READING = (
-    "How much of what settings change in the metric on test each changes alone, as the random "
-    "forest of the next section has learned it (fANOVA, Hutter et al. 2014). Shares add up to 1 "
+    "How much of the metric’s variance on test is due to each setting alone, by the random forest "
+    "of the next section (fANOVA, Hutter et al. 2014). Shares add up to 1 "
     "however little there is to share; beside each stands the range of the metric over its values, "
     "and the next section shows in which direction."
 )
 
 
 def _why_not(trials: int) -> str:
-    """Return why there is no importance, of so many trials that have a value."""
+    """Return why there is no importance.
+
+    Args:
+        trials: how many have a value.
+    """
     if trials < LEARNED_FROM:
         return (
-            f"{trials:,} trials are too few to tell which setting matters, {LEARNED_FROM} that did "
-            "not fail, stopped ones included, are needed"
+            f"{with_noun(trials, 'trial')} cannot tell which setting matters; {LEARNED_FROM} that "
+            "did not fail are needed, stopped ones included"
         )
     return "trials do not differ, or no fold has values on test of half of them"
 
@@ -118,7 +122,7 @@ def _effects(inputs: PageInputs) -> Iterator[Section]:
 
 
 def _limits(rows: pd.DataFrame) -> tuple[float, float]:
-    """Return the ends of an axis that all means and intervals lie on, so that they compare."""
+    """Return the ends of one axis for all means and intervals, so that pictures compare."""
     values = rows[["mean", "low", "high"]].to_numpy()
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     margin = 0.05 * (high - low) or 0.01

@@ -1,6 +1,6 @@
 """The answer where no test sample is abnormal: how many normals each threshold calls abnormal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -16,21 +16,22 @@ def normals_section(inputs: PageInputs, best: Entry, tables: Sequence[Table]) ->
     Args:
         inputs: a study whose test samples are all normal.
         best: the entry that it answers with.
-        tables: what follows the shares of false alarms.
+        tables: these follow the shares of false alarms.
     """
     scores = best.config.scores
     notes = []
     if scores.quantile_of == "training":
         notes.append(
-            "The thresholds are quantiles of normals that trained, and those of other normals are "
-            "larger: scores.quantile_of: held_out holds what it promises."
+            "The thresholds are quantiles of normals that trained; those of other normals are "
+            "larger. With scores.quantile_of: held_out they are of normals that did not train, and "
+            "no more than what is meant is called abnormal, in the mean."
         )
     return Section(
         "answer", f"{best.label}, chosen without labels{_share_of(inputs, best)}",
         "Means over folds on test, with the weights of the best validation epoch. A threshold is "
         f"the {scores.quantile:g} quantile of normals.",
-        tables=[_alarms(inputs, entry, is_best=entry == best) for entry in inputs.entries]
-        + list(tables),
+        tables=[*(_alarms(inputs, entry, is_best=entry == best) for entry in inputs.entries),
+                *tables],
         notes=notes,
         lede="No test sample is abnormal, so that there is no F₁, φ or AUROC. Epochs and trials "
         "are chosen by the mean error of validation normals.",
@@ -70,14 +71,10 @@ def _alarms(inputs: PageInputs, entry: Entry, *, is_best: bool) -> Table:
 
 def _shares(inputs: PageInputs, entry: Entry) -> dict[tuple[str, str], "pd.Series[float]"]:
     """Return the share of each fold by composition and form of L."""
-    return dict(_by_composition(inputs, entry))
-
-
-def _by_composition(
-    inputs: PageInputs, entry: Entry
-) -> Iterator[tuple[tuple[str, str], "pd.Series[float]"]]:
     frame = inputs.table("strata")
     chosen = select(frame, trial=entry.name, epoch_rule=BEST, stratum="kind")
+    shares = {}
     for (composition, form), part in chosen.groupby(["composition", "latent_form"], sort=False):
         counts = part.groupby("fold")[["false_alarms", "normal"]].sum()
-        yield (str(composition), str(form)), counts["false_alarms"] / counts["normal"]
+        shares[str(composition), str(form)] = counts["false_alarms"] / counts["normal"]
+    return shares

@@ -123,7 +123,7 @@ class Section:
         folded: whether its pictures are not seen at first.
         columns: pictures side by side where there is room, 2 or 3.
         lede: a summary, before `reading`.
-        caveat: what is missing here and how to add it, between both, in a line of its own.
+        caveat: what is missing here and how to add it, between `lede` and `reading`.
         curves: drawn of what is chosen in its table.
     """
 
@@ -179,11 +179,11 @@ def decimal(value: float | None, digits: int = 3) -> str:
 
 def shown_error(value: float) -> str:
     """Return a mean error: three digits after the point, or as many as show two of its own."""
-    return decimal(value) if not 0 < abs(value) < 0.01 else f"{value:.2g}".replace("-", MINUS)
+    return f"{value:.2g}".replace("-", MINUS) if 0 < abs(value) < 0.01 else decimal(value)
 
 
 def p_value(p: float | None) -> str:
-    """Return a p; "<0.001" of what three digits would show as impossible."""
+    """Return a p; "<0.001" where three digits would show 0."""
     return "<0.001" if p is not None and p < 0.0005 else decimal(p)
 
 

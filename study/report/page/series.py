@@ -1,6 +1,7 @@
 """Sections of recordings and of several channels: metrics of points, and which channel it was."""
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from study.ledger.fold_files import COMPONENTS
@@ -20,7 +21,8 @@ from study.report.paper.basis import BEST
 from study.report.paper.names import composition_label
 from study.scores.compositions import R
 
-MOST_ROWS = 40
+MOST_OTHERS = 40
+"""Rows of points of other compositions than the study's metric has."""
 _METRICS = {
     "vus_roc": "VUS-ROC",
     "auc_pr": "AUC-PR",
@@ -38,29 +40,31 @@ def point_sections(inputs: PageInputs) -> list[Section]:
     if "vus_pr_mean" not in inputs.summary or not inputs.has_abnormal:
         return []
     names = [name for name in _METRICS if inputs.summary[f"{name}_mean"].notna().any()]
-    rows: list[list[Cell]] = []
-    marked = set()
+    of_metric: list[list[Cell]] = []
+    others: list[list[Cell]] = []
     for entry in inputs.entries:
         for _, row in inputs.trial_summary(entry.name).dropna(subset="vus_pr_mean").iterrows():
-            if row["of_metric"]:
-                marked.add(len(rows))
             composition = composition_label(row["composition"], row["latent_form"])
             volume = (row[f"vus_pr_{end}"] for end in ("mean", "low", "high"))
             metrics = (number(row[f"{name}_mean"]) for name in names)
+            rows = of_metric if row["of_metric"] else others
             rows.append([with_note(entry.label, composition), with_interval(*volume), *metrics])
+    shown = [*of_metric, *others[:MOST_OTHERS]]
     head = ["", "VUS-PR", *(_METRICS[name] for name in names)]
     caption = "points of the test recordings; the marked rows are of the study’s metric"
-    table = Table(head, rows[:MOST_ROWS], caption, frozenset(marked))
+    if len(others) > MOST_OTHERS:
+        caption += f", {len(others) - MOST_OTHERS:,} others are in summary.parquet"
+    table = Table(head, shown, caption, frozenset(range(len(of_metric))))
     return [
         Section(
             "points", "Points of the recordings",
             "Means over folds. A point’s score is the mean of the windows that hold it, and VUS-PR "
             "the volume under precision and recall of points near an abnormal stretch (TSB-AD), "
             "which no threshold chooses. Point-adjusted F₁ takes one alarm for its whole stretch: "
-            "it says nothing but beside that of a random score with as many alarms.",
+            "compare it with that of a random score with as many alarms, and with nothing else.",
             tables=[table],
         )
-    ] if rows else []  # fmt: skip
+    ] if shown else []  # fmt: skip
 
 
 def channel_sections(inputs: PageInputs) -> list[Section]:
@@ -88,17 +92,27 @@ def _channels(inputs: PageInputs, entry: Entry) -> Table | None:
     if normal.empty or abnormal.empty:
         return None
     usual, unusual = normal.median(), abnormal.median()
-    largest = (abnormal / usual).to_numpy().argmax(axis=1)
-    times = np.bincount(largest, minlength=len(names))
+    largest = times_largest(abnormal, usual)
     rows = [
         [
             Cell(name.removeprefix(f"{R}.")),
             Cell(shown_error(usual[name]), "number", repr(float(usual[name]))),
             Cell(shown_error(unusual[name]), "number", repr(float(unusual[name]))),
-            count(int(times[at])),
+            count(int(largest[at])),
         ]
         for at, name in enumerate(names)
     ]
     head = ["channel", "R of normal ones", "R of abnormal ones", "largest"]
     caption = f"{entry.label}: {len(abnormal)} abnormal samples"
-    return Table(head, rows, caption, frozenset({int(times.argmax())}))
+    return Table(head, rows, caption, frozenset({int(largest.argmax())}))
+
+
+def times_largest(errors: pd.DataFrame, usual: "pd.Series[float]") -> npt.NDArray[np.int_]:
+    """Return of how many samples each channel has the largest error, in units of its usual one.
+
+    Args:
+        errors: a row per sample, a column per channel.
+        usual: of each channel; where both are 0, its error is no larger than usual.
+    """
+    relative = (errors / usual).fillna(0.0).to_numpy()
+    return np.bincount(relative.argmax(axis=1), minlength=relative.shape[1])

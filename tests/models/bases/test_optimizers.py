@@ -10,7 +10,7 @@ import torch
 from torch.optim import Adam
 
 from models.bases.adabelief import AdaBelief
-from models.bases.optimizers import make_optimizer
+from models.bases.optimizers import load_optimizer, make_optimizer, set_learning_rate
 from models.settings import OptimizerSettings
 from tests.models.contract import Build, Waves, assert_same_tree
 
@@ -52,6 +52,32 @@ def test_the_package_gets_every_setting_and_prints_nothing(
     assert not optimizer.rectify
     assert make_optimizer(parameters(), settings.model_copy(update={"rectify": True})).rectify
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_adam_goes_on_from_a_state_of_another_device_as_one_of_its_own(is_recorded: bool) -> None:
+    """Recorded steps read the learning rate as a tensor, others as a number."""
+
+    def adam(weight: torch.nn.Parameter, *, capturable: bool) -> Adam:
+        rate: Any = torch.tensor(0.1) if capturable else 0.1
+        return Adam([weight], lr=rate, fused=True, capturable=capturable)
+
+    def step(optimizer: Adam, weight: torch.nn.Parameter) -> None:
+        weight.grad = torch.tensor([1.0, -2.0, 3.0])
+        optimizer.step()
+
+    (weight,) = parameters()
+    before = adam(weight, capturable=not is_recorded)
+    step(before, weight)
+    other = copy.deepcopy(weight)
+    after = adam(other, capturable=is_recorded)
+    load_optimizer(after, copy.deepcopy(before.state_dict()))
+    (group,) = after.param_groups
+    assert (group["capturable"], torch.is_tensor(group["lr"])) == (is_recorded, is_recorded)
+    for optimizer, moved in ((before, weight), (after, other)):
+        set_learning_rate(optimizer, 0.01)
+        step(optimizer, moved)
+    torch.testing.assert_close(other, weight)
 
 
 @pytest.mark.slow

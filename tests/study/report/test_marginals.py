@@ -195,7 +195,7 @@ def test_few_trials_say_nothing_and_the_page_says_why(count: int) -> None:
     assert all(table.num_rows == 0 for table in tables.values())
     (section,) = learned_sections(PageInputs(study, records, tables, LocalFolder("nowhere")))
     (note,) = section.notes
-    assert f"{count} trials are too few" in note
+    assert f"{count} trials cannot tell" in note
     assert f"{LEARNED_FROM} that did not fail" in note
 
 

@@ -27,6 +27,7 @@ from study.ledger.trial_outcome import finalize
 from study.report import build
 from study.report.build import Report, build_report
 from study.report.page.build import write_page
+from study.report.page.series import times_largest
 from study.scores.series import SERIES_METRICS, SeriesMetrics
 from study.storage.folder import LocalFolder
 from study.terminal.command import REQUEST_WRONG
@@ -193,6 +194,12 @@ def test_the_page_has_metrics_of_points_and_says_which_channel_it_was(series: Se
     channels = text[text.index("in units of its normal median.") :]
     for name, count in zip("xyz", times, strict=True):
         assert re.search(rf" {name} [\d.]+ [\d.]+ {count} ", channels)
+
+
+def test_a_channel_without_errors_is_never_the_largest() -> None:
+    errors = pd.DataFrame({"still": [0.0, 0.0], "x": [2.0, 9.0], "y": [1.0, 8.0]})
+    usual = pd.Series({"still": 0.0, "x": 1.0, "y": 0.1})
+    assert times_largest(errors, usual).tolist() == [0, 0, 2]
 
 
 def test_the_terminal_has_the_volume_of_points(series: Series) -> None:

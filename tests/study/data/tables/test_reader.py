@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.data.tables.form import TableForm
-from study.data.tables.reader import is_table, open_table, read_table
+from study.data.tables.reader import is_table, open_table, read_table, time_columns
 from study.errors import RequestError
 
 VALUES = np.round(np.random.default_rng(0).normal(5, 3, (6, 9)), 6)
@@ -275,3 +275,9 @@ def test_several_arrays_are_not_guessed_between(tmp_path: Path) -> None:
 def test_endings_of_tables_are_known() -> None:
     assert all(is_table(Path(name)) for name in (*WRITERS, "x/A.TSV", "a.npy.gz"))
     assert not any(map(is_table, map(Path, ("mitdb/100", "mitdb/100.dat", "a.gz", "a.zip"))))
+
+
+def test_a_time_beyond_the_columns_of_a_header_has_no_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n2026-01-01,1,2026-01-02\n")
+    assert time_columns(path) == ("a",)
