@@ -85,7 +85,7 @@ class DeviceAdaBelief(AdaBelief):
                 moments["step"] += 1
             scale, root_scale = step_scales(self.steps, *self._betas, rectify=self._rectify)
             scales += [-self.learning_rate * scale, 1.0 if root_scale is None else root_scale]
-        # As arguments of a kernel: a copy of the host's memory might be made too late, of the next.
+        # As arguments of a kernel: memory of the host might be written anew before it is read.
         written = self._scales[: len(scales)]
         torch._foreach_zero_(written)
         torch._foreach_add_(written, scales)
