@@ -17,7 +17,7 @@ def write_study(folder: Path, name: str, epochs: int, folds: int = FOLDS, trials
         model={"width": 4},
         training={"epochs": epochs, "validation_interval": 1},
         search={"trials": trials, "sampler": "random", "space": BETA | LEARNING_RATE},
-        resources={"per_fold": {"cpu": 0.5}},
+        resources={"per_fold": {"cpu": 0.5}, "checkpoint_minutes": 0},
         seed=4,
     )
     (folder / f"{name}.yaml").write_text(text)
