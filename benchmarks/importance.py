@@ -128,13 +128,13 @@ def main() -> None:
         content = {"name": "s", "dataset": {"name": "synthetic"}, "search": search}
         study = check_study({**content, "model": {"name": "beta_vaegan"}}, "importance")
         for trials in map(int, options.trials.split(",")):
-            found: defaultdict[str, list[tuple[bool, float]]] = defaultdict(list)
+            ranked: defaultdict[str, list[tuple[bool, float]]] = defaultdict(list)
             for seed in range(options.searches):
                 for name, each in shares(study, searched(study, trials, seed)):
                     beta, size = each["model.beta"], each["model.latent_size"]
                     wrong = max(0.0, share - beta) + max(0.0, 1 - share - size)
-                    found[name].append((beta == max(each.values()), wrong))
-            for name, results in found.items():
+                    ranked[name].append((beta == max(each.values()), wrong))
+            for name, results in ranked.items():
                 first, wrong = np.mean(results, axis=0)
                 print(
                     f"{len(space)} settings, {trials} trials, {name}: beta first in {first:.0%},"

@@ -195,10 +195,10 @@ def _score_recording(detector: "Detector", path: Path, target: Path, picture: _P
         _report_hits("points", counts.labelled, counts.hits, normal, alarms)
         if counts.labelled and normal:
             cells = np.array([normal, counts.labelled, alarms, counts.hits], dtype=float)
-            found = Confusion(*cells[:, np.newaxis])
+            confusion = Confusion(*cells[:, np.newaxis])
             sys.stdout.write(
-                f"F1 weighted {found.f1_weighted.item():.4f}, F1 of abnormal"
-                f" {found.f1_anomaly.item():.4f}, phi {found.phi.item():.4f}\n"
+                f"F1 weighted {confusion.f1_weighted.item():.4f}, F1 of abnormal"
+                f" {confusion.f1_anomaly.item():.4f}, phi {confusion.phi.item():.4f}\n"
             )
     sys.stdout.write(f"{counts.abnormal} of {counts.points} points abnormal; scores in {target}\n")
     if picture.path:

@@ -5,11 +5,12 @@ changes with each: it is written to memory beforehand, and the step reads it the
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from models.bases.adabelief import AdaBelief, step_scales
 
@@ -30,19 +31,13 @@ class DeviceAdaBelief(AdaBelief):
     States are those of `AdaBelief`: either goes on from the other's.
     """
 
-    def __init__(
-        self,
-        parameters: Iterable[nn.Parameter],
-        learning_rate: float,
-        betas: tuple[float, float],
-        epsilon: float,
-        *,
-        rectify: bool,
-    ) -> None:
-        super().__init__(parameters, learning_rate, betas, epsilon, rectify=rectify)
+    _recording: StepCount | None = None
+
+    @cached_property
+    def _scales(self) -> list[Tensor]:
+        """Memory for two scales of each step."""
         scales = torch.ones(2 * MOST_STEPS, device=self.parameters[0].device)
-        self._scales = list(scales.unbind())  # (2 * steps,) -> (), ...
-        self._recording: StepCount | None = None
+        return list(scales.unbind())  # (2 * steps,) -> (), ...
 
     @property
     def is_settled(self) -> bool:

@@ -91,17 +91,9 @@ class Recording:
         streams: Sequence[torch.Generator],
     ) -> None:
         self._x = x.clone()
-        self._graph = torch.cuda.CUDAGraph()
-        for stream in streams:
-            self._graph.register_generator_state(stream)
         with contextlib.ExitStack() as stack:
             counts = [stack.enter_context(each.recorded()) for each in optimizers]
-            # Other threads may go on using the device.
-            stack.enter_context(torch.cuda.graph(self._graph, capture_error_mode="thread_local"))
-            self._losses = step(self._x)
-        # PyTorch 2.11 begins a recording by setting to 0, on the stream that records, the place in
-        # `streams` that kernels read. On a busy device that may come after the first replay set it.
-        torch.cuda.synchronize(x.device)
+            self._losses = self._record(step, streams)
         self._steps = [(each, count.steps) for each, count in zip(optimizers, counts, strict=True)]
 
     def play(self, x: Tensor) -> Losses:
@@ -110,5 +102,21 @@ class Recording:
         for optimizer, steps in self._steps:
             if steps:
                 optimizer.announce(steps)
-        self._graph.replay()
+        self._replay()
         return self._losses
+
+    def _record(self, step: Step, streams: Sequence[torch.Generator]) -> Losses:
+        """Record a step on `_x`, which changes nothing; return the losses that replays write."""
+        self._graph = torch.cuda.CUDAGraph()
+        for stream in streams:
+            self._graph.register_generator_state(stream)
+        # Other threads may go on using the device.
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            losses = step(self._x)
+        # PyTorch 2.11 begins a recording by setting to 0, on the stream that records, the offset in
+        # `streams` that kernels read. On a busy device that may come after the first replay set it.
+        torch.cuda.synchronize(self._x.device)
+        return losses
+
+    def _replay(self) -> None:
+        self._graph.replay()

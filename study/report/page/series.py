@@ -28,7 +28,7 @@ _METRICS = {
     "auc_pr": "AUC-PR",
     "range_f1": "range F₁",
     "affiliation_f1": "affiliation F₁",
-    "event_recall": "events found",
+    "event_recall": "share of events detected",
     "false_alarms_per_day": "false alarms a day",
     "point_adjusted_f1": "point-adjusted F₁",
     "point_adjusted_f1_random": "of a random score",

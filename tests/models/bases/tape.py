@@ -1,7 +1,6 @@
 """A recording that is made and played on a CPU, and repeats what a CUDA graph repeats."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -9,7 +8,6 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from models.bases.device_adabelief import DeviceAdaBelief
 from models.bases.recorded import Losses, Recording, Step
 
 OF_THE_HOST = {torch.ops.aten._local_scalar_dense.default, torch.ops.aten.lift_fresh.default}
@@ -17,12 +15,12 @@ OF_THE_HOST = {torch.ops.aten._local_scalar_dense.default, torch.ops.aten.lift_f
 
 
 class Tape(TorchDispatchMode):
-    """Writes down operations with their arguments, and what memory they found."""
+    """Writes down operations with their arguments, and what memory held before."""
 
     def __init__(self) -> None:
         super().__init__()
         self._operations: list[tuple[Any, Any, Any, Any]] = []
-        self._found: dict[int, tuple[Tensor, torch.UntypedStorage]] = {}
+        self._before: dict[int, tuple[Tensor, torch.UntypedStorage]] = {}
         self._made: set[int] = set()
 
     def __torch_dispatch__(
@@ -31,24 +29,24 @@ class Tape(TorchDispatchMode):
         assert function not in OF_THE_HOST, function
         kwargs = kwargs or {}
         for each in pytree.tree_leaves((args, kwargs)):
-            if isinstance(each, Tensor) and _memory(each) not in self._made | self._found.keys():
-                self._found[_memory(each)] = each, each.untyped_storage().clone()
+            if isinstance(each, Tensor) and _memory(each) not in self._made | self._before.keys():
+                self._before[_memory(each)] = each, each.untyped_storage().clone()
         results = function(*args, **kwargs)
         self._operations.append((function, args, kwargs, results))
         self._made |= {
             _memory(each) for each in pytree.tree_leaves(results) if isinstance(each, Tensor)
-        } - self._found.keys()
+        } - self._before.keys()
         return results
 
     @torch.no_grad()
     def undo(self) -> None:
         """Put back what memory held before: a CUDA graph that is recorded computes nothing."""
-        for found, before in self._found.values():
-            found.untyped_storage().copy_(before)
+        for tensor, before in self._before.values():
+            tensor.untyped_storage().copy_(before)
         # Nor does it have what it computed then, should it be read before it is written.
         for made in (results for *_, results in self._operations):
             for each in pytree.tree_leaves(made):
-                if isinstance(each, Tensor) and _memory(each) not in self._found:
+                if isinstance(each, Tensor) and _memory(each) not in self._before:
                     each.detach().fill_(float("nan") if each.is_floating_point() else 7)
 
     @torch.no_grad()
@@ -64,32 +62,18 @@ class Tape(TorchDispatchMode):
 class TapeRecording(Recording):
     """`Recording` with a tape for a graph."""
 
-    def __init__(
-        self,
-        step: Step,
-        x: Tensor,
-        optimizers: Sequence[DeviceAdaBelief],
-        streams: Sequence[torch.Generator],
-    ) -> None:
-        self._x, self._tape = x.clone(), Tape()
+    def _record(self, step: Step, streams: Sequence[torch.Generator]) -> Losses:
+        self._tape = Tape()
         before = [stream.get_state() for stream in streams]
-        with ExitStack() as stack:
-            counts = [stack.enter_context(each.recorded()) for each in optimizers]
-            stack.enter_context(self._tape)
-            self._losses: Losses = step(self._x)
+        with self._tape:
+            losses = step(self._x)
         self._tape.undo()
         for stream, state in zip(streams, before, strict=True):
             stream.set_state(state)
-        self._steps = [(each, count.steps) for each, count in zip(optimizers, counts, strict=True)]
+        return losses
 
-    def play(self, x: Tensor) -> Losses:
-        """See `Recording.play`."""
-        self._x.copy_(x)
-        for optimizer, steps in self._steps:
-            if steps:
-                optimizer.announce(steps)
+    def _replay(self) -> None:
         self._tape.play()
-        return self._losses
 
 
 def _memory(tensor: Tensor) -> int:

@@ -52,6 +52,12 @@ def give(moved: list[nn.Parameter], batch: list[Tensor]) -> None:
         parameter.grad = gradient.clone()
 
 
+def step_both(batch: list[Tensor], *both: tuple[list[nn.Parameter], Any]) -> None:
+    for moved, optimizer in both:
+        give(moved, batch)
+        optimizer.step()
+
+
 @pytest.mark.parametrize("rectify", [True, False])
 def test_scales_on_the_device_move_weights_as_those_of_the_host(rectify: bool) -> None:
     ours, theirs = parameters(), parameters()
@@ -59,21 +65,15 @@ def test_scales_on_the_device_move_weights_as_those_of_the_host(rectify: bool) -
     second = optimizer_of(AdaBelief, theirs, rectify)
     source = gradients(ours)
     for step in range(STEPS):
-        batch = next(source)
-        for moved, optimizer in ((ours, first), (theirs, second)):
-            optimizer.learning_rate = 0.1 / (step + 1)
-            give(moved, batch)
-            optimizer.step()
+        first.learning_rate = second.learning_rate = 0.1 / (step + 1)
+        step_both(next(source), (ours, first), (theirs, second))
         for mine, other in zip(ours, theirs, strict=True):
             torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
     # Each goes on from the other's state, as a fold may from a CPU to a GPU.
     state = copy.deepcopy(first.state_dict())
     first.load_state_dict(second.state_dict())
     second.load_state_dict(state)
-    batch = next(source)
-    for moved, optimizer in ((ours, first), (theirs, second)):
-        give(moved, batch)
-        optimizer.step()
+    step_both(next(source), (ours, first), (theirs, second))
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
 
@@ -86,10 +86,7 @@ def test_a_recording_of_several_steps_reads_what_is_announced(rectify: bool) -> 
     source = gradients(plain)
     assert not second.is_settled
     for _ in range(6):
-        batch = next(source)
-        for moved, optimizer in ((plain, first), (recorded, second)):
-            give(moved, batch)
-            optimizer.step()
+        step_both(next(source), (plain, first), (recorded, second))
     assert second.is_settled
     batches = [next(source) for _ in range(3)]
     second.announce(3)

@@ -56,9 +56,9 @@ def test_volumes_are_means_of_areas_by_the_definition(seed: int, buffer: int, ti
         abnormal[start : start + random.integers(1, 6)] = True
     score = random.normal(size=count) + abnormal
     score = np.round(score) if ties else score
-    found = volumes_under_surface(abnormal, score, buffer)
+    volumes = volumes_under_surface(abnormal, score, buffer)
     each = [areas(abnormal, score, width) for width in range(buffer + 1)]
-    assert (found.pr, found.roc) == pytest.approx(np.mean(each, axis=0), abs=1e-12)
+    assert (volumes.pr, volumes.roc) == pytest.approx(np.mean(each, axis=0), abs=1e-12)
 
 
 def test_the_buffer_forgives_an_alarm_that_is_a_little_late() -> None:
@@ -93,5 +93,5 @@ def test_volumes_are_those_of_tsb_ad(seed: int, buffer: int, pr: float, roc: flo
     for start in (60, 200, 330):
         abnormal[start : start + int(random.integers(5, 25))] = True
     score = random.normal(size=400) + 1.5 * abnormal
-    found = volumes_under_surface(abnormal, score, buffer)
-    assert (found.pr, found.roc) == pytest.approx((pr, roc), abs=1e-6)
+    volumes = volumes_under_surface(abnormal, score, buffer)
+    assert (volumes.pr, volumes.roc) == pytest.approx((pr, roc), abs=1e-6)
