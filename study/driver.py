@@ -151,12 +151,12 @@ def _prepare(request: Request, data: str | None) -> "Prepared":
     study = request.study
     sampler_entry(study.search.sampler)  # refuses what cannot be imported
     prepared = prepare(study, data_folder(data), request.folder)
-    samples, splits = prepared.samples, prepared.splits
+    trained_on = prepared.samples, prepared.splits, prepared.facts
     if not request.fresh:
-        refuse_other_study(request.results, study, samples, splits)
+        refuse_other_study(request.results, study, *trained_on)
     if request.replayed:
         read_study(request.replayed)  # refuses what holds no study
-        refuse_other_study(request.replayed, study, samples, splits)
+        refuse_other_study(request.replayed, study, *trained_on)
         if not request.fresh:
             refuse_other_trials(request.results, request.replayed)
     fixed = [request.replayed, None if request.fresh else request.results]
@@ -224,7 +224,7 @@ def _search(request: Request, prepared: "Prepared", run: str, plan: "Plan") -> l
         return run_search(
             study,
             plan,
-            prepared.samples,
+            prepared.variants,
             prepared.splits,
             request.outputs,
             run,

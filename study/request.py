@@ -106,6 +106,8 @@ class Request:
         trial_bytes = sum(sizes) / len(ended) if ended else 0.0
         spent = self.budget().shown({record.name: record for record in ended})
         lines = {"budget": spent and f"{spent} spent", **(of_cluster or {})}
+        if prepared and prepared.data_line:
+            lines = {"variants": prepared.data_line, **lines}
         show_plan(self.console, self.study, self.source(), plan, ended, trial_bytes, lines)
         for line in prepared.warnings(self.study) if prepared else ():
             self.warn(line)

@@ -11,8 +11,8 @@ from study.terminal.command import Command
 
 if TYPE_CHECKING:
     from study.config.schema import Study
-    from study.data.samples import Samples
     from study.data.splits import Splits
+    from study.data.variants import Variants
     from study.ledger.study_folder import SplitFacts
     from study.storage.folder import Folder
 
@@ -93,33 +93,36 @@ def _check_tables(
 
 def _loaded(
     study: "Study", results: "Folder", data: str | None
-) -> "tuple[Samples, dict[str, Splits]]":
-    """Return the study's samples and folds.
+) -> "tuple[Variants, dict[str, Splits]]":
+    """Return the study's samples, in each variant that trials have, and its folds.
 
     Raises:
         RequestError: they are not there, or not those that it was trained on.
     """
-    from study.data import data_folder, load
+    from study.data import data_folder
     from study.data.splits import splits_by_protocol
+    from study.ledger.study_folder import stored_samples_hash
+    from study.training.prepared import samples_of_study
 
     try:
-        samples = load(study.dataset, data_folder(data), study.seed)
+        variants = samples_of_study(study, data_folder(data))
     except RequestError as error:
         raise RequestError(
             f"--train needs the study's data, whose folder --data names: {error.args[0]}"
         ) from None
-    expected = (study.provenance or {}).get("samples_hash")
-    if samples.content_hash != expected:
-        raise RequestError(
-            f"{results.locate('study.yaml')}: samples_hash is {expected} there and"
-            f" {samples.content_hash} here: the data are others, leave --train out"
-        )
-    return samples, splits_by_protocol(samples, study.split, study.seed)
+    for dataset, samples in zip(variants.settings, variants.samples, strict=True):
+        expected = stored_samples_hash(study, dataset)
+        if samples.content_hash != expected:
+            raise RequestError(
+                f"{results.locate('study.yaml')}: samples_hash is {expected} there and"
+                f" {samples.content_hash} here: the data are others, leave --train out"
+            )
+    return variants, splits_by_protocol(variants.samples[0], study.split, study.seed)
 
 
 def _check_training(
     results: "Folder",
-    samples: "Samples",
+    variants: "Variants",
     splits: "dict[str, Splits]",
     count: int,
     tolerance: float,
@@ -135,7 +138,7 @@ def _check_training(
     for record, address in spread(ledger.trials(), count):
         with tempfile.TemporaryDirectory(prefix="study-again-") as scratch:
             difference = trained_again(
-                ledger, record, address, samples, splits, LocalFolder(Path(scratch)), tolerance
+                ledger, record, address, variants, splits, LocalFolder(Path(scratch)), tolerance
             )
         if difference:
             raise StudyFailedError(difference)

@@ -50,7 +50,8 @@ def run_serially(study_file: Path, output: Path, data: Path | None = None) -> Lo
     ended: dict[str, TrialRecord] = {}
     while isinstance(trial := source.next_trial(ended, set()), Trial):
         folds = prepared.splits[trial.protocol].folds
-        ended[trial.name] = train_trial(results, trial, prepared.samples, folds, len(ended))
+        samples = prepared.variants.of(trial.config.dataset)
+        ended[trial.name] = train_trial(results, trial, samples, folds, len(ended))
     build_report(study, prepared.facts, results, "serial")
     return results
 

@@ -13,6 +13,7 @@ import ray
 from study.cluster.exchange import FoldWorker
 from study.cluster.faults import fault_of
 from study.cluster.fold_reporter import FoldReporter, StoppedError
+from study.data.variants import variant_number
 from study.ledger.ledger import Ledger
 from study.search.plan import Plan
 from study.search.rungs import FoldSchedule
@@ -22,6 +23,7 @@ from study.storage.locks import fold_of_run
 
 if TYPE_CHECKING:
     from study.data.samples import Samples
+    from study.data.settings import DatasetSettings
     from study.data.splits import Fold
 
 # Numbers of glibc's malloc.h, and what `man mallopt` allows at most for the second.
@@ -39,7 +41,8 @@ class WorkerContext:
         plan: resources of each fold.
         outputs: path or URI of the folder of all results.
         run: names the run that this is part of; see `study.storage.locks`.
-        samples: the dataset, one copy on each node.
+        variants: datasets of trials: the one of the study, or each that its search can draw.
+        samples: the samples of each, one copy on each node that trains with them.
         folds: the folds' sample indices, by protocol.
         coordinator: assigns trials and takes reports; see `study.cluster.coordinator`.
         checkpoint_seconds: from one checkpoint of a fold to the next.
@@ -50,7 +53,8 @@ class WorkerContext:
     plan: Plan
     outputs: str
     run: str
-    samples: "ray.ObjectRef"
+    variants: tuple["DatasetSettings", ...]
+    samples: tuple["ray.ObjectRef", ...]
     folds: "ray.ObjectRef"
     coordinator: "ray.actor.ActorHandle"
     checkpoint_seconds: float = 0.0
@@ -59,6 +63,10 @@ class WorkerContext:
     def results(self) -> Folder:
         """The study's results folder."""
         return open_folder(self.outputs).folder(self.study)
+
+    def samples_of(self, trial: Trial) -> "ray.ObjectRef":
+        """Return where the samples of a trial are."""
+        return self.samples[variant_number(trial.config.dataset, self.variants)]
 
 
 def run_folds(config: dict[str, Any]) -> None:
@@ -80,10 +88,14 @@ def run_folds(config: dict[str, Any]) -> None:
     )
     torch.set_num_threads(context.plan.threads)
     _keep_freed_memory()
-    samples, folds = ray.get(context.samples), ray.get(context.folds)
+    folds = ray.get(context.folds)
+    reference = samples = None
     reporter = FoldReporter(context.coordinator, worker)
     while (turn := reporter.next_turn()) is not None:
         trial, number = turn
+        if reference != context.samples_of(trial):
+            reference = context.samples_of(trial)
+            samples = ray.get(reference)
         address = trial.folds[number]
         outputs = open_folder(context.outputs)
         try:

@@ -23,8 +23,8 @@ from study.cluster.search_state import Observer, SearchState
 from study.cluster.slots import Slots
 from study.cluster.trainable import TrialRunner
 from study.config.schema import Study
-from study.data.samples import Samples
 from study.data.splits import Splits
+from study.data.variants import Variants
 from study.errors import StudyFailedError
 from study.ledger.ledger import Ledger
 from study.ledger.replay import known_proposals
@@ -148,7 +148,7 @@ def last_failure(trial: Any) -> str:
 def run_search(
     study: Study,
     plan: Plan,
-    samples: Samples,
+    variants: Variants,
     splits: Mapping[str, Splits],
     outputs: Folder,
     run: str,
@@ -161,7 +161,7 @@ def run_search(
     Args:
         study: the study.
         plan: resources of each fold, and trials at a time.
-        samples: the dataset.
+        variants: the dataset, in each variant that trials can have.
         splits: the folds, by protocol.
         outputs: the folder of all results.
         run: names this run; see `study.storage.locks`.
@@ -189,7 +189,8 @@ def run_search(
                 plan=plan,
                 outputs=outputs.locate(),
                 run=run,
-                samples=ray.put(samples),
+                variants=variants.settings,
+                samples=tuple(ray.put(samples) for samples in variants.samples),
                 folds=ray.put({protocol: each.folds for protocol, each in splits.items()}),
                 coordinator=coordinator,
                 checkpoint_seconds=60 * study.resources.checkpoint_minutes,

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
+from pydantic import ValidationError
+
 from models import MODELS, components_of
 from models.settings import ModelSettings
 from study.config.error_messages import nearest
 from study.config.schema import MetricSettings, Study
+from study.config.variants import variants
 from study.data import DATASETS
 from study.data.settings import DatasetSettings
 from study.scores.compositions import COMPOSITIONS
@@ -20,7 +23,11 @@ def available_components(model: ModelSettings, dataset: DatasetSettings) -> tupl
 
 def score_problems(study: Study) -> Iterator[str]:
     """Yield an error message for each setting of scores that this study cannot have."""
-    sets = [set(available_components(model, study.dataset)) for model in _models(study)]
+    sets = [
+        set(available_components(model, dataset))
+        for model in _models(study)
+        for dataset in _datasets(study)
+    ]
     for name, own in study.scores.compositions.items():
         key = f"scores.compositions.{name}"
         if name in COMPOSITIONS:
@@ -45,6 +52,14 @@ def _models(study: Study) -> list[ModelSettings]:
     names = [name for name in study.model_names if name in MODELS and name != study.model.name]
     others = [MODELS[name].settings() for name in names]
     return [system.model for system in study.systems.values()] or [study.model, *others]
+
+
+def _datasets(study: Study) -> list[DatasetSettings]:
+    """Return the datasets that trials may have; the study's own where they are wrong."""
+    try:
+        return [each.dataset for each in variants(study)]
+    except ValidationError:
+        return [study.dataset]
 
 
 def metric_problems(

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested settings by dotted key; lists stay values."""
@@ -12,6 +14,15 @@ def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def by_dotted_key(settings: BaseModel, prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted key, also those at a default that is not written down."""
+    flat: dict[str, Any] = {}
+    for name, field in type(settings).model_fields.items():
+        key, value = f"{prefix}{field.alias or name}", getattr(settings, name)
+        flat |= by_dotted_key(value, f"{key}.") if isinstance(value, BaseModel) else {key: value}
     return flat
 
 

@@ -11,6 +11,7 @@ from models.bases.settings import (
     VariationalSettings,
 )
 from study.config.trial_config import TrialConfig
+from study.data.beat_settings import PATIENT_COMPONENTS
 from study.scores.compositions import Composition
 from study.scores.rules import compositions_of
 
@@ -75,6 +76,11 @@ _MACHINE = _Need(
     "metric.composition",
 )
 _NEEDS = {
+    "dataset.components": _Need(
+        f"a metric.composition of {', '.join(PATIENT_COMPONENTS)}",
+        lambda config: bool(set(PATIENT_COMPONENTS) & set(_composition(config).components)),
+        "metric.composition",
+    ),
     "training.discriminator_updates": _Need("a discriminator", _trains(DiscriminatorSettings)),
     "training.discriminator_from": _Need(
         "an autoencoder with a discriminator", _trains(AdversarialSettings)

@@ -5,10 +5,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from study.config.dotted_keys import flatten
 from study.config.error_messages import first_problem, nearest, shown
 from study.config.schema import Study
-from study.config.search_space import MODEL
+from study.config.search_space import NAMES
 from study.config.trial_config import TrialConfig
 
 
@@ -55,12 +54,15 @@ def enqueue_problems(study: Study) -> Iterator[str]:
 
 def _completed(study: Study, named: Mapping[str, Any]) -> dict[str, Any]:
     config = TrialConfig.of(study)
-    models = study.search.space.get(MODEL)
-    if models and models.contains(named.get(MODEL)):
-        config = config.with_parameters({MODEL: named[MODEL]})
-    own = flatten(config.to_dict())
+    space = study.search.space
+    chosen = {
+        key: named[key]
+        for key in NAMES
+        if key in space and key in named and space[key].contains(named[key])
+    }
+    own = config.with_parameters(chosen).by_key()
     parameters: dict[str, Any] = {}
-    for key, values in study.search.space.items():
+    for key, values in space.items():
         if values.holds_in(parameters) and (key in named or key in own):
             parameters[key] = named.get(key, own.get(key))
     return parameters

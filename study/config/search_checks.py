@@ -8,13 +8,21 @@ from pydantic import ValidationError
 
 from models import MODELS
 from study.config.components import metric_problems
-from study.config.dotted_keys import flatten
 from study.config.effects import why_without_effect
 from study.config.error_messages import first_problem, nearest, shown
 from study.config.samplers import SAMPLERS
 from study.config.schema import Study
-from study.config.search_space import MODEL, Distribution, is_among, searched_in
+from study.config.search_space import (
+    DATASET,
+    MODEL,
+    NAMES,
+    WINDOW,
+    Distribution,
+    is_among,
+    searched_in,
+)
 from study.config.trial_config import TrialConfig
+from study.config.variants import unsearchable, variant_problems, variants
 
 SPACE = "search.space."
 
@@ -29,7 +37,15 @@ def search_problems(study: Study, assigned: Set[str]) -> Iterator[str]:
         assigned: dotted keys that are set on the command line.
     """
     space = study.search.space
-    for check in (_unknown_models, _without_meaning, _wrong_conditions, _sampler_problems):
+    for check in (
+        _unknown_models,
+        _unknown_windows,
+        _without_meaning,
+        _wrong_conditions,
+        _lacking_conditions,
+        _sampler_problems,
+        variant_problems,
+    ):
         problems = list(check(study))
         yield from problems
         if problems:
@@ -44,17 +60,17 @@ def search_problems(study: Study, assigned: Set[str]) -> Iterator[str]:
 
 
 def _contexts(study: Study) -> Iterator[dict[str, Any]]:
-    """Yield the parameters that say of a trial which model it has: none, or each model's name."""
-    if MODEL in study.search.space:
-        yield from ({MODEL: name} for name in study.search.space[MODEL].ends)
-    else:
-        yield {}
+    """Yield the parameters that say which settings a trial has: all pairs of searched names."""
+    space = study.search.space
+    names = [key for key in NAMES if key in space]
+    for values in itertools.product(*(space[key].ends for key in names)):
+        yield dict(zip(names, values, strict=True))
 
 
 def _without_meaning(study: Study) -> Iterator[str]:
     """Yield settings that no model of the study has, and values of the wrong kind."""
     configs = [TrialConfig.of(study).with_parameters(context) for context in _contexts(study)]
-    defined = [flatten(config.to_dict()) for config in configs]
+    defined = [config.by_key() for config in configs]
     known = {key: None for settings in defined for key in settings}
     for key, distribution in study.search.space.items():
         if key not in known:
@@ -82,6 +98,19 @@ def _unknown_models(study: Study) -> Iterator[str]:
         yield f"{MODEL}: {own} is fitted once; name a network, whose epochs the others have"
 
 
+def _unknown_windows(study: Study) -> Iterator[str]:
+    """Yield settings of the dataset that cannot be searched, and windows that there are not."""
+    problems = list(unsearchable(study))
+    yield from problems
+    if problems or WINDOW not in study.search.space:
+        return
+    for name in study.search.space[WINDOW].ends:
+        try:
+            TrialConfig.of(study).with_parameters({WINDOW: name})
+        except ValidationError as error:
+            yield f"{SPACE}{WINDOW}: {shown(name)} is not allowed: {first_problem(error)}"
+
+
 def _wrong_conditions(study: Study) -> Iterator[str]:
     """Yield conditions on what no trial has drawn when they are asked."""
     space, above = study.search.space, list[str]()
@@ -98,6 +127,19 @@ def _wrong_conditions(study: Study) -> Iterator[str]:
                 allowed = ", ".join(map(str, choice))
                 yield f"{where}: must be some of {allowed}, found {shown(wrong[0])}"
         above.append(key)
+
+
+def _lacking_conditions(study: Study) -> Iterator[str]:
+    """Yield settings that only some of the searched models or windows have."""
+    for context in _contexts(study):
+        config = TrialConfig.of(study).with_parameters(context)
+        defined = config.by_key()
+        for key in _space_in(study.search.space, context):
+            if key not in defined:
+                name = WINDOW if key.startswith(DATASET) else MODEL
+                of = f"the {context[WINDOW]} window" if name == WINDOW else config.model.name
+                yield f"search.space: {key} is no setting of {of}; say `when: {{{name}: ...}}`"
+                break
 
 
 def _sampler_problems(study: Study) -> Iterator[str]:
@@ -123,29 +165,31 @@ def _sampler_problems(study: Study) -> Iterator[str]:
 
 
 def _problems_of_model(study: Study, context: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong of the trials of one model."""
+    """Yield what is wrong of the trials of one model, and of one window."""
     config = TrialConfig.of(study).with_parameters(context)
-    name, defined = config.model.name, flatten(config.to_dict())
-    space = _space_of_model(study.search.space, name)
+    space = _space_in(study.search.space, context)
     compositions = space.get("metric.composition")
+    datasets = {each.dataset.component_names: each.dataset for each in variants(study)}
     for composition in compositions.ends if compositions else (config.metric.composition,):
         metric = config.metric.model_copy(update={"composition": composition})
-        yield from metric_problems(metric, config.model, study.dataset, study.scores)
+        for dataset in datasets.values():
+            yield from metric_problems(metric, config.model, dataset, study.scores)
     for key in space:
-        if key not in defined:
-            yield f"search.space: {key} is no setting of {name}; say `when: {{{MODEL}: ...}}`"
-            return
         if reason := why_without_effect(key, config, space.keys()):
             yield f"search.space: {key} {reason}"
     yield from _unusable_values(config, context, space)
 
 
-def _space_of_model(space: Mapping[str, Distribution], name: str) -> dict[str, Distribution]:
-    """Return the settings that trials of one model may have."""
+def _space_in(
+    space: Mapping[str, Distribution], context: Mapping[str, Any]
+) -> dict[str, Distribution]:
+    """Return the settings that trials of one model and one window may have."""
     own: dict[str, Distribution] = {}
     for key, values in space.items():
-        of_model = MODEL not in values.when or is_among(name, values.when[MODEL])
-        if of_model and all(other in own for other in values.when):
+        is_of_context = all(
+            is_among(context[name], values.when[name]) for name in context if name in values.when
+        )
+        if is_of_context and all(other in own for other in values.when):
             own[key] = values
     return own
 
@@ -153,8 +197,16 @@ def _space_of_model(space: Mapping[str, Distribution], name: str) -> dict[str, D
 def _unusable_values(
     config: TrialConfig, context: Mapping[str, Any], space: Mapping[str, Distribution]
 ) -> Iterator[str]:
-    """Yield an error message for each end, or pair of ends, that no trial can have."""
-    ends = [(key, value) for key, values in space.items() if key != MODEL for value in values.ends]
+    """Yield an error message for each end, or pair of ends, that no trial can have.
+
+    Settings of the dataset are not among them: `variant_problems` has all of their combinations.
+    """
+    ends = [
+        (key, value)
+        for key, values in space.items()
+        if key != MODEL and not key.startswith(DATASET)
+        for value in values.ends
+    ]
     together = [pair for pair in itertools.combinations(ends, 2) if pair[0][0] != pair[1][0]]
     refused: list[tuple[str, Any]] = []
     for values in [*((end,) for end in ends), *together]:

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 MODEL = "model.name"
-SEARCHABLE = ("model.", "training.", "scores.svm_", "metric.")
+WINDOW = "dataset.window.name"
+NAMES = (MODEL, WINDOW)
+"""Settings that say which others there are: each model and each window has its own."""
+DATASET = "dataset."
+SEARCHABLE = ("model.", "training.", DATASET, "scores.svm_", "metric.")
 FIXED = (
     "training.recipe",
     "training.epochs",
@@ -23,14 +27,9 @@ FIXED = (
 
 
 def _searchable(key: str) -> str:
-    if key.startswith("dataset."):
-        raise ValueError(
-            f"{key} cannot be searched: all trials of a study have the same samples; run a study "
-            "for each value"
-        )
     if not key.startswith(SEARCHABLE) or key in FIXED:
         raise ValueError(
-            f"{key} cannot be searched; keys of model and training can, scores.svm_* and"
+            f"{key} cannot be searched; keys of model, training and dataset can, scores.svm_* and"
             f" metric.composition, but for {', '.join(FIXED)}"
         )
     return key
@@ -145,6 +144,15 @@ class Distribution(Settings):
 def is_among(value: Any, values: tuple[Scalar, ...]) -> bool:
     """Return whether `value` is one of `values`, of the same type: 1 is not true."""
     return any(type(value) is type(each) and value == each for each in values)
+
+
+def of_dataset(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that are settings of the dataset, by their keys in it."""
+    return {
+        key.removeprefix(DATASET): value
+        for key, value in parameters.items()
+        if key.startswith(DATASET)
+    }
 
 
 def searched_in(

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from models import is_fitted_once
 from models.settings import ModelSettings, TrainingSettings
-from study.config.dotted_keys import assign
+from study.config.dotted_keys import assign, by_dotted_key, flatten
 from study.config.schema import (
     MeasureSettings,
     MetricSettings,
@@ -16,7 +16,7 @@ from study.config.schema import (
     Study,
     SystemSettings,
 )
-from study.config.search_space import MODEL
+from study.config.search_space import MODEL, of_dataset
 from study.data.settings import DatasetSettings, Protocol, SplitSettings
 from study.scores.settings import ScoreSettings
 from study.settings import Settings, added_field
@@ -70,7 +70,8 @@ class TrialConfig(Settings):
         """Return the same with searched settings replaced, by dotted key.
 
         Another model has its own defaults for what is not searched: what is set here is of this
-        one. Training is as it is here, but for what is fitted once.
+        one. So has another window of heartbeats. Training is as it is here, but for what is fitted
+        once.
 
         Raises:
             ValidationError: a value is not allowed.
@@ -83,6 +84,8 @@ class TrialConfig(Settings):
             content["model"] = {"name": name}
             if is_fitted_once(name):
                 content["training"] = {"epochs": 1}
+        if replaced := of_dataset(parameters):
+            content["dataset"] = self.dataset.without_replaced(replaced)
         for key, value in parameters.items():
             assign(content, key, value)
         return self.model_validate(content)
@@ -90,6 +93,10 @@ class TrialConfig(Settings):
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, which `model_validate` reads back."""
         return self.model_dump(mode="json", by_alias=True)
+
+    def by_key(self) -> dict[str, Any]:
+        """Return every setting by dotted key, also what `to_dict` does not write down."""
+        return by_dotted_key(self) | flatten(self.to_dict())
 
     @classmethod
     def from_stored(cls, content: Mapping[str, Any]) -> Self:

@@ -57,8 +57,7 @@ def load(
 ) -> Samples:
     """Return the samples of a dataset, prepared now or read from the cache.
 
-    Sources are verified every time; unchanged size and times spare the hashing. Arrays
-    are read-only.
+    Arrays are read-only; see `load_all`.
 
     Args:
         settings: the dataset and its settings.
@@ -70,7 +69,19 @@ def load(
     Raises:
         RequestError: a file or a setting is missing or wrong.
     """
-    from study.data.assembly import stratified_subset
+    return limited(load_all(settings, data_folder, seed, cache_folder), settings, seed)
+
+
+def load_all(
+    settings: "DatasetSettings", data_folder: Path, seed: int, cache_folder: Path | None = None
+) -> Samples:
+    """Return all samples of a dataset, whatever its `limit`; arguments as of `load`.
+
+    Sources are verified every time; unchanged size and times spare the hashing.
+
+    Raises:
+        RequestError: a file or a setting is missing or wrong.
+    """
     from study.data.cache import entry_key, read_entry, write_entry
 
     entry = dataset(settings.name)
@@ -81,6 +92,13 @@ def load(
     if samples is None:
         samples = entry.prepare(settings, data_folder, seed)
         write_entry(folder, key, samples)
+    return samples
+
+
+def limited(samples: Samples, settings: "DatasetSettings", seed: int) -> Samples:
+    """Return as many samples as a dataset is limited to, read-only, `clean` as it says."""
+    from study.data.assembly import stratified_subset
+
     subset = stratified_subset(samples, settings.limit, seed)
     subset = replace(subset, clean=settings.leaves_out_neighbours)
     for array in (*(getattr(subset, name) for name in ARRAYS), *subset.components.values()):

@@ -11,11 +11,14 @@ import numpy.typing as npt
 from study.data.samples import ARRAYS, Samples
 from study.randomness import stream_seed
 
+NOT_HASHED = ("position", "abnormal_neighbour")
+"""Arrays that samples came to have later, and which say nothing of what is trained on."""
+
 
 def content_hash(samples: Samples) -> str:
-    """Return the sha256 (hex) of what `samples` hold, but for `abnormal_neighbour` and `clean`."""
+    """Return the sha256 (hex) of what `samples` hold, but for `NOT_HASHED` and `clean`."""
     digest = hashlib.sha256()
-    arrays = {name: getattr(samples, name) for name in ARRAYS if name != "abnormal_neighbour"}
+    arrays = {name: getattr(samples, name) for name in ARRAYS if name not in NOT_HASHED}
     # Without components or events the hash is what it was before there were any.
     arrays |= {f"components.{name}": each for name, each in sorted(samples.components.items())}
     arrays |= {f"events.{name}": each for name, each in sorted(samples.events.items())}
@@ -39,6 +42,7 @@ def build_samples(
     side: Sequence[str] | npt.NDArray[np.str_] | None = None,
     start: npt.ArrayLike | None = None,
     extent: npt.ArrayLike | None = None,
+    position: npt.ArrayLike | None = None,
     abnormal_neighbour: npt.ArrayLike | None = None,
     sampling_rate_hz: float = 0.0,
     unit_range: bool = True,
@@ -58,6 +62,7 @@ def build_samples(
         side: `(n,)` inter-patient side; none is "".
         start: `(n,)` first position in the record; none is -1.
         extent: `(n,)` length in the record; unknown is the length of `values`.
+        position: `(n,)` where in its record a sample is, whatever its window; unknown is -1.
         abnormal_neighbour: `(n,)` whether another sample in its window is abnormal; unknown is
             False.
         sampling_rate_hz: rate that `start` and `extent` count in; unknown is 0.0.
@@ -84,6 +89,7 @@ def build_samples(
         side=np.asarray(unknown if side is None else side, dtype=np.str_),
         start=np.asarray([-1] * count if start is None else start, dtype=np.int64),
         extent=np.asarray([length] * count if extent is None else extent, dtype=np.int64),
+        position=np.asarray([-1] * count if position is None else position, dtype=np.int64),
         abnormal_neighbour=np.asarray(
             [False] * count if abnormal_neighbour is None else abnormal_neighbour, dtype=np.bool_
         ),

@@ -1,7 +1,7 @@
 """Settings of datasets whose samples are heartbeats, cut from records."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
@@ -95,6 +95,16 @@ class BeatDatasetSettings(BaseDatasetSettings):
     window is brought to any length.
     """
 
+    searchable: ClassVar[tuple[str, ...]] = (
+        "length",
+        "window.name",
+        "window.before",
+        "window.after",
+        "window.rate",
+        "amplitude",
+        "components",
+    )
+
     window: Window = added_field(
         PublishedWindow(),
         description="what of a record is a beat's sample: 'published' runs from R over 1.2 R-R "
@@ -143,6 +153,17 @@ class BeatDatasetSettings(BaseDatasetSettings):
                 f" found {self.length}; leave it out"
             )
         return self
+
+    def without_replaced(self, replaced: Mapping[str, Any]) -> dict[str, Any]:
+        """See `BaseDatasetSettings`; another window has its own defaults, and its own length."""
+        content = super().without_replaced(replaced)
+        name = replaced.get("window.name", self.window.name)
+        if name != self.window.name:
+            content["window"] = {"name": name}
+            del content["length"]
+        elif name == CentredWindow().name and any(key.startswith("window.") for key in replaced):
+            del content["length"]
+        return content
 
     @property
     def unlike_published(self) -> str:

@@ -57,6 +57,7 @@ class Beats:
         values: `(n, length)` in [0, 1], or `(n, leads, length)` of several leads.
         start: `(n,)` first position of each window, in samples of the window's rate.
         extent: `(n,)` samples of it.
+        position: `(n,)` R peaks, in samples of the record.
         abnormal_neighbour: `(n,)` whether the R peak of another beat, an abnormal one, is in it.
         components: name to `(n,)`; see `study.data.patient_components`.
     """
@@ -64,6 +65,7 @@ class Beats:
     values: FloatArray
     start: IntArray
     extent: IntArray
+    position: IntArray
     abnormal_neighbour: npt.NDArray[np.bool_]
     components: dict[str, FloatArray]
 
@@ -102,6 +104,7 @@ def cut_beats(
         values=values,
         start=spans.start,
         extent=spans.extent,
+        position=position[:-1],
         abnormal_neighbour=abnormal_neighbours(spans, peaks, abnormal),
         components=components,
     )

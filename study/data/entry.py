@@ -1,9 +1,9 @@
 """What the table of datasets holds of each, and the settings that all of them share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,12 @@ class BaseDatasetSettings(Settings):
 
     Each class has the dataset's name as `name: Literal["..."] = "..."`, by which a study
     file says which of them it means.
+
+    `searchable` names settings, by their keys in it, that change how samples are made and never
+    what they are of: a search can have them, and its trials are compared on the same samples.
     """
+
+    searchable: ClassVar[tuple[str, ...]] = ()
 
     if TYPE_CHECKING:  # each class has its own, in its own place among its fields
         name: str = ""
@@ -74,6 +79,15 @@ class BaseDatasetSettings(Settings):
         """Return the same with files that lie in a folder, the study file's, named by it."""
         del folder
         return self
+
+    def without_replaced(self, replaced: Mapping[str, Any]) -> dict[str, Any]:
+        """Return plain settings, without what follows from those that are to be replaced.
+
+        Args:
+            replaced: the new values, by keys in these settings, such as `window.name`.
+        """
+        del replaced
+        return self.model_dump(mode="json", by_alias=True)
 
     def labels_of(self, written: npt.NDArray[np.str_]) -> npt.NDArray[np.int8]:
         """Return `(n,)` 0 normal, 1 abnormal, -1 unknown, of labels as the source writes them."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,8 @@ DS2Form = Literal["without_202", "standard"]
 
 class MitbihSettings(BeatDatasetSettings):
     """Beats of the MIT-BIH Arrhythmia Database."""
+
+    searchable: ClassVar[tuple[str, ...]] = (*BeatDatasetSettings.searchable, "leads")
 
     name: Literal["mitbih"] = "mitbih"
     ds2: DS2Form = added_field(
@@ -268,6 +270,7 @@ def prepare_records(names: Sequence[str], folder: Path, settings: MitbihSettings
         side=[side_of(item, settings.ds2) for item in record_of],
         start=np.concatenate([part.start for part in beats]),
         extent=np.concatenate([part.extent for part in beats]),
+        position=np.concatenate([part.position for part in beats]),
         abnormal_neighbour=np.concatenate([part.abnormal_neighbour for part in beats]),
         sampling_rate_hz=float(settings.window.rate_hz),
         components=joined_components(beats),

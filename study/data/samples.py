@@ -25,6 +25,9 @@ class Samples:
         start: `(n,)` int64; first position of the sample's window in its record,
             in samples of `sampling_rate_hz`; -1 if there is no record.
         extent: `(n,)` int64; the window's length in the same unit.
+        position: `(n,)` int64; where in its record a sample is, in the source's own unit and
+            whatever its window: its R peak, its row, its first point; -1 if unknown. Record and
+            position name a sample; the content hash leaves it out.
         abnormal_neighbour: `(n,)` bool; whether the sample's window holds another sample that is
             abnormal, False where that is unknown. It follows from labels and windows of the
             whole source, and is no part of the content hash.
@@ -49,6 +52,7 @@ class Samples:
     side: npt.NDArray[np.str_]
     start: npt.NDArray[np.int64]
     extent: npt.NDArray[np.int64]
+    position: npt.NDArray[np.int64]
     abnormal_neighbour: npt.NDArray[np.bool_]
     sampling_rate_hz: float
     content_hash: str

@@ -182,6 +182,7 @@ def prepare(settings: SeriesSettings, data_folder: Path, seed: int) -> Samples:
         side=columns.side,
         start=columns.start,
         extent=np.full(len(windows), settings.length),
+        position=columns.start,
         sampling_rate_hz=settings.rate_hz,
         unit_range=settings.scaling != "training",
         channel_names=names if len(names) > 1 else (),

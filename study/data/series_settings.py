@@ -1,7 +1,7 @@
 """Settings of long recordings that are cut into windows."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -29,6 +29,8 @@ class WfdbSettings(Settings):
 
 class SeriesSettings(ScaledDatasetSettings):
     """Long recordings, cut into windows."""
+
+    searchable: ClassVar[tuple[str, ...]] = ("scaling",)
 
     name: Literal["series"] = "series"
     path: Texts = Field(

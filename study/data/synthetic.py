@@ -284,6 +284,7 @@ def prepare(settings: SyntheticSettings, data_folder: Path, seed: int) -> Sample
         side=["train" if number < training else "test" for number in owner],
         start=np.concatenate([part.start for part in beats]),
         extent=np.concatenate([part.extent for part in beats]),
+        position=np.concatenate([part.position for part in beats]),
         abnormal_neighbour=np.concatenate([part.abnormal_neighbour for part in beats]),
         sampling_rate_hz=float(settings.window.rate_hz),
         components=joined_components(beats),

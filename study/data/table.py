@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,8 @@ LabelNames = Annotated[
 
 class FilesSettings(ScaledDatasetSettings):
     """What datasets have in common that read tables."""
+
+    searchable: ClassVar[tuple[str, ...]] = ("length", "scaling")
 
     if TYPE_CHECKING:  # each class has its own, with other defaults and in another order
         path: tuple[str, ...] = ()
@@ -200,6 +202,7 @@ def samples_of(tables: Sequence[Table], settings: FilesSettings) -> Samples:
         symbol=symbol,
         side=None if side is None else side + ["test"] * (count - len(side)),
         extent=np.full(count, width),
+        position=np.arange(count),
         unit_range=settings.scaling != "training",
         channel_names=tables[0].channels,
     )

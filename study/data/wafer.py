@@ -5,7 +5,7 @@ in time-series data (2001); UCR archive, data set Wafer.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,8 @@ _LARGEST_FILE = 64 * 2**20
 
 class WaferSettings(ScaledDatasetSettings):
     """CMU Wafer (Olszewski 2001), both files; label 1 is normal, -1 abnormal."""
+
+    searchable: ClassVar[tuple[str, ...]] = ("length", "scaling")
 
     name: Literal["wafer"] = "wafer"
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from study.config.dotted_keys import flatten
 from study.config.schema import Study
 from study.config.search_space import MODEL
 from study.errors import RequestError
@@ -48,7 +47,7 @@ def _learned(study: Study, path: str, records: list[TrialRecord]) -> Iterator[Le
         has_model = MODEL in study.search.space or config.model.name == study.model.name
         if record.trial.is_repetition or record.state == "failed" or not has_model:
             continue
-        parameters = _parameters(study, flatten(config.to_dict()))
+        parameters = _parameters(study, config.by_key())
         has_all = record.objectives.keys() >= set(study.search.metrics)
         if parameters is not None and has_all and config.metric == study.search.metric:
             yield LearnedTrial(

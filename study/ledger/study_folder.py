@@ -1,7 +1,7 @@
 """A study's results folder: what it belongs to, who writes to it, and starting anew."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -10,8 +10,10 @@ from models.extensions import GROUPS, extending_packages
 from study.config.dotted_keys import flatten
 from study.config.schema import Study
 from study.config.study_file import check_study, dump_study, parse_yaml, to_yaml
+from study.config.variants import variants
 from study.data.leakage import Leakage
 from study.data.samples import Samples
+from study.data.settings import DatasetSettings
 from study.data.splits import Splits, splits_table
 from study.errors import RequestError
 from study.ledger.fold_files import to_parquet
@@ -20,6 +22,8 @@ from study.storage.folder import Folder
 
 STUDY = "study.yaml"
 SPLITS = "splits.parquet"
+VARIANTS = "variants"
+"""What `provenance` holds of each variant of the samples, where there are several."""
 VERSIONED = ("numpy", "optuna", "ray", "scikit-learn", "torch", "wfdb")
 CHANGEABLE = (
     "resources.",
@@ -48,6 +52,23 @@ def read_study(results: Folder) -> Study:
 
 
 @dataclass(frozen=True)
+class VariantFacts:
+    """What is known of one variant of the samples under one protocol.
+
+    Attributes:
+        dataset: the variant's settings.
+        samples_hash: sha256 (hex) of its samples.
+        leakage: as of `SplitFacts`, with the variant's windows.
+        abnormal_neighbours: as of `SplitFacts`, in the variant's windows.
+    """
+
+    dataset: DatasetSettings
+    samples_hash: str
+    leakage: tuple[Leakage, ...]
+    abnormal_neighbours: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class SplitFacts:
     """What the tables hold of the folds of one protocol.
 
@@ -56,11 +77,21 @@ class SplitFacts:
         leakage: what test samples share with training samples, by fold.
         abnormal_neighbours: training samples whose window holds an abnormal one, by fold; empty
             in studies from before they were counted.
+        variants: where the study searches settings of its dataset, each variant of the samples, of
+            the first of which the above is.
     """
 
     split_hash: str
     leakage: tuple[Leakage, ...]
     abnormal_neighbours: tuple[int, ...] = ()
+    variants: tuple[VariantFacts, ...] = ()
+
+    def of(self, dataset: DatasetSettings) -> "SplitFacts":
+        """Return what holds of a trial's dataset."""
+        for each in self.variants:
+            if each.dataset == dataset:
+                return SplitFacts(self.split_hash, each.leakage, each.abnormal_neighbours)
+        return self
 
 
 def stored_split_facts(results: Folder, study: Study) -> dict[str, SplitFacts]:
@@ -74,11 +105,9 @@ def stored_split_facts(results: Folder, study: Study) -> dict[str, SplitFacts]:
     for protocol in study.split.protocols:
         try:
             facts[protocol] = SplitFacts(
-                split_hash=str(provenance["split_hash"][protocol]),
-                leakage=tuple(Leakage(**fold) for fold in provenance["leakage"][protocol]),
-                abnormal_neighbours=tuple(
-                    provenance.get("abnormal_neighbours", {}).get(protocol, ())
-                ),
+                str(provenance["split_hash"][protocol]),
+                *_stored_counts(provenance, protocol),
+                tuple(_stored_variants(study, protocol)),
             )
         except (KeyError, TypeError):
             raise RequestError(
@@ -88,8 +117,35 @@ def stored_split_facts(results: Folder, study: Study) -> dict[str, SplitFacts]:
     return facts
 
 
+def _stored_counts(
+    stored: Mapping[str, Any], protocol: str
+) -> tuple[tuple[Leakage, ...], tuple[int, ...]]:
+    """Return leakage and abnormal neighbours, of a study or of a variant."""
+    leakage = tuple(Leakage(**fold) for fold in stored["leakage"][protocol])
+    return leakage, tuple(stored.get("abnormal_neighbours", {}).get(protocol, ()))
+
+
+def _stored_variants(study: Study, protocol: str) -> Iterator[VariantFacts]:
+    stored = (study.provenance or {}).get(VARIANTS, {})
+    for each in variants(study) if stored else ():
+        own = stored[each.label]
+        yield VariantFacts(each.dataset, own["samples_hash"], *_stored_counts(own, protocol))
+
+
+def stored_samples_hash(study: Study, dataset: DatasetSettings) -> str | None:
+    """Return the hash of the samples that a trial of a stored study had, by its dataset."""
+    own: Mapping[str, Any] = study.provenance or {}
+    if stored := own.get(VARIANTS):
+        own = next(stored[each.label] for each in variants(study) if each.dataset == dataset)
+    return own.get("samples_hash")
+
+
 def refuse_other_study(
-    results: Folder, study: Study, samples: Samples, splits: Mapping[str, Splits]
+    results: Folder,
+    study: Study,
+    samples: Samples,
+    splits: Mapping[str, Splits],
+    facts: Mapping[str, SplitFacts],
 ) -> None:
     """Raise RequestError if the folder belongs to a study with other results than `study`."""
     if not results.exists(STUDY):
@@ -108,6 +164,13 @@ def refuse_other_study(
             raise RequestError(
                 f"{results.locate(STUDY)}: {key} is {provenance.get(key)} there and {value} now:"
                 " the data changed; use --fresh or another --output"
+            )
+    before = provenance.get(VARIANTS, {})
+    for label, own in _described_variants(study, facts).items():
+        if before.get(label, {}).get("samples_hash") != own["samples_hash"]:
+            raise RequestError(
+                f"{results.locate(STUDY)}: the samples with {label} are others there: the data"
+                " changed; use --fresh or another --output"
             )
 
 
@@ -130,9 +193,25 @@ def write_study(
         "leakage": {p: [vars(fold) for fold in each.leakage] for p, each in facts.items()},
         "abnormal_neighbours": {p: list(each.abnormal_neighbours) for p, each in facts.items()},
     }
+    if described := _described_variants(study, facts):
+        provenance[VARIANTS] = described
     content = dump_study(study.model_copy(update={"provenance": provenance}))
     results.write(SPLITS, to_parquet(splits_table(samples, splits)))
     results.write(STUDY, to_yaml(content).encode())
+
+
+def _described_variants(study: Study, facts: Mapping[str, SplitFacts]) -> dict[str, Any]:
+    """Return what `study.yaml` holds of each variant of the samples, by its label; none of one."""
+    described: dict[str, Any] = {}
+    for protocol, each in facts.items():
+        for variant, own in zip(variants(study), each.variants, strict=False):
+            counts = described.setdefault(
+                variant.label,
+                {"samples_hash": own.samples_hash, "leakage": {}, "abnormal_neighbours": {}},
+            )
+            counts["leakage"][protocol] = [vars(fold) for fold in own.leakage]
+            counts["abnormal_neighbours"][protocol] = list(own.abnormal_neighbours)
+    return described
 
 
 def _programs(results: Folder) -> list[dict[str, Any]]:

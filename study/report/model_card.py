@@ -17,7 +17,7 @@ from study.config.schema import Study
 from study.config.trial_config import TrialConfig
 from study.data import DATASETS
 from study.ledger.answer import ANSWER_RULE, Answer, answers
-from study.ledger.study_folder import SplitFacts
+from study.ledger.study_folder import SplitFacts, stored_samples_hash
 from study.report.card_evidence import AT_PREVALENCE, Estimate, Evidence, Stratum
 from study.report.card_limits import limits
 from study.report.labels import EPOCH, in_words, labels_chose
@@ -76,7 +76,8 @@ def write_model_cards(
     for answer in sorted(answers(study, completed), key=lambda each: each.record.trial.order):
         trial = answer.record.trial
         paths.append(f"{FOLDER}/{card_folder(study, trial)}{CARD}")
-        evidence = Evidence(answer, tables, facts.get(trial.protocol))
+        own = facts.get(trial.protocol)
+        evidence = Evidence(answer, tables, own and own.of(trial.config.dataset))
         results.write(paths[-1], model_card(study, evidence).encode())
     return paths
 
@@ -113,6 +114,7 @@ def model_card(study: Study, evidence: Evidence) -> str:
         protocol_text=_PROTOCOLS[config.split.protocol],
         folds=config.split.folds,
         provenance=provenance,
+        samples_hash=stored_samples_hash(study, config.dataset),
         program=(provenance.get("programs") or [None])[-1],
         first=evidence.rows("scores").iloc[0],
         settings=_settings(config),

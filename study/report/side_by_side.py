@@ -19,7 +19,12 @@ from study.config.study_file import dump_study
 from study.errors import RequestError, StudyFailedError
 from study.ledger.answer import ANSWER_RULE, Answer, answers
 from study.ledger.ledger import Ledger
-from study.ledger.study_folder import SplitFacts, read_study, stored_split_facts
+from study.ledger.study_folder import (
+    SplitFacts,
+    read_study,
+    stored_samples_hash,
+    stored_split_facts,
+)
 from study.randomness import stream_seed
 from study.report.build import damage_advice, score_trials
 from study.report.comparisons import comparisons_table, mean_scores
@@ -65,8 +70,8 @@ class Compared:
     def split_of(self, protocol: str) -> tuple[str, str]:
         """Return the hashes of the samples and of the folds under a protocol."""
         provenance = self.study.provenance or {}
-        samples = str(provenance.get("samples_hash"))
-        return samples, str(provenance.get("split_hash", {}).get(protocol))
+        samples = stored_samples_hash(self.study, self.answers[0].record.trial.config.dataset)
+        return str(samples), str(provenance.get("split_hash", {}).get(protocol))
 
     def named(self, table: pa.Table) -> pd.DataFrame:
         """Return rows whose trials are named after the study, too."""

@@ -103,9 +103,21 @@ def _trial_columns(
     return {name: column([row.get(name) for row in rows]).take(indices) for name in names}
 
 
+def _facts(splits: Mapping[str, SplitFacts], record: TrialRecord) -> SplitFacts:
+    """Return what is known of the folds of a trial, with the samples that it had."""
+    return splits[record.trial.protocol].of(record.trial.config.dataset)
+
+
 def _trial_row(splits: Mapping[str, SplitFacts], record: TrialRecord) -> dict[str, Any]:
     trial = record.trial
     settings = trial.config.to_dict()
+    parameters = flatten({part: settings[part] for part in PARAMETER_PARTS})
+    # What is searched may be at a default that is not written down.
+    parameters |= {
+        key: value
+        for key, value in trial.parameters.items()
+        if key.partition(".")[0] in PARAMETER_PARTS
+    }
     return {
         "study": trial.config.study,
         "dataset": trial.config.dataset.name,
@@ -117,10 +129,7 @@ def _trial_row(splits: Mapping[str, SplitFacts], record: TrialRecord) -> dict[st
         "config_hash": canonical_hash({part: settings[part] for part in HASHED_PARTS}),
         "state": record.state,
         "seed": trial.config.seed,
-    } | {
-        f"param.{key}": value
-        for key, value in flatten({part: settings[part] for part in PARAMETER_PARTS}).items()
-    }
+    } | {f"param.{key}": value for key, value in parameters.items()}
 
 
 def _label_columns(
@@ -165,7 +174,7 @@ def _fold_columns(
     last = np.array([manifest.last_epoch for manifest in manifests])[fold_of_row]
     is_last = pa.compute.equal(scores["epoch_rule"], LAST).to_numpy()
     leakage = [
-        splits[trial.record.trial.protocol].leakage[manifest.fold]
+        _facts(splits, trial.record).leakage[manifest.fold]
         for trial in trials
         for manifest in trial.manifests
     ]

@@ -11,6 +11,7 @@ from typing import Any
 from study.config.known_settings import enqueued_parameters
 from study.config.schema import Study
 from study.config.trial_config import TrialConfig
+from study.config.variants import variants
 from study.search.proposals import Proposals
 from study.search.repetitions import Repetitions
 from study.search.trial import LearnedTrial, Origin, Proposal, Trial, TrialRecord, trial_name
@@ -70,10 +71,13 @@ class Search:
     @property
     def facts(self) -> dict[str, str]:
         """See `TrialSource.facts`."""
-        return {
+        facts = {
             "protocols": self._study.split.protocol,
             "searched": ", ".join(self._study.search.space) or "nothing",
         }
+        if (count := len(variants(self._study))) > 1:
+            facts["variants"] = f"{count} of the same samples"
+        return facts
 
     @property
     def space(self) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
-from study.data.samples import Samples
 from study.data.splits import Splits
+from study.data.variants import Variants
 from study.errors import RequestError
 from study.ledger import fold_files
 from study.ledger.differences import first_difference
@@ -45,7 +45,7 @@ def trained_again(
     ledger: Ledger,
     record: TrialRecord,
     address: FoldAddress,
-    samples: Samples,
+    variants: Variants,
     splits: Mapping[str, Splits],
     scratch: Folder,
     tolerance: float = 0.0,
@@ -59,7 +59,7 @@ def trained_again(
         ledger: holds the fold.
         record: its trial.
         address: the fold.
-        samples: the dataset.
+        variants: the dataset, in each variant that trials of the study can have.
         splits: the folds, by protocol.
         scratch: a folder for the fold that is trained again.
         tolerance: share by which numbers may differ.
@@ -75,6 +75,7 @@ def trained_again(
     device = _device(str(timings["device"]))
     validated = [int(r["epoch"]) for r in fold_files.read_history(ledger, stored) if "value" in r]
     task = FoldTask(record.trial.config, address, tuple(validated), device, math.inf)
+    samples = variants.of(record.trial.config.dataset)
     fold = splits[record.trial.protocol].folds[address.fold]
     target = Ledger(scratch.folder("ledger"))
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +10,13 @@ import numpy as np
 from models import is_fitted_once
 from study.config.schema import MetricSettings, Study
 from study.config.trial_config import TrialConfig
-from study.data import load
-from study.data.leakage import count_abnormal_neighbours, refuse_leakage
+from study.config.variants import variants
+from study.data.leakage import Leakage, count_abnormal_neighbours, refuse_leakage
 from study.data.samples import Samples
 from study.data.splits import Splits, splits_by_protocol
+from study.data.variants import Variants, load_variants
 from study.errors import RequestError
-from study.ledger.study_folder import SplitFacts
+from study.ledger.study_folder import SplitFacts, VariantFacts
 from study.scores.metrics import constant_metric
 from study.scores.rules import find_composition
 from study.scores.settings import NORMAL_ERROR
@@ -30,21 +31,42 @@ class Prepared:
     """What a study trains on.
 
     Attributes:
-        samples: the dataset.
-        splits: the folds, by protocol.
+        variants: the dataset, in each variant that trials can have.
+        splits: the folds, by protocol: of all variants the same.
         facts: hash and leakage of the folds, by protocol.
         learned: what the search learns of other studies; None where that is fixed already.
     """
 
-    samples: Samples
+    variants: Variants
     splits: dict[str, Splits]
     facts: dict[str, SplitFacts]
     learned: list[LearnedTrial] | None = None
 
+    @property
+    def samples(self) -> Samples:
+        """The samples of the first variant: labels, records and order are those of all."""
+        return self.variants.samples[0]
+
+    @property
+    def data_line(self) -> str:
+        """What is in memory of each node, where there are several variants; else ""."""
+        if len(self.variants) == 1:
+            return ""
+        return (
+            f"{len(self.variants)} of the same {len(self.samples):,} samples,"
+            f" {self.variants.size / 1e6:,.0f} MB in memory of each node"
+        )
+
     def warnings(self, study: Study) -> Iterator[str]:
         """Yield a line on what a study can do, and is hardly meant to."""
-        if (width := self.samples.row_width) and width != self.samples.length:
-            yield f"rows of {width} values are brought to {self.samples.length}"
+        for length in dict.fromkeys(each.length for each in self.variants.samples):
+            if (width := self.samples.row_width) and width != length:
+                yield f"rows of {width} values are brought to {length}"
+        if self.variants.left_out:
+            yield (
+                f"{self.variants.left_out:,} samples are left out, which not every variant of the"
+                " dataset has"
+            )
         tests = [fold.test for divided in self.splits.values() for fold in divided.folds]
         if not any(self.samples.label[test].any() for test in tests):
             yield "no test sample is abnormal: there will be no F1, phi, AUROC or VUS"
@@ -87,21 +109,58 @@ def prepare(study: Study, data_folder: Path, study_folder: Path | None = None) -
     Raises:
         RequestError: the data are missing or cannot be used so.
     """
-    dataset = study.dataset.beside(study_folder) if study_folder else study.dataset
-    samples = load(dataset, data_folder, study.seed)
+    data = samples_of_study(study, data_folder, study_folder)
+    samples = data.samples[0]
     splits = splits_by_protocol(samples, study.split, study.seed)
     facts = {
-        protocol: SplitFacts(
-            divided.split_hash,
-            refuse_leakage(samples, divided),
-            count_abnormal_neighbours(samples, divided),
-        )
+        protocol: SplitFacts(divided.split_hash, *_counts(samples, divided))
         for protocol, divided in splits.items()
     }
     problems = list(_missing_labels(study, samples, splits))
     if problems:
         raise RequestError(*problems)
-    return Prepared(samples, splits, facts)
+    if len(data) > 1:
+        _refuse_other_splits(study, data, splits)
+        facts = {name: _with_variants(facts[name], data, each) for name, each in splits.items()}
+    return Prepared(data, splits, facts)
+
+
+def samples_of_study(study: Study, data_folder: Path, study_folder: Path | None = None) -> Variants:
+    """Load every variant of a study's dataset; arguments as of `prepare`.
+
+    Raises:
+        RequestError: the data are missing or cannot be used so.
+    """
+    own = [each.dataset for each in variants(study)]
+    located = [each.beside(study_folder) if study_folder else each for each in own]
+    # Trials know their dataset as the study file writes it.
+    return replace(load_variants(located, data_folder, study.seed), settings=tuple(own))
+
+
+def _counts(samples: Samples, divided: Splits) -> tuple[tuple[Leakage, ...], tuple[int, ...]]:
+    return refuse_leakage(samples, divided), count_abnormal_neighbours(samples, divided)
+
+
+def _with_variants(facts: SplitFacts, data: Variants, divided: Splits) -> SplitFacts:
+    """Return facts of a study's folds with those of each variant."""
+    of_variants = [
+        VariantFacts(dataset, samples.content_hash, *_counts(samples, divided))
+        for dataset, samples in zip(data.settings, data.samples, strict=True)
+    ]
+    return replace(facts, variants=tuple(of_variants))
+
+
+def _refuse_other_splits(study: Study, data: Variants, splits: Mapping[str, Splits]) -> None:
+    """Refuse variants whose samples are divided in another way: trials could not be compared."""
+    for samples, variant in zip(data.samples[1:], variants(study)[1:], strict=True):
+        for protocol, divided in splits_by_protocol(samples, study.split, study.seed).items():
+            if divided.split_hash != splits[protocol].split_hash:
+                cause = "dataset.clean leaves others out" if samples.clean else "they differ"
+                raise RequestError(
+                    f"search.space: with {variant.label} other samples train under protocol"
+                    f" {protocol}, since {cause}: trials must have the same ones; run a study for"
+                    " each value" + (", or set dataset.clean to false" if samples.clean else "")
+                )
 
 
 def _missing_labels(study: Study, samples: Samples, splits: Mapping[str, Splits]) -> Iterator[str]:

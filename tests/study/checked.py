@@ -53,9 +53,8 @@ def run_here(folder: Path, study: Study, trials: list[Trial], stopped: int = -1)
                 raise StoppedEarly
 
         folds = prepared.splits[trial.protocol].folds
-        train_trial(
-            results, trial, prepared.samples, folds, trial.number, rungs=(STOPPED_AT,), watch=watch
-        )
+        samples = prepared.variants.of(trial.config.dataset)
+        train_trial(results, trial, samples, folds, trial.number, rungs=(STOPPED_AT,), watch=watch)
     assert build_report(read_study(results), prepared.facts, results, "serial") is not None
     return results
 

@@ -52,10 +52,8 @@ def answer_section(inputs: PageInputs) -> Section:
         notes.append(f"The paper has no numbers of {dataset_label(inputs.study.dataset.name)}.")
     elif inputs.protocols != ["paper"]:
         notes.append("The paper's numbers are of protocol paper, whatever stands beside them.")
-    if inputs.study.dataset.unlike_published:
-        notes.append(
-            f"Samples here are cut {inputs.study.dataset.unlike_published}; the paper’s are not."
-        )
+    if unlike := best_entry(inputs).config.dataset.unlike_published:
+        notes.append(f"Samples here are cut {unlike}; the paper’s are not.")
     if not inputs.is_search and not best_entry(inputs).metric.reads_labels:
         notes.append(
             "Systems are ranked by their error of normals, which each has in units of its own: of "

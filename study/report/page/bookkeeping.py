@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from study.config.study_file import dump_study, to_yaml
 from study.ledger.run_time import stored_seconds
-from study.ledger.study_folder import read_study
+from study.ledger.study_folder import VARIANTS, read_study
 from study.report.page.inputs import PageInputs, metric_label
 from study.report.page.parts import (
     Cell,
@@ -192,6 +192,9 @@ def reproduction_section(inputs: PageInputs) -> Section:
     study, provenance = inputs.study, read_study(inputs.results).provenance or {}
     file = to_yaml(dump_study(study.model_copy(update={"provenance": None})))
     rows = [[Cell("samples"), Cell(str(provenance.get("samples_hash", "")), "code")]]
+    if of_variants := provenance.get(VARIANTS):
+        rows = [[Cell(f"samples, {label}"), Cell(str(each.get("samples_hash")), "code")]
+                for label, each in of_variants.items()]  # fmt: skip
     rows += [[Cell(f"splits, protocol {name}"), Cell(str(value), "code")]
              for name, value in provenance.get("split_hash", {}).items()]  # fmt: skip
     versions = [[Cell("python"), Cell(str(provenance.get("python", "")), "code")]]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from study.config.schema import Study
+from study.config.variants import variants
 from study.ledger.ledger import Ledger
 from study.report.build import damage_advice
 from study.report.page.answer import answer_section
@@ -79,13 +80,19 @@ def page_sections(inputs: PageInputs) -> list[Section]:
     ]
 
 
+def _unlike_published(inputs: PageInputs) -> str:
+    """Return how samples differ from those of publications, of each trial its own; "" if not."""
+    own = {each.dataset.unlike_published: None for each in variants(inputs.study)}
+    return " or ".join(each or "as published" for each in own) if any(own) else ""
+
+
 def page_facts(inputs: PageInputs) -> list[str]:
     """Return what the page begins with: what was trained, on what, and how much of it."""
     study = inputs.study
     subject = ", ".join(study.model_names) if inputs.is_search else "systems"
     return [
         f"{subject} on {dataset_label(study.dataset.name)}",
-        *filter(None, [study.dataset.unlike_published]),
+        *filter(None, [_unlike_published(inputs)]),
         f"protocol {' and '.join(study.split.protocols)}",
         with_noun(study.split.folds, "fold"),
         trials_fact(inputs),

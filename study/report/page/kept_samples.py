@@ -65,7 +65,8 @@ def kept_samples_section(inputs: PageInputs) -> list[Section]:
         "whose mean is R, on one scale.",
         tables=[Table(head, rows, "kept samples, the largest error first", key="samples",
                       row_keys=[str(index) for index in range(len(samples))])],
-        curves=_curves(samples, inputs.study.dataset.length),
+        # Those of a search are of one trial, and those of systems of one dataset.
+        curves=_curves(samples, inputs.drawn[0].config.dataset.length),
     )]  # fmt: skip
 
 

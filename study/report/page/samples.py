@@ -74,7 +74,7 @@ def _reconstructions(inputs: PageInputs) -> Section:
             if table is None:
                 continue
             drawn.append(entry.label)
-        pictures += _beats(entry, table.to_pandas(), inputs.study.dataset.length)
+        pictures += _beats(entry, table.to_pandas(), entry.config.dataset.length)
     return Section(
         "samples", "Real and reconstructed samples",
         "Validation samples with the smallest, the median and the largest reconstruction error "

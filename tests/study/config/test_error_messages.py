@@ -82,7 +82,12 @@ WRONG = [
     ("search/stopping", {"folds": [0]}, "search.stopping.folds", ["greater than or equal to 1"]),
     ("search/stopping", {"folds": [99]}, "search.stopping.folds", ["split.folds", "[99]"]),
     ("search/space", [], "search.space", ["dict"]),
-    ("search/space/beta", {"uniform": [0, 1]}, "search.space.beta", ["model and training"]),
+    (
+        "search/space/beta",
+        {"uniform": [0, 1]},
+        "search.space.beta",
+        ["model, training and dataset"],
+    ),
     ("search/space/model.name", {"choice": ["a"]}, "search.space.model.name", ["beta_vaegan"]),
     ("search/space/training.epochs", {"int": [1, 2]}, "search.space.training.epochs", ["searched"]),
     ("search/space/model.betta", {"uniform": [0, 1]}, "model.betta", ["'model.beta'"]),

@@ -13,6 +13,7 @@ from study.config.schema import MetricSettings, Study
 from study.config.study_file import check_study
 from study.data.samples import Samples
 from study.data.splits import splits_by_protocol
+from study.data.variants import Variants
 from study.errors import RequestError
 from study.ledger.study_folder import SplitFacts
 from study.scores.settings import METRIC_NAMES
@@ -78,7 +79,7 @@ def prepared(tiny_samples: Callable[..., Samples], tiny_study: Callable[..., Stu
     samples, study = tiny_samples(60, 30), tiny_study()
     splits = splits_by_protocol(samples, study.split, 0)
     facts = {"paper": SplitFacts(splits["paper"].split_hash, ())}
-    return Prepared(samples, splits, facts)
+    return Prepared(Variants((study.dataset,), (samples,)), splits, facts)
 
 
 def test_a_constant_answer_has_a_value(prepared: Prepared) -> None:
@@ -105,5 +106,7 @@ def test_no_metric_of_one_class_has_a_constant_answer_that_is_no_number(
     prepared: Prepared, score: str
 ) -> None:
     normal = replace(prepared.samples, label=np.zeros(len(prepared.samples), dtype=np.int8))
-    value = replace(prepared, samples=normal).constant_value(MetricSettings(score=score), "paper")
+    variants = replace(prepared.variants, samples=(normal,))
+    metric = MetricSettings(score=score)
+    value = replace(prepared, variants=variants).constant_value(metric, "paper")
     assert value is None or np.isfinite(value)
