@@ -89,19 +89,19 @@ def run_folds(config: dict[str, Any]) -> None:
     torch.set_num_threads(context.plan.threads)
     _keep_freed_memory()
     folds = ray.get(context.folds)
-    reference = samples = None
+    held: dict[ray.ObjectRef, Samples] = {}
     reporter = FoldReporter(context.coordinator, worker)
     while (turn := reporter.next_turn()) is not None:
         trial, number = turn
-        if reference != context.samples_of(trial):
-            reference = context.samples_of(trial)
-            samples = ray.get(reference)
+        reference = context.samples_of(trial)
+        if reference not in held:  # of one variant at a time
+            held = {reference: ray.get(reference)}
         address = trial.folds[number]
         outputs = open_folder(context.outputs)
         try:
             with fold_of_run(outputs, context.study, context.run, address.path):
                 fold = folds[trial.protocol][number]
-                _train(context, trial, address, samples, fold, reporter)
+                _train(context, trial, address, held[reference], fold, reporter)
         except StoppedError:
             continue
         except Exception as error:

@@ -21,7 +21,7 @@ from study.errors import RequestError
 Index = npt.NDArray[np.int64]
 
 OF_THE_SAMPLE = ("label", "kind", "symbol", "record", "patient", "side")
-"""What all variants say of a sample alike: splits are drawn from it."""
+"""What all variants say of a sample alike, so that they are divided alike."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,16 @@ def load_variants(
         cache_folder: as of `load`.
 
     Raises:
-        RequestError: as of `load`; or it is not known which samples are the same.
+        RequestError: as of `load`; or it is not known which samples are the same, or others are to
+            train in each variant.
     """
     if len(settings) == 1:
         return Variants(tuple(settings), (load(settings[0], data_folder, seed, cache_folder),))
     whole = [load_all(each, data_folder, seed, cache_folder) for each in settings]
     common, left_out = in_common(whole)
     samples = tuple(limited(each, own, seed) for each, own in zip(common, settings, strict=True))
+    for each in samples[1:]:
+        _refuse_other_neighbours(samples[0], each)
     return Variants(tuple(settings), samples, left_out)
 
 
@@ -138,8 +141,19 @@ def _taken(samples: Samples, key: Index, shared: Index) -> Samples:
     return replace(taken, content_hash=content_hash(taken))
 
 
+def _refuse_other_neighbours(first: Samples, other: Samples) -> None:
+    differ = (first.abnormal_neighbour != other.abnormal_neighbour)[first.label == 0]
+    if first.clean and differ.any():
+        raise RequestError(
+            f"search.space: with dataset.clean each window leaves other normals out of training,"
+            f" {differ.sum()} here, and trials must train on the same ones; set it to false, or run a"
+            " study for each window"
+        )
+
+
 def _refuse_difference(first: Samples, other: Samples) -> None:
-    for name in OF_THE_SAMPLE:
+    windows = ("start", "extent") if first.events or other.events else ()
+    for name in (*OF_THE_SAMPLE, *windows):
         one, two = getattr(first, name), getattr(other, name)
         if not np.array_equal(one, two):
             at = int(np.flatnonzero(one != two)[0])

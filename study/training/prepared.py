@@ -120,7 +120,6 @@ def prepare(study: Study, data_folder: Path, study_folder: Path | None = None) -
     if problems:
         raise RequestError(*problems)
     if len(data) > 1:
-        _refuse_other_splits(study, data, splits)
         facts = {name: _with_variants(facts[name], data, each) for name, each in splits.items()}
     return Prepared(data, splits, facts)
 
@@ -148,19 +147,6 @@ def _with_variants(facts: SplitFacts, data: Variants, divided: Splits) -> SplitF
         for dataset, samples in zip(data.settings, data.samples, strict=True)
     ]
     return replace(facts, variants=tuple(of_variants))
-
-
-def _refuse_other_splits(study: Study, data: Variants, splits: Mapping[str, Splits]) -> None:
-    """Refuse variants whose samples are divided in another way: trials could not be compared."""
-    for samples, variant in zip(data.samples[1:], variants(study)[1:], strict=True):
-        for protocol, divided in splits_by_protocol(samples, study.split, study.seed).items():
-            if divided.split_hash != splits[protocol].split_hash:
-                cause = "dataset.clean leaves others out" if samples.clean else "they differ"
-                raise RequestError(
-                    f"search.space: with {variant.label} other samples train under protocol"
-                    f" {protocol}, since {cause}: trials must have the same ones; run a study for"
-                    " each value" + (", or set dataset.clean to false" if samples.clean else "")
-                )
 
 
 def _missing_labels(study: Study, samples: Samples, splits: Mapping[str, Splits]) -> Iterator[str]:

@@ -238,7 +238,7 @@ def test_other_data_of_one_variant_are_refused(ran: Ran, tmp_path: Path) -> None
 
 def test_windows_that_would_leave_other_normals_out_of_training_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        RequestError, match=r"other samples train .*dataset\.clean leaves"
+        RequestError, match=r"with dataset\.clean each window leaves other normals out"
     ) as raised:
         prepare(searched(clean=True), tmp_path)
     assert "\n" not in str(raised.value)

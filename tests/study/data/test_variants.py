@@ -105,12 +105,14 @@ def test_what_not_every_variant_has_is_left_out_of_all(
 
 
 PLACES = [("r1", 3), ("r1", 8), ("r2", 3), ("r2", 5)]
+NO_EVENTS = {name: np.empty((0, 2), dtype=np.int64) for name in ("r1", "r2")}
 
 
 @pytest.mark.parametrize(
     ("other", "words"),
     [
         (samples_at(PLACES, position=None), "its samples do not say where in their records"),
+        (samples_at(PLACES, start=[3, 8, 3, 5], events=NO_EVENTS), "start -1 and 3 at position 3"),
         (samples_at([*PLACES, PLACES[0]]), "two of its samples are at the same position of one"),
         (samples_at(PLACES, patient=["a", "b", "c", "d"]), "patient  and a at position 3 .* 'r1'"),
         (
