@@ -145,9 +145,9 @@ def _refuse_other_neighbours(first: Samples, other: Samples) -> None:
     differ = (first.abnormal_neighbour != other.abnormal_neighbour)[first.label == 0]
     if first.clean and differ.any():
         raise RequestError(
-            f"search.space: with dataset.clean each window leaves other normals out of training,"
-            f" {differ.sum()} here, and trials must train on the same ones; set it to false, or run a"
-            " study for each window"
+            "search.space: with dataset.clean each window leaves other normals out of training"
+            f" ({differ.sum()} here), and trials must train on the same ones; set it to false, or"
+            " run a study for each window"
         )
 
 
