@@ -80,10 +80,10 @@ def page_sections(inputs: PageInputs) -> list[Section]:
     ]
 
 
-def _unlike_published(inputs: PageInputs) -> str:
-    """Return how samples differ from those of publications, of each trial its own; "" if not."""
-    own = {each.dataset.unlike_published: None for each in variants(inputs.study)}
-    return " or ".join(each or "as published" for each in own) if any(own) else ""
+def _samples_fact(inputs: PageInputs) -> str:
+    """Return how samples differ from those of publications, or how many variants there are."""
+    own = variants(inputs.study)
+    return own[0].dataset.unlike_published if len(own) == 1 else f"{len(own)} variants of samples"
 
 
 def page_facts(inputs: PageInputs) -> list[str]:
@@ -92,7 +92,7 @@ def page_facts(inputs: PageInputs) -> list[str]:
     subject = ", ".join(study.model_names) if inputs.is_search else "systems"
     return [
         f"{subject} on {dataset_label(study.dataset.name)}",
-        *filter(None, [_unlike_published(inputs)]),
+        *filter(None, [_samples_fact(inputs)]),
         f"protocol {' and '.join(study.split.protocols)}",
         with_noun(study.split.folds, "fold"),
         trials_fact(inputs),
