@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-from pydantic import ValidationError
-
 from models import MODELS, components_of
 from models.settings import ModelSettings
 from study.config.error_messages import nearest
@@ -58,7 +56,7 @@ def _datasets(study: Study) -> list[DatasetSettings]:
     """Return the datasets that trials may have; the study's own where they are wrong."""
     try:
         return [each.dataset for each in variants(study)]
-    except ValidationError:
+    except ValueError:
         return [study.dataset]
 
 

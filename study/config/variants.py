@@ -8,12 +8,14 @@ from pydantic import ValidationError
 
 from study.config.error_messages import first_problem, shown
 from study.config.schema import Study
-from study.config.search_space import DATASET, WINDOW
+from study.config.search_space import DATASET, WINDOW, Distribution
 from study.config.trial_config import TrialConfig
 from study.data.settings import DatasetSettings
 
 MOST_VARIANTS = 16
 """All are made when a study starts, and each node has them in memory."""
+MOST_DRAWN = 10_000
+"""Draws of settings of the dataset, with those that conditions on them are on."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def variants(study: Study) -> tuple[Variant, ...]:
     """Return the variants that trials of a study can draw; the study's own if none is searched.
 
     Raises:
-        ValidationError: a trial could draw what is not allowed.
+        ValueError: there are too many, or a trial could draw what is not allowed.
     """
     config, distinct = TrialConfig.of(study), list[Variant]()
     for searched in _drawn(study):
@@ -72,13 +74,12 @@ def unsearchable(study: Study) -> Iterator[str]:
 
 
 def variant_problems(study: Study) -> Iterator[str]:
-    """Yield an error message for each variant that no trial can have, or one that they are many."""
-    drawn, config = _drawn(study), TrialConfig.of(study)
-    if len(drawn) > MOST_VARIANTS:
-        yield (
-            f"search.space: settings of the dataset must have at most {MOST_VARIANTS} combinations,"
-            " for each of which all samples are made and held in memory, found more; search fewer"
-        )
+    """Yield an error message for each variant that no trial can have, or that they are too many."""
+    config = TrialConfig.of(study)
+    try:
+        drawn = _drawn(study)
+    except ValueError as error:
+        yield f"search.space: {error}"
         return
     for searched in drawn:
         try:
@@ -89,7 +90,7 @@ def variant_problems(study: Study) -> Iterator[str]:
 
 
 def _drawn(study: Study) -> list[dict[str, Any]]:
-    """Return what trials can draw of the dataset's settings, up to one more than there may be."""
+    """Return what trials can draw of the dataset's settings; ValueError if that is too much."""
     space = study.search.space
     needed = [key for key in space if key.startswith(DATASET)]
     for key in needed:  # which grows by what conditions are on
@@ -97,14 +98,24 @@ def _drawn(study: Study) -> list[dict[str, Any]]:
     drawn: list[dict[str, Any]] = [{}]
     for key in (key for key in space if key in needed):
         values = space[key]
-        drawn = [
-            parameters | own
-            for parameters in drawn
-            for own in ([{key: v} for v in values.ends] if values.holds_in(parameters) else [{}])
-        ]
+        if len(drawn) * len(values.ends) > MOST_DRAWN:
+            raise _too_many()
+        drawn = [before | own for before in drawn for own in _draws(key, values, before)]
         if len(_of_dataset(drawn)) > MOST_VARIANTS:
-            break
-    return _of_dataset(drawn)[: MOST_VARIANTS + 1]
+            raise _too_many()
+    return _of_dataset(drawn)
+
+
+def _draws(key: str, values: Distribution, before: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a trial that has drawn some settings can draw of one more, if it has it."""
+    return [{key: value} for value in values.ends] if values.holds_in(before) else [{}]
+
+
+def _too_many() -> ValueError:
+    return ValueError(
+        f"settings of the dataset must have at most {MOST_VARIANTS} combinations, for each of which"
+        " all samples are made and held in memory, found more; search fewer"
+    )
 
 
 def _of_dataset(drawn: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

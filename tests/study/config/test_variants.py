@@ -14,6 +14,7 @@ from study.search.trial import Trial
 
 WINDOW = {"choice": ["published", "centred"]}
 CENTRED = {"when": {"dataset.window.name": "centred"}}
+NUMBERS = ("batch_size", "discriminator_updates", "kl_warmup")
 SPACE = {
     "model.name": {"choice": ["vae", "ae"]},
     "dataset.window.name": WINDOW,
@@ -130,6 +131,16 @@ def test_first_trials_may_name_a_window_and_have_its_settings() -> None:
         ),
         (
             {"dataset.length": {"choice": [*range(32, 32 * MOST_VARIANTS + 64, 32)]}},
+            "must have at most 16 combinations",
+        ),
+        (
+            {f"training.{name}": {"choice": [*range(1, 101)]} for name in NUMBERS}
+            | {
+                "dataset.amplitude": {
+                    "choice": ["beat", "record"],
+                    "when": {f"training.{name}": 7 for name in NUMBERS},
+                }
+            },
             "must have at most 16 combinations",
         ),
         (
