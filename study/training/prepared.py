@@ -141,10 +141,12 @@ def _counts(samples: Samples, divided: Splits) -> tuple[tuple[Leakage, ...], tup
 
 
 def _with_variants(facts: SplitFacts, data: Variants, divided: Splits) -> SplitFacts:
-    """Return facts of a study's folds with those of each variant."""
+    """Return facts of a study's folds, which are of its first variant, with those of each."""
+    first = facts.leakage, facts.abnormal_neighbours
+    counts = [first, *(_counts(samples, divided) for samples in data.samples[1:])]
     of_variants = [
-        VariantFacts(dataset, samples.content_hash, *_counts(samples, divided))
-        for dataset, samples in zip(data.settings, data.samples, strict=True)
+        VariantFacts(dataset, samples.content_hash, *own)
+        for dataset, samples, own in zip(data.settings, data.samples, counts, strict=True)
     ]
     return replace(facts, variants=tuple(of_variants))
 
