@@ -174,8 +174,9 @@ def _fold_columns(
     last = np.array([manifest.last_epoch for manifest in manifests])[fold_of_row]
     is_last = pa.compute.equal(scores["epoch_rule"], LAST).to_numpy()
     leakage = [
-        _facts(splits, trial.record).leakage[manifest.fold]
+        facts.leakage[manifest.fold]
         for trial in trials
+        for facts in [_facts(splits, trial.record)]
         for manifest in trial.manifests
     ]
     columns = {"epoch": pa.array(np.where(is_last, last, best))}

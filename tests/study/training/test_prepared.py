@@ -110,3 +110,16 @@ def test_no_metric_of_one_class_has_a_constant_answer_that_is_no_number(
     metric = MetricSettings(score=score)
     value = replace(prepared, variants=variants).constant_value(metric, "paper")
     assert value is None or np.isfinite(value)
+
+
+def test_what_not_every_variant_has_is_said_and_what_variants_take(
+    prepared: Prepared, tiny_study: Callable[..., Study]
+) -> None:
+    assert prepared.data_line == ""
+    own = prepared.variants
+    variants = Variants(own.settings * 3, own.samples * 3, left_out=1200)
+    several = replace(prepared, variants=variants)
+    lines = list(several.warnings(tiny_study()))
+    assert "1,200 samples are left out, which not every variant of the dataset has" in lines
+    size = 3 * prepared.samples.values.size * 4 / 1e6
+    assert several.data_line == f"3 of the same 90 samples, {size:,.0f} MB in memory of each node"
