@@ -1,12 +1,14 @@
 """What the answer says where no simple model stands beside the networks, and how to add one."""
 
+import json
 import shlex
 
 from markupsafe import Markup
 
 from models import MODELS
 from study.config.schema import Study
-from study.report.page.inputs import PageInputs
+from study.data.settings import DatasetSettings
+from study.report.page.inputs import PageInputs, ranked
 
 SIMPLE_MODELS = [name for name, entry in MODELS.items() if entry.fitted_once]
 
@@ -15,7 +17,8 @@ def missing_simple_model(inputs: PageInputs) -> Markup | str:
     """Return a sentence that no simple model stands beside the networks; "" if one does."""
     if any(entry.fitted_once for entry in inputs.entries):
         return ""
-    train, compare = simple_model_commands(inputs.study)
+    best = ranked(inputs.entries)[0].config.dataset
+    train, compare = simple_model_commands(inputs.study, best)
     return Markup(
         "Whether a network is needed is open: no simple model ({}) stands beside it. With the "
         "study file at the end of this page, these train nearest neighbours on the same folds and "
@@ -23,12 +26,19 @@ def missing_simple_model(inputs: PageInputs) -> Markup | str:
     ).format(", ".join(SIMPLE_MODELS), train, compare)
 
 
-def simple_model_commands(study: Study) -> tuple[str, str]:
-    """Return what trains nearest neighbours on a study's folds, and what compares both."""
+def simple_model_commands(study: Study, dataset: DatasetSettings) -> tuple[str, str]:
+    """Return what trains nearest neighbours on a study's folds, and what compares both.
+
+    Args:
+        study: the study.
+        dataset: that of its best trial, where settings of it are searched.
+    """
     name = f"{study.name}_knn"
     metric = f"{{composition: outlier_score, score: {study.search.metric.score}}}"
     settings = [f"name={name}", "model={name: knn}", "training={}"]
     settings += ["systems={}"] * bool(study.systems)
+    if dataset != study.dataset:
+        settings.append(f"dataset={json.dumps(dataset.model_dump(mode='json'))}")
     settings.append(f"search={{trials: 1, metric: {metric}}}")
     overrides = [part for setting in settings for part in ("--set", setting)]
     train = ["python", "-m", "study.run", f"{study.name}.yaml", *overrides]

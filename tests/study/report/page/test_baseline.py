@@ -19,7 +19,8 @@ def test_the_commands_train_a_simple_model_on_the_same_folds(
     study = check_study(content, "study.yaml")
     monkeypatch.chdir(tmp_path)
     Path(f"{study.name}.yaml").write_text(to_yaml(dump_study(study)))
-    train, compare = (shlex.split(command) for command in simple_model_commands(study))
+    commands = simple_model_commands(study, study.dataset)
+    train, compare = (shlex.split(command) for command in commands)
     assert train[:3] == ["python", "-m", "study.run"]
     assert set(train[4::2]) == {"--set"}
     simple = load_study(train[3], train[5::2])
@@ -27,12 +28,15 @@ def test_the_commands_train_a_simple_model_on_the_same_folds(
     assert (simple.dataset, simple.split, simple.seed) == (study.dataset, study.split, study.seed)
     assert simple.search.metric.score == study.search.metric.score
     assert compare[3:] == [f"results/{study.name}", f"results/{simple.name}"]
+    other = study.dataset.model_copy(update={"limit": 70})
+    train = shlex.split(simple_model_commands(study, other)[0])
+    assert load_study(train[3], train[5::2]).dataset == other
 
 
 def test_an_answer_without_a_simple_model_says_so_before_its_tables(searched: Reported) -> None:
     start = visible_text(searched.text[: searched.text.index("<table")])
     assert "Whether a network is needed is open: no simple model" in start
-    for command in simple_model_commands(searched.study):
+    for command in simple_model_commands(searched.study, searched.study.dataset):
         assert command in start
 
 
