@@ -14,7 +14,7 @@ SMALL: Mapping[str, Any] = {
         "abnormal_fraction": 0.3,
     },
     "split": {"folds": 2},
-    "model": {"name": "beta_vaegan", "latent_size": 3},
+    "model": {"name": "beta_vaegan", "latent_size": 3, "width": 4},
     "training": {"batch_size": 32, "discriminator_updates": 1},
     "scores": {"gamma_steps": 5, "lambda_steps": 10},
     "search": {"metric": {"composition": "reconstruction", "score": "auroc"}},

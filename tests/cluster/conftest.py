@@ -12,18 +12,19 @@ from tests.study_run import Run
 
 STUDY = study_text(
     "tiny",
-    training=FOUR_EPOCHS,
+    training=FOUR_EPOCHS | {"batch_size": 16},
     search={
         "trials": 3,
-        "startup_trials": 4,
         "space": BETA_TO_FAIL | LEARNING_RATE,
+        "enqueue": [
+            {"model.beta": beta, "training.optimizer.learning_rate": learning_rate}
+            for beta, learning_rate in ((1e-4, 8e-3), (1e-4, 1e-5), (1e300, 1e-3))
+        ],
         "stopping": RUNG_AT_2,
     },
     seed=23,
 )
-"""Its trials are drawn at random, whatever ends first.
-
-The first completes, the second is stopped at epoch 2, and the third fails."""
+"""One trial completes, one that hardly learns is stopped at epoch 2, and one fails."""
 SECRET = "planted-5f1c9e"
 """Stands in the environment and in the home folder's path of every run."""
 LISTENING = "0A"

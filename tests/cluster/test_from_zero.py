@@ -61,6 +61,7 @@ CLUSTER = {
     "rsync_exclude": [],
     "rsync_filter": [],
 }
+FIRST = "search.enqueue=[{model.beta: 1.0e-4, training.optimizer.learning_rate: 8.0e-3}]"
 PATIENCE_SECONDS = 300
 REQUESTS = """
 import dataclasses, json, sys
@@ -185,7 +186,7 @@ def test_a_study_is_planned_with_nodes_that_may_come_and_they_come(
     refused, planned, done, again = head.answers(
         [*arguments, "--set", "resources.per_fold.cpu=2"],
         [*halves, "--plan"],
-        [*halves, "--set", "search.trials=1"],
+        [*halves, "--set", "search.trials=1", "--set", FIRST],
         [*halves, "--plan", "--set", "resources.per_fold.cpu=1"],
     )
     assert refused.code == 2

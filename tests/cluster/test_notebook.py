@@ -7,7 +7,7 @@ from nbclient import NotebookClient
 pytestmark = pytest.mark.cluster
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "first_study.ipynb"
 COMMAND = "!{sys.executable} -m study.run quickstart"
-SMALLER = " --set search.trials=1 --set training.epochs=4"
+SMALLER = " --set search.trials=1 --set training.epochs=4 --set model.width=4"
 """All else is that of the study that ships."""
 
 

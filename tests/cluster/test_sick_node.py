@@ -19,7 +19,6 @@ STUDY = study_text(
     "sick",
     dataset={"patients": 2, "beats_per_patient": 30},
     split={"folds": 1},
-    model={"width": 4},
     training={"epochs": 1},
     search={"trials": 4, "space": BETA},
     resources={"per_fold": {"cpu": 1, "gpu": 0}},

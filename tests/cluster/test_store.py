@@ -1,20 +1,20 @@
 """A real study whose results are in an object store, as users run it."""
 
-import os
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from study import run, score
 from study.detectors.detector import load_detector
 from study.ledger.ledger import Ledger
+from study.report.__main__ import app as report
 from study.search.trial import FoldAddress
 from study.storage.folder import Folder, open_folder
 from tests.cluster.conftest import SECRET, run_with_secrets
+from tests.commands import Answer, call
 from tests.conftest import STORE_SECRET
 from tests.gate import Gate
 from tests.study_run import seconds_until
@@ -26,13 +26,16 @@ DAMAGED = "results/tiny/ledger/trial-00000/fold-1/components.parquet"
 
 @dataclass(frozen=True)
 class Stored:
-    """A study in the store that was interrupted, damaged and resumed, and what was printed."""
+    """A study in the store that was interrupted, damaged and resumed, and what was printed.
+
+    Until it was interrupted a trial's folds had their turn on one worker, and then one each.
+    """
 
     results: Folder
     interrupted: str
     left: dict[int, str]
     second: str
-    report: "subprocess.CompletedProcess[str]"
+    report: Answer
     resumed: str
 
 
@@ -42,25 +45,27 @@ def stored(tmp_path_factory, study_file, store):
     one_by_one = ("--set", "resources.max_concurrent_trials=1")
     request = (study_file, "--output", store.uri("results"), *one_by_one)
     results = open_folder(store.uri("results/tiny"))
-    gate = Gate(folder, epochs=5)  # the first of the second trial, which is not validated
-    runs = [run_with_secrets(folder, *request, **gate.environment)]
+    # Two folds of the first trial, and an epoch of the second, which is not validated.
+    gate = Gate(folder, epochs=9)
+    in_turn = ("--set", "resources.workers_per_trial=1")
+    runs = [run_with_secrets(folder, *request, *in_turn, **gate.environment)]
     try:
         runs[0].wait_until_printed("trial-00000 completed")
-        runs.append(run_with_secrets(folder, *request))
-        assert runs[1].wait() == 2, runs[1].printed()
+        second = call(run.app, *map(str, request))
+        assert second.code == 2, second.errors
         runs[0].driver.send_signal(signal.SIGINT)
         assert runs[0].wait() == 130, runs[0].printed()
         seconds_until(lambda: not runs[0].others(), LEAVE_SECONDS)
         left = runs[0].others()
         store.objects[DAMAGED] = store.objects[DAMAGED][:-1]
-        report = command("study.report", results.locate())
+        reported = call(report, results.locate())
         runs.append(run_with_secrets(folder, *request))
-        assert runs[2].wait() == 0, runs[2].printed()
+        assert runs[1].wait() == 0, runs[1].printed()
     finally:
-        for run in runs:
-            run.stop()
-    interrupted, second, resumed = (run.printed() for run in runs)
-    return Stored(results, interrupted, left, second, report, resumed)
+        for each in runs:
+            each.stop()
+    interrupted, resumed = (each.printed() for each in runs)
+    return Stored(results, interrupted, left, second.errors, reported, resumed)
 
 
 def test_an_interrupted_study_ends_with_the_table_of_a_disk(undisturbed, stored):
@@ -70,16 +75,22 @@ def test_an_interrupted_study_ends_with_the_table_of_a_disk(undisturbed, stored)
         assert stored.results.read(table) == (undisturbed.results / table).read_bytes()
 
 
+def test_folds_had_their_turn_on_one_worker(stored):
+    assert "each with 1 of its 2 folds; the others wait their turn" in stored.interrupted
+    assert "trial-00000: 2 of 2 folds have ended" in stored.interrupted
+    assert "task_manager" not in stored.interrupted, "Ray writes of calls that nobody awaits"
+
+
 def test_a_second_run_on_this_machine_is_refused(stored):
     assert "another process runs this study" in stored.second
 
 
 def test_a_damaged_object_is_named_put_aside_and_trained_again(stored, store):
-    assert stored.report.returncode == 1
-    assert stored.report.stderr.count("\n") == 1
+    assert stored.report.code == 1
+    assert stored.report.errors.count("\n") == 1
     where = stored.results.locate("ledger/trial-00000/fold-1/components.parquet")
     problem = f"{where} is not what was committed (sha256)"
-    assert problem in stored.report.stderr
+    assert problem in stored.report.errors
     assert f"{problem}; the fold is put aside" in stored.resumed
     assert stored.results.exists("damaged/trial-00000/fold-1/manifest.json")
     ledger = Ledger(stored.results.folder("ledger"))
@@ -142,7 +153,7 @@ def test_the_terminal_names_where_results_are(stored, store):
 def test_no_credentials_reach_the_store_or_the_output(stored, store):
     assert len(store.below("results/")) > 20
     for secret in (STORE_SECRET, SECRET):
-        printed = (stored.interrupted, stored.second, stored.report.stderr, stored.resumed)
+        printed = (stored.interrupted, stored.second, stored.report.errors, stored.resumed)
         assert not any(secret in each for each in printed)
         assert not any(secret.encode() in content for content in store.objects.values())
 
@@ -157,8 +168,8 @@ def test_a_trained_trial_scores(stored, undisturbed, tmp_path):
     trial = stored.results.locate("ledger/trial-00000")
     samples = tmp_path / "signals.csv"
     pd.DataFrame([[0.5] * 32, [0.1, 0.9] * 16]).to_csv(samples, index=False, header=False)
-    ran = command("study.score", trial, samples, "--output", tmp_path / "scores.parquet")
-    assert ran.returncode == 0, ran.stderr
+    ran = call(score.app, trial, str(samples), "--output", str(tmp_path / "scores.parquet"))
+    assert ran.code == 0, ran.errors
     scores = pd.read_parquet(tmp_path / "scores.parquet")
     local = load_detector(str(undisturbed.results / "ledger/trial-00000"))
     values = pd.read_csv(samples, header=None).to_numpy()
@@ -170,8 +181,8 @@ def test_the_report_alone_makes_the_same_bytes(stored):
     before = {name: stored.results.read(name) for name in names}
     for name in names:
         stored.results.remove(name)
-    made = command("study.report", stored.results.locate())
-    assert made.returncode == 0, made.stderr
+    made = call(report, stored.results.locate())
+    assert made.code == 0, made.errors
     assert {name: stored.results.read(name) for name in names} == before
 
 
@@ -198,19 +209,9 @@ def test_what_cannot_be_reached_is_named_in_one_line_before_anything_starts(
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
     if wrong == "uri":
         output = f"s3://somebody:{STORE_SECRET}@bucket/wrong"
-    done = command("study.run", study_file, "--output", output)
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.count("\n") == 1
-    assert done.stdout == ""
-    assert STORE_SECRET not in done.stderr
+    done = call(run.app, str(study_file), "--output", output)
+    assert done.code == 2, done.errors
+    assert done.errors.count("\n") == 1
+    assert done.output == ""
+    assert STORE_SECRET not in done.errors
     assert not store.below("wrong")
-
-
-def command(module, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ,
-    )

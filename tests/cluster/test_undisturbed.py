@@ -1,20 +1,22 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+import ray
 import yaml
 from sklearn.metrics import f1_score, matthews_corrcoef, roc_auc_score
 from sklearn.svm import SVC
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from study import run
 from study.config.study_file import load_study
+from study.report.__main__ import app as report
 from study.scores.compositions import COMPOSITIONS
 from tests.cluster.conftest import SECRET
+from tests.commands import call
 
 pytestmark = pytest.mark.cluster
 LOOPBACK = "0100007F"
@@ -141,7 +143,7 @@ def test_the_report_alone_makes_the_same_bytes(undisturbed):
     before = {name: (results / name).read_bytes() for name in tables}
     for name in tables:
         (results / name).unlink()
-    subprocess.run([sys.executable, "-m", "study.report", results], check=True, capture_output=True)
+    assert call(report, str(results)).code == 0
     assert {name: (results / name).read_bytes() for name in tables} == before
 
 
@@ -194,14 +196,14 @@ def test_nothing_of_training_is_left_but_results(undisturbed):
     assert yaml.safe_load((undisturbed.results / "study.yaml").read_text())["name"] == "tiny"
 
 
-def test_running_it_again_trains_nothing_and_changes_nothing(undisturbed, study_file, start):
+def test_running_it_again_trains_nothing_and_changes_nothing(undisturbed, study_file):
     results = undisturbed.results
     before = (results / "scores.parquet").read_bytes()
-    again = start(study_file, "--output", results.parent)
-    assert again.wait() == 0
-    assert not again.find("worker")
+    again = call(run.app, str(study_file), "--output", str(results.parent))
+    assert again.code == 0
+    assert not ray.is_initialized()
     assert (results / "scores.parquet").read_bytes() == before
-    assert "epoch 2 of" not in again.printed()
+    assert "epoch 2 of" not in again.output
 
 
 def test_a_damaged_ledger_is_named_in_one_line_and_its_tables_stay(undisturbed, tmp_path):
@@ -211,11 +213,10 @@ def test_a_damaged_ledger_is_named_in_one_line_and_its_tables_stay(undisturbed, 
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    command = [sys.executable, "-m", "study.report", results]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert str(file) in done.stderr
+    done = call(report, str(results))
+    assert done.code == 1
+    assert done.errors.count("\n") == 1
+    assert str(file) in done.errors
     table = (results / "scores.parquet").read_bytes()
     assert table == (undisturbed.results / "scores.parquet").read_bytes()
 
