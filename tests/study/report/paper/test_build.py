@@ -63,7 +63,9 @@ def test_a_whole_study_has_all_tables_and_figures(made: Made) -> None:
         assert set(data["protocol"].to_pylist()) == {"paper"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_same_study_has_the_same_bytes_again(made: Made) -> None:
+    """The same picture has them too: see the tests of pictures."""
     study = made(systems=["beatgan"], folds=1, epochs=4)
     names = write(study)
     before = files(study)
@@ -102,6 +104,7 @@ def test_norms_of_figure_11_are_of_validation_at_the_best_epoch(made: Made) -> N
     assert counts["training"] == 300
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_a_study_has_no_system_for_is_left_out(made: Made) -> None:
     assert write(made(systems=["pca"], folds=1)) == ["table_3"]
 
