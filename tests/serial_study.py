@@ -1,8 +1,8 @@
 """A study without a cluster: every fold of every trial, one after the other, in one process.
 
-`python -m tests.serial_study STUDY OUTPUT` does it in a process of its own, without the pictures of
-the paper's tables and figures; `--tstr-updates` has TSTR's classifiers learn less. It imports nothing
-of the tests, so that it runs in a copy of the code as well.
+`python -m tests.serial_study STUDY OUTPUT` does it in a process of its own, without the pictures
+of the paper's tables and figures; `--tstr-updates` has TSTR's classifiers learn less. It imports
+nothing of the tests, so that it runs in a copy of the code as well.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def main() -> None:
     options = parser.parse_args()
     with (
         mock.patch.object(tstr, "UPDATES", options.tstr_updates),
-        mock.patch.object(paper, "rendered", lambda figure: {}),  # they take longer than the rest
+        mock.patch.object(paper, "rendered", return_value={}),  # takes longer than the rest
     ):
         run_serially(options.study, options.output)
 

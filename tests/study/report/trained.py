@@ -106,8 +106,8 @@ def facts_of(study: Study, samples: Samples | None = None) -> dict[str, SplitFac
 
 
 def finished(study: Study, results: LocalFolder, samples: Samples | None = None) -> Reported:
-    """Make report and page; not the pictures of the paper's tables, which the page does not show."""
-    with mock.patch.object(paper, "rendered", lambda figure: {}):
+    """Make report and page, without pictures of the paper's tables, which no page shows."""
+    with mock.patch.object(paper, "rendered", return_value={}):
         report = build_report(study, facts_of(study, samples), results, "serial")
     assert report is not None
     page = write_page(study, results, report.tables)
