@@ -22,6 +22,12 @@ from tests.study.report.conftest import FOLDS, LAST_EPOCH, DrawnLedger
 from tests.study.trials import trial_of
 
 
+@pytest.fixture(autouse=True)
+def _without_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests here are of tables, of which cards are made."""
+    monkeypatch.setattr(build, "write_model_cards", lambda *_: [])
+
+
 @pytest.fixture
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Trial and fold of every fit, as they happen."""
@@ -85,6 +91,7 @@ def test_failed_trials_have_no_scores(drawn: DrawnLedger, fitted: list[tuple[str
     assert fitted == folds_of(1)
 
 
+@pytest.mark.parametrize("folder", ["local", "s3"], indirect=True)
 def test_tables_are_the_same_bytes_with_and_without_kept_scores(
     drawn_anywhere: DrawnLedger,
 ) -> None:

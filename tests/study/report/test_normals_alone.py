@@ -25,7 +25,7 @@ def normals(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     study = check_study(
         {
             "name": "healthy",
-            "model": {"name": "ae", "latent_size": 2},
+            "model": {"name": "ae", "latent_size": 2, "width": 4},
             "search": {
                 "trials": 2,
                 "metric": {"composition": "reconstruction_quantile", "score": "normal_error"},
