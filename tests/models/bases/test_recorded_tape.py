@@ -53,9 +53,8 @@ def record(model: GradientModel) -> None:
 @pytest.mark.parametrize(
     ("name", "training", "samples"),
     [
-        ("beatgan", SETTLED, FEW),
+        *(pytest.param(name, SETTLED, FEW, marks=slow) for name in ("beatgan", "anogan")),
         ("beta_vaegan", SETTLED, FEW),
-        ("anogan", SETTLED, FEW),
         ("vae", {"optimizer": {"name": "adam"}, "schedule": "cosine"}, FEW),
         ("beta_vaegan", {"precision": "bfloat16", "optimizer": {"rectify": False}}, FEW),
         # AdaBelief's first five steps have another form.
