@@ -76,7 +76,7 @@ def test_a_disk_that_is_full_at_one_moment_after_the_other_loses_nothing(
     tiny_samples: Callable[..., Samples],
     tiny_study: Callable[..., Study],
 ) -> None:
-    study = tiny_study(training={"epochs": 2, "validation_interval": 1})
+    study = tiny_study(training={"epochs": 3, "validation_interval": 1})
     samples = tiny_samples()
     splits = make_splits(samples, study.split, 0)
     facts = {"paper": SplitFacts(splits.split_hash, refuse_leakage(samples, splits))}
