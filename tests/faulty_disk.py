@@ -104,8 +104,8 @@ class FaultyDisk:
             target = Path(f"/proc/self/fd/{target}").readlink()
         elif folder is not None:
             target = Path(f"/proc/self/fd/{folder}").readlink() / os.fsdecode(target)
-        path = Path(os.fsdecode(os.fspath(target)))
-        return path if path.is_relative_to(self.root) else None
+        name = os.fsdecode(os.fspath(target))
+        return Path(name) if f"{name}/".startswith(f"{self.root}/") else None
 
     def step(self) -> None:
         """Count a step; fail if it is the one."""

@@ -1,8 +1,8 @@
 """A study without a cluster: every fold of every trial, one after the other, in one process.
 
-`python -m tests.serial_study STUDY OUTPUT` does it in a process of its own; `--tstr-updates` has
-TSTR's classifiers, which take longest, learn less. It imports nothing of the tests, so that it runs
-in a copy of the code as well.
+`python -m tests.serial_study STUDY OUTPUT` does it in a process of its own, without the pictures
+of the paper's tables and figures; `--tstr-updates` has TSTR's classifiers learn less. It imports
+nothing of the tests, so that it runs in a copy of the code as well.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from study.ledger.ledger import Ledger
 from study.ledger.study_folder import write_study
 from study.ledger.trial_outcome import finalize
 from study.report.build import build_report
+from study.report.paper import build as paper
 from study.search.sources import trial_source
 from study.search.trial import Trial, TrialRecord
 from study.storage.folder import LocalFolder
@@ -82,7 +83,10 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--tstr-updates", type=int, default=tstr.UPDATES)
     options = parser.parse_args()
-    with mock.patch.object(tstr, "UPDATES", options.tstr_updates):
+    with (
+        mock.patch.object(tstr, "UPDATES", options.tstr_updates),
+        mock.patch.object(paper, "rendered", return_value={}),  # takes longer than the rest
+    ):
         run_serially(options.study, options.output)
 
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = {
     "spread.py": '''
@@ -105,6 +107,7 @@ def python(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 def test_a_study_of_what_another_package_brings_is_trained_and_scored(tmp_path: Path) -> None:
     install(tmp_path, POINTS, PACKAGE)
     # A copy: beside the other tests `models` would be theirs.

@@ -36,11 +36,13 @@ def test_fold_epochs_are_those_of_the_folds_that_trials_had(
         assert (decision.folds or FOLDS) == schedule.at(decision.epoch)
 
 
+@pytest.mark.slow
 def test_a_race_with_all_folds_at_every_rung_is_none() -> None:
     plain, raced = measure(6, SLOTS, (FOLDS, FOLDS), seed=1, sampler="random")
     assert vars(plain) | {"folds": ()} == vars(raced) | {"folds": ()}
 
 
+@pytest.mark.slow
 def test_a_race_trains_fewer_folds() -> None:
     plain, raced = measure(12, SLOTS, (1, 2), seed=0, sampler="random")
     assert raced.fold_epochs < plain.fold_epochs

@@ -37,6 +37,7 @@ def start_requests(trials: int) -> int:
 
 
 @pytest.mark.usefixtures("store")  # for its credentials
+@pytest.mark.slow
 def test_a_start_and_the_end_of_a_trial_take_as_few_requests_as_is_promised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

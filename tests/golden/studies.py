@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 STUDIES = ("search", "systems")
 SERIAL = "systems"
 """The one that needs no cluster."""
-TSTR_UPDATES = 60
+TSTR_UPDATES = 30
 MACHINE = FOLDER / "machine.json"
 """Versions of libraries and digests of arithmetic with which the goldens were made."""
 NEW_COLUMNS: frozenset[str] = frozenset(

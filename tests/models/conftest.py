@@ -15,6 +15,7 @@ NARROW = 4
 QUICK: dict[str, dict[str, Any]] = {
     "anogan": {"starts": 2, "max_steps": 3},
     "latent_refinement": {"max_steps": 3, "encoder": {"name": "beta_vaegan", "width": NARROW}},
+    "isolation_forest": {"trees": 10},
     "rocket_knn": {"kernels": 84},
 }
 """Settings of models whose scores would else take long."""
@@ -58,7 +59,7 @@ def build() -> Callable[..., Model]:
 def waves() -> Callable[..., torch.Tensor]:
     """Noisy sines in [0, 1], `(n, channels, length)`."""
 
-    def waves(n: int = 20, channels: int = 1, length: int = 32, seed: int = 0) -> torch.Tensor:
+    def waves(n: int = 12, channels: int = 1, length: int = 32, seed: int = 0) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)
         phase = torch.rand((n, channels, 1), generator=generator)
         time = torch.linspace(0, 1, length)
@@ -72,11 +73,11 @@ def waves() -> Callable[..., torch.Tensor]:
 def trained(
     build: Callable[..., Model], waves: Callable[..., torch.Tensor]
 ) -> Callable[..., Model]:
-    """Copies of models that were trained for an epoch on 20 waves of a shape, each once."""
+    """Copies of models that were trained for an epoch on waves of a shape, each once."""
 
     @cache
     def once(name: str, channels: int, length: int) -> Model:
-        model, x = build(name, (channels, length)), waves(20, channels, length)
+        model, x = build(name, (channels, length)), waves(channels=channels, length=length)
         model.train_epoch(x, torch.arange(len(x)))
         return model
 

@@ -26,9 +26,10 @@ def small_study(name: str, **parts: Any) -> Study:
         "dataset": {"name": "synthetic", "length": 32, "patients": 3, "beats_per_patient": 30,
                     "abnormal_fraction": 0.3},
         "split": {"protocol": "paper", "folds": 2},
-        "model": {"name": "ae", "latent_size": 2},
+        "model": {"name": "ae", "latent_size": 2, "width": 4},
         "training": {"epochs": 4, "batch_size": 32, "validation_interval": 2},
         "search": {"metric": {"composition": "reconstruction"}},
+        "scores": {"lambda_steps": 5, "gamma_steps": 4},
     }  # fmt: skip
     if "systems" in parts:  # each has a model of its own
         del content["model"]

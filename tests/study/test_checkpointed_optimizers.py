@@ -15,7 +15,7 @@ from study.storage.folder import LocalFolder
 
 def build(optimizer: dict[str, Any], seed: int) -> Model:
     training = TrainingSettings.model_validate({"batch_size": 8, "optimizer": optimizer})
-    settings, seeds = MODELS["ae"].settings(), Seeds(seed, seed, seed, seed)
+    settings, seeds = MODELS["ae"].settings(width=4), Seeds(seed, seed, seed, seed)
     return implementation("ae")(settings, training, Shape(1, 32), seeds, torch.device("cpu"))
 
 

@@ -52,7 +52,7 @@ def waves(count: int = 40, length: int = 40, seed: int = 0) -> np.ndarray:
 @pytest.mark.slow
 @parametrize_with_checks(
     [
-        BetaVAEGANDetector(epochs=1, width=NARROW, random_state=0),
+        AutoencoderDetector(epochs=1, width=NARROW, random_state=0),
         PCADetector(components=1),
         KNNDetector(),
         OneClassSVMDetector(),

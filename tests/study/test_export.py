@@ -10,10 +10,12 @@ import onnxruntime
 import pytest
 import torch
 
+from models.interface import Shape
 from study import export, load_detector
 from study.config.trial_config import TrialConfig
 from study.detectors import trained
-from study.detectors.exported_decision import DecidingNetwork
+from study.detectors.exported_decision import DecidingNetwork, deciding_onnx
+from study.scores.components import SplitErrors
 from study.scores.settings import ScoreSettings
 from study.terminal.command import REQUEST_WRONG
 from tests.study.conftest import Trained
@@ -54,14 +56,32 @@ OWN = {"usual": {"components": ("reconstruction_error", "latent_norm"), "rule": 
 LOGARITHMIC = ScoreSettings(compositions=OWN, lambda_steps=5, gamma_steps=4, scale="log")
 
 
-def test_an_onnx_file_decides_by_the_composition_that_is_asked_for(
-    trained_beats: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Given(torch.nn.Module):
+    """A scoring network whose errors are the values of the samples themselves."""
+
+    outputs = ("reconstruction_error", "discrimination_error", "latent_norm", "drawn_norm")
+    shape = Shape(1, len(outputs))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return x[:, 0].unbind(dim=1)
+
+
+@pytest.mark.parametrize("asked", [("gamma_grid", "chi_mode"), ("usual", None)])
+def test_an_onnx_file_decides_of_errors_as_the_composition_does(
+    trained_beats: Trained, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, str | None]
 ) -> None:
-    file, asked = tmp_path / "m.onnx", ("gamma_grid", "chi_mode")
+    """Without the network that gives them, which takes long to write."""
     monkeypatch.setattr(trained, "_config", with_scores(LOGARITHMIC))
-    options = ("--composition", asked[0], "--latent-form", asked[1])
-    assert run(monkeypatch, trained_beats.fold(), file, *options) == 0
-    assert_decides_alike(file, trained_beats, *asked)
+    fold = trained.read_fold(trained.locate(str(trained_beats.fold())), 0, *asked)
+    given: Any = Given()
+    program = deciding_onnx(DecidingNetwork(given, fold.fitted))
+    stored = trained_beats.stored()[list(Given.outputs)].to_numpy()
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
+    score, decision = session.run(["score", "decision"], {"x": stored[:, np.newaxis]})
+    values = dict(zip(Given.outputs, stored.T, strict=True))
+    expected = fold.fitted.score(SplitErrors(trained_beats.samples.label, values))
+    np.testing.assert_allclose(score, expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(decision, score > fold.fitted.tau)
 
 
 @pytest.mark.parametrize("composition", ["usual", "lambda_grid", "svm_gamma"])
@@ -83,9 +103,9 @@ def test_what_is_exported_decides_as_the_program_does(
     np.testing.assert_array_equal(decision[clear], expected.decision[clear])
 
 
-def assert_decides_alike(file: Path, trained_beats: Trained, *composition: str | None) -> None:
+def assert_decides_alike(file: Path, trained_beats: Trained) -> None:
     samples = trained_beats.samples.values
-    expected = load_detector(str(trained_beats.fold()), *composition).score(samples)
+    expected = load_detector(str(trained_beats.fold())).score(samples)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_outputs()]
     outputs = dict(zip(names, session.run(None, {"x": samples}), strict=True))
@@ -114,14 +134,15 @@ def with_scores(scores: ScoreSettings) -> Callable[..., TrialConfig]:
     return read
 
 
-def test_a_torch_file_gives_the_stored_errors(
+def test_a_torch_file_gives_the_stored_errors_and_decides_by_the_composition_that_is_asked_for(
     trained_beats: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "m.pt2"
-    assert run(monkeypatch, trained_beats.fold(1), file) == 0
+    file, asked = tmp_path / "m.pt2", ("gamma_grid", "chi_mode")
+    options = ("--composition", asked[0], "--latent-form", asked[1])
+    assert run(monkeypatch, trained_beats.fold(1), file, *options) == 0
     samples = trained_beats.samples.values
     outputs = torch.export.load(file).module()(torch.from_numpy(samples))
-    expected = load_detector(str(trained_beats.fold(1))).score(samples).decision
+    expected = load_detector(str(trained_beats.fold(1)), *asked).score(samples).decision
     np.testing.assert_array_equal(outputs[-1].numpy(), expected)
     stored = trained_beats.stored(1)["reconstruction_error"]
     np.testing.assert_allclose(outputs[0].numpy(), stored, rtol=1e-3, atol=1e-5)

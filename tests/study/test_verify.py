@@ -108,6 +108,7 @@ def test_other_folds_than_the_studys_are_named(copied: Path) -> None:
         check(copied)
 
 
+@pytest.mark.slow
 def test_errors_that_no_training_gives_are_found_by_training_again(copied: Path) -> None:
     """Changed with hash, seal and tables to match: every file agrees with every other."""
     path = copied / FOLD / "components.parquet"

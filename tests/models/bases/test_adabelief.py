@@ -76,6 +76,7 @@ def test_steps_are_those_of_the_authors_package(
 
 
 @pytest.mark.parametrize("rectify", [True, False])
+@pytest.mark.slow
 def test_float32_steps_differ_by_rounding_alone(rectify: bool) -> None:
     settings = OptimizerSettings(learning_rate=0.1, rectify=rectify)
     ours, theirs = starting(torch.float32), starting(torch.float32)

@@ -34,7 +34,7 @@ def followed(model: Any, decay: float) -> AveragedModel:
 def test_kept_weights_are_the_average_of_all_updates(
     name: str, decay: float, build: Build, waves: Waves
 ) -> None:
-    x, members = waves(24), torch.arange(24)
+    x, members = waves(16), torch.arange(16)
     model: Any = build(name, average=decay)
     average = followed(model, decay)
     for _ in range(2):

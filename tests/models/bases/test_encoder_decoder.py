@@ -130,7 +130,7 @@ def test_beatgan_plus_is_beatgan_with_the_papers_settings(build: Build, waves: W
     assert settings.nu == 1.0
     assert MODELS["beatgan_plus"].training_defaults == {}  # the common ones are its own
     assert issubclass(implementation("beatgan_plus"), implementation("beatgan"))
-    x = waves()
+    x = waves(20)
     plus = build("beatgan_plus")
     beatgan = build(
         "beatgan",

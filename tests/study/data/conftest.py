@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import wfdb
 
+POLL_SECONDS = 0.01
+"""After which a server sees that it is to end."""
+
 
 @pytest.fixture
 def write_record(tmp_path: Path) -> Callable[..., Path]:
@@ -81,7 +84,7 @@ def server() -> Iterator[Served]:
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         served.url = f"http://127.0.0.1:{running.server_address[1]}"
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread = threading.Thread(target=running.serve_forever, args=(POLL_SECONDS,), daemon=True)
         thread.start()
         yield served
         running.shutdown()

@@ -133,7 +133,7 @@ def write_and_read(folder: Path, samples: Samples, damages: bool) -> bool:
 def test_writers_and_readers_at_once_see_whole_entries_only(tmp_path, samples):
     # Processes, as fold workers are: in Python before 3.11.8, threads that read NumPy's
     # files at once can fail in its parser (python/cpython#106905).
-    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         damages = (number % 5 == 0 for number in range(60))
         assert all(pool.map(write_and_read, repeat(tmp_path), repeat(samples), damages))
     write_entry(tmp_path, KEY, samples)

@@ -2,6 +2,7 @@ import errno
 import hashlib
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -132,19 +133,13 @@ def test_mitbih_fetches_what_is_missing_and_nothing_else(server, real_mitdb, tmp
     assert (folder / "100.hea").read_bytes() == (real_mitdb / "100.hea").read_bytes()
 
 
-def wafer_zip(real_wafer, prefix: str = "", extension: str = ".tsv") -> bytes:
-    files = {f"{prefix}README.md": b"text", "../evil.tsv": b"1\t2\n"}
-    for stem in wafer.COUNTS:
-        content = (real_wafer / "wafer" / f"{stem}.tsv").read_bytes()
-        files[f"{prefix}{stem}{extension}"] = content
-    return zipped(files)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("prefix", ["", "Wafer/", "../../"])
-def test_wafer_is_unpacked_verified_and_then_left_alone(server, real_wafer, tmp_path, prefix):
+def test_wafer_is_unpacked_verified_and_then_left_alone(server, real_wafer, tmp_path):
     data = tmp_path / "deep" / "data"
-    server.files["/Wafer.zip"] = wafer_zip(real_wafer, prefix)
+    files = {"README.md": b"text", "../evil.tsv": b"1\t2\n"}
+    for stem in wafer.COUNTS:
+        files[f"{stem}.tsv"] = (real_wafer / "wafer" / f"{stem}.tsv").read_bytes()
+    server.files["/Wafer.zip"] = zipped(files)
     url = f"{server.url}/Wafer.zip"
     assert len(wafer.fetch(data, url, quiet)) == 2
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
@@ -159,6 +154,17 @@ def test_a_zip_with_wrong_content_changes_nothing(server, real_wafer, tmp_path):
     with pytest.raises(RequestError, match=r"Wafer_TEST\.tsv: expected 5499 rows"):
         wafer.fetch(tmp_path, f"{server.url}/Wafer.zip", quiet)
     assert list((tmp_path / "wafer").iterdir()) == []
+
+
+@pytest.mark.parametrize("prefix", ["", "Wafer/", "../../"])
+def test_members_are_taken_out_of_any_folder_of_a_zip_and_written_to_one(tmp_path, prefix):
+    archive, folder = tmp_path / "deep" / "a.zip", tmp_path / "deep" / "data"
+    folder.mkdir(parents=True)
+    archive.write_bytes(zipped({f"{prefix}README.md": b"text", f"{prefix}a.tsv": CONTENT}))
+    members = [Member(stem="a", extensions=(".tsv",), largest=10**7, verify=lambda path: None)]
+    assert extract_members(archive, folder, members) == [folder / "a.tsv"]
+    written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    assert written - {archive.relative_to(tmp_path)} == {Path("deep/data/a.tsv")}
 
 
 def test_an_answer_that_is_no_zip_is_refused_and_forgotten(server, tmp_path):

@@ -42,7 +42,7 @@ def of_ae(tmp_path_factory: pytest.TempPathFactory) -> Path:
     space = {"model.latent_size": {"int": [2, 4]}}
     search = {"trials": 2, "space": space, "metric": {"composition": "reconstruction"}}
     training = {**PARTS["training"], "epochs": 2}
-    content = {"name": "of_ae", "model": {"name": "ae"}, "search": search, **PARTS}
+    content = {"name": "of_ae", "model": {"name": "ae", "width": 4}, "search": search, **PARTS}
     study = check_study(content | {"training": training}, "of_ae.yaml")
     trials = [trial_of(study, n, {"model.latent_size": n + 2}) for n in range(2)]
     results = trained(tmp_path_factory.mktemp("of_ae"), study, trials)

@@ -22,6 +22,12 @@ from tests.study.report.conftest import FOLDS, LAST_EPOCH, DrawnLedger
 from tests.study.trials import trial_of
 
 
+@pytest.fixture(autouse=True)
+def _without_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests here are of tables, of which cards are made."""
+    monkeypatch.setattr(build, "write_model_cards", lambda *_: [])
+
+
 @pytest.fixture
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Trial and fold of every fit, as they happen."""
@@ -85,6 +91,8 @@ def test_failed_trials_have_no_scores(drawn: DrawnLedger, fitted: list[tuple[str
     assert fitted == folds_of(1)
 
 
+@pytest.mark.parametrize("folder", ["local", "s3"], indirect=True)
+@pytest.mark.slow
 def test_tables_are_the_same_bytes_with_and_without_kept_scores(
     drawn_anywhere: DrawnLedger,
 ) -> None:
@@ -107,6 +115,7 @@ def test_tables_do_not_depend_on_how_they_were_computed(drawn: DrawnLedger) -> N
         assert report(drawn, backend) == expected, backend
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_noticed_and_replaced(drawn: DrawnLedger) -> None:
     drawn.commit(0)
     expected = report(drawn)
@@ -119,6 +128,7 @@ def test_a_damaged_cache_is_noticed_and_replaced(drawn: DrawnLedger) -> None:
         assert drawn.results.read(path) == sound
 
 
+@pytest.mark.slow
 def test_kept_scores_of_another_trial_or_study_are_not_used(
     drawn: DrawnLedger,
     fitted: list[tuple[str, int]],
@@ -143,6 +153,7 @@ def test_kept_scores_of_another_trial_or_study_are_not_used(
         assert drawn.results.read(f"{FOLDER}/scores/trial-00001") == own
 
 
+@pytest.mark.slow
 def test_other_settings_code_or_libraries_fit_anew(
     drawn: DrawnLedger, fitted: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +202,7 @@ def test_a_missing_fold_is_named(drawn: DrawnLedger) -> None:
         report(drawn)
 
 
+@pytest.mark.slow
 def test_trials_that_were_fitted_before_an_interruption_are_kept(
     drawn: DrawnLedger, monkeypatch: pytest.MonkeyPatch, fitted: list[tuple[str, int]]
 ) -> None:

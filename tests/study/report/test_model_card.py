@@ -55,6 +55,7 @@ def test_the_cards_numbers_are_the_tables(drawn: DrawnLedger) -> None:
     assert "| split hash | `hash` |" in text
 
 
+@pytest.mark.slow
 def test_the_same_tables_make_the_same_bytes(drawn: DrawnLedger) -> None:
     drawn.commit(0)
     first = card(drawn)
@@ -73,6 +74,7 @@ def test_nothing_completed_has_no_card(drawn: DrawnLedger) -> None:
     assert not drawn.results.exists("report/MODEL_CARD.md")
 
 
+@pytest.mark.slow
 def test_every_system_has_a_card_for_each_protocol(drawn: DrawnLedger) -> None:
     drawn.commit(0)
     drawn.commit(1)

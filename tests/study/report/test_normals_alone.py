@@ -17,6 +17,8 @@ from study.terminal.summary import show_summary
 from tests.study.report.trained import PARTS, Reported, reported, sines_and_steps
 from tests.study.trials import trial_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def normals(tmp_path_factory: pytest.TempPathFactory) -> Reported:
@@ -25,7 +27,7 @@ def normals(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     study = check_study(
         {
             "name": "healthy",
-            "model": {"name": "ae", "latent_size": 2},
+            "model": {"name": "ae", "latent_size": 2, "width": 4},
             "search": {
                 "trials": 2,
                 "metric": {"composition": "reconstruction_quantile", "score": "normal_error"},

@@ -42,18 +42,21 @@ def samples(counts: Counts) -> tuple[list[int], list[int]]:
 
 def measured(patients: list[Counts]) -> list[float]:
     """`PATIENT_METRICS` of all samples of patients, by scikit-learn."""
-    label = [value for counts in patients for value in samples(counts)[0]]
-    called = [value for counts in patients for value in samples(counts)[1]]
+    label, called = (
+        np.array([value for counts in patients for value in samples(counts)[which]])
+        for which in (0, 1)
+    )
     return [
         sklearn.metrics.f1_score(label, called, average="weighted", zero_division=0),
         sklearn.metrics.f1_score(label, called, zero_division=0),
         sklearn.metrics.matthews_corrcoef(label, called),
         sklearn.metrics.balanced_accuracy_score(label, called)
-        if 0 < sum(label) < len(label)
+        if 0 < label.sum() < len(label)
         else math.nan,
     ]
 
 
+DRAWS = 4
 counts_of_a_patient = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
     lambda sizes: st.tuples(
         st.just(sizes[0]), st.just(sizes[1]), st.integers(0, sizes[0]), st.integers(0, sizes[1])
@@ -67,8 +70,8 @@ def test_every_draw_is_measured_as_a_test_set_of_the_drawn_patients(
     drawn: list[tuple[Counts, Counts]],
 ) -> None:
     rows = [row(f"p{i}", c, fold) for i, both in enumerate(drawn) for fold, c in enumerate(both)]
-    (found,) = patient_intervals(table(rows), seed=3, draws=8).to_pylist()
-    times = draw_patients(len(drawn), 3, 8).astype(int)
+    (found,) = patient_intervals(table(rows), seed=3, draws=DRAWS).to_pylist()
+    times = draw_patients(len(drawn), 3, DRAWS).astype(int)
     by_draw = []
     for often in times:
         folds = [
@@ -80,7 +83,7 @@ def test_every_draw_is_measured_as_a_test_set_of_the_drawn_patients(
     for place, name in enumerate(PATIENT_METRICS):
         close = pytest.approx([by_draw[0][place], low[place], high[place]], abs=1e-9)
         assert [found[name], found[f"{name}_patient_low"], found[f"{name}_patient_high"]] == close
-    assert (found["patients"], found["draws"]) == (len(drawn), 8)
+    assert (found["patients"], found["draws"]) == (len(drawn), DRAWS)
 
 
 @given(counts_of_a_patient, st.integers(1, 8))

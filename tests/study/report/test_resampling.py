@@ -39,6 +39,7 @@ def p_value(drawn: Resampled, difference: float, first: Key, second: Key) -> flo
     return float(test.p[0])
 
 
+@pytest.mark.slow
 def test_the_standard_error_is_that_of_scipys_bootstrap() -> None:
     rng = np.random.default_rng(0)
     label = (rng.random(300) < 0.4).astype(int)
@@ -109,6 +110,7 @@ def simulated(seed: int, worse_by: float) -> float:
     return p_value(drawn, means[0] - means[1], A, B)
 
 
+@pytest.mark.slow
 def test_where_nothing_differs_five_in_a_hundred_are_rejected() -> None:
     rejected = np.mean([simulated(seed, 0.0) < 0.05 for seed in range(200)])
     # Two binomial deviations about 0.05, and as much again for so few patients.

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from study.ledger.ledger import Ledger
 from study.ledger.study_folder import SplitFacts
 from study.report.build import Report, build_report
 from study.report.page.build import PAGE, write_page
+from study.report.paper import build as paper
 from study.search.sources import SystemList
 from study.search.trial import Proposal, RungDecision, Trial, TrialRecord
 from study.storage.folder import LocalFolder
@@ -104,7 +106,9 @@ def facts_of(study: Study, samples: Samples | None = None) -> dict[str, SplitFac
 
 
 def finished(study: Study, results: LocalFolder, samples: Samples | None = None) -> Reported:
-    report = build_report(study, facts_of(study, samples), results, "serial")
+    """Make report and page, without pictures of the paper's tables, which no page shows."""
+    with mock.patch.object(paper, "rendered", return_value={}):
+        report = build_report(study, facts_of(study, samples), results, "serial")
     assert report is not None
     page = write_page(study, results, report.tables)
     return Reported(study, results, report, Path(results.locate(page)))

@@ -62,7 +62,7 @@ def test_the_weights_are_the_first_best_of_all(case, steps):
     assert_first_best(columns, label, simplex_weights(steps))
 
 
-@given(labelled(columns=2), st.integers(2, 9))
+@given(labelled(columns=2), st.integers(2, 5))
 def test_no_weight_and_no_threshold_has_a_better_f1(case, steps):
     columns, label = case
     best = 0.0

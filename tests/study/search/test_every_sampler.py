@@ -90,8 +90,9 @@ def played(driver: Driver, ended: dict[str, TrialRecord], trials: int, beside: i
             end(running.pop(0), ended)
 
 
-@pytest.mark.parametrize("startup", ["random", "qmc"])
-@pytest.mark.parametrize("sampler", EVERY)
+@pytest.mark.parametrize(
+    ("sampler", "startup"), [*((each, "random") for each in EVERY), ("tpe", "qmc"), (OWN, "qmc")]
+)
 def test_a_search_that_is_resumed_proposes_what_an_undisturbed_one_does(
     sampler: str, startup: str
 ) -> None:

@@ -10,7 +10,16 @@ ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-s
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser(started_browser: Any) -> Iterator[Any]:
+    """The browser, with nothing left of the tests of another module."""
+    started_browser.get("about:blank")
+    started_browser.get_log("browser")
+    yield started_browser
+    started_browser.get("about:blank")
+
+
+@pytest.fixture(scope="session")
+def started_browser() -> Iterator[Any]:
     if BROWSER is None or DRIVER is None:
         pytest.skip("no browser: install Debian's chromium and chromium-driver")
     from selenium import webdriver

@@ -27,6 +27,7 @@ def test_a_thousand_trials_make_a_page_of_bounded_size(searched: Reported) -> No
     assert size(sections) < 30 * size(few_sections)
 
 
+@pytest.mark.slow
 def test_one_trial_has_a_page(searched: Reported) -> None:
     with charts.page_style():
         sections = page_sections(source(searched, searched_records(searched)[:1]))

@@ -228,6 +228,7 @@ def test_of_many_trials_an_even_part_and_the_best_are_shown(
     assert f"Of 101 trials {len(shown)} are shown here" in section.notes[0]
 
 
+@pytest.mark.slow
 def test_kept_samples_are_those_of_all_folds_and_their_curves_give_their_errors(
     searched: Reported,
 ) -> None:

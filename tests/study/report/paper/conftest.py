@@ -66,7 +66,7 @@ class Maker:
         systems: Sequence[str] = tuple(MODELS),
         protocols: Sequence[str] = ("paper",),
         folds: int = 3,
-        epochs: int = 40,
+        epochs: int = 8,
     ) -> MadeStudy:
         split = {"protocol": protocols[0], "folds": folds}
         content = {"name": "made", "dataset": {"name": dataset, "length": LENGTH}}

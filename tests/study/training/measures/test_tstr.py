@@ -45,7 +45,7 @@ def few_updates(monkeypatch):
 
 @pytest.fixture
 def some_updates(monkeypatch):
-    monkeypatch.setattr(tstr, "UPDATES", 100)
+    monkeypatch.setattr(tstr, "UPDATES", 60)
 
 
 @pytest.fixture
