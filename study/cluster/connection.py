@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from study.cluster.fork_server import running_fork_server
 from study.errors import StudyFailedError, one_line
 from study.storage.locks import locked
 
@@ -75,10 +76,12 @@ def connected(
         os.environ.update(PRIVATE_ENVIRONMENT)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    import ray
-
     with contextlib.ExitStack() as held:
         folder = None if address else held.enter_context(_temporary_folder())
+        if folder:
+            held.enter_context(running_fork_server(Path(folder)))
+        import ray
+
         try:
             try:
                 _start(address, folder)

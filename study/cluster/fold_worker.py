@@ -68,6 +68,7 @@ def run_folds(config: dict[str, Any]) -> None:
     """
     import torch
     from ray import train
+    from threadpoolctl import threadpool_limits
 
     context: WorkerContext = config["context"]
     runtime = ray.get_runtime_context()
@@ -79,6 +80,7 @@ def run_folds(config: dict[str, Any]) -> None:
         actor=runtime.current_actor,
     )
     torch.set_num_threads(context.plan.threads)
+    threadpool_limits(context.plan.threads)  # a fork has one, as its fork server
     _keep_freed_memory()
     samples, folds = ray.get(context.samples), ray.get(context.folds)
     reporter = FoldReporter(context.coordinator, worker)
