@@ -54,8 +54,20 @@ ENVIRONMENT = {
 
 
 @contextlib.contextmanager
+def private_folder() -> Iterator[str]:
+    """Have a folder for a private cluster, and its fork server running, while the block does.
+
+    The sooner the server begins, the less a cluster's first workers wait for its imports.
+    """
+    with _temporary_folder() as folder, running_fork_server(Path(folder)):
+        yield folder
+
+
+@contextlib.contextmanager
 def connected(
-    address: str | None, on_lost: Callable[[str], object] = lambda what: None
+    address: str | None,
+    on_lost: Callable[[str], object] = lambda what: None,
+    folder: str | None = None,
 ) -> Iterator[None]:
     """Connect to the cluster at `address`, or start a private one for the time being.
 
@@ -66,6 +78,7 @@ def connected(
         address: the cluster's; None for a private one.
         on_lost: called from another thread with what ended, if the cluster ends before
             the block is left. Ray's calls may then not return: end the process.
+        folder: for a private one, of `private_folder`; None for one of its own.
 
     Raises:
         StudyFailedError: no cluster answers at `address`, or none can be started.
@@ -77,9 +90,8 @@ def connected(
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     with contextlib.ExitStack() as held:
-        folder = None if address else held.enter_context(_temporary_folder())
-        if folder:
-            held.enter_context(running_fork_server(Path(folder)))
+        if not (address or folder):
+            folder = held.enter_context(private_folder())
         import ray
 
         try:

@@ -81,6 +81,7 @@ def running_fork_server(folder: Path, modules: Sequence[str] = PRELOADED) -> Ite
         try:
             yield
         finally:
+            os.environ.pop(ADDRESS, None)
             server.kill()
 
 

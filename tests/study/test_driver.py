@@ -39,6 +39,7 @@ def run(
 
     reported: list[Request] = []
     monkeypatch.setattr("study.cluster.connection.connected", connected)
+    monkeypatch.setattr("study.cluster.connection.private_folder", connected)
     planned = (Plan(1, 0, 1), dict[str, str]())
     monkeypatch.setattr("study.cluster.capacity.plan_on_cluster", lambda *_, **__: planned)
     monkeypatch.setattr(driver, "_search", search)
