@@ -172,15 +172,18 @@ class ForkServer:
                 return None
             client, _ = self._listener.accept()
             with client, contextlib.suppress(OSError, ValueError, TypeError):
-                request = Request.receive(client)
-                if self._can_become(request):
-                    gc.freeze()  # a collection would copy the memory that forks share
-                    if os.fork() == 0:
-                        gc.enable()
-                        return request
-                    client.sendall(b"\n")
-                for file in request.files:
-                    os.close(file)
+                request, is_fork = Request.receive(client), False
+                try:
+                    if self._can_become(request):
+                        gc.freeze()  # a collection would copy the memory that forks share
+                        is_fork = os.fork() == 0
+                        if is_fork:
+                            gc.enable()
+                            return request
+                        client.sendall(b"\n")
+                finally:
+                    for file in () if is_fork else request.files:
+                        os.close(file)
 
     def _can_become(self, request: Request) -> bool:
         """Return whether a fork of this process is what a fresh one would be."""
