@@ -265,7 +265,7 @@ def _without_services() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _workers_forked() -> Iterator[None]:
-    """Have a node start workers by `worker_program`, which asks a fork server for them.
+    """Have a node start workers by `worker_program` if there is a fork server to ask for them.
 
     The public `py_executable` of a runtime environment comes too late: Ray's own setup of such an
     environment has imported Ray by then. The raylet has the path of the setup program as the first
@@ -276,7 +276,8 @@ def _workers_forked() -> Iterator[None]:
     start_raylet = Node.start_raylet
 
     def start_with_program(node: Any, *arguments: Any, **options: Any) -> None:
-        node._ray_params.setup_worker_path = worker_program.__file__
+        if worker_program.ADDRESS in os.environ:
+            node._ray_params.setup_worker_path = worker_program.__file__
         start_raylet(node, *arguments, **options)
 
     Node.start_raylet = start_with_program
