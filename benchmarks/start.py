@@ -32,6 +32,7 @@ KINDS = {
     "gcs_server": "Ray's head",
     "raylet/raylet": "raylet",
     "agent": "agents",
+    "study.cluster.fork_server": "fork server",
     "study.run": "driver",
 }
 """What the command of each kind of process holds."""

@@ -82,20 +82,24 @@ def run_study(
         StudyFailedError: it could not finish.
     """
     from study.cluster.capacity import plan_on_cluster
-    from study.cluster.connection import connected
+    from study.cluster.connection import connected, private_folder
     from study.cluster.head import await_head
 
-    if address:
-        await_head(address, wait_seconds)
-        prepared = _prepare(request, data)
-    else:
-        _, prepared = _checked_here(request, data)
-    with _begun(request, prepared, on_lost) as run:
+    with contextlib.ExitStack() as held:
+        folder = None
+        if address:
+            await_head(address, wait_seconds)
+            prepared = _prepare(request, data)
+        else:
+            if not request.is_reported:
+                folder = held.enter_context(private_folder())
+            _, prepared = _checked_here(request, data)
+        run = held.enter_context(_begun(request, prepared, on_lost))
         if request.fresh:  # what there was is aside by now
             request = replace(request, fresh=False)
         unfinished: list[str] = []
         if request.missing():
-            with connected(address, on_lost):
+            with connected(address, on_lost, folder):
                 from study.cluster.executor import ClusterExecutor
 
                 plan, nodes = plan_on_cluster(

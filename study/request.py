@@ -48,6 +48,11 @@ class Request:
         """The study's results folder."""
         return self.outputs.folder(self.study.name)
 
+    @property
+    def is_reported(self) -> bool:
+        """Whether the study has ended before, so that there may be nothing to train."""
+        return not self.fresh and self.results.exists("scores.parquet")
+
     def source(self) -> "TrialSource":
         """Return where the study's trials come from, from the beginning."""
         from study.ledger.replay import known_proposals

@@ -21,6 +21,8 @@ MEMORY, ENOUGH_BYTES = Path("/dev/shm"), 4 * 2**30
 
 # Ray's workers would wait for the tests of the other process; theirs take longest.
 os.environ.update({"RAY_worker_niceness": "0"})
+# Processes of tests would compile the sources anew, each of them.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Ledgers sync thousands of small files, which takes a disk a hundred times as long.
 if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))

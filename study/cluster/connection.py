@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from study.cluster.fork_server import running_fork_server
 from study.errors import StudyFailedError, one_line
 from study.storage.locks import locked
 
@@ -53,8 +54,20 @@ ENVIRONMENT = {
 
 
 @contextlib.contextmanager
+def private_folder() -> Iterator[str]:
+    """Have a folder for a private cluster, and its fork server running, while the block does.
+
+    The sooner the server begins, the less a cluster's first workers wait for its imports.
+    """
+    with _temporary_folder() as folder, running_fork_server(Path(folder)):
+        yield folder
+
+
+@contextlib.contextmanager
 def connected(
-    address: str | None, on_lost: Callable[[str], object] = lambda what: None
+    address: str | None,
+    on_lost: Callable[[str], object] = lambda what: None,
+    folder: str | None = None,
 ) -> Iterator[None]:
     """Connect to the cluster at `address`, or start a private one for the time being.
 
@@ -65,6 +78,7 @@ def connected(
         address: the cluster's; None for a private one.
         on_lost: called from another thread with what ended, if the cluster ends before
             the block is left. Ray's calls may then not return: end the process.
+        folder: for a private one, of `private_folder`; None for one of its own.
 
     Raises:
         StudyFailedError: no cluster answers at `address`, or none can be started.
@@ -75,10 +89,11 @@ def connected(
         os.environ.update(PRIVATE_ENVIRONMENT)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    import ray
-
     with contextlib.ExitStack() as held:
-        folder = None if address else held.enter_context(_temporary_folder())
+        if not (address or folder):
+            folder = held.enter_context(private_folder())
+        import ray
+
         try:
             try:
                 _start(address, folder)

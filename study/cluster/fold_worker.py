@@ -76,6 +76,7 @@ def run_folds(config: dict[str, Any]) -> None:
     """
     import torch
     from ray import train
+    from threadpoolctl import threadpool_limits
 
     context: WorkerContext = config["context"]
     runtime = ray.get_runtime_context()
@@ -87,6 +88,7 @@ def run_folds(config: dict[str, Any]) -> None:
         actor=runtime.current_actor,
     )
     torch.set_num_threads(context.plan.threads)
+    threadpool_limits(context.plan.threads)  # a fork has one, as its fork server
     _keep_freed_memory()
     folds = ray.get(context.folds)
     held: dict[ray.ObjectRef, Samples] = {}

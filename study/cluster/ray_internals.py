@@ -5,6 +5,7 @@ this file against the new one. Ray's parts are imported where they are used, sin
 coordinator needs none but the core, and an import costs a second.
 """
 
+import argparse
 import asyncio
 import contextlib
 import os
@@ -15,6 +16,8 @@ import ray
 from ray._private.state import state
 from ray.core.generated.gcs_pb2 import PlacementGroupTableData
 from ray.util.placement_group import PlacementGroup
+
+from study.cluster import worker_program
 
 HEAD_NODE = "node:__internal_head__"
 """The resource of the head node alone; no option of a public kind places an actor there."""
@@ -207,7 +210,7 @@ def init_private(address: str, folder: str | None, **options: Any) -> None:
         options: others of `ray.init`.
     """
     _ask_for_token()
-    with _without_services():
+    with _without_services(), _workers_forked():
         ray.init(
             address="local",
             include_dashboard=False,  # a dozen processes, which nobody here asks anything
@@ -258,6 +261,69 @@ def _without_services() -> Iterator[None]:
         for name, method in kept.items():
             setattr(Node, name, method)
         utils.get_dashboard_dependency_error = find_error
+
+
+@contextlib.contextmanager
+def _workers_forked() -> Iterator[None]:
+    """Have a node start workers by `worker_program` if there is a fork server to ask for them.
+
+    The public `py_executable` of a runtime environment comes too late: Ray's own setup of such an
+    environment has imported Ray by then. The raylet has the path of the setup program as the first
+    argument of each worker's command, and drops one that it knows where there is no environment.
+    """
+    from ray._private.node import Node
+
+    start_raylet = Node.start_raylet
+
+    def start_with_program(node: Any, *arguments: Any, **options: Any) -> None:
+        if worker_program.ADDRESS in os.environ:
+            node._ray_params.setup_worker_path = worker_program.__file__
+        start_raylet(node, *arguments, **options)
+
+    Node.start_raylet = start_with_program
+    try:
+        yield
+    finally:
+        Node.start_raylet = start_raylet
+
+
+def can_be_forked(arguments: Sequence[str]) -> bool:
+    """Return whether all that a worker's runtime environment adds to this one's is variables.
+
+    Not those of Ray's that it reads when it is imported.
+
+    Args:
+        arguments: the worker's program and its arguments, as the raylet has them.
+    """
+    _, context = _worker_command(arguments)
+    only_variables = type(context)(env_vars=context.env_vars)
+    own = {name: value for name, value in context.env_vars.items() if name.startswith("RAY_")}
+    return bool(
+        context.serialize() == only_variables.serialize() and own.items() <= os.environ.items()
+    )
+
+
+def set_up_worker(arguments: Sequence[str]) -> list[str]:
+    """Set the variables of a worker's runtime environment; return its program and arguments.
+
+    No public function does what Ray's `setup_worker.py` does for a fresh process.
+    """
+    from ray._private.utils import update_envs
+
+    command, context = _worker_command(arguments)
+    update_envs(context.env_vars)
+    return command
+
+
+def _worker_command(arguments: Sequence[str]) -> tuple[list[str], Any]:
+    """Return a worker's program and arguments, and its runtime environment."""
+    from ray._private.runtime_env.context import RuntimeEnvContext
+
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--serialized-runtime-env-context", default="{}")
+    parser.add_argument("--language")
+    options, command = parser.parse_known_args(arguments)
+    return command, RuntimeEnvContext.deserialize(options.serialized_runtime_env_context)
 
 
 def private_node() -> Any:

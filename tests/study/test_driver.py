@@ -39,6 +39,7 @@ def run(
 
     reported: list[Request] = []
     monkeypatch.setattr("study.cluster.connection.connected", connected)
+    monkeypatch.setattr("study.cluster.connection.private_folder", connected)
     planned = (Plan(1, 0, 1), dict[str, str]())
     monkeypatch.setattr("study.cluster.capacity.plan_on_cluster", lambda *_, **__: planned)
     monkeypatch.setattr(driver, "_search", search)
@@ -80,3 +81,14 @@ def test_a_replay_begins_with_the_decisions_of_the_other_results(
     first.ledger.record_decision(decision)
     again = run(tmp_path / "again", monkeypatch, replayed=first.results)
     assert again.ledger.decisions() == [decision]
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_study_has_been_reported_if_it_has_a_table_and_does_not_start_anew(
+    tmp_path: Path, fresh: bool
+) -> None:
+    study, results = small_study("short"), LocalFolder(tmp_path)
+    request = Request(study, results, Console(file=io.StringIO()), fresh)
+    assert not request.is_reported
+    results.write("short/scores.parquet", b"")
+    assert request.is_reported != fresh
