@@ -81,15 +81,16 @@ def run_study(
         RequestError: something is wrong with the request; nothing was written or started.
         StudyFailedError: it could not finish.
     """
-    from study.cluster.capacity import plan_on_cluster
-    from study.cluster.connection import connected, private_folder
+    from study.cluster.connection import private_folder
     from study.cluster.head import await_head
 
     with contextlib.ExitStack() as held:
-        folder = None
+        folder = planned = None
         if address:
             await_head(address, wait_seconds)
             prepared = _prepare(request, data)
+            if not request.is_reported:  # what does not fit is refused before anything is written
+                planned = held.enter_context(_planned(request, address, on_lost))
         else:
             if not request.is_reported:
                 folder = held.enter_context(private_folder())
@@ -99,12 +100,12 @@ def run_study(
             request = replace(request, fresh=False)
         unfinished: list[str] = []
         if request.missing():
-            with connected(address, on_lost, folder):
+            with contextlib.ExitStack() as training:
+                plan, nodes = planned or training.enter_context(
+                    _planned(request, address, on_lost, folder)
+                )
                 from study.cluster.executor import ClusterExecutor
 
-                plan, nodes = plan_on_cluster(
-                    request.study, request.console.print, is_private=not address
-                )
                 request.show_plan(plan, nodes, prepared)
                 unfinished = _search(request, prepared, run, plan)
                 # The cluster that trained fits the compositions too.
@@ -114,6 +115,25 @@ def run_study(
             _report(request, prepared)
     if unfinished:
         raise StudyFailedError(f"{len(unfinished)} trial(s) are not finished")
+
+
+@contextlib.contextmanager
+def _planned(
+    request: Request,
+    address: str | None,
+    on_lost: Callable[[str], object],
+    folder: str | None = None,
+) -> "Iterator[tuple[Plan, dict[str, str]]]":
+    """Be connected to a cluster, and fit the study onto it; see `connected`.
+
+    Raises:
+        RequestError: it does not fit.
+    """
+    from study.cluster.capacity import plan_on_cluster
+    from study.cluster.connection import connected
+
+    with connected(address, on_lost, folder):
+        yield plan_on_cluster(request.study, request.console.print, is_private=not address)
 
 
 def _checked_here(request: Request, data: str | None) -> "tuple[Plan, Prepared]":

@@ -179,7 +179,10 @@ def start(tmp_path):
 def test_a_study_is_planned_with_nodes_that_may_come_and_they_come(
     start, study_file, tmp_path, undisturbed
 ):
-    """Two trials of two folds with half a CPU each: one node holds one of them."""
+    """Two trials of two folds with half a CPU each: one node holds one of them.
+
+    What is refused leaves nothing behind that would refuse the next study.
+    """
     head = start(CLUSTER)
     arguments = [str(study_file), "--output", str(tmp_path / "results")]
     halves = [*arguments, "--set", "resources.per_fold={cpu: 0.5, gpu: 0}"]
@@ -187,7 +190,7 @@ def test_a_study_is_planned_with_nodes_that_may_come_and_they_come(
         [*arguments, "--set", "resources.per_fold.cpu=2"],
         [*halves, "--plan"],
         [*halves, "--set", "search.trials=1", "--set", FIRST],
-        [*halves, "--plan", "--set", "resources.per_fold.cpu=1"],
+        [*halves, "--plan", "--fresh", "--set", "resources.per_fold.cpu=1"],
     )
     assert refused.code == 2
     assert refused.errors.count("\n") == 1
