@@ -288,19 +288,18 @@ def _workers_forked() -> Iterator[None]:
 
 
 def can_be_forked(arguments: Sequence[str]) -> bool:
-    """Return whether all that a worker's runtime environment adds to this one's is variables.
+    """Return whether a worker's runtime environment has nothing but variables.
 
-    Not those of Ray's that it reads when it is imported.
+    Among them none that Ray reads as it is imported, unless this process has the same.
 
     Args:
         arguments: the worker's program and its arguments, as the raylet has them.
     """
     _, context = _worker_command(arguments)
     only_variables = type(context)(env_vars=context.env_vars)
-    own = {name: value for name, value in context.env_vars.items() if name.startswith("RAY_")}
-    return bool(
-        context.serialize() == only_variables.serialize() and own.items() <= os.environ.items()
-    )
+    of_ray = {name: value for name, value in context.env_vars.items() if name.startswith("RAY_")}
+    has_more = context.serialize() != only_variables.serialize()
+    return not has_more and of_ray.items() <= os.environ.items()
 
 
 def set_up_worker(arguments: Sequence[str]) -> list[str]:
