@@ -78,7 +78,8 @@ def run_study(
         wait_seconds: how long to wait for the head of the cluster at `address`.
 
     Raises:
-        RequestError: something is wrong with the request; nothing was written or started.
+        RequestError: something is wrong with the request; nothing was written, and nothing that
+            was started is left.
         StudyFailedError: it could not finish.
     """
     from study.cluster.connection import private_folder

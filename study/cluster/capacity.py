@@ -35,7 +35,7 @@ def growth() -> Growth:
     """
     import ray
 
-    from study.cluster.ray_internals import HEAD_NODE, autoscaler_description
+    from study.cluster.ray_internals.core import HEAD_NODE, autoscaler_description
 
     workers = [capacity_of(n["Resources"]) for n in _living() if HEAD_NODE not in n["Resources"]]
     reported = autoscaler_description()
@@ -158,7 +158,7 @@ def _kuberay_description() -> dict[str, Any] | None:
     name = os.environ.get("RAY_CLUSTER_NAME")
     if not name or not KUBERNETES_NAMESPACE.is_file():
         return None
-    from study.cluster.ray_internals import kuberay_description
+    from study.cluster.ray_internals.core import kuberay_description
 
     with contextlib.suppress(OSError, KeyError, ValueError):
         return kuberay_description(KUBERNETES_NAMESPACE.read_text().strip(), name)

@@ -165,7 +165,7 @@ def _watched(is_private: bool, on_lost: Callable[[str], object]) -> Iterator[Non
 
 def _private_check() -> Callable[[], str]:
     """Return a function that names the ended process of a private cluster, and ends the others."""
-    from study.cluster.ray_internals import private_node
+    from study.cluster.ray_internals.private_cluster import private_node
 
     node = private_node()
 
@@ -206,7 +206,7 @@ def _start(address: str | None, folder: str | None) -> None:
             variables["RAY_ADDRESS"] = address
         ray.init(address, runtime_env={"env_vars": variables}, **common)
         return
-    from study.cluster.ray_internals import init_private
+    from study.cluster.ray_internals.private_cluster import init_private
 
     # Its processes inherit this environment. With the address they find their own
     # cluster where several run on one host.

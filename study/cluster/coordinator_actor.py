@@ -10,7 +10,7 @@ from ray.exceptions import RayError
 from study.cluster.coordinator import Coordinator
 from study.cluster.exchange import Patience
 from study.cluster.ray_cluster import RayCluster
-from study.cluster.ray_internals import HEAD_NODE
+from study.cluster.ray_internals.core import HEAD_NODE
 from study.config.schema import ResourceSettings
 from study.search.plan import Plan
 from study.search.rungs import FoldSchedule

@@ -133,7 +133,7 @@ def _train(
     Raises:
         StoppedError: it was stopped on the way.
     """
-    from study.cluster.ray_internals import is_node_leaving
+    from study.cluster.ray_internals.train import is_node_leaving
     from study.training.events import FoldWriter
     from study.training.fold import FoldTask, train_fold
 

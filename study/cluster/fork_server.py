@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.cluster.worker_program import ADDRESS, OOM_SCORE
+from study.cluster.worker_program import ADDRESS, OOM_SCORE, RAY_PREFIX
 
 PRELOADED = (
     "study.training.fold",
@@ -38,9 +38,6 @@ PRELOADED = (
 WITH_RAY = ("study.cluster.coordinator_actor", "study.cluster.fold_worker")
 """What they import with Ray, as far as it can be forked. Ray Train and Tune draw ids as they are
 imported: from then on all forks would draw the same."""
-RAY_PREFIX = "RAY_"
-"""Of variables that Ray reads as it is imported. Those of a worker are known when the first one is
-asked for, so that Ray is imported then."""
 REQUEST_SECONDS = 10.0
 CHUNK_BYTES = 2**16
 
@@ -124,7 +121,7 @@ class Request:
 
     def set_up(self) -> list[str]:
         """Give this process what the worker has of its own; return its program and arguments."""
-        from study.cluster.ray_internals import set_up_worker
+        from study.cluster.ray_internals.forked_workers import set_up_worker
 
         for number, file in enumerate(self.files):
             os.dup2(file, number)
@@ -188,11 +185,12 @@ class ForkServer:
     def _can_become(self, request: Request) -> bool:
         """Return whether a fork of this process is what a fresh one would be."""
         if not self._variables_of_ray:
+            # Ray reads them as it is imported, and they are known when a first worker is to start.
             self._variables_of_ray = request.variables_of_ray
             os.environ.update(request.variables_of_ray)
             for module in WITH_RAY:
                 importlib.import_module(module)
-        from study.cluster.ray_internals import can_be_forked
+        from study.cluster.ray_internals.forked_workers import can_be_forked
 
         is_same = request.variables_of_ray == self._variables_of_ray
         return is_same and can_be_forked(request.arguments)

@@ -89,7 +89,7 @@ def main(address: str) -> int:
     """Ask; say which address is asked, and why there is no answer if there is none."""
     from ray.exceptions import AuthenticationError
 
-    from study.cluster.ray_internals import ask_head, find_head
+    from study.cluster.ray_internals.core import ask_head, find_head
 
     try:
         head = find_head(address)

@@ -10,7 +10,7 @@ import contextlib
 from ray.exceptions import RayError
 from ray.util import remove_placement_group
 
-from study.cluster.ray_internals import orphaned_placement_groups
+from study.cluster.ray_internals.core import orphaned_placement_groups
 
 
 def remove_orphans() -> None:

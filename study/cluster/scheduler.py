@@ -12,7 +12,7 @@ from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from study.cluster.paired_rule import Comparison, PairedRule
-from study.cluster.ray_internals import enter_rung, forget_trial, pending_trials
+from study.cluster.ray_internals.tune import enter_rung, forget_trial, pending_trials
 from study.cluster.search_state import SearchState
 from study.config.schema import StoppingSettings
 from study.search.rungs import rungs

@@ -17,7 +17,7 @@ from study.cluster.coordinator_actor import running_coordinator
 from study.cluster.fold_worker import WorkerContext
 from study.cluster.news_reader import NewsReader
 from study.cluster.ray_folder import ray_folder
-from study.cluster.ray_internals import HEAD_NODE
+from study.cluster.ray_internals.core import HEAD_NODE
 from study.cluster.scheduler import RungScheduler, StopOnError
 from study.cluster.search_state import Observer, SearchState
 from study.cluster.slots import Slots

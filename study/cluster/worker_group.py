@@ -19,7 +19,7 @@ from ray.train import (
 from study.cluster.faults import fault_of
 from study.cluster.fold_worker import WorkerContext, run_folds
 from study.cluster.ray_folder import ray_folder
-from study.cluster.ray_internals import deaths, fold_group
+from study.cluster.ray_internals.train import deaths, fold_group
 
 RETRY_SECONDS = 1.0
 LEAVE_SECONDS = 5.0

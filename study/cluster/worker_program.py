@@ -14,6 +14,8 @@ ADDRESS = "STUDY_FORK_SERVER"
 """The variable that holds the address of the fork server, a socket's path."""
 SETUP_PROGRAM = "setup_worker.py"
 """Ray's, beside a worker's own: it makes the runtime environment, and becomes the worker."""
+RAY_PREFIX = "RAY_"
+"""Of variables that Ray reads as it is imported."""
 OOM_SCORE = Path("/proc/self/oom_score_adj")
 """The raylet raises it, so that workers die first where memory runs out."""
 

@@ -67,7 +67,7 @@ def unsearchable(study: Study) -> Iterator[str]:
         elif values.choice is None:
             yield (
                 f"search.space.{key}: must be a choice, since samples are made for each value when"
-                f" the study starts, found {values.form}"
+                f" the study starts, not {values.form}"
             )
         elif key == WINDOW and values.when:
             yield f"search.space.{WINDOW}: must be searched in all trials; remove its when"
@@ -114,7 +114,7 @@ def _draws(key: str, values: Distribution, before: Mapping[str, Any]) -> list[di
 def _too_many() -> ValueError:
     return ValueError(
         f"settings of the dataset must have at most {MOST_VARIANTS} combinations, for each of which"
-        " all samples are made and held in memory, found more; search fewer"
+        " all samples are made and held in memory; search fewer"
     )
 
 

@@ -158,7 +158,7 @@ def _refuse_difference(first: Samples, other: Samples) -> None:
         if not np.array_equal(one, two):
             at = int(np.flatnonzero(one != two)[0])
             raise RequestError(
-                f"search.space: variants of the dataset must say the same of each sample, found"
+                f"search.space: variants of the dataset must say the same of each sample, not"
                 f" {name} {one[at]!s} and {two[at]!s} at position {first.position[at]} of record"
                 f" {str(first.record[at])!r}"
             )

@@ -13,7 +13,7 @@ from ray.train.v2._internal.exceptions import (
 )
 
 from study.cluster.faults import REASON_LENGTH, Fault, Owner, fault_of, reason_of
-from study.cluster.ray_internals import deaths
+from study.cluster.ray_internals.train import deaths
 from study.errors import StudyFailedError
 from study.storage.folder import LocalFolder
 from study.storage.locks import ForeignRunError

@@ -178,8 +178,8 @@ def facts_of_workers() -> list[dict[str, Any]]:
     plain = ray.remote(facts).remote()
     set_up = ray.remote(runtime_env={"env_vars": {"SET": "1"}})(facts).remote()
     other = ray.remote(runtime_env={"py_executable": f"{sys.executable} -B"})(facts).remote()
-    found: list[dict[str, Any]] = ray.get([plain, set_up, other])
-    return found
+    states: list[dict[str, Any]] = ray.get([plain, set_up, other])
+    return states
 
 
 @pytest.mark.cluster

@@ -70,7 +70,7 @@ def test_every_draw_is_measured_as_a_test_set_of_the_drawn_patients(
     drawn: list[tuple[Counts, Counts]],
 ) -> None:
     rows = [row(f"p{i}", c, fold) for i, both in enumerate(drawn) for fold, c in enumerate(both)]
-    (found,) = patient_intervals(table(rows), seed=3, draws=DRAWS).to_pylist()
+    (interval,) = patient_intervals(table(rows), seed=3, draws=DRAWS).to_pylist()
     times = draw_patients(len(drawn), 3, DRAWS).astype(int)
     by_draw = []
     for often in times:
@@ -82,18 +82,22 @@ def test_every_draw_is_measured_as_a_test_set_of_the_drawn_patients(
     low, high = np.percentile(by_draw[1:], [2.5, 97.5], axis=0)
     for place, name in enumerate(PATIENT_METRICS):
         close = pytest.approx([by_draw[0][place], low[place], high[place]], abs=1e-9)
-        assert [found[name], found[f"{name}_patient_low"], found[f"{name}_patient_high"]] == close
-    assert (found["patients"], found["draws"]) == (len(drawn), DRAWS)
+        assert [
+            interval[name],
+            interval[f"{name}_patient_low"],
+            interval[f"{name}_patient_high"],
+        ] == close
+    assert (interval["patients"], interval["draws"]) == (len(drawn), DRAWS)
 
 
 @given(counts_of_a_patient, st.integers(1, 8))
 def test_patients_who_are_all_alike_leave_no_width(counts: Counts, patients: int) -> None:
     rows = [row(str(i), counts, fold) for i in range(patients) for fold in range(2)]
-    (found,) = patient_intervals(table(rows), seed=0, draws=30).to_pylist()
+    (interval,) = patient_intervals(table(rows), seed=0, draws=30).to_pylist()
     for name, expected in zip(PATIENT_METRICS, measured([counts]), strict=True):
-        assert found[name] == pytest.approx(expected, abs=1e-12)
-        assert found[f"{name}_patient_low"] == pytest.approx(found[name], abs=1e-12)
-        assert found[f"{name}_patient_high"] == pytest.approx(found[name], abs=1e-12)
+        assert interval[name] == pytest.approx(expected, abs=1e-12)
+        assert interval[f"{name}_patient_low"] == pytest.approx(interval[name], abs=1e-12)
+        assert interval[f"{name}_patient_high"] == pytest.approx(interval[name], abs=1e-12)
 
 
 def test_each_draw_has_as_many_patients_as_the_test_set() -> None:
@@ -111,13 +115,13 @@ def test_a_mean_over_patients_of_equal_size_has_the_usual_interval() -> None:
     rng = np.random.default_rng(0)
     hits = rng.integers(20, 80, size=40)
     rows = [row(str(i), (100, 100, 0, int(n))) for i, n in enumerate(hits)]
-    (found,) = patient_intervals(table(rows), seed=0).to_pylist()
+    (interval,) = patient_intervals(table(rows), seed=0).to_pylist()
     balanced = (1 + hits / 100) / 2
     reach = 1.96 * balanced.std() / math.sqrt(40)
     mean = balanced.mean()
-    assert found["auroc_labels"] == pytest.approx(mean)
-    assert found["auroc_labels_patient_low"] == pytest.approx(mean - reach, abs=0.1 * reach)
-    assert found["auroc_labels_patient_high"] == pytest.approx(mean + reach, abs=0.1 * reach)
+    assert interval["auroc_labels"] == pytest.approx(mean)
+    assert interval["auroc_labels_patient_low"] == pytest.approx(mean - reach, abs=0.1 * reach)
+    assert interval["auroc_labels_patient_high"] == pytest.approx(mean + reach, abs=0.1 * reach)
 
 
 def test_rows_of_a_table_share_their_draws_and_keep_their_order() -> None:
@@ -130,10 +134,10 @@ def test_rows_of_a_table_share_their_draws_and_keep_their_order() -> None:
         for fold in range(2)
         for i, own in enumerate(counts)
     ]
-    found = patient_intervals(table(rows), seed=7, draws=50)
-    assert found.schema.equals(SCHEMA)
-    assert all(column.null_count == 0 for column in found.columns)
-    frame = found.to_pandas()
+    intervals = patient_intervals(table(rows), seed=7, draws=50)
+    assert intervals.schema.equals(SCHEMA)
+    assert all(column.null_count == 0 for column in intervals.columns)
+    frame = intervals.to_pandas()
     assert frame[["trial", "composition"]].to_numpy().tolist() == [list(g) for g in groups]
     assert (frame.drop(columns=list(KEYS)).nunique() == 1).all()
     again = patient_intervals(table(rows[::-1]), seed=7, draws=50).to_pandas()
@@ -152,11 +156,11 @@ def test_other_strata_change_nothing() -> None:
 
 def test_draws_without_a_class_are_left_out_of_its_auroc() -> None:
     rows = [row("1", (8, 0, 2, 0)), row("2", (0, 4, 0, 3))]
-    (found,) = patient_intervals(table(rows), seed=0, draws=40).to_pylist()
+    (interval,) = patient_intervals(table(rows), seed=0, draws=40).to_pylist()
     balanced = (6 / 8 + 3 / 4) / 2
-    ends = [found[f"auroc_labels{end}"] for end in ("", "_patient_low", "_patient_high")]
+    ends = [interval[f"auroc_labels{end}"] for end in ("", "_patient_low", "_patient_high")]
     assert ends == pytest.approx([balanced] * 3)
-    assert found["f1_anomaly_patient_low"] == 0
+    assert interval["f1_anomaly_patient_low"] == 0
     (one_class,) = patient_intervals(table(rows[:1]), seed=0, draws=5).to_pylist()
     assert math.isnan(one_class["auroc_labels"])
     assert math.isnan(one_class["auroc_labels_patient_low"])
@@ -165,9 +169,9 @@ def test_draws_without_a_class_are_left_out_of_its_auroc() -> None:
 def test_a_composition_without_a_fit_in_one_fold_has_the_mean_of_the_others() -> None:
     rows = [row("1", (5, 5, 1, 4)), row("2", (6, 3, 2, 1))]
     other = [row("1", (5, 5, 0, 0), 1, composition="d"), row("2", (6, 3, 0, 3), 1, composition="d")]
-    found = patient_intervals(table(rows + other), seed=0, draws=10)
-    assert found.slice(0, 1).equals(patient_intervals(table(rows), seed=0, draws=10))
-    assert found.slice(1, 1).equals(patient_intervals(table(other), seed=0, draws=10))
+    intervals = patient_intervals(table(rows + other), seed=0, draws=10)
+    assert intervals.slice(0, 1).equals(patient_intervals(table(rows), seed=0, draws=10))
+    assert intervals.slice(1, 1).equals(patient_intervals(table(other), seed=0, draws=10))
 
 
 def test_folds_must_test_the_same_patients() -> None:
