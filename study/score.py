@@ -93,18 +93,9 @@ def score(
 ) -> None:
     """Score INPUT with MODEL: a row per sample."""
     target = output or Path(f"{signals.stem if signals.suffix else signals.name}.scores.parquet")
-    for path in (target, *((plot,) if plot else ())):
-        if not path.absolute().parent.is_dir():
-            raise RequestError(f"{path}: expected a file in a folder that exists, found none")
+    _require_places(target, plot)
     if label_first and label not in (None, "0"):
         raise RequestError(f"--label-first, --label {label}: are two columns: leave one out")
-    from study.detectors.signals.score_file import require_form
-
-    require_form(target)
-    if plot:
-        from study.detectors.signals.picture import require_format
-
-        require_format(plot)
     from study.data.tables.reader import is_table
     from study.detectors.detector import load_detector
 
@@ -120,12 +111,7 @@ def score(
         )
         _score_recording(detector, signals, target, picture)
     elif is_table(signals):
-        needed = [*detector.sample_components, *(["time"] if detector.is_relative else [])]
-        if needed:
-            raise RequestError(
-                f"{signals}: expected a WFDB record, since {detector.folds[0].composition} needs"
-                f" the {' and the '.join(needed)} of beats, found a table: give a record"
-            )
+        _require_no_beats(detector, signals)
         from study.detectors.signals.rows import open_rows
 
         rows = open_rows(
@@ -135,13 +121,36 @@ def score(
             leave_out=leave_out or (),
             resample=resample,
         )
-        sys.stdout.write(f"{signals}: {rows.table.understood}\n")
         _score_table(detector, rows, target, picture)
     else:
         from study.detectors.signals.records import read_beats
 
         beats = read_beats(signals, detector.folds[0].config.dataset, peaks, resample=resample)
         _score_record(detector, beats, target, picture)
+
+
+def _require_places(target: Path, plot: Path | None) -> None:
+    """Raise `RequestError` unless scores and picture have a folder and a form that is written."""
+    from study.detectors.signals.score_file import require_form
+
+    for path in (target, *((plot,) if plot else ())):
+        if not path.absolute().parent.is_dir():
+            raise RequestError(f"{path}: expected a file in a folder that exists, found none")
+    require_form(target)
+    if plot:
+        from study.detectors.signals.picture import require_format
+
+        require_format(plot)
+
+
+def _require_no_beats(detector: "Detector", signals: Path) -> None:
+    """Raise `RequestError` if the samples of a table lack what the detector needs of beats."""
+    needed = [*detector.sample_components, *(["time"] if detector.is_relative else [])]
+    if needed:
+        raise RequestError(
+            f"{signals}: expected a WFDB record, since {detector.folds[0].composition} needs"
+            f" the {' and the '.join(needed)} of beats, found a table: give a record"
+        )
 
 
 @dataclass(frozen=True)
@@ -169,6 +178,7 @@ def _score_table(detector: "Detector", rows: "RowSource", target: Path, picture:
     from study.detectors.signals.rows_picture import chosen_samples, draw_samples
     from study.detectors.signals.table import write_scores
 
+    sys.stdout.write(f"{rows.table.path}: {rows.table.understood}\n")
     if rows.note:
         sys.stdout.write(f"{rows.note}\n")
     written = write_scores(target, detector, rows.blocks())

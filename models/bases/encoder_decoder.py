@@ -13,7 +13,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from models.bases.gradient import GradientModel, joined
+from models.bases.batches import joined
+from models.bases.gradient import GradientModel
 from models.bases.losses import binary_cross_entropy, mean_squared_error
 from models.bases.settings import DecoderSettings, EncoderDecoderSettings, TrainingSettings
 from models.entry import AUTOENCODER_ERRORS, DRAWN_NORM

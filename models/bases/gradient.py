@@ -3,7 +3,7 @@
 import contextlib
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.bases.augmentation import stretched, time_warped
 from models.bases.average import AveragedNetworks
+from models.bases.batches import MeanLosses, joined, variances_over
 from models.bases.optimizers import load_optimizer, make_optimizer, set_learning_rate
 from models.bases.recorded import RecordedSteps, can_record
 from models.bases.schedule import learning_rate_share
@@ -25,7 +26,6 @@ STATISTICS_BATCHES = 32
 """Batches of an epoch whose statistics are those of averaged weights."""
 
 Result = TypeVar("Result")
-Errors = dict[str, Tensor]
 
 
 @contextlib.contextmanager
@@ -39,48 +39,6 @@ def frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
-
-
-def joined(batches: Sequence[Errors], components: Iterable[str]) -> Errors:
-    """Return the errors of batches as those of all their samples, `(n,)` float32 each."""
-    return {name: torch.cat([batch[name] for batch in batches]).float() for name in components}
-
-
-def variances_over(score: Callable[[Tensor], Errors], draws: int, x: Tensor) -> Errors:
-    """Return the variance of each error of a batch over `draws` scorings."""
-    scorings = [score(x) for _ in range(draws)]
-    variances = {}
-    for name in scorings[0]:
-        errors = torch.stack([each[name] for each in scorings])  # (b,), ... -> (draws, b)
-        variances[name] = errors.var(dim=0)  # (draws, b) -> (b,)
-    return variances
-
-
-class MeanLosses:
-    """Means of losses over samples; they stay on the device until they are asked for."""
-
-    def __init__(self) -> None:
-        self._totals: dict[tuple[str, ...], Tensor] = {}
-        self._counts: dict[tuple[str, ...], int] = {}
-
-    def add(self, losses: dict[str, Tensor], count: int) -> None:
-        """Count the losses of a batch of `count` samples; batches may have other losses."""
-        names, values = tuple(losses), torch.stack(list(losses.values()))
-        if names in self._totals:
-            self._totals[names].add_(values, alpha=count)
-        else:
-            self._totals[names] = values * count
-        self._counts[names] = self._counts.get(names, 0) + count
-
-    def by_name(self) -> dict[str, float]:
-        """Return the means, in the order in which losses came."""
-        sums: dict[str, float] = {}
-        counts: dict[str, int] = {}
-        for names, totals in self._totals.items():
-            for name, total in zip(names, totals.tolist(), strict=True):
-                sums[name] = sums.get(name, 0.0) + total
-                counts[name] = counts.get(name, 0) + self._counts[names]
-        return {name: total / counts[name] for name, total in sums.items()}
 
 
 class GradientModel(Model):

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from models import components_of, implementation
+from models.bases.batches import joined, variances_over
 from models.bases.encoder_decoder import EncoderDecoder, joined_examinations
-from models.bases.gradient import frozen, joined, variances_over
+from models.bases.gradient import frozen
 from models.bases.latent_search import SearchResult, search_latent
 from models.bases.settings import TrainingSettings
 from models.interface import Examination, Latents, Model, Seeds, Shape

@@ -1,9 +1,9 @@
-"""`python -m tests.cluster.sick_cluster [ILLNESS]`: a head and two nodes, the first of them ill.
+"""`python -m tests.cluster.sick_cluster [ILLNESS [CPUS]]`: a head and two nodes, the first ill.
 
-All are on this machine. What is trained on the sick node raises what is raised where that is
-ill; see `tests.gate`. Prints the address of the head, and then does what its input says, line by
-line, and prints that it is done: `drain` gives notice that the first node is to be taken away,
-`kill` takes it away. Ends when its input does.
+All are on this machine; the second node has two CPUs, or as many as are named. What is trained on
+the sick node raises what is raised where that is ill; see `tests.gate`. Prints the address of the
+head, and then does what its input says, line by line, and prints that it is done: `drain` gives
+notice that the first node is to be taken away, `kill` takes it away. Ends when its input does.
 """
 
 import sys
@@ -26,7 +26,7 @@ def main() -> None:
     try:
         ill = {SICK: sys.argv[1]} if len(sys.argv) > 1 else {}
         first = cluster.add_node(num_cpus=2, env_vars=ill, **NODE)
-        cluster.add_node(num_cpus=2, **NODE)
+        cluster.add_node(num_cpus=int(sys.argv[2]) if len(sys.argv) > 2 else 2, **NODE)
         cluster.wait_for_nodes(timeout=300)
         _print(cluster.address)
         for command in map(str.strip, sys.stdin):

@@ -16,6 +16,8 @@ from study.storage.folder import LocalFolder
 from tests.study.checked import run_here, small_study, trials_of_search, trials_of_systems
 from tests.study.report.page.text import visible_text
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LocalFolder]:

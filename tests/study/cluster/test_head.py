@@ -82,6 +82,7 @@ def late_head(port: int, tmp_path: Path) -> Iterator[int]:
         process.wait()
 
 
+@pytest.mark.cluster
 def test_a_head_that_comes_late_is_waited_for(
     late_head: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

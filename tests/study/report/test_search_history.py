@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.schedulers.async_hyperband import _Bracket
 
-from study.config.schema import StoppingSettings
+from study.config.schema import StoppingSettings, Study
 from study.report.search_history import rungs_table, trials_table
-from study.search.trial import Proposal, RungDecision, State, trial_name
+from study.search.trial import Proposal, RungDecision, State, TrialRecord, trial_name
 from tests.study.report.trained import FAILURE, Reported
 from tests.study.search.searches import ended, searching
 from tests.study.trials import record_of, trial_of
@@ -55,14 +55,21 @@ def test_rungs_ask_for_what_came_to_them_and_not_to_others() -> None:
     assert made["against"].tolist() == [""] * 5 + ["trial-00000", ""]
 
 
-@given(st.permutations(range(8)), st.integers(0, 7))
-def test_the_best_that_a_proposal_knew_is_of_trials_that_had_completed(
-    orders: list[int], known: int
-) -> None:
+@pytest.fixture(scope="module")
+def eight() -> tuple[Study, list[TrialRecord]]:
+    """A study, and its first trials."""
     study = searching()
+    return study, ended(study, 8)
+
+
+@given(orders=st.permutations(range(8)), known=st.integers(0, 7))
+def test_the_best_that_a_proposal_knew_is_of_trials_that_had_completed(
+    eight: tuple[Study, list[TrialRecord]], orders: list[int], known: int
+) -> None:
+    study, trials = eight
     records = [
         record_of(trial_of(study, n, each.trial.parameters), STATES[n % 4], each.values, orders[n])
-        for n, each in enumerate(ended(study, 8))
+        for n, each in enumerate(trials)
     ]
     proposals = [Proposal(record.trial, known, ("trial-00009",), 3) for record in records]
     made = trials_table(records, proposals).to_pandas()

@@ -56,6 +56,7 @@ def test_of_drivers_that_start_at_the_same_moment_one_is_let_in(output: Folder) 
         assert sum(drivers.map(drive, range(4))) == 1
 
 
+@pytest.mark.slow
 def test_a_driver_that_lives_keeps_others_out_however_long_it_takes(output: Folder) -> None:
     lost: list[str] = []
     with held(output, lost):
@@ -69,6 +70,7 @@ def test_a_driver_that_lives_keeps_others_out_however_long_it_takes(output: Fold
     assert time.monotonic() - began < lease.LEASE_SECONDS
 
 
+@pytest.mark.slow
 def test_a_dead_driver_is_followed_and_one_that_was_only_slow_learns_of_it(
     output: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
