@@ -4,7 +4,8 @@
 [--name NAME] [--device cuda] [--set KEY=VALUE ...]` trains folds one after the other with one
 thread and appends a line of JSON for each epoch that is validated: seconds, of the CPU and of the
 clock, and the test metrics of compositions fitted on validation. A search's space is left out.
-`python -m benchmarks.recipes table FILE ...` prints the means as Markdown.
+`python -m benchmarks.recipes table FILE ...` prints the means as Markdown, and `python -m
+benchmarks.recipes draw FILE ... --to PICTURE` draws them over epochs and over CPU seconds.
 """
 
 import argparse
@@ -13,10 +14,14 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from matplotlib.figure import Figure
 
 from models.interface import Model
 from study.config.study_file import load_study
@@ -125,6 +130,68 @@ def table(lines: list[dict[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+@dataclass(frozen=True)
+class Curve:
+    """F1 of one recipe, of as many folds for each seed.
+
+    Attributes:
+        epochs: which were validated, `(e,)`.
+        cpu_seconds: mean seconds of training a fold until then, `(e,)`.
+        f1: mean weighted F1 over the folds of each seed, `(seeds, e)`.
+    """
+
+    epochs: list[int]
+    cpu_seconds: list[float]
+    f1: npt.NDArray[np.float64]
+
+
+def curve_of(lines: list[dict[str, Any]], composition: str) -> Curve:
+    """Return the curve of one recipe's lines.
+
+    Raises:
+        ValueError: a fold of a seed lacks an epoch that another has.
+    """
+    epochs = sorted({line["epoch"] for line in lines})
+    seeds = sorted({line["seed"] for line in lines})
+    cells: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for line in lines:
+        cells[line["seed"], line["epoch"]].append(line[composition]["f1_weighted"])
+    if len({len(cells[seed, epoch]) for seed in seeds for epoch in epochs}) != 1:
+        raise ValueError(f"folds of {lines[0]['name']} have not ended: name fewer --folds")
+    seconds = [
+        statistics.mean(line["cpu_seconds"] for line in lines if line["epoch"] == epoch)
+        for epoch in epochs
+    ]
+    f1 = [[statistics.mean(cells[seed, epoch]) for epoch in epochs] for seed in seeds]
+    return Curve(epochs, seconds, np.array(f1))
+
+
+def draw(lines: list[dict[str, Any]], composition: str, published: float | None) -> Figure:
+    """Return a picture of each recipe's F1: the mean over seeds, and from the least to the most."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    by_epoch, by_second = figure.subplots(1, 2, sharey=True)
+    for name in dict.fromkeys(line["name"] for line in lines):
+        curve = curve_of([line for line in lines if line["name"] == name], composition)
+        for axes, where in ((by_epoch, curve.epochs), (by_second, curve.cpu_seconds)):
+            (drawn,) = axes.plot(where, curve.f1.mean(axis=0), marker="o", label=name)
+            axes.fill_between(
+                where,
+                curve.f1.min(axis=0),
+                curve.f1.max(axis=0),
+                color=drawn.get_color(),
+                alpha=0.2,
+                linewidth=0,
+            )
+    for axes, label in ((by_epoch, "epochs"), (by_second, "CPU seconds of a fold")):
+        axes.set_xlabel(label)
+        axes.grid(alpha=0.3)
+        if published is not None:
+            axes.axhline(published, color="black", linestyle="--", label="the paper, 500 epochs")
+    by_epoch.set_ylabel(f"test F1 (weighted) of {composition}")
+    by_epoch.legend()
+    return figure
+
+
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -144,15 +211,33 @@ def main() -> None:
     shown.add_argument("--folds", type=int, nargs="+", help="only these")
     shown.add_argument("--epochs", type=int, nargs="+", help="only these")
     shown.set_defaults(run=show)
+    drawn = commands.add_parser("draw", help="draw F1 over epochs and over CPU seconds")
+    drawn.add_argument("files", type=Path, nargs="+")
+    drawn.add_argument("--to", type=Path, required=True, help="a picture: .svg, .png, .pdf")
+    drawn.add_argument("--composition", choices=COMPOSITIONS, default="svm_gamma")
+    drawn.add_argument("--published", type=float, help="the paper's F1, a line across")
+    drawn.add_argument("--folds", type=int, nargs="+", help="only these")
+    drawn.add_argument("--epochs", type=int, nargs="+", help="only these")
+    drawn.set_defaults(run=save)
     options = parser.parse_args()
     options.run(options)
 
 
 def show(options: argparse.Namespace) -> None:
     """Print the table of files."""
+    print(table(chosen_lines(options)))
+
+
+def save(options: argparse.Namespace) -> None:
+    """Write the picture of files."""
+    draw(chosen_lines(options), options.composition, options.published).savefig(options.to)
+
+
+def chosen_lines(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return the lines of files that are asked for."""
     lines = [json.loads(each) for path in options.files for each in path.open()]
     asked = (("fold", options.folds), ("epoch", options.epochs))
-    print(table([x for x in lines if all(not only or x[key] in only for key, only in asked)]))
+    return [x for x in lines if all(not only or x[key] in only for key, only in asked)]
 
 
 if __name__ == "__main__":

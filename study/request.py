@@ -93,7 +93,7 @@ class Request:
         return self.source().missing({record.name: record for record in self.ended()})
 
     def warn(self, line: str) -> None:
-        """Show a line on what is hardly meant."""
+        """Show a line on what is probably not intended."""
         self.console.print(f"{'warning':>12}  {line}", highlight=False, soft_wrap=True)
 
     def show_plan(

@@ -19,7 +19,7 @@ class Attempt:
     Attributes:
         assignment: what is trained, and by which name.
         folds: where each fold stands.
-        epoch: the last that all folds have reported which it is counted by.
+        epoch: the last that every fold has reported of those that a result is of.
         waits_since: since when a worker is missing; None if none is.
         present: the workers that have come, by rank.
         reports: by epoch and fold, of epochs that not all folds have reported yet.

@@ -109,7 +109,7 @@ def plan_when_joined(
                 return plan
             missing = (
                 f"{plan.workers} of {study.split.folds} folds of a trial fit;"
-                f" resources.workers_per_trial={plan.workers} waits for none"
+                f" set resources.workers_per_trial={plan.workers} to start without waiting"
             )
         if not is_shown:
             show(f"waiting up to {patience_seconds:.0f} s for nodes: {missing}")

@@ -310,7 +310,7 @@ class Coordinator:
             self.forgive(self._clock() - before - LOOK_SECONDS)
 
     def forgive(self, seconds: float) -> None:
-        """Leave time out of account in which this process itself took no reports."""
+        """Let folds be silent for as much longer as this process itself took no reports."""
         self._overseer.forgive(self._groups.attempts.values(), seconds)
 
     def look(self) -> list[FoldWorker]:

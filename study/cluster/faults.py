@@ -102,7 +102,7 @@ def fault_of(error: BaseException, results: str = "") -> Fault:
 
 def _ray_fault(error: RayError, reason: str) -> Fault:
     if isinstance(error, OutOfMemoryError):
-        return Fault(Owner.NODE, reason)
+        return Fault(Owner.NODE, reason, Owner.TRIAL)
     if isinstance(error, ObjectStoreFullError | OutOfDiskError):
         return Fault(Owner.NODE, reason, Owner.STUDY)
     if isinstance(error, RayActorError):

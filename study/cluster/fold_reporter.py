@@ -12,7 +12,7 @@ from study.search.trial import Trial
 from study.training.validation_report import StoppedEarly, ValidationReport
 
 HEARTBEAT_SECONDS = 10.0
-"""So often at most a fold reports that an epoch has ended which it does not validate."""
+"""Least seconds between reports of epochs that are not validated."""
 
 
 class StoppedError(Exception):
@@ -83,7 +83,7 @@ class FoldReporter:
         return answer
 
     def epoch_ended(self) -> None:
-        """Take the time of an epoch, and report that it ended, unless the last report is young."""
+        """Take the time of an epoch, and report that it ended, unless the last report is recent."""
         self._take_time()
         if self._began - self._last_heartbeat > HEARTBEAT_SECONDS:
             self._last_heartbeat = self._began

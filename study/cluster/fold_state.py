@@ -51,7 +51,7 @@ class FoldState:
         return 0.0 if self.last_heartbeat is None else now - self.last_heartbeat
 
     def fail(self, fault: Fault) -> None:
-        """Take note of a fault of its worker, which is gone; what a cluster takes counts not."""
+        """Take note of a fault of its worker, which is gone; no loss to the cluster is counted."""
         self.worker = self.last_heartbeat = None
         if fault.owner is not Owner.CLUSTER:
             self.failures += 1

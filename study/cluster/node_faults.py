@@ -37,7 +37,7 @@ class NodeFaults:
         follows = (
             "it is left alone for the rest of this run"
             if worker.node in self.avoidable()
-            else "it is used on, since the others have no room for a trial"
+            else "it stays in use: the other nodes have no room for a trial"
         )
         return f"node {worker.address} failed folds of {trials} ({fault.reason}): {follows}"
 

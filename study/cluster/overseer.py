@@ -40,7 +40,7 @@ class Overseer:
             self._give_up(attempt)
 
     def _give_up(self, attempt: Attempt) -> None:
-        """End an attempt that does not get on, as whoever is to blame has it."""
+        """End an attempt that does not get on: how, depends on whose fault that is."""
         faults = {fold: state.fault for fold, state in enumerate(attempt.folds) if state.fault}
         reason = "; ".join(f"fold {fold}: {fault.reason}" for fold, fault in faults.items())
         if not faults:

@@ -40,7 +40,7 @@ class _StrictLoader(yaml.SafeLoader):
                 raise yaml.YAMLError(f"line {key_node.start_mark.line + 1}: keys are plain names")
             if key in seen:
                 line = key_node.start_mark.line + 1
-                raise yaml.YAMLError(f"line {line}: key {key!r} stands twice")
+                raise yaml.YAMLError(f"line {line}: duplicate key {key!r}")
             seen.add(key)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping

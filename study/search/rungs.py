@@ -72,7 +72,7 @@ class FoldSchedule:
         return folds if folds < self.all_folds else None
 
     def after(self, rung: int) -> int:
-        """Return how many folds a trial has that was let pass a rung; 0 is its start."""
+        """Return how many folds a trial trains once it has passed a rung; 0: from its start."""
         return self.at(rung + 1)
 
     def at_start(self, trial: Trial) -> int:

@@ -65,8 +65,9 @@ class Trial:
         config: all that its folds need to know.
         parameters: what sets it apart from the study's other trials, by dotted key.
         system: its name in a study of systems; "" in a search.
-        is_repetition: whether it is another trial, trained again: under a second protocol, or
-        is_confirmation: under the same one with another seed.
+        is_repetition: whether it is another trial, trained again, under a second protocol or with
+            another seed.
+        is_confirmation: whether it is a repetition with another seed.
     """
 
     number: int

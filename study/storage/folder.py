@@ -90,7 +90,7 @@ class Folder(Protocol):
         ...
 
     def check(self) -> None:
-        """Ask a store whether it is there and lets us in; OSError if not."""
+        """Ask a store whether it is there and may be used; OSError if not."""
         ...
 
 
@@ -251,7 +251,9 @@ def reach_folder(location: str) -> Folder:
         folder = open_folder(location)
         folder.check()
     except OSError as error:
-        raise RequestError(f"{location}: expected a store that lets us in: {error}") from None
+        raise RequestError(
+            f"{location}: expected a bucket that may be read and written: {error}"
+        ) from None
     return folder
 
 

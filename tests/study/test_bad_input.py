@@ -98,7 +98,7 @@ BY_HAND: list[tuple[Any, list[str], list[str]]] = [
     ("name: [", [], ["not valid YAML"]),
     ("a: &x 1\nb: *x", [], ["aliases"]),
     ("name: !!python/object/apply:os.system ['touch canary']", [], ["tags"]),
-    ("name: a\nname: b", [], ["stands twice"]),
+    ("name: a\nname: b", [], ["duplicate key 'name'"]),
     ("\x00", [], ["not valid YAML"]),
     ("\ud800", [], ["cannot be read as text"]),
     ({"name": "mine"}, [], ["dataset", "is missing"]),

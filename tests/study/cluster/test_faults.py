@@ -115,6 +115,8 @@ def test_a_store_that_does_not_answer_is_told_from_one_that_refuses(
 def test_what_a_node_may_be_to_blame_for_has_another_owner_where_it_does_not_go_away() -> None:
     everywhere = {
         torch.OutOfMemoryError("CUDA out of memory"): Owner.TRIAL,
+        MemoryError(): Owner.TRIAL,
+        OutOfMemoryError("the node running low on memory"): Owner.TRIAL,
         file_error(errno.EIO): Owner.STUDY,
         RuntimeError("CUDA error: unspecified launch failure"): None,
     }

@@ -35,8 +35,8 @@ def test_a_node_is_used_on_where_the_others_have_no_room() -> None:
     faults = NodeFaults(FewNodes(["n0"]).has_room_without)
     faults.failed(worker("a"), "t0", ILL)
     assert faults.failed(worker("b"), "t1", ILL) == (
-        "node address of n0 failed folds of t0 and t1 (CUDA error): it is used on, since the"
-        " others have no room for a trial"
+        "node address of n0 failed folds of t0 and t1 (CUDA error): it stays in use: the"
+        " other nodes have no room for a trial"
     )
     assert faults.avoidable("t0") == frozenset()
 

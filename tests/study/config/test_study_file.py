@@ -282,7 +282,7 @@ def test_yaml_that_is_not_plain_is_refused_in_one_line(text: str) -> None:
 
 
 def test_a_duplicate_names_its_line() -> None:
-    with pytest.raises(RequestError, match=r"line 3.*'a' stands twice"):
+    with pytest.raises(RequestError, match=r"line 3.*duplicate key 'a'"):
         parse_yaml("a: 1\nb: 2\na: 3\n", "f")
 
 
