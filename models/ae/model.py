@@ -1,6 +1,6 @@
 """The paper's AE baseline (appendix C): a deterministic encoder and BeatGAN+'s decoder."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.bases.encoder_decoder import EncoderDecoder, Encoding
 from models.interface import Latents
@@ -10,10 +10,7 @@ from models.networks.architecture import Encoder
 class Autoencoder(EncoderDecoder):
     """z = enc(x), and no loss on z."""
 
-    def build_encoder(self) -> nn.Module:
-        """Return the deterministic encoder."""
-        settings, shape = self.settings, self.shape
-        return Encoder(shape.channels, shape.length, settings.latent_size, settings.width)
+    encoder_class = Encoder
 
     def encode(self, x: Tensor) -> Encoding:
         """Return enc(x) without further losses."""

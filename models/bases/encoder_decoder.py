@@ -19,7 +19,7 @@ from models.bases.losses import binary_cross_entropy, mean_squared_error
 from models.bases.settings import DecoderSettings, EncoderDecoderSettings, TrainingSettings
 from models.entry import AUTOENCODER_ERRORS, DRAWN_NORM
 from models.interface import Examination, Latents, Model, Seeds, Shape
-from models.networks.architecture import Decoder
+from models.networks.architecture import Decoder, Encoder, GaussianEncoder
 
 
 class DecoderModel(GradientModel):
@@ -162,15 +162,14 @@ class EncoderDecoder(DecoderModel):
     """An encoder and a decoder that learn to reconstruct (equation 2)."""
 
     optimized: ClassVar[dict[str, tuple[str, ...]]] = {"generator": ("encoder", "decoder")}
+    encoder_class: ClassVar[type[Encoder | GaussianEncoder]]
     settings: EncoderDecoderSettings
 
     def build_networks(self) -> dict[str, nn.Module]:
         """See `GradientModel.build_networks`."""
-        return {"encoder": self.build_encoder(), **super().build_networks()}
-
-    @abstractmethod
-    def build_encoder(self) -> nn.Module:
-        """Return the encoder that `encode` and `latent` use."""
+        shape, size, width = self.shape, self.settings.latent_size, self.settings.width
+        encoder = self.encoder_class(shape.channels, shape.length, size, width)
+        return {"encoder": encoder, **super().build_networks()}
 
     @abstractmethod
     def encode(self, x: Tensor) -> Encoding:

@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models import DRAWN_NORM, components_of
 from models.bases.encoder_decoder import EncoderDecoder, Encoding
@@ -21,6 +21,7 @@ class VariationalAutoencoder(EncoderDecoder):
     nothing holds up: it is not the deterministic autoencoder, but near to it once trained.
     """
 
+    encoder_class = GaussianEncoder
     settings: VariationalSettings
 
     def __init__(
@@ -33,11 +34,6 @@ class VariationalAutoencoder(EncoderDecoder):
     ) -> None:
         self.components = components_of(settings)
         super().__init__(settings, training, shape, seeds, device)
-
-    def build_encoder(self) -> nn.Module:
-        """Return the encoder of the posterior."""
-        settings, shape = self.settings, self.shape
-        return GaussianEncoder(shape.channels, shape.length, settings.latent_size, settings.width)
 
     def encode(self, x: Tensor) -> Encoding:
         """Draw z = mean + sigma * epsilon, epsilon ~ N(0, I); the KL term of equation 4."""
