@@ -50,7 +50,6 @@ def test_starts_are_standard_normal(build: Build) -> None:
     assert (starts.std() - 1).abs() < 0.05
 
 
-@pytest.mark.slow
 def test_the_best_start_is_scored(build: Build, waves: Waves) -> None:
     """Of each start alone, the one with the least error."""
     x = waves(5)

@@ -26,7 +26,6 @@ def trained(build: Build, name: str, x: Tensor, epochs: int = 1, **options: Any)
     return model
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SEARCHING)
 def test_more_steps_bring_samples_nearer(name: str, build: Build, waves: Waves) -> None:
     x = waves(12)

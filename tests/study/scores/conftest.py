@@ -1,11 +1,7 @@
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
 from study.scores.components import FoldErrors, SplitErrors
-
-NAMES = ("reconstruction_error", "discrimination_error", "latent_norm", "outlier_score")
 
 
 def random_split(rng: np.random.Generator, normal: int, abnormal: int) -> SplitErrors:
@@ -36,8 +32,3 @@ def random_fold(seed: int = 0) -> FoldErrors:
 @pytest.fixture
 def fold() -> FoldErrors:
     return random_fold()
-
-
-@pytest.fixture
-def make_split() -> Callable[[int, int], SplitErrors]:
-    return lambda normal, abnormal: random_split(np.random.default_rng(9), normal, abnormal)

@@ -26,7 +26,6 @@ VALUES = np.round(np.random.default_rng(0).normal(5, 3, (6, 9)), 6)
 STATE = np.array(["ok", "hot", "ok", "ok", "1", "loud"])
 NAMES = [f"t{i}" for i in range(9)]
 FRAME = pd.DataFrame(VALUES, columns=NAMES).assign(state=STATE)
-LISTS = pd.DataFrame({"x": list(VALUES), "state": STATE})
 
 
 def channelled() -> np.ndarray:
