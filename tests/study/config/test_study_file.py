@@ -48,10 +48,6 @@ def test_a_shipped_study_loads_by_name_and_by_path_and_reads_back(name: str) -> 
     assert study == again(study)
 
 
-def test_the_studies_promised_ship() -> None:
-    assert {"quickstart", "mitbih", "wafer"} <= shipped_studies().keys()
-
-
 # --- round trip -----------------------------------------------------------------------------
 
 positive = st.floats(1e-12, 1.0, exclude_min=True)
