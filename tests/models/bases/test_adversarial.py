@@ -19,6 +19,8 @@ from tests.models.optimizers import optimized_by
 Build = Callable[..., Model]
 Waves = Callable[..., Tensor]
 
+ADVERSARIAL = ["beta_vaegan", "beatgan", pytest.param("anogan", marks=pytest.mark.slow)]
+
 
 def steps(model: Any, optimizer: str) -> set[int]:
     """How many updates each weight of an optimiser has had."""
@@ -26,7 +28,7 @@ def steps(model: Any, optimizer: str) -> set[int]:
     return {int(entry["step"]) for entry in state.values()}
 
 
-@pytest.mark.parametrize("name", ["beta_vaegan", "beatgan"])
+@pytest.mark.parametrize("name", ADVERSARIAL)
 @pytest.mark.parametrize("updates", [1, 4])
 def test_each_batch_has_one_generator_update_and_as_many_of_the_discriminator_as_set(
     name: str, updates: int, build: Build, waves: Waves
@@ -37,7 +39,7 @@ def test_each_batch_has_one_generator_update_and_as_many_of_the_discriminator_as
     assert steps(model, "discriminator") == {3 * updates}
 
 
-@pytest.mark.parametrize("name", ["beta_vaegan", "beatgan"])
+@pytest.mark.parametrize("name", ADVERSARIAL)
 def test_every_weight_belongs_to_exactly_one_optimizer(name: str, build: Build) -> None:
     model: Any = build(name)
     moved = [
