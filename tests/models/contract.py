@@ -15,9 +15,7 @@ ALIKE = ("beatgan_plus", "vae", "anogan", "latent_refinement")
 """Models that share their training with one that is not among these, and take long."""
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in MODELS]
 
-Build = Callable[..., Model]
 Trained = Callable[..., Model]
-Waves = Callable[..., Tensor]
 
 
 def leaves(tree: Any, path: str = "") -> dict[str, Any]:

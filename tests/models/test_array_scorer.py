@@ -1,23 +1,11 @@
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from models.array_scorer import ArrayScorer
-from models.interface import Model
-
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
-
-
-def trained(build: Build, x: Tensor, name: str, **options: Any) -> Model:
-    model = build(name, tuple(x.shape[1:]), **options)
-    for _ in range(2):
-        model.train_epoch(x, torch.arange(len(x)))
-    return model
+from tests.models.trained import Build, Waves, trained
 
 
 @pytest.mark.parametrize("name", ["ae", "vae", "beatgan", "beatgan_plus", "beta_vaegan"])
@@ -26,7 +14,7 @@ def test_errors_are_those_of_the_model_up_to_rounding(
     name: str, channels: int, length: int, build: Build, waves: Waves
 ) -> None:
     x = waves(16, channels, length)
-    model = trained(build, x, name)
+    model = trained(build, name, x, epochs=2)
     scorer = ArrayScorer(model)
     for count in (1, 2, 7):
         expected, errors = model.errors(x[:count]), scorer.errors(x[:count].numpy())
@@ -38,7 +26,7 @@ def test_errors_are_those_of_the_model_up_to_rounding(
 
 def test_averaged_weights_score(build: Build, waves: Waves) -> None:
     x = waves(24, 1, 64)
-    model = trained(build, x, "beta_vaegan", average=0.9)
+    model = trained(build, "beta_vaegan", x, epochs=2, average=0.9)
     for component, values in ArrayScorer(model).errors(x.numpy()).items():
         expected = model.errors(x)[component].numpy()
         np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-8)
@@ -46,7 +34,7 @@ def test_averaged_weights_score(build: Build, waves: Waves) -> None:
 
 def test_a_scorer_shares_nothing_with_its_model(build: Build, waves: Waves) -> None:
     x = waves(16)
-    model: Any = trained(build, x, "beta_vaegan")
+    model: Any = trained(build, "beta_vaegan", x, epochs=2)
     scorer = ArrayScorer(model)
     before = scorer.errors(x.numpy())
     training = model.errors(x)

@@ -7,7 +7,8 @@ from torch import Tensor
 from models import MODELS, OUTLIER_SCORE, RECONSTRUCTION_ERROR, components_of
 from models.bases import classical, gradient
 from models.interface import Model
-from tests.models.contract import NAMES, Build, Trained, Waves, assert_same_tree, rounding
+from tests.models.contract import NAMES, Trained, assert_same_tree, rounding
+from tests.models.trained import Build, Waves
 
 pytestmark = pytest.mark.parametrize("name", NAMES)
 SHAPES = [(1, 32), (3, 64)]

@@ -1,6 +1,4 @@
 import io
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -9,21 +7,10 @@ import torch
 from torch import Tensor
 
 from models.exported import ScoringNetwork, exported_program, onnx_program
-from models.interface import Model
-
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
+from tests.models.trained import Build, Waves, trained
 
 pytestmark = pytest.mark.slow
 NEAR = {"rtol": 0.0, "atol": 1e-5}
-
-
-def trained(build: Build, waves: Waves, name: str, **options: Any) -> Model:
-    x = waves(24, 2, 64)
-    model = build(name, (2, 64), **options)
-    for _ in range(2):
-        model.train_epoch(x, torch.arange(24))
-    return model
 
 
 def in_onnxruntime(network: ScoringNetwork, x: Tensor) -> list[np.ndarray]:
@@ -39,7 +26,7 @@ def in_onnxruntime(network: ScoringNetwork, x: Tensor) -> list[np.ndarray]:
 # That of beta-VAEGAN is tested with the command that writes it.
 def test_onnxruntime_agrees_with_pytorch(build: Build, waves: Waves) -> None:
     x, limits = waves(17, 2, 64, seed=5), [(-2.0, 7.0), (0.5, 1.5)]
-    model = trained(build, waves, "vae")
+    model = trained(build, "vae", waves(24, 2, 64), epochs=2)
     errors, reconstructed = model.errors(x), model.reconstruct(x)
     assert reconstructed is not None
     low, span = torch.tensor([[-2.0], [0.5]]), torch.tensor([[9.0], [1.0]])
@@ -57,7 +44,7 @@ def test_onnxruntime_agrees_with_pytorch(build: Build, waves: Waves) -> None:
 
 def test_an_exported_program_agrees_for_any_number_of_samples(build: Build, waves: Waves) -> None:
     x = waves(19, 2, 64, seed=5)
-    model = trained(build, waves, "ae")
+    model = trained(build, "ae", waves(24, 2, 64), epochs=2)
     errors = model.errors(x)
     network = ScoringNetwork(model, None)
     buffer = io.BytesIO()
@@ -71,7 +58,7 @@ def test_an_exported_program_agrees_for_any_number_of_samples(build: Build, wave
 
 
 def test_samples_without_a_range_become_zeros(build: Build, waves: Waves) -> None:
-    model = trained(build, waves, "ae")
+    model = trained(build, "ae", waves(24, 2, 64), epochs=2)
     expected = model.errors(torch.zeros(3, 2, 64))
     result = ScoringNetwork(model, [(2.0, 2.0)] * 2)(torch.full((3, 2, 64), 2.0))
     torch.testing.assert_close(result[0], expected["reconstruction_error"], rtol=1e-4, atol=1e-6)

@@ -10,15 +10,8 @@ import torch
 from torch import Tensor
 
 from models import MODELS
-from tests.models.contract import (
-    NAMES,
-    Build,
-    Trained,
-    Waves,
-    assert_same_tree,
-    leaves,
-    skip_without_networks,
-)
+from tests.models.contract import NAMES, Trained, assert_same_tree, leaves, skip_without_networks
+from tests.models.trained import Build, Waves
 
 pytestmark = pytest.mark.parametrize("name", NAMES)
 

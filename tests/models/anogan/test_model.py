@@ -1,26 +1,14 @@
 """AnoGAN: its starts, and how a GAN without an encoder is trained."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from models.bases.losses import real_or_not
-from models.interface import Model
+from tests.models.trained import Build, Waves, trained
 
 pytestmark = pytest.mark.slow
-
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
-
-
-def trained(build: Build, name: str, x: Tensor, epochs: int = 1, **options: Any) -> Any:
-    model = build(name, (x.shape[1], x.shape[2]), **options)
-    for _ in range(epochs):
-        model.train_epoch(x, torch.arange(len(x)))
-    return model
 
 
 def test_starts_come_from_the_seed_of_the_weights_and_are_kept_with_them(build: Build) -> None:

@@ -1,5 +1,4 @@
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,8 @@ from models.bases.losses import (
     mean_squared_error,
     real_or_not,
 )
-from models.interface import Model
 from tests.models.optimizers import optimized_by
-
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
+from tests.models.trained import Build, Waves
 
 ADVERSARIAL = ["beta_vaegan", "beatgan", pytest.param("anogan", marks=pytest.mark.slow)]
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.bases.augmentation import stretched, time_warped
-from tests.models.contract import Build, Waves, assert_same_tree
+from tests.models.contract import assert_same_tree
+from tests.models.trained import Build, Waves
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from tests.models.contract import Build, Waves, assert_same_tree
+from tests.models.contract import assert_same_tree
+from tests.models.trained import Build, Waves
 
 ALIKE = [pytest.param(name, marks=pytest.mark.slow) for name in ("beatgan", "vae", "anogan")]
 NETWORKS = ["beta_vaegan", "ae", *ALIKE]

@@ -1,7 +1,5 @@
 """Models that are fitted once: what decides a fit, and what is kept of it."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import safetensors.torch
@@ -10,11 +8,8 @@ from torch import Tensor
 
 from models import MODELS
 from models.bases.classical import SCORED_AT_ONCE
-from models.interface import Model
 from tests.models.fitted_once import fit, only_error
-
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
+from tests.models.trained import Build, Waves
 
 NAMES = [name for name, entry in MODELS.items() if entry.fitted_once]
 

@@ -1,21 +1,16 @@
 """AE, VAE and BeatGAN+: what sets them apart from one another."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.special import expit
-from torch import Tensor
 
 from models import MODELS, implementation
 from models.bases.losses import binary_cross_entropy, kl_divergence
 from models.beatgan_plus.settings import BeatGANPlusSettings
-from models.interface import Model
-
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
+from tests.models.trained import Build, Waves, trained
 
 PLAIN = ["ae", "vae"]
 
@@ -93,8 +88,7 @@ def test_the_vae_without_spread_and_beta_is_an_autoencoder(build: Build, waves: 
 
 def test_the_vae_is_scored_at_the_posterior_mean(build: Build, waves: Waves) -> None:
     x = waves()
-    model: Any = build("vae")
-    model.train_epoch(x, torch.arange(len(x)))
+    model = trained(build, "vae", x)
     with torch.no_grad():
         mean, _ = model.networks.eval()["encoder"](x)
         reconstructed = model.networks["decoder"](mean).sigmoid()

@@ -12,7 +12,8 @@ from torch.optim import Adam
 from models.bases.adabelief import AdaBelief
 from models.bases.optimizers import load_optimizer, make_optimizer, set_learning_rate
 from models.settings import OptimizerSettings
-from tests.models.contract import Build, Waves, assert_same_tree
+from tests.models.contract import assert_same_tree
+from tests.models.trained import Build, Waves
 
 PACKAGE = {"implementation": "package"}
 

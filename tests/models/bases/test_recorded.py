@@ -14,8 +14,9 @@ from models.bases.device_adabelief import DeviceAdaBelief
 from models.bases.gradient import GradientModel
 from models.bases.recorded import Recording
 from models.settings import OptimizerSettings
-from tests.models.contract import Build, Waves, assert_same_tree
+from tests.models.contract import assert_same_tree
 from tests.models.test_training_contract import EVERYTHING
+from tests.models.trained import Build, Waves
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 STEPS = 20

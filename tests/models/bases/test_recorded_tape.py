@@ -19,8 +19,9 @@ from models.bases.recorded import RecordedSteps
 from models.settings import OptimizerSettings
 from tests.models.bases.tape import TapeRecording
 from tests.models.bases.test_recorded import epochs, give, gradients, parameters
-from tests.models.contract import Build, Waves, assert_same_tree
+from tests.models.contract import assert_same_tree
 from tests.models.test_training_contract import EVERYTHING
+from tests.models.trained import Build, Waves
 
 slow = pytest.mark.slow
 SETTLED = {**EVERYTHING, "optimizer": {"rectify": False}}

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, S
 
 from models.bases.schedule import learning_rate_share
 from models.settings import TrainingSettings
-from tests.models.contract import Build, Waves
+from tests.models.trained import Build, Waves
 
 
 def by_pytorch(training: TrainingSettings, updates: int) -> list[float]:

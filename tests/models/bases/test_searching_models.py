@@ -1,29 +1,17 @@
 """Models that search for z: what is searched, and that nothing else moves."""
 
 import copy
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from models import MODELS, components_of
-from models.interface import Model
+from tests.models.trained import Build, Waves, trained
 
 pytestmark = pytest.mark.slow
 
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
 
 SEARCHING = ["anogan", "latent_refinement"]
-
-
-def trained(build: Build, name: str, x: Tensor, epochs: int = 1, **options: Any) -> Any:
-    model = build(name, (x.shape[1], x.shape[2]), **options)
-    for _ in range(epochs):
-        model.train_epoch(x, torch.arange(len(x)))
-    return model
 
 
 @pytest.mark.parametrize("name", SEARCHING)

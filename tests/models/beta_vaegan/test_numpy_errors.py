@@ -1,13 +1,10 @@
 """R, D and ||z|| of a trained model once more, in NumPy and float64."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from models.interface import Model
+from tests.models.trained import Build, Waves
 
 
 def halved(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -70,12 +67,7 @@ def featured(x: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("channels", "length"), [(1, 32), (2, 64)])
-def test_errors_are_those_of_numpy(
-    channels: int,
-    length: int,
-    build: Callable[..., Model],
-    waves: Callable[..., Tensor],
-) -> None:
+def test_errors_are_those_of_numpy(channels: int, length: int, build: Build, waves: Waves) -> None:
     x = waves(16, channels, length)
     model = build("beta_vaegan", (channels, length))
     for _ in range(2):

@@ -1,17 +1,13 @@
 """Whole training steps of beta-VAEGAN, against the plain form of the same."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from models.interface import Model
 from tests.models.plain import PlainBetaVAEGAN, in_plain_layout
-
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
+from tests.models.trained import Build, Waves
 
 SHAPE = (2, 64)
 BATCH = 16

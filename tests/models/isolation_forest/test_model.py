@@ -1,6 +1,5 @@
 """The forest's own arrays and walk against scikit-learn's trees."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,11 +8,8 @@ import torch
 from sklearn import ensemble
 from torch import Tensor
 
-from models.interface import Model
 from models.isolation_forest.model import expected_depth, forest_scores, trees_to_arrays
-
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
+from tests.models.trained import Build, Waves
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,12 @@
 """Nearest neighbours by brute force."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from models import OUTLIER_SCORE
-from models.interface import Model
 from tests.models.fitted_once import fit, flat, only_error
-
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
+from tests.models.trained import Build, Waves
 
 
 @pytest.mark.parametrize(("neighbours", "stored"), [(1, 30), (5, 30), (5, 6), (5, 4), (5, 1)])

@@ -1,6 +1,5 @@
 """Latent refinement: trained as its encoder model, scored after a search."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,23 +7,14 @@ import torch
 from torch import Tensor
 
 from models import MODELS, REFINEMENT_ERRORS, training_defaults_of
-from models.interface import Model
 from tests.models.conftest import NARROW
+from tests.models.trained import Build, Waves, trained
 
 pytestmark = pytest.mark.slow
 
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
 
 ENCODERS = ["ae", "vae", "beatgan", "beatgan_plus", "beta_vaegan"]
 SAME_TRAINING = {"batch_size": 8, "discriminator_updates": 2, "optimizer": {"name": "adam"}}
-
-
-def trained(build: Build, name: str, x: Tensor, epochs: int = 1, **options: Any) -> Any:
-    model = build(name, (x.shape[1], x.shape[2]), **options)
-    for _ in range(epochs):
-        model.train_epoch(x, torch.arange(len(x)))
-    return model
 
 
 def refined(build: Build, encoder: str, x: Tensor, epochs: int = 1, **settings: Any) -> Any:

@@ -1,16 +1,10 @@
 """The distance from the median normal."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
-from torch import Tensor
 
-from models.interface import Model
 from tests.models.fitted_once import fit, flat, only_error
-
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
+from tests.models.trained import Build, Waves
 
 
 def test_the_score_is_the_distance_from_the_median(build: Build, waves: Waves) -> None:

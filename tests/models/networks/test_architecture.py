@@ -1,5 +1,4 @@
 import math
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -8,12 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from models.interface import Model
 from models.networks.architecture import Decoder, Discriminator, Encoder, GaussianEncoder
 from models.networks.layers import BatchNorm, Doubling, Halving
-from tests.models.plain import (
-    in_plain_layout,
-)
+from tests.models.plain import in_plain_layout
+from tests.models.trained import Build
 
 CHANNELS = [32, 64, 128, 256, 512]
 
@@ -98,9 +95,7 @@ def test_spectral_norm_is_on_convolutions_two_to_five_and_nowhere_else() -> None
     assert parameters(batch_normed) == trunk(2) | norms("trunk.norms", CHANNELS[1:]) | head
 
 
-def test_only_the_discriminator_of_a_model_is_spectrally_normed(
-    build: Callable[..., Model],
-) -> None:
+def test_only_the_discriminator_of_a_model_is_spectrally_normed(build: Build) -> None:
     model = build("beta_vaegan")
     owners = {name.split(".")[0] for name in model.weights() if "parametrizations" in name}
     assert owners == {"discriminator"}
@@ -147,7 +142,7 @@ def test_weights_are_glorot_normal_and_biases_zero() -> None:
 
 
 @pytest.mark.slow
-def test_a_new_spectrally_normed_layer_has_spectral_norm_one(build: Callable[..., Model]) -> None:
+def test_a_new_spectrally_normed_layer_has_spectral_norm_one(build: Build) -> None:
     model: Any = build("beta_vaegan")
     for layer in model.networks["discriminator"].eval().trunk.halvings:
         largest = np.linalg.norm(layer.weight.detach().flatten(1).numpy(), 2)

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,13 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from models.interface import Model
 from models.networks.architecture import Discriminator, Trunk
 from models.networks.frozen import frozen_network
 from tests.models.networks.test_plain_networks import KINDS, NARROW, as_one, drawn_input, drawn_pair
+from tests.models.trained import Build, Waves, trained
 
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
 PRECISIONS = ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)]
 
 
@@ -74,8 +71,7 @@ def test_errors_and_reconstructions_stay_the_same_up_to_rounding(
 
 def test_a_draw_from_the_posterior_is_the_same_draw(build: Build, waves: Waves) -> None:
     x = waves()
-    model = build("beta_vaegan", settings={"latent": "sampled"})
-    model.train_epoch(x, torch.arange(len(x)))
+    model = trained(build, "beta_vaegan", x, settings={"latent": "sampled"})
     errors = model.errors(x)
     model.freeze()
     for _ in range(2):

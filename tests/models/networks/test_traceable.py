@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.interface import Model
 from models.networks import traceable
 from models.networks.architecture import Decoder, Trunk
 from models.networks.layers import Doubling, Halving
+from tests.models.trained import Build
 
 Form = Callable[[Tensor, Tensor], Tensor]
 SIZES = [(2, 1, 1, 4), (8, 3, 4, 2), (32, 5, 2, 1)]
@@ -76,7 +76,7 @@ def test_the_compiler_follows_a_network_without_a_break(spectral: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["beta_vaegan", "ae"])
 def test_the_setting_compiles_the_networks_and_names_no_weight_anew(
-    name: str, build: Callable[..., Model]
+    name: str, build: Build
 ) -> None:
     plain: Any = build(name)
     compiled: Any = build(name, compile=True)

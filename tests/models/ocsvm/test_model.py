@@ -1,18 +1,13 @@
 """The one-class SVM against the library's."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.svm import OneClassSVM
-from torch import Tensor
 
-from models.interface import Model
 from tests.models.fitted_once import fit, flat, only_error
-
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
+from tests.models.trained import Build, Waves
 
 
 @pytest.mark.parametrize(

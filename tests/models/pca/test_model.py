@@ -1,18 +1,13 @@
 """Principal components by another road."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from torch import Tensor
 
 from models import RECONSTRUCTION_ERROR
-from models.interface import Model
 from tests.models.fitted_once import fit, flat
-
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
+from tests.models.trained import Build, Waves
 
 
 @pytest.mark.parametrize("components", [1, 6, 500])

@@ -1,7 +1,5 @@
 """Nearest neighbours in MiniRocket's features."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
@@ -13,9 +11,7 @@ from torch import Tensor
 from models.bases.minirocket import MiniRocket
 from models.interface import Model
 from tests.models.fitted_once import fit, only_error
-
-Build = Callable[..., Model]
-Waves = Callable[..., Tensor]
+from tests.models.trained import Build, Waves
 
 
 def features(model: Model, x: Tensor) -> np.ndarray:
