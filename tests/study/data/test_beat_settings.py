@@ -96,9 +96,3 @@ def test_what_differs_from_publications_is_named() -> None:
         "from 0.9 s before R to 0.7 s after it, relative to the QRS height of the record's first"
         " minutes"
     )
-
-
-def test_every_setting_is_described() -> None:
-    for part in (MitbihSettings, CentredWindow):
-        for name, field in part.model_fields.items():
-            assert name == "name" or field.description

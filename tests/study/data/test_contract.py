@@ -7,6 +7,7 @@ import pytest
 
 from study.data import DATASETS, load
 from study.data.assembly import content_hash
+from study.data.beat_settings import CentredWindow
 from study.data.cache import entry_key, read_entry
 from study.data.mitbih import MitbihSettings
 from study.data.samples import ARRAYS, Samples
@@ -108,6 +109,12 @@ def test_every_dataset_keeps_the_contract(case):
     if settings.name not in ("table", "ucr", "wafer"):
         place = list(zip(limited.record, limited.start, strict=True))
         assert place == sorted(place)
+
+
+@pytest.mark.parametrize("model", [*(entry.settings for entry in DATASETS.values()), CentredWindow])
+def test_every_setting_is_described(model):
+    for name, field in model.model_fields.items():
+        assert name == "name" or field.description, name
 
 
 @pytest.mark.parametrize("case", [name for name in DATASETS if name not in REAL], indirect=True)

@@ -32,8 +32,3 @@ def test_ucr_takes_one_path_or_several_and_labels_as_yaml_reads_them():
 def test_settings_survive_their_own_file_form():
     settings = UcrSettings(path=("a", "b"), normal_labels=("1",), limit=5)
     assert ANY.validate_python(settings.model_dump(mode="json")) == settings
-
-
-def test_every_setting_is_described():
-    for name, field in UcrSettings.model_fields.items():
-        assert name == "name" or field.description
