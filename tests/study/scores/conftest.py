@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from study.scores.components import FoldErrors, SplitErrors
@@ -27,6 +28,10 @@ def random_fold(seed: int = 0) -> FoldErrors:
         test=random_split(rng, 110, 70),
         latent_size=6,
     )
+
+
+def with_label(split: SplitErrors, label: npt.ArrayLike) -> SplitErrors:
+    return SplitErrors(np.asarray(label, np.int8), split.values)
 
 
 @pytest.fixture

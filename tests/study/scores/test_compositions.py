@@ -10,7 +10,7 @@ from study.scores.compositions import COMPOSITIONS
 from study.scores.rules import applicable, compositions_of, find_composition
 from study.scores.settings import LATENT_FORMS, ScoreSettings
 
-from .conftest import random_fold
+from .conftest import random_fold, with_label
 
 R, D, L, OUTLIER = "reconstruction_error", "discrimination_error", "latent_norm", "outlier_score"
 OWN = {
@@ -51,10 +51,6 @@ def numbers(fitted):
 def f1(fitted, split):
     prediction = fitted.predict(fitted.score(split))
     return f1_score(split.label, prediction, average="weighted", zero_division=0)
-
-
-def with_label(split, label):
-    return SplitErrors(np.asarray(label, np.int8), split.values)
 
 
 @every

@@ -11,16 +11,14 @@ from study.scores.evaluation import evaluate_fold, fit_on_validation, needs_trai
 from study.scores.metrics import compute_metrics
 from study.scores.settings import LATENT_FORMS, METRIC_NAMES, ScoreSettings
 
+from .conftest import with_label
+
 SETTINGS = ScoreSettings(lambda_steps=15, gamma_steps=8)
 EXPECTED = [
     (name, form)
     for name, entry in COMPOSITIONS.items()
     for form in (LATENT_FORMS if entry.uses_latent else ("",))
 ]
-
-
-def with_label(split, label):
-    return SplitErrors(np.asarray(label, np.int8), split.values)
 
 
 def only(split, *names):

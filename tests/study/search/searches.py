@@ -1,13 +1,15 @@
 """Studies that search, and records of trials that they proposed."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from study.config.schema import Study
 from study.config.study_file import check_study
 from study.search.proposals import Proposals
-from study.search.trial import State, TrialRecord, trial_name
+from study.search.trial import State, Trial, TrialRecord, trial_name
+from study.search.trial_source import TrialSource
 from tests.study.trials import record_of, trial_of
 
 SPACE = {
@@ -16,6 +18,9 @@ SPACE = {
     "model.latent": {"choice": ["mean", "sampled"]},
     "training.optimizer.learning_rate": {"uniform": [1e-5, 1e-2]},
 }
+BETA = {"model.beta": SPACE["model.beta"]}
+NO_ONE: frozenset[str] = frozenset()
+"""The trials that are lost, where none is."""
 
 
 def searching(space: dict[str, Any] = SPACE, seed: int = 0, **search: Any) -> Study:
@@ -28,6 +33,28 @@ def searching(space: dict[str, Any] = SPACE, seed: int = 0, **search: Any) -> St
         "seed": seed,
     }
     return check_study(content, "s")
+
+
+def searched(trials: int = 4, beside: str | None = None, **search: Any) -> Study:
+    """A study of one setting, whose best trial is repeated under a protocol `beside`."""
+    study = searching(BETA, trials=trials, **search)
+    return study.model_copy(update={"split": study.split.model_copy(update={"beside": beside})})
+
+
+def taken(
+    source: TrialSource, ended: Mapping[str, TrialRecord], lost: AbstractSet[str] = NO_ONE
+) -> Trial:
+    """The next trial, which there must be."""
+    trial = source.next_trial(ended, lost)
+    assert isinstance(trial, Trial)
+    return trial
+
+
+def end(
+    trial: Trial, ended: dict[str, TrialRecord], value: float = 0.5, state: State = "completed"
+) -> None:
+    """Let a trial end after all that have `ended`."""
+    ended[trial.name] = record_of(trial, state, [(1, value)], len(ended))
 
 
 def watched(

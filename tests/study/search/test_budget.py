@@ -9,14 +9,13 @@ from study.config.schema import BudgetSettings
 from study.search.budget import Budget, trials_without_improvement
 from study.search.sources import NoTrial, Search
 from study.search.trial import Proposal, State, Trial, TrialRecord
-from tests.study.search.searches import searching
+from tests.study.search.searches import NO_ONE, searching
 from tests.study.trials import record_of, trial_of
 
 STUDY = searching({}, trials=6)
 ENDS = st.lists(
     st.tuples(st.sampled_from(("completed", "pruned", "failed")), st.integers(0, 5)), max_size=12
 )
-NO_ONE: frozenset[str] = frozenset()
 
 
 def record(number: int, state: Any = "completed", value: float = 0.5, order: int = 0) -> Any:

@@ -11,7 +11,7 @@ from study.config.schema import Study
 from study.search.proposals import Proposals
 from study.search.sources import Search
 from study.search.trial import Proposal, Trial, TrialRecord
-from tests.study.search.searches import searching
+from tests.study.search.searches import searching, taken
 from tests.study.trials import record_of, trial_of
 
 NUMBERS = {
@@ -24,7 +24,6 @@ OWN = f"{__name__}:LeftOfTheLast"
 EVERY = [*SAMPLERS, OWN]
 SHORT = {"gp": 1}
 """Trials at random and trials in turn of those that take seconds to propose."""
-NO_ONE: frozenset[str] = frozenset()
 
 
 class LeftOfTheLast(BaseSampler):
@@ -69,9 +68,7 @@ class Driver:
         self._source = Search(study, written, self.written.append)
 
     def start(self, ended: dict[str, TrialRecord]) -> Trial:
-        trial = self._source.next_trial(ended, NO_ONE)
-        assert isinstance(trial, Trial)
-        return trial
+        return taken(self._source, ended)
 
 
 def end(trial: Trial, ended: dict[str, TrialRecord]) -> None:

@@ -16,10 +16,9 @@ from study.report.front import front_table
 from study.search.objectives import hypervolume, losses, objective_values, on_front
 from study.search.proposals import Proposals
 from study.search.trial import TrialRecord
-from tests.study.search.searches import searching
+from tests.study.search.searches import BETA, searching
 from tests.study.trials import record_of, trial_of
 
-BETA = {"model.beta": {"loguniform": [1e-6, 0.1]}}
 METRICS = ("auroc", "bytes")
 TAKE_METRICS = [n for n, entry in SAMPLERS.items() if entry.takes_metrics and n != "gp"]
 """But the one whose proposals take seconds."""

@@ -1,39 +1,15 @@
 """Trials that a search tries first, and those that it trains again when all have ended."""
 
-from typing import Any
-
 import pytest
 
-from study.config.schema import Study
 from study.search.sources import Search, trial_source
-from study.search.trial import Proposal, State, Trial, TrialRecord, order_of, trial_name
-from study.search.trial_source import NoTrial, TrialSource
-from tests.study.search.searches import searching
-from tests.study.trials import record_of
-
-BETA = {"model.beta": {"loguniform": [1e-6, 0.1]}}
-NO_ONE: frozenset[str] = frozenset()
-
-
-def study_of(trials: int = 4, beside: str | None = None, **search: Any) -> Study:
-    study = searching(BETA, trials=trials, **search)
-    return study.model_copy(update={"split": study.split.model_copy(update={"beside": beside})})
-
-
-def taken(source: TrialSource, ended: dict[str, TrialRecord]) -> Trial:
-    trial = source.next_trial(ended, NO_ONE)
-    assert isinstance(trial, Trial)
-    return trial
-
-
-def end(
-    trial: Trial, ended: dict[str, TrialRecord], value: float, state: State = "completed"
-) -> None:
-    ended[trial.name] = record_of(trial, state, [(1, value)], len(ended))
+from study.search.trial import Proposal, Trial, order_of, trial_name
+from study.search.trial_source import NoTrial
+from tests.study.search.searches import NO_ONE, end, searched, taken
 
 
 def test_enqueued_settings_are_the_first_trials_and_the_sampler_learns_from_them() -> None:
-    study = study_of(enqueue=[{"model.beta": 0.05}, {}])
+    study = searched(enqueue=[{"model.beta": 0.05}, {}])
     written: list[Proposal] = []
     source, ended = Search(study, record=written.append), {}
     for value in (0.1, 0.2, 0.3):
@@ -49,14 +25,14 @@ def test_enqueued_settings_are_the_first_trials_and_the_sampler_learns_from_them
 
 
 def test_a_proposal_of_before_origins_were_written_down_is_the_samplers() -> None:
-    source = Search(study_of())
+    source = Search(searched())
     content = Proposal(taken(source, {}), 0, (), 3).to_dict()
     del content["origin"]
     assert Proposal.from_dict(content).origin == "sampler"
 
 
 def test_the_best_trials_and_the_first_enqueued_are_trained_again_with_another_seed() -> None:
-    source, ended = trial_source(study_of(enqueue=[{}], confirm=2, beside="kfold")), {}
+    source, ended = trial_source(searched(enqueue=[{}], confirm=2, beside="kfold")), {}
     trials = [taken(source, ended) for _ in range(4)]
     end(trials[0], ended, 0.3, "pruned")
     for trial, value in zip(trials[1:], (0.5, 0.9, 0.7), strict=True):
@@ -85,7 +61,7 @@ def test_the_best_trials_and_the_first_enqueued_are_trained_again_with_another_s
 
 
 def test_without_a_completed_trial_nothing_is_confirmed() -> None:
-    source, ended = trial_source(study_of(2, confirm=3, enqueue=[{}])), {}
+    source, ended = trial_source(searched(2, confirm=3, enqueue=[{}])), {}
     for trial in [taken(source, ended) for _ in range(2)]:
         end(trial, ended, 0.5, "failed")
     assert source.missing(ended) == []
@@ -93,7 +69,7 @@ def test_without_a_completed_trial_nothing_is_confirmed() -> None:
 
 
 def test_a_confirmation_has_a_name_of_its_own_and_reads_back() -> None:
-    study = study_of(1, confirm=1)
+    study = searched(1, confirm=1)
     source, ended = trial_source(study), {}
     end(taken(source, ended), ended, 0.5)
     trial = taken(source, ended)
@@ -110,7 +86,7 @@ def test_a_confirmation_has_a_name_of_its_own_and_reads_back() -> None:
 
 @pytest.mark.parametrize("confirm", [0, 2])
 def test_a_plan_says_what_is_trained_again(confirm: int) -> None:
-    facts = trial_source(study_of(confirm=confirm, enqueue=[{}])).facts
+    facts = trial_source(searched(confirm=confirm, enqueue=[{}])).facts
     assert ("confirmed" in facts) == bool(confirm)
     if confirm:
         assert facts["confirmed"] == "the best 2 and the first enqueued with another seed"

@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,19 +10,10 @@ from study.config.study_file import check_study
 from study.search.proposals import Proposals
 from study.search.repetitions import Repetitions
 from study.search.sources import Search, SystemList, trial_source
-from study.search.trial import Proposal, State, Trial, TrialRecord, trial_name
-from study.search.trial_source import NoTrial, TrialSource
-from tests.study.search.searches import SPACE, searching
-from tests.study.trials import record_of, trial_of
-
-NO_ONE: frozenset[str] = frozenset()
-BETA = {"model.beta": SPACE["model.beta"]}
-
-
-def searched(trials: int, beside: str | None = None) -> Study:
-    study = searching(BETA, trials=trials)
-    split = study.split.model_copy(update={"beside": beside})
-    return study.model_copy(update={"split": split})
+from study.search.trial import Proposal, State, TrialRecord, trial_name
+from study.search.trial_source import NoTrial
+from tests.study.search.searches import BETA, NO_ONE, end, searched, searching, taken
+from tests.study.trials import trial_of
 
 
 def of_systems(*protocols: str) -> Study:
@@ -40,19 +30,6 @@ def of_systems(*protocols: str) -> Study:
         },
     }  # fmt: skip
     return check_study(content, "s")
-
-
-def taken(source: TrialSource, ended: dict[str, TrialRecord], lost: Any = NO_ONE) -> Trial:
-    trial = source.next_trial(ended, lost)
-    assert isinstance(trial, Trial)
-    return trial
-
-
-def end(
-    trial: Trial, ended: dict[str, TrialRecord], value: float = 0.5, state: State = "completed"
-) -> None:
-    values = [] if state == "failed" else [(1, value)]
-    ended[trial.name] = record_of(trial, state, values, len(ended))
 
 
 def test_a_search_proposes_whenever_it_is_asked_and_writes_down_from_what() -> None:
@@ -106,9 +83,6 @@ def test_a_new_driver_has_the_same_trials_and_proposes_what_the_dead_one_would(
             else:
                 driver.end(event, ended)
 
-    study = study.model_copy(
-        update={"search": study.search.model_copy(update={"startup_trials": 2})}
-    )
     ended: dict[str, TrialRecord] = {}
     first = Driver([])
     play(first, ended, events[:died_after])

@@ -2,7 +2,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from study.ledger.ledger import Ledger
 from study.report.page import charts
 from study.report.page.build import page_sections
 from study.report.page.inputs import PageInputs
@@ -18,7 +17,7 @@ def source(made: Reported, records: Sequence[TrialRecord]) -> PageInputs:
 
 @pytest.mark.slow
 def test_a_thousand_trials_make_a_page_of_bounded_size(searched: Reported) -> None:
-    many = [*searched_records(searched), *trials(searched.study, 1000)[3:]]
+    many = [*searched.ended(), *trials(searched.study, 1000)[3:]]
     with charts.page_style():
         few_sections = search_sections(source(searched, many[:40]))
         sections = search_sections(source(searched, many))
@@ -30,13 +29,9 @@ def test_a_thousand_trials_make_a_page_of_bounded_size(searched: Reported) -> No
 @pytest.mark.slow
 def test_one_trial_has_a_page(searched: Reported) -> None:
     with charts.page_style():
-        sections = page_sections(source(searched, searched_records(searched)[:1]))
+        sections = page_sections(source(searched, searched.ended()[:1]))
     assert {"answer", "learning", "errors", "samples", "again"} <= {s.key for s in sections}
     assert not {"over-time", "settings", "parallel"} & {s.key for s in sections}
-
-
-def searched_records(made: Reported) -> list[TrialRecord]:
-    return Ledger(made.results.folder("ledger")).trials()
 
 
 def size(sections: Sequence[object]) -> int:
