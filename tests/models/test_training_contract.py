@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from models import MODELS
+from models.bases.adabelief import AdaBelief
 from tests.models.contract import NAMES, Trained, assert_same_tree, leaves, skip_without_networks
 from tests.models.trained import Build, Waves
 
@@ -30,6 +32,20 @@ def test_an_epoch_has_finite_losses_and_moves_weights_though_its_last_batch_is_o
     assert after
     assert any(key not in kept or not torch.equal(kept[key], after[key]) for key in after)
     assert_same_tree(before, kept)  # they are copies
+
+
+def optimized_by(optimizer: AdaBelief | Optimizer) -> list[nn.Parameter]:
+    if isinstance(optimizer, AdaBelief):
+        return optimizer.parameters
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def test_every_weight_belongs_to_exactly_one_optimizer(name: str, build: Build) -> None:
+    skip_without_networks(name)
+    model: Any = build(name)
+    model = getattr(model, "encoder_model", model)
+    moved = [id(p) for optimizer in model.optimizers.values() for p in optimized_by(optimizer)]
+    assert sorted(moved) == sorted(id(p) for p in model.networks.parameters())
 
 
 EVERYTHING = {
