@@ -63,27 +63,22 @@ def test_an_interrupted_download_continues_where_it_stopped(wanted, server):
     assert asked == ["", "bytes=100000-", "bytes=200000-", "bytes=300000-"]
 
 
-def test_a_server_without_ranges_starts_again(wanted, server):
-    server.ranges = False
+@pytest.mark.parametrize(
+    ("part", "ranges", "asked"),
+    [
+        (CONTENT[:1000], False, ["bytes=1000-"]),
+        (CONTENT, True, []),
+        (CONTENT + b"more", True, ["bytes=512004-", ""]),
+    ],
+    ids=["a server without ranges", "a complete part", "a part longer than the file"],
+)
+def test_a_part_that_cannot_be_continued_ends_as_the_file(wanted, server, part, ranges, asked):
+    server.ranges = ranges
     wanted.path.parent.mkdir()
-    wanted.path.with_name("a.dat.part").write_bytes(CONTENT[:1000])
+    wanted.path.with_name("a.dat.part").write_bytes(part)
     fetch_files([wanted], quiet)
     assert wanted.path.read_bytes() == CONTENT
-
-
-def test_a_complete_part_needs_its_name_only(wanted, server):
-    wanted.path.parent.mkdir()
-    wanted.path.with_name("a.dat.part").write_bytes(CONTENT)
-    fetch_files([wanted], quiet)
-    assert wanted.path.read_bytes() == CONTENT
-    assert server.requests == []
-
-
-def test_a_part_longer_than_the_file_is_thrown_away(wanted):
-    wanted.path.parent.mkdir()
-    wanted.path.with_name("a.dat.part").write_bytes(CONTENT + b"more")
-    fetch_files([wanted], quiet)
-    assert wanted.path.read_bytes() == CONTENT
+    assert [range_ for _, range_ in server.requests] == asked
 
 
 def test_a_wrong_checksum_is_refused(wanted, server):

@@ -24,20 +24,13 @@ def test_workers_that_a_description_allows_are_those_that_say_what_they_have() -
     assert growth == Growth((NodeKind("big", BIG, 3), NodeKind("small", SMALL, 5)), 5)
 
 
-def test_without_a_limit_rays_own_holds() -> None:
-    """Ray fills in two; see `prepare_config`."""
+@pytest.mark.parametrize("left_out", [(), ("max_workers",)])
+def test_what_ray_makes_of_a_description_says_the_same(left_out: tuple[str, ...]) -> None:
+    """Ray fills in two where there is no limit; see `prepare_config`."""
     from ray.autoscaler._private.util import prepare_config
 
-    description = yaml.safe_load(DESCRIPTION)
-    del description["max_workers"]
-    prepared = prepare_config({**description, "cluster_name": "c", "provider": {"type": "aws"}})
-    assert growth_of(description) == growth_of(prepared)
-
-
-def test_what_ray_makes_of_a_description_says_the_same() -> None:
-    from ray.autoscaler._private.util import prepare_config
-
-    description = yaml.safe_load(DESCRIPTION)
+    content = yaml.safe_load(DESCRIPTION)
+    description = {name: part for name, part in content.items() if name not in left_out}
     prepared = prepare_config({**description, "cluster_name": "c", "provider": {"type": "aws"}})
     assert growth_of(prepared) == growth_of(description)
 
