@@ -11,6 +11,7 @@ from study.config.trial_config import TrialConfig
 from study.errors import RequestError
 from study.search.sources import Search
 from study.search.trial import Trial
+from tests.study.search.searches import searching
 
 CHOICE = {"choice": ["beta_vaegan", "vae", "pca"]}
 NETWORKS = ["beta_vaegan", "vae"]
@@ -34,18 +35,8 @@ OF_MODEL = {
 
 
 def study_of(space: dict[str, Any], model: Any = None, **search: Any) -> Study:
-    content = {
-        "name": "s",
-        "dataset": {"name": "synthetic"},
-        "model": model or {"name": "beta_vaegan", "spectral_norm": False},
-        "search": {
-            "trials": 60,
-            "metric": {"composition": "reconstruction"},
-            "space": space,
-        }
-        | search,
-    }
-    return check_study(content, "s.yaml")
+    model = model or {"name": "beta_vaegan", "spectral_norm": False}
+    return searching(space, model=model, **{"metric": {"composition": "reconstruction"}, **search})
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])

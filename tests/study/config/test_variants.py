@@ -11,6 +11,7 @@ from study.config.variants import MOST_VARIANTS, variants
 from study.errors import RequestError
 from study.search.sources import Search
 from study.search.trial import Trial
+from tests.study.search.searches import searching
 
 WINDOW = {"choice": ["published", "centred"]}
 CENTRED = {"when": {"dataset.window.name": "centred"}}
@@ -25,19 +26,8 @@ SPACE = {
 
 
 def study_of(space: dict[str, Any], dataset: dict[str, Any] | None = None, **search: Any) -> Study:
-    content = {
-        "name": "s",
-        "dataset": dataset or {"name": "synthetic"},
-        "model": {"name": "vae"},
-        "search": {
-            "trials": 200,
-            "sampler": "random",
-            "metric": {"composition": "reconstruction"},
-            "space": space,
-        }
-        | search,
-    }
-    return check_study(content, "s.yaml")
+    search = {"sampler": "random", "metric": {"composition": "reconstruction"}, **search}
+    return searching(space, dataset=dataset, model={"name": "vae"}, **search)
 
 
 def test_variants_are_the_datasets_that_trials_draw_and_no_others() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from study.config.schema import Study
-from study.config.study_file import check_study, dump_study, to_yaml
+from study.config.study_file import dump_study, to_yaml
 from study.errors import RequestError
 from study.ledger.learned import has_learned, trials_to_learn
 from study.ledger.ledger import LEARNED, DamagedError, Ledger
@@ -16,25 +16,17 @@ from study.search.proposals import Proposals
 from study.search.sources import trial_source
 from study.search.trial import Trial
 from study.storage.folder import LocalFolder
+from tests.study.search.searches import BETA, searching
 from tests.study.trials import record_of, trial_of
-
-BETA = {"model.beta": {"loguniform": [1e-6, 0.1]}}
 
 
 def study_of(space: Any = BETA, model: str = "beta_vaegan", **search: Any) -> Study:
-    content = {
-        "name": "s",
-        "dataset": {"name": "synthetic"},
-        "model": {"name": model},
-        "search": {
-            "space": space,
-            "startup_trials": 3,
-            "trials": 9,
-            "metric": {"composition": "reconstruction"},
-        }
-        | search,
-    }
-    return check_study(content, "s.yaml")
+    search = {
+        "startup_trials": 3,
+        "trials": 9,
+        "metric": {"composition": "reconstruction"},
+    } | search
+    return searching(space, model={"name": model}, **search)
 
 
 def results_of(folder: Path, study: Study, betas: list[float]) -> LocalFolder:

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 
 from study.config.schema import Study
-from study.config.study_file import check_study
 from study.report.marginals import LEARNED_FROM, PAIR_GRID, learned_tables
 from study.report.page import charts
 from study.report.page.inputs import PageInputs
 from study.report.page.marginals import learned_sections
 from study.search.trial import State, TrialRecord
 from study.storage.folder import LocalFolder
+from tests.study.search.searches import searching
 from tests.study.trials import record_of, trial_of
 
 SPACE = {
@@ -28,9 +28,7 @@ EPOCHS, FOLDS = 8, 3
 
 
 def study_of(space: dict[str, Any] = SPACE) -> Study:
-    content = {"name": "s", "dataset": {"name": "synthetic"}, "model": {"name": "beta_vaegan"}}
-    search = {"space": space, "trials": 200, "metric": {"composition": "reconstruction"}}
-    return check_study({**content, "search": search}, "s")
+    return searching(space, trials=200, metric={"composition": "reconstruction"})
 
 
 def worth(beta: float, epoch: int) -> float:

@@ -23,12 +23,18 @@ NO_ONE: frozenset[str] = frozenset()
 """The trials that are lost, where none is."""
 
 
-def searching(space: dict[str, Any] = SPACE, seed: int = 0, **search: Any) -> Study:
+def searching(
+    space: dict[str, Any] = SPACE,
+    seed: int = 0,
+    dataset: dict[str, Any] | None = None,
+    model: dict[str, Any] | None = None,
+    **search: Any,
+) -> Study:
     """A study of a hundred trials, the first four of them random."""
     content = {
         "name": "s",
-        "dataset": {"name": "synthetic"},
-        "model": {"name": "beta_vaegan"},
+        "dataset": dataset or {"name": "synthetic"},
+        "model": model or {"name": "beta_vaegan"},
         "search": {"space": space, "startup_trials": 4, "trials": 100} | search,
         "seed": seed,
     }
