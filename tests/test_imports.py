@@ -191,6 +191,15 @@ def test_a_request_is_checked_without_the_heavy_libraries() -> None:
     assert not loaded & heavy
 
 
+def test_settings_are_read_without_the_heavy_libraries() -> None:
+    scores, data = modules_after(
+        "import study.scores.settings", "import study.data, study.data.settings"
+    )
+    assert not scores & {"numpy", "scipy", "sklearn", "torch", "ray"}
+    heavy = {"wfdb", "pandas", "scipy", "torch", "ray", "rich", "tsdownsample"}
+    assert not data & heavy
+
+
 @pytest.mark.slow
 def test_a_room_below_the_cluster_loads_no_ray_and_no_command_line_and_a_fold_no_optuna() -> None:
     rooms = {"search", "ledger", "training", "report", "detectors"}

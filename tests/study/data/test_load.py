@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +39,3 @@ def test_a_cache_folder_that_cannot_be_written_is_done_without(tmp_path):
     assert len(samples) == 5
     assert blocked.read_text() == "not a folder"
     np.testing.assert_array_equal(samples.values, load(settings, tmp_path, 0, tmp_path).values)
-
-
-def test_importing_the_package_brings_no_heavy_library():
-    heavy = "wfdb pandas scipy torch ray rich tsdownsample"
-    code = (
-        "import sys, study.data, study.data.settings;"
-        f"print([m for m in {heavy!r}.split() if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
