@@ -83,26 +83,29 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+def waveforms(
+    normal: int = 24, abnormal: int = 12, seed: int = 0, length: int = 32, records: int = 4
+) -> Samples:
+    """Sines (normal) and saw teeth or steps (abnormal), dealt out to records."""
+    random = np.random.default_rng(seed)
+    time = np.linspace(0, 1, length)
+    good = 0.5 + 0.4 * np.sin(2 * np.pi * (time + 0.1 * random.random((normal, 1))))
+    bad = np.where(np.arange(abnormal)[:, None] % 2 == 0, time % 0.25 * 4, time > 0.5)
+    values = np.concatenate([good, bad]) + 0.05 * random.random((normal + abnormal, length))
+    kinds = ["N"] * normal + [("saw", "step")[i % 2] for i in range(abnormal)]
+    return build_samples(
+        np.clip(values, 0, 1),
+        [0] * normal + [1] * abnormal,
+        kinds,
+        kinds,
+        record=[f"r{i % records}" for i in range(normal + abnormal)],
+    )
+
+
 @pytest.fixture(scope="session")
 def tiny_samples() -> Callable[..., Samples]:
-    """Builds sines (normal) and saw teeth or steps (abnormal) of length 32."""
-
-    def tiny(normal: int = 24, abnormal: int = 12, seed: int = 0, length: int = 32) -> Samples:
-        random = np.random.default_rng(seed)
-        time = np.linspace(0, 1, length)
-        good = 0.5 + 0.4 * np.sin(2 * np.pi * (time + 0.1 * random.random((normal, 1))))
-        bad = np.where(np.arange(abnormal)[:, None] % 2 == 0, time % 0.25 * 4, time > 0.5)
-        values = np.concatenate([good, bad]) + 0.05 * random.random((normal + abnormal, length))
-        kinds = ["N"] * normal + [("saw", "step")[i % 2] for i in range(abnormal)]
-        return build_samples(
-            np.clip(values, 0, 1),
-            [0] * normal + [1] * abnormal,
-            kinds,
-            kinds,
-            record=[f"r{i % 4}" for i in range(normal + abnormal)],
-        )
-
-    return tiny
+    """Builds samples on which a model trains in a second."""
+    return waveforms
 
 
 @pytest.fixture(scope="session")

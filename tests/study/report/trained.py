@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import pytest
 
 from study.config.schema import Study
 from study.config.study_file import check_study, dump_study, to_yaml
-from study.data.assembly import build_samples
 from study.data.leakage import refuse_leakage
 from study.data.samples import Samples
 from study.data.splits import make_splits
@@ -25,6 +23,7 @@ from study.search.trial import Proposal, RungDecision, Trial, TrialRecord
 from study.storage.folder import LocalFolder
 from tests.made_once import made_once
 from tests.serial_study import train_trial
+from tests.study.conftest import waveforms
 from tests.study.trials import record_of, trial_of
 
 FAILURE = "fold 1: discriminator_loss is nan in epoch 3"
@@ -70,13 +69,7 @@ class Reported:
 
 
 def sines_and_steps() -> Samples:
-    random = np.random.default_rng(0)
-    time = np.linspace(0, 1, 32)
-    good = 0.5 + 0.4 * np.sin(2 * np.pi * (time + 0.1 * random.random((80, 1))))
-    bad = np.where(np.arange(40)[:, None] % 2 == 0, time % 0.25 * 4, time > 0.5)
-    values = np.clip(np.concatenate([good, bad]) + 0.05 * random.random((120, 32)), 0, 1)
-    kinds = ["N"] * 80 + [("saw", "step")[i % 2] for i in range(40)]
-    return build_samples(values, [0] * 80 + [1] * 40, kinds, kinds, record=["r"] * 120)
+    return waveforms(80, 40, records=1)
 
 
 def reported(
