@@ -61,25 +61,18 @@ def test_a_log_has_a_line_for_each_validation_and_each_end(study: Study) -> None
     assert last == "trial-00000 completed: best lambda_grid f1_weighted 0.6250"
 
 
-@pytest.mark.usefixtures("clock")
-def test_trials_that_ended_before_count_and_take_no_time(study: Study) -> None:
-    console = log()
-    display = Display(study.name, trial_source(study), console)
-    display.start([record_of(trial_of(study), values=[(4, 0.5)])])
-    display.on_result(trial_of(study, 1), result(2, 0.5, 0.5))
-    (line,) = lines(console)
-    assert line.endswith("1 of 2 trials ended, about 10 s left")
-
-
 @pytest.mark.parametrize(
-    ("hours", "left"),
-    [(3, "about 10 s left; 2.00 of 3 hours spent"),
-     (2, "no trial is proposed any more; 2.00 of 2 hours spent")],
+    ("budget", "left"),
+    [(None, "about 10 s left"),
+     (BudgetSettings(hours=3), "about 10 s left; 2.00 of 3 hours spent"),
+     (BudgetSettings(hours=2), "no trial is proposed any more; 2.00 of 2 hours spent")],
 )  # fmt: skip
 @pytest.mark.usefixtures("clock")
-def test_a_spent_budget_leaves_no_time_for_all_trials(study: Study, hours: int, left: str) -> None:
-    console, budget = log(), Budget(BudgetSettings(hours=hours), lambda: 7200.0)
-    display = Display(study.name, trial_source(study), console, budget)
+def test_trials_that_ended_before_take_no_time_and_a_spent_budget_leaves_none(
+    study: Study, budget: BudgetSettings | None, left: str
+) -> None:
+    console = log()
+    display = Display(study.name, trial_source(study), console, Budget(budget, lambda: 7200.0))
     display.start([record_of(trial_of(study), values=[(4, 0.5)])])
     display.on_result(trial_of(study, 1), result(2, 0.5, 0.5))
     (line,) = lines(console)
