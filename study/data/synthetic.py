@@ -15,7 +15,7 @@ A sixth event between S and T, zero in health, makes the elevated ST segment.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +28,6 @@ from study.data.entry import DatasetEntry
 from study.data.resampling import FloatArray, IntArray, fit_length, resample_rate
 from study.data.samples import Samples
 from study.randomness import stream_seed
-
-if TYPE_CHECKING:
-    from study.data.fetch import Progress
 
 MODEL_RATE_HZ = 500
 RECORD_RATE_HZ = 125
@@ -297,19 +294,13 @@ def check(settings: SyntheticSettings, data_folder: Path) -> list[str]:
     return ["synthetic: nothing to check, its samples are generated from the seed"]
 
 
-def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]:
-    """Return that there is nothing to fetch."""
-    del data_folder, url, progress
-    return ["synthetic: nothing to fetch, its samples are generated from the seed"]
-
-
 ENTRY = DatasetEntry(
     settings=SyntheticSettings,
     description="generated heartbeats, four abnormal kinds, no download",
     sources=sources,
     prepare=prepare,
     check=check,
-    fetch=fetch,
+    fetch="synthetic: nothing to fetch, its samples are generated from the seed",
     seeded=True,
     record_rate_hz=MODEL_RATE_HZ,
     fit_rows=fit_length,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from study.data import mitbih, synthetic, table, wafer
+from study.data import mitbih, wafer
 from study.data.fetch import Download, Member, extract_members, fetch_files
 from study.errors import RequestError, StudyFailedError
 
@@ -237,9 +237,3 @@ def test_a_missing_or_too_large_member_is_refused(tmp_path, stem, largest):
     members = [Member(stem=stem, extensions=(".tsv",), largest=largest, verify=lambda path: None)]
     with pytest.raises(RequestError, match=r"a\.zip: expected"):
         extract_members(archive, tmp_path, members)
-
-
-def test_where_there_is_nothing_to_fetch_one_line_says_so(tmp_path):
-    for module in (table, synthetic):
-        (line,) = module.fetch(tmp_path, None, quiet)
-        assert "nothing to fetch" in line
