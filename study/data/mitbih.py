@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from study.data.assembly import build_samples
 from study.data.beat_settings import BeatDatasetSettings
-from study.data.beats import Beats, cut_beats, joined_components
+from study.data.beats import Beats, cut_beats, joined_beats
 from study.data.digests import source_digests, source_sha256
 from study.data.entry import UNKNOWN, DatasetEntry
 from study.data.resampling import FloatArray, IntArray, fit_length
@@ -256,24 +256,20 @@ def prepare_records(names: Sequence[str], folder: Path, settings: MitbihSettings
             f" {', '.join(known)}"
         )
     records = [read_record(folder / name, leads) for name in names]
-    beats = [beats_of(record, settings) for record in records]
+    parts = [beats_of(record, settings) for record in records]
+    beats = joined_beats(parts)
     symbol = np.concatenate([record.symbol[:-1] for record in records])
-    record_of = np.repeat(list(names), [len(part.start) for part in beats])
+    record_of = np.repeat(list(names), [len(part.start) for part in parts])
     kind = [CLASS_OF_SYMBOL[item] for item in symbol]
     return build_samples(
-        values=np.concatenate([part.values for part in beats]),
+        **vars(beats),
         label=[int(item != "N") for item in kind],
         kind=kind,
         symbol=symbol,
         record=record_of,
         patient=[patient_of(item) for item in record_of],
         side=[side_of(item, settings.ds2) for item in record_of],
-        start=np.concatenate([part.start for part in beats]),
-        extent=np.concatenate([part.extent for part in beats]),
-        position=np.concatenate([part.position for part in beats]),
-        abnormal_neighbour=np.concatenate([part.abnormal_neighbour for part in beats]),
         sampling_rate_hz=float(settings.window.rate_hz),
-        components=joined_components(beats),
         channel_names=channel_names(leads),
     )
 

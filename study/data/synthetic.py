@@ -23,7 +23,7 @@ from pydantic import Field
 
 from study.data.assembly import build_samples
 from study.data.beat_settings import BeatDatasetSettings
-from study.data.beats import Beats, cut_beats, joined_components, peak_positions
+from study.data.beats import Beats, cut_beats, joined_beats, peak_positions
 from study.data.entry import DatasetEntry
 from study.data.resampling import FloatArray, IntArray, fit_length, resample_rate
 from study.data.samples import Samples
@@ -266,25 +266,20 @@ def prepare(settings: SyntheticSettings, data_folder: Path, seed: int) -> Sample
         )
         for number in range(settings.patients)
     ]
-    beats = [part for part, _ in patients]
+    beats = joined_beats([part for part, _ in patients])
     kind = np.concatenate([kinds for _, kinds in patients])
     owner = np.repeat(np.arange(settings.patients), settings.beats_per_patient)
     name = [f"patient{number:03d}" for number in owner]
     training = (settings.patients + 1) // 2
     return build_samples(
-        values=np.concatenate([part.values for part in beats]),
+        **vars(beats),
         label=kind != "normal",
         kind=kind,
         symbol=[ABNORMAL_KINDS.get(item, "N") for item in kind],
         record=name,
         patient=name,
         side=["train" if number < training else "test" for number in owner],
-        start=np.concatenate([part.start for part in beats]),
-        extent=np.concatenate([part.extent for part in beats]),
-        position=np.concatenate([part.position for part in beats]),
-        abnormal_neighbour=np.concatenate([part.abnormal_neighbour for part in beats]),
         sampling_rate_hz=float(settings.window.rate_hz),
-        components=joined_components(beats),
     )
 
 
