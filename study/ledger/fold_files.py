@@ -31,6 +31,8 @@ EXTREMES = "extremes.parquet"
 SECONDS = "covered_seconds"
 ADDED = (DRAWN_NORM, SECONDS)
 """Columns of `COMPONENTS` and `TRAINING_COMPONENTS` that older folds do not have."""
+DRAWN_LATENT_NORM = "drawn_latent_norm"
+"""Column of `TRAINING_COMPONENTS`, of models with a posterior: the norm of one draw from it."""
 
 Errors = Mapping[str, npt.NDArray[np.float32]]
 

@@ -85,7 +85,7 @@ class FoldEvaluator:
         training = self._errors(fold.training)
         latents = self.model.latents(self._values(fold.training))
         if latents is not None and latents.kl is not None:
-            training["drawn_latent_norm"] = latents.drawn.norm(dim=1).cpu().numpy()
+            training[fold_files.DRAWN_LATENT_NORM] = latents.drawn.norm(dim=1).cpu().numpy()
         scored = []
         for members in (fold.validation, fold.test):
             variances = self.model.error_variances(self._values(members), draws)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from study.ledger.fold_errors import needs_all_folds, read_fold_errors
-from study.ledger.fold_files import TRAINING_COMPONENTS
+from study.ledger.fold_files import DRAWN_LATENT_NORM, TRAINING_COMPONENTS
 from study.report.drawn_fold import DRAWN_FOLD
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
@@ -181,9 +181,8 @@ def _training_norms(inputs: PageInputs, entry: Entry) -> tuple[Float, str]:
     assert table is not None
     frame = table.to_pandas()
     frame = frame[frame["epoch_rule"] == BEST]
-    drawn = "drawn_latent_norm"
-    if drawn in frame and frame[drawn].notna().all():
-        return frame[drawn].to_numpy(dtype=np.float64), "z drawn"
+    if DRAWN_LATENT_NORM in frame and frame[DRAWN_LATENT_NORM].notna().all():
+        return frame[DRAWN_LATENT_NORM].to_numpy(dtype=np.float64), "z drawn"
     return frame[L].to_numpy(dtype=np.float64), "z as scored"
 
 
