@@ -55,7 +55,7 @@ def make_results(
     study = _study(trials, folds)
     name = f"{study.name}-{trials}x{folds}x{training}-{validation}-{test}"
     results = LocalFolder(root / name)
-    ledger = Ledger(results.folder("ledger"))
+    ledger = Ledger.of(results)
     sizes = {"training": training, "validation": validation, "test": test}
     samples, members = _samples_and_folds(sizes, folds, seed)
     protocol, leakage = study.split.protocol, (count_leakage(samples, fold) for fold in members)

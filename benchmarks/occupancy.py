@@ -74,7 +74,7 @@ class OurSearch:
         from study.cluster.tune_search import SourceSearcher, search_state
 
         results = LocalFolder(folder)
-        self.ledger = Ledger(results.folder("ledger"))
+        self.ledger = Ledger.of(results)
         taken = Slots(FoldSchedule.of(study), slots)
         self._state = search_state(study, results, self.ledger, _Nobody(), taken)
         self._searcher = SourceSearcher(self._state)

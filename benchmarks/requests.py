@@ -279,7 +279,7 @@ def _end(
         searcher.suggest(number)
     trial, tune_trial = state.running[number], SimpleNamespace(trial_id=number)
     count(0.0)
-    commit(Ledger(state.results.folder("ledger")), trial)
+    commit(Ledger.of(state.results), trial)
     for epoch in range(1, EPOCHS + 1):
         ended = "completed" if epoch == EPOCHS else "running"
         result = {"epoch": epoch, "state": ended, "reason": "", "value": 0.5}

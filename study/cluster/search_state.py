@@ -86,7 +86,7 @@ class SearchState:
     @property
     def ledger(self) -> Ledger:
         """The study's ledger."""
-        return self.known_ledger or Ledger(self.results.folder("ledger"))
+        return self.known_ledger or Ledger.of(self.results)
 
     def take(self, trial: Trial, result: Mapping[str, Any]) -> None:
         """Remember what all folds of a trial report of an epoch; resumed ones repeat some."""

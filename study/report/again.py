@@ -50,7 +50,7 @@ def table_differences(
     """
     with tempfile.TemporaryDirectory(prefix="study-again-") as path:
         folder = LocalFolder(Path(path))
-        report = build_report(study, facts, folder, ledger=Ledger(results.folder("ledger")))
+        report = build_report(study, facts, folder, ledger=Ledger.of(results))
         derived = [n for n in report.files if n.endswith(COMPARED)] if report else []
         for name in derived:
             try:
