@@ -120,7 +120,7 @@ def record_names() -> tuple[str, ...]:
     return tuple(sorted({name.partition(".")[0] for name in published_digests()}))
 
 
-def side_of(record: str, ds2: DS2Form = "without_202") -> str:
+def side_of(record: str, ds2: DS2Form) -> str:
     """Return the inter-patient side of a record: "train", "test" or "excluded".
 
     DS1 trains and DS2 tests. 202 (DS2) is the same person as 201 (DS1): it joins that on the

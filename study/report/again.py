@@ -36,7 +36,7 @@ def splits_difference(results: Folder, facts: Mapping[str, SplitFacts]) -> str:
 
 
 def table_differences(
-    study: Study, facts: Mapping[str, SplitFacts], results: Folder, tolerance: float = 0.0
+    study: Study, facts: Mapping[str, SplitFacts], results: Folder, tolerance: float
 ) -> Iterator[tuple[str, str]]:
     """Derive tables and model cards again; yield each by name, with its first difference or "".
 

@@ -48,7 +48,7 @@ def trained_again(
     variants: Variants,
     splits: Mapping[str, Splits],
     scratch: Folder,
-    tolerance: float = 0.0,
+    tolerance: float,
 ) -> str:
     """Train a fold again, and return in what it first differs; "" in nothing.
 
