@@ -8,6 +8,7 @@ import pytest
 
 from study.data import mitbih, wafer
 from study.data.fetch import Download, Member, extract_members, fetch_files
+from study.data.mitbih_records import published_digests
 from study.errors import RequestError, StudyFailedError
 
 CONTENT = bytes(range(256)) * 2000
@@ -121,7 +122,7 @@ def test_a_folder_that_cannot_be_written_is_named(wanted, tmp_path):
 def test_mitbih_fetches_what_is_missing_and_nothing_else(server, real_mitdb, tmp_path):
     folder = tmp_path / "mitdb"
     folder.mkdir()
-    for name in mitbih.published_digests():
+    for name in published_digests():
         (folder / name).symlink_to(real_mitdb / name)
     (folder / "100.hea").unlink()
     (folder / "234.atr").unlink()
