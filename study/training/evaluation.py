@@ -20,8 +20,8 @@ from models.interface import Examination, Latents, Model
 from study.config.trial_config import TrialConfig
 from study.data.samples import Samples
 from study.data.splits import Fold
-from study.ledger import fold_files
-from study.ledger.fold_files import Evaluation
+from study.ledger import fold_contents, fold_files
+from study.ledger.fold_contents import Evaluation
 from study.randomness import stream_seed
 from study.scores.components import FitErrors, SplitErrors
 from study.scores.evaluation import fit_on_validation, needs_training
@@ -186,7 +186,7 @@ class FoldEvaluator:
     def _located(self, members: Index, examined: Examination) -> Located:
         values = self._components(members, examined.errors)
         errors = SplitErrors(label=self.samples.label[members], values=values)
-        return Located(errors, fold_files.sample_moments(self.samples, members))
+        return Located(errors, fold_contents.sample_moments(self.samples, members))
 
     def _latent(self, latents: Latents | None) -> dict[str, Any]:
         """Measure z of training; of a posterior, draws are what follows the chi distribution."""
@@ -241,7 +241,7 @@ class FoldEvaluator:
         latents = self.model.latents(self._values(members))
         return None if latents is None else (members, latents.z.cpu().numpy())
 
-    def pictures(self, validation: fold_files.Errors) -> dict[str, bytes]:
+    def pictures(self, validation: fold_contents.Errors) -> dict[str, bytes]:
         """Return the ledger's files that pictures of x̂ and of the latent space are made from.
 
         Args:
@@ -255,13 +255,13 @@ class FoldEvaluator:
         files = {}
         reconstructed = self.reconstruct(members)
         if reconstructed is not None:
-            files[fold_files.RECONSTRUCTIONS] = fold_files.reconstructions_file(
+            files[fold_files.RECONSTRUCTIONS] = fold_contents.reconstructions_file(
                 self.samples, members, reconstructed
             )
             extremes = self._extremes(validation["reconstruction_error"])
             reconstructed = self.reconstruct(extremes)
             assert reconstructed is not None
-            files[fold_files.EXTREMES] = fold_files.reconstructions_file(
+            files[fold_files.EXTREMES] = fold_contents.reconstructions_file(
                 self.samples, extremes, reconstructed
             )
         latents = self.model.latents(self._values(members[:1]))
@@ -270,7 +270,7 @@ class FoldEvaluator:
             moved = latents.z + torch.from_numpy(steps.offset).to(latents.z)
             generated = self.model.generate(moved)
             assert generated is not None
-            files[fold_files.INTERPOLATION] = fold_files.interpolation_file(
+            files[fold_files.INTERPOLATION] = fold_contents.interpolation_file(
                 steps, generated.cpu().numpy()
             )
         return files
@@ -285,7 +285,7 @@ class FoldEvaluator:
             chosen.append(rising[[0, (len(rising) - 1) // 2, -1]] if len(rising) else rising)
         return self.fold.validation[np.concatenate(chosen)]
 
-    def _steps(self) -> fold_files.LatentSteps:
+    def _steps(self) -> fold_contents.LatentSteps:
         """Return the moves along each of the first latent dimensions, in its deviations."""
         latents = self.model.latents(self._values(self.fold.training))
         assert latents is not None
@@ -297,7 +297,7 @@ class FoldEvaluator:
         offset = np.zeros((len(step), size))
         length = step / STEPS_MOVED * DEVIATIONS_MOVED * deviation[dimension]
         offset[np.arange(len(step)), dimension] = length
-        return fold_files.LatentSteps(dimension, step, offset)
+        return fold_contents.LatentSteps(dimension, step, offset)
 
     def _values(self, members: Index) -> Tensor:
         return self.values[torch.from_numpy(members).to(self.values.device)]
