@@ -15,6 +15,7 @@ from study.ledger.fold_contents import Evaluation, sample_moments
 from study.ledger.ledger import MODEL, FoldManifest
 from study.search.trial import FoldAddress, State
 from study.training.evaluation import FoldEvaluator
+from study.training.fold_pictures import pictures
 from study.training.scaling import Scaling
 from study.training.setup import device_name
 
@@ -130,10 +131,10 @@ class FoldResult:
         evaluator, model = self.evaluator, self.evaluator.model
         last = evaluator.evaluation()
         if self.progress.best_epoch == self.progress.epoch:
-            return {"best_validation": last, "last": last}, evaluator.pictures(last.validation)
+            return {"best_validation": last, "last": last}, pictures(evaluator, last.validation)
         weights = model.weights()
         model.load_weights(self.progress.best_weights)
         best = evaluator.evaluation()
-        pictures = evaluator.pictures(best.validation)
+        pictured = pictures(evaluator, best.validation)
         model.load_weights(weights)
-        return {"best_validation": best, "last": last}, pictures
+        return {"best_validation": best, "last": last}, pictured
