@@ -14,8 +14,8 @@ from study.data.assembly import build_samples
 from study.data.leakage import count_leakage
 from study.data.samples import Samples
 from study.data.splits import Fold, Splits
-from study.ledger import fold_files
-from study.ledger.fold_files import Errors, Evaluation
+from study.ledger import fold_contents, fold_files
+from study.ledger.fold_contents import Errors, Evaluation
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.ledger.study_folder import SplitFacts, write_study
 from study.search.trial import Trial, TrialRecord
@@ -55,7 +55,7 @@ def make_results(
     study = _study(trials, folds)
     name = f"{study.name}-{trials}x{folds}x{training}-{validation}-{test}"
     results = LocalFolder(root / name)
-    ledger = Ledger(results.folder("ledger"))
+    ledger = Ledger.of(results)
     sizes = {"training": training, "validation": validation, "test": test}
     samples, members = _samples_and_folds(sizes, folds, seed)
     protocol, leakage = study.split.protocol, (count_leakage(samples, fold) for fold in members)
@@ -164,11 +164,11 @@ def _files(
     timings |= {"host": "node", "device": "cpu", "threads": 1}
     history = [{"epoch": epoch, "value": 0.5} for epoch in range(1, EPOCHS + 1)]
     return {
-        fold_files.COMPONENTS: fold_files.components_file(samples, fold, evaluations),
-        fold_files.TRAINING_COMPONENTS: fold_files.training_components_file(fold, evaluations),
-        fold_files.HISTORY: fold_files.history_file(history),
-        MODEL: fold_files.json_file(described),
-        fold_files.TIMINGS: fold_files.json_file(timings),
+        fold_files.COMPONENTS: fold_contents.components_file(samples, fold, evaluations),
+        fold_files.TRAINING_COMPONENTS: fold_contents.training_components_file(fold, evaluations),
+        fold_files.HISTORY: fold_contents.history_file(history),
+        MODEL: fold_contents.json_file(described),
+        fold_files.TIMINGS: fold_contents.json_file(timings),
     }
 
 

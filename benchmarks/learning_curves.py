@@ -146,7 +146,7 @@ def _train(trial: Trial, samples: Any, fold: Any) -> LearningCurve:
     with tempfile.TemporaryDirectory() as name:
         folder = LocalFolder(Path(name))
         task = FoldTask(trial.config, trial.folds[0])
-        ledger, checkpoints = Ledger(folder.folder("ledger")), folder.folder("checkpoints")
+        ledger, checkpoints = Ledger.of(folder), folder.folder("checkpoints")
         train_fold(task, samples, fold, ledger, checkpoints, watch)
     return LearningCurve(
         parameters=dict(trial.parameters),

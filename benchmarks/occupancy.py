@@ -25,7 +25,8 @@ from typing import Any
 from benchmarks.learning_curves import Curves, CurveTable, curve_study
 from benchmarks.virtual_time import Search, VirtualTime
 from study.config.schema import StoppingSettings, Study
-from study.ledger.fold_files import HISTORY, history_file
+from study.ledger.fold_contents import history_file
+from study.ledger.fold_files import HISTORY
 from study.ledger.ledger import FoldManifest, Ledger
 from study.search.rungs import FoldSchedule
 from study.search.sources import trial_source
@@ -74,7 +75,7 @@ class OurSearch:
         from study.cluster.tune_search import SourceSearcher, search_state
 
         results = LocalFolder(folder)
-        self.ledger = Ledger(results.folder("ledger"))
+        self.ledger = Ledger.of(results)
         taken = Slots(FoldSchedule.of(study), slots)
         self._state = search_state(study, results, self.ledger, _Nobody(), taken)
         self._searcher = SourceSearcher(self._state)

@@ -33,6 +33,7 @@ from study.cluster.search_state import SearchState
 from study.cluster.tune_search import SourceSearcher, TrialFinalizer, search_state
 from study.config.study_file import check_study
 from study.config.trial_config import TrialConfig
+from study.ledger.fold_contents import history_file, json_file
 from study.ledger.fold_files import (
     COMPONENTS,
     EXTREMES,
@@ -42,8 +43,6 @@ from study.ledger.fold_files import (
     TIMINGS,
     TRAINING_COMPONENTS,
     WEIGHTS,
-    history_file,
-    json_file,
 )
 from study.ledger.index import open_ledger
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
@@ -279,7 +278,7 @@ def _end(
         searcher.suggest(number)
     trial, tune_trial = state.running[number], SimpleNamespace(trial_id=number)
     count(0.0)
-    commit(Ledger(state.results.folder("ledger")), trial)
+    commit(Ledger.of(state.results), trial)
     for epoch in range(1, EPOCHS + 1):
         ended = "completed" if epoch == EPOCHS else "running"
         result = {"epoch": epoch, "state": ended, "reason": "", "value": 0.5}

@@ -8,7 +8,8 @@ import numpy as np
 
 from study.data.beat_settings import CentredWindow
 from study.data.beats import cut_beats
-from study.data.mitbih import CLASS_OF_SYMBOL, MitbihSettings, Record, locate, read_record
+from study.data.mitbih import MitbihSettings, locate
+from study.data.mitbih_records import CLASS_OF_SYMBOL, Record, read_record
 
 RECORD = "119"
 WINDOWS = {

@@ -38,7 +38,7 @@ def export(
 
     folder = reach_folder(results)
     study = read_study(folder)
-    records = [r for r in Ledger(folder.folder("ledger")).trials() if not r.trial.is_repetition]
+    records = [r for r in Ledger.of(folder).trials() if not r.trial.is_repetition]
     if not records:
         raise StudyFailedError(f"{folder.locate('ledger')}: no trial has ended yet")
     path = file or Path(f"{study.name}.sqlite3")

@@ -127,6 +127,8 @@ def score(
 
         beats = read_beats(signals, detector.folds[0].config.dataset, peaks, resample=resample)
         _score_record(detector, beats, target, picture)
+    if plot:
+        sys.stdout.write(f"picture in {plot}\n")
 
 
 def _require_places(target: Path, plot: Path | None) -> None:
@@ -186,7 +188,6 @@ def _score_table(detector: "Detector", rows: "RowSource", target: Path, picture:
     if picture.path:
         chosen = chosen_samples(written, *picture.rows)
         draw_samples(picture.path, detector, rows, written, *chosen)
-        sys.stdout.write(f"picture in {picture.path}\n")
 
 
 def _score_recording(detector: "Detector", path: Path, target: Path, picture: _Picture) -> None:
@@ -206,10 +207,8 @@ def _score_recording(detector: "Detector", path: Path, target: Path, picture: _P
         if counts.labelled and normal:
             cells = np.array([normal, counts.labelled, alarms, counts.hits], dtype=float)
             confusion = Confusion(*cells[:, np.newaxis])
-            sys.stdout.write(
-                f"F1 weighted {confusion.f1_weighted.item():.4f}, F1 of abnormal"
-                f" {confusion.f1_anomaly.item():.4f}, phi {confusion.phi.item():.4f}\n"
-            )
+            metrics = confusion.f1_weighted, confusion.f1_anomaly, confusion.phi
+            _report_metrics(*(metric.item() for metric in metrics))
     sys.stdout.write(f"{counts.abnormal} of {counts.points} points abnormal; scores in {target}\n")
     if picture.path:
         from study.detectors.signals.points_picture import chosen_points, draw_points
@@ -217,7 +216,6 @@ def _score_recording(detector: "Detector", path: Path, target: Path, picture: _P
         stretch = chosen_points(counts, *picture.rows)
         parts = recording_parts(path, dataset, fold.channels)
         draw_points(picture.path, detector, parts, path.name, *stretch)
-        sys.stdout.write(f"picture in {picture.path}\n")
 
 
 def _score_record(
@@ -231,7 +229,6 @@ def _score_record(
     _report(written, "beats", target)
     if picture.path and stretch:
         draw_stretch(picture.path, detector, beats, stretch, written.decision)
-        sys.stdout.write(f"picture in {picture.path}\n")
 
 
 def _report(written: "Written", what: str, target: Path) -> None:
@@ -247,10 +244,7 @@ def _report(written: "Written", what: str, target: Path) -> None:
         _report_hits(what, labelled, hits, len(label) - labelled, alarms)
         if 0 < labelled < len(label):
             metrics = compute_metrics(label, written.score[known], decision)
-            sys.stdout.write(
-                f"F1 weighted {metrics.f1_weighted:.4f}, F1 of abnormal {metrics.f1_anomaly:.4f},"
-                f" phi {metrics.phi:.4f}, AUROC {metrics.auroc:.4f}\n"
-            )
+            _report_metrics(metrics.f1_weighted, metrics.f1_anomaly, metrics.phi, metrics.auroc)
     sys.stdout.write(f"{abnormal} of {len(written)} {what} abnormal; scores in {target}\n")
 
 
@@ -259,6 +253,11 @@ def _report_hits(what: str, labelled: int, hits: int, normal: int, alarms: int) 
         f"of {labelled} abnormal {what} {hits} found and {labelled - hits} missed; of {normal}"
         f" normal ones {alarms} called abnormal\n"
     )
+
+
+def _report_metrics(*values: float) -> None:
+    named = zip(("F1 weighted", "F1 of abnormal", "phi", "AUROC"), values, strict=False)
+    sys.stdout.write(", ".join(f"{name} {value:.4f}" for name, value in named) + "\n")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def _check_ledger(results: "Folder") -> None:
     from study.ledger.ledger import Ledger
     from study.ledger.verification import damages
 
-    ledger = Ledger(results.folder("ledger"))
+    ledger = Ledger.of(results)
     for damage in damages(ledger):
         raise StudyFailedError(damage)
     ended = ledger.trials()
@@ -134,7 +134,7 @@ def _check_training(
     from study.storage.folder import LocalFolder
     from study.training.again import spread, trained_again
 
-    ledger = Ledger(results.folder("ledger"))
+    ledger = Ledger.of(results)
     for record, address in spread(ledger.trials(), count):
         with tempfile.TemporaryDirectory(prefix="study-again-") as scratch:
             difference = trained_again(

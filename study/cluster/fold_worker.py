@@ -147,7 +147,7 @@ def _train(
             ),
             samples,
             fold,
-            Ledger(results.folder("ledger")),
+            Ledger.of(results),
             results.folder(f"checkpoints/{address.path}"),
             reporter.validated,
             writer,

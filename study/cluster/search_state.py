@@ -40,6 +40,7 @@ class SearchState:
     Attributes:
         source: where trials come from.
         results: the study's results folder.
+        ledger: its ledger, opened for the whole run.
         ended: records of ended trials by name.
         incomplete: records, by name, of ended trials of which folds are lost: they end as
             they had.
@@ -49,7 +50,6 @@ class SearchState:
         running: trials by Tune's own trial id.
         promoted: the last rung that a trial was let pass, by its name.
         stopped: epoch of an early stop by the trial's name.
-        known_ledger: the ledger, if another than that of `results` was opened for the whole run.
         begun: names of trials that the ledger knew when this driver came.
         interrupted: epoch, by the trial's name, of an early stop that not all folds had
             committed when the driver before this one ended.
@@ -62,6 +62,7 @@ class SearchState:
 
     source: TrialSource
     results: Folder
+    ledger: Ledger
     ended: dict[str, TrialRecord]
     incomplete: dict[str, TrialRecord]
     observer: Observer
@@ -70,7 +71,6 @@ class SearchState:
     running: dict[str, Trial] = field(default_factory=dict)
     promoted: dict[str, int] = field(default_factory=dict)
     stopped: dict[str, int] = field(default_factory=dict)
-    known_ledger: Ledger | None = None
     begun: frozenset[str] = frozenset()
     interrupted: dict[str, int] = field(default_factory=dict)
     values: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
@@ -82,11 +82,6 @@ class SearchState:
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its parts; of this nothing is ever read back."""
         return {}
-
-    @property
-    def ledger(self) -> Ledger:
-        """The study's ledger."""
-        return self.known_ledger or Ledger(self.results.folder("ledger"))
 
     def take(self, trial: Trial, result: Mapping[str, Any]) -> None:
         """Remember what all folds of a trial report of an epoch; resumed ones repeat some."""

@@ -235,12 +235,12 @@ def search_state(
     return SearchState(
         source,
         results,
+        ledger,
         complete,
         incomplete,
         observer,
         slots=slots or Slots(FoldSchedule.of(study)),
         budget=budget,
-        known_ledger=ledger,
         begun=begun,
     )
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from study.settings import Settings, added_field
+from study.settings import Settings, added_field, as_tuple
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -35,13 +35,9 @@ def _searchable(key: str) -> str:
     return key
 
 
-def _as_list(values: Any) -> Any:
-    return values if isinstance(values, list | tuple) else (values,)
-
-
 SpaceKey = Annotated[str, AfterValidator(_searchable)]
 Scalar = bool | int | float | str | None
-OneOf = Annotated[tuple[Scalar, ...], BeforeValidator(_as_list), Field(min_length=1)]
+OneOf = Annotated[tuple[Scalar, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 
 
 class Distribution(Settings):

@@ -37,8 +37,12 @@ def fetch(
     ] = None,
 ) -> None:
     """Download a dataset, verified; continues where it stopped, fetches nothing twice."""
+    source = dataset(name).fetch
+    if isinstance(source, str):
+        _write([source])
+        return
     with _progress() as progress:
-        lines = dataset(name).fetch(data_folder(data), url, progress)
+        lines = source(data_folder(data), url, progress)
     _write(lines)
 
 

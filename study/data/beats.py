@@ -48,7 +48,7 @@ class Spans:
 
 @dataclass(frozen=True)
 class Beats:
-    """Beats of one record, all but the last one.
+    """Beats of one record, all but the last one, or of several records.
 
     The last beat has no following interval and is left out, which is what makes the published
     count of 109,446.
@@ -121,10 +121,17 @@ def fit_windows(windows: FloatArray, length: int) -> FloatArray:
     return fit_length(rows, length).reshape(*windows.shape[:-1], length)
 
 
-def joined_components(records: Sequence[Beats]) -> dict[str, FloatArray]:
-    """Return the components of the beats of all records, one record after the other."""
-    names = records[0].components
-    return {name: np.concatenate([each.components[name] for each in records]) for name in names}
+def joined_beats(records: Sequence[Beats]) -> Beats:
+    """Return the beats of all records, one record after the other."""
+    arrays = {
+        name: np.concatenate([getattr(each, name) for each in records])
+        for name in ("values", "start", "extent", "position", "abnormal_neighbour")
+    }
+    components = {
+        name: np.concatenate([each.components[name] for each in records])
+        for name in records[0].components
+    }
+    return Beats(**arrays, components=components)
 
 
 def peak_positions(position: IntArray, rate_hz: float, new_rate_hz: int) -> IntArray:

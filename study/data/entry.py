@@ -127,7 +127,7 @@ class DatasetEntry:
         prepare: from settings, data folder and the study's seed, the samples.
         check: from settings and data folder, a line on each file that is right.
         fetch: from data folder, a URL in place of the published one and a progress callback,
-            lines on what was downloaded.
+            lines on what was downloaded; or a line that says why there is nothing to fetch.
         seeded: whether the samples depend on the study's seed.
         left_out: kinds of samples that are often left out of evaluations; metrics are
             reported with and without each.
@@ -144,7 +144,7 @@ class DatasetEntry:
     sources: Callable[[Any, Path, Path | None], list[tuple[str, str]]]
     prepare: Callable[[Any, Path, int], Samples]
     check: Callable[[Any, Path], list[str]]
-    fetch: Callable[[Path, str | None, "Progress"], list[str]]
+    fetch: Callable[[Path, str | None, "Progress"], list[str]] | str
     seeded: bool = False
     left_out: tuple[str, ...] = ()
     records_apart: tuple[str, ...] | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from study.data.samples import Samples
 from study.data.series_settings import SeriesSettings
 from study.data.windows import cut, overlap, window_starts
 from study.errors import RequestError
-
-if TYPE_CHECKING:
-    from study.data.fetch import Progress
 
 
 def locate(settings: SeriesSettings, data_folder: Path) -> list[Path]:
@@ -237,17 +234,11 @@ def _described(recording: Recording, settings: SeriesSettings) -> str:
     )
 
 
-def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]:
-    """Return that there is nothing to fetch: recordings of one's own are named by path."""
-    del data_folder, url, progress
-    return ["series: nothing to fetch, it reads the files that dataset.path names"]
-
-
 ENTRY = DatasetEntry(
     settings=SeriesSettings,
     description="long recordings of your own, cut into windows, by path",
     sources=sources,
     prepare=prepare,
     check=check,
-    fetch=fetch,
+    fetch="series: nothing to fetch, it reads the files that dataset.path names",
 )

@@ -18,9 +18,6 @@ from study.data.tables.reader import Table, read_table
 from study.errors import RequestError
 from study.settings import Texts, as_tuple
 
-if TYPE_CHECKING:
-    from study.data.fetch import Progress
-
 UNLABELLED = "unlabelled"
 """Kind of the samples of a table without labels, which are all taken for normal."""
 
@@ -240,12 +237,6 @@ def describe(table: Table) -> str:
     return f"{len(table)} rows of {_shape_in_words(channels, width)}, {labelled}"
 
 
-def fetch(data_folder: Path, url: str | None, progress: "Progress") -> list[str]:
-    """Return that there is nothing to fetch: files of one's own are named by path."""
-    del data_folder, url, progress
-    return ["nothing to fetch: the files are those that dataset.path names"]
-
-
 def _labels(kind: npt.NDArray[np.str_], settings: FilesSettings) -> npt.NDArray[np.int8]:
     if not settings.normal_labels:
         return np.zeros(len(kind), dtype=np.int8)
@@ -275,5 +266,5 @@ ENTRY = DatasetEntry(
     sources=sources,
     prepare=prepare,
     check=check,
-    fetch=fetch,
+    fetch="nothing to fetch: the files are those that dataset.path names",
 )

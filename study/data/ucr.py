@@ -32,5 +32,5 @@ ENTRY = DatasetEntry(
     sources=table.sources,
     prepare=table.prepare,
     check=table.check,
-    fetch=table.fetch,
+    fetch=table.ENTRY.fetch,
 )

@@ -16,7 +16,7 @@ MOST_KEYS = 6
 """Columns that name a row in a message."""
 
 
-def first_difference(name: str, stored: bytes, again: bytes, tolerance: float = 0.0) -> str:
+def first_difference(name: str, stored: bytes, again: bytes, tolerance: float) -> str:
     """Return in what a file that was made again first differs from the stored one; "" in nothing.
 
     Args:
@@ -41,7 +41,7 @@ def first_difference(name: str, stored: bytes, again: bytes, tolerance: float = 
         return f"cannot be read ({type(error).__name__})"
 
 
-def table_difference(stored: pa.Table, again: pa.Table, tolerance: float = 0.0) -> str:
+def table_difference(stored: pa.Table, again: pa.Table, tolerance: float) -> str:
     """Return the first row, and its first column, in which two tables differ; "" for none."""
     for name in stored.column_names:
         if name not in again.column_names:

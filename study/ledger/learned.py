@@ -30,7 +30,7 @@ def trials_to_learn(study: Study) -> list[LearnedTrial]:
     for path in study.search.learn_from:
         results = reach_folder(path)
         read_study(results)  # refuses what holds none
-        records = Ledger(results.folder("ledger")).trials()
+        records = Ledger.of(results).trials()
         learned = list(_learned(study, path, records))
         if not learned:
             raise RequestError(

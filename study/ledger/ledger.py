@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from study.errors import StudyFailedError
 from study.ledger import sealed_files
@@ -77,6 +77,11 @@ class Ledger:
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
+
+    @classmethod
+    def of(cls, results: Folder) -> Self:
+        """Return the ledger of a study's results folder."""
+        return cls(results.folder("ledger"))
 
     def path(self, address: FoldAddress) -> str:
         """Return where a fold is in `folder`."""

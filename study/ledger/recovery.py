@@ -29,7 +29,7 @@ def recover(results: Folder, ledger: Ledger | None = None) -> list[str]:
     """
     results.sweep()
     results.remove("tune")
-    ledger = ledger or Ledger(results.folder("ledger"))
+    ledger = ledger or Ledger.of(results)
     names = [name for name in ledger.names() if not ledger.is_known(name)]
     lines = [
         *_damaged_run_time(results, ledger),

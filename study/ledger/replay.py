@@ -25,8 +25,8 @@ def known_proposals(ledger: Ledger, records: Iterable[TrialRecord]) -> list[Prop
 
 def refuse_other_trials(results: Folder, replayed: Folder) -> None:
     """Raise RequestError if a results folder has other trials than the one that is replayed."""
-    theirs = {each.trial.name: each for each in _proposals(_ledger(replayed))}
-    for mine in _ledger(results).proposals():
+    theirs = {each.trial.name: each for each in _proposals(Ledger.of(replayed))}
+    for mine in Ledger.of(results).proposals():
         other = theirs.get(mine.trial.name)
         if other and other.trial.parameters != mine.trial.parameters:
             raise RequestError(
@@ -42,7 +42,7 @@ def copy_decisions(replayed: Folder, results: Folder) -> None:
     there already stays. With the time that the other has taken, a budget that it has spent is
     spent here too, so that no further trial is proposed.
     """
-    source, target = _ledger(replayed), _ledger(results)
+    source, target = Ledger.of(replayed), Ledger.of(results)
     if has_learned(replayed) and not has_learned(results):
         target.record_learned(source.learned())
     for proposal in _proposals(source):
@@ -57,7 +57,3 @@ def copy_decisions(replayed: Folder, results: Folder) -> None:
 
 def _proposals(ledger: Ledger) -> list[Proposal]:
     return known_proposals(ledger, ledger.trials())
-
-
-def _ledger(results: Folder) -> Ledger:
-    return Ledger(results.folder("ledger"))

@@ -73,7 +73,7 @@ class LedgerView:
     _study: tuple[str, Study] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._ledger = Ledger(self.results.folder("ledger"))
+        self._ledger = Ledger.of(self.results)
 
     @property
     def is_in_store(self) -> bool:

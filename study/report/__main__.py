@@ -26,7 +26,7 @@ def report(
     folder = reach_folder(results)
     study = read_study(folder)
     with damage_advice(folder):
-        for damage in damages(Ledger(folder.folder("ledger"))):
+        for damage in damages(Ledger.of(folder)):
             raise DamagedError(damage)
     made = build_report(study, stored_split_facts(folder, study), folder)
     if made is None:

@@ -36,7 +36,7 @@ def splits_difference(results: Folder, facts: Mapping[str, SplitFacts]) -> str:
 
 
 def table_differences(
-    study: Study, facts: Mapping[str, SplitFacts], results: Folder, tolerance: float = 0.0
+    study: Study, facts: Mapping[str, SplitFacts], results: Folder, tolerance: float
 ) -> Iterator[tuple[str, str]]:
     """Derive tables and model cards again; yield each by name, with its first difference or "".
 
@@ -50,7 +50,7 @@ def table_differences(
     """
     with tempfile.TemporaryDirectory(prefix="study-again-") as path:
         folder = LocalFolder(Path(path))
-        report = build_report(study, facts, folder, ledger=Ledger(results.folder("ledger")))
+        report = build_report(study, facts, folder, ledger=Ledger.of(results))
         derived = [n for n in report.files if n.endswith(COMPARED)] if report else []
         for name in derived:
             try:

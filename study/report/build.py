@@ -117,7 +117,7 @@ def build_report(
     Raises:
         StudyFailedError: a file of the ledger is not what was committed.
     """
-    ledger = ledger or Ledger(results.folder("ledger"))
+    ledger = ledger or Ledger.of(results)
     with damage_advice(results):
         records = ledger.trials()
         ended = [record for record in records if record.state != "failed"]

@@ -37,6 +37,7 @@ FOLDER = "score_cache"
 LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "scipy")
 _STUDY = Path(__file__).parents[1]
 _CODE = (
+    "ledger/fold_contents.py",
     "ledger/fold_errors.py",
     "ledger/fold_files.py",
     "ledger/series_files.py",

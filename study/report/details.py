@@ -27,7 +27,7 @@ from study.report.patients import patient_intervals
 from study.report.protocols import protocol_differences
 from study.report.resampling import FoldSamples, Units, units_of_patients, units_of_samples
 from study.report.strata import FoldDetails
-from study.search.trial import TrialRecord
+from study.search.trial import TrialRecord, best_trials
 
 BEST_TRIALS = 20
 DETAIL_TABLES = frozenset(
@@ -117,15 +117,13 @@ def detailed_trials(records: Iterable[TrialRecord]) -> set[str]:
 
     All systems; of a search the best completed trials, by validation, and repetitions.
     """
-    always, candidates = [], []
-    for record in records:
-        completed = record.state == "completed"
-        if record.trial.system or (completed and record.trial.is_repetition):
-            always.append(record.name)
-        elif completed:
-            candidates.append(record)
-    best = sorted(candidates, key=lambda record: (-record.best_value, record.trial.number))
-    return {*always, *(record.name for record in best[:BEST_TRIALS])}
+    records = list(records)
+    always = {
+        record.name
+        for record in records
+        if record.trial.system or (record.state == "completed" and record.trial.is_repetition)
+    }
+    return always | {record.name for record in best_trials(records)[:BEST_TRIALS]}
 
 
 def detail_tables(

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from study.report.resampling import COUNTS, KEYS
 from study.scores.confusion import Confusion
 
 PATIENT_METRICS = ("f1_weighted", "f1_anomaly", "phi", "auroc_labels")
 ENDS = (0.025, 0.975)
-KEYS = ("trial", "epoch_rule", "composition", "latent_form")
 
 SCHEMA = pa.schema(
     [
@@ -31,8 +31,6 @@ SCHEMA = pa.schema(
     ]
 )
 """Columns of the intervals."""
-
-_COUNTS = ("normal", "abnormal", "false_alarms", "hits")
 
 Float = npt.NDArray[np.float64]
 
@@ -57,7 +55,7 @@ def patient_intervals(strata: pa.Table, seed: int, draws: int = 2000) -> pa.Tabl
     Raises:
         ValueError: folds with different patients.
     """
-    frame = strata.select([*KEYS, "fold", "stratum", "value", *_COUNTS]).to_pandas()
+    frame = strata.select([*KEYS, "fold", "stratum", "value", *COUNTS]).to_pandas()
     frame = frame[frame["stratum"] == "patient"]
     if frame.empty:
         return SCHEMA.empty_table()
@@ -101,8 +99,8 @@ def _counts(key: Any, rows: pd.DataFrame, patients: int) -> Float:
             f"each of {patients} patients must have one row in each fold of"
             f" {' '.join(filter(None, key))}, found {num_rows.min()} to {num_rows.max()}"
         )
-    counts = np.empty((len(_COUNTS), patients, len(folds)))
-    counts[:, rows["patient"].to_numpy(), fold] = rows[list(_COUNTS)].to_numpy().T
+    counts = np.empty((len(COUNTS), patients, len(folds)))
+    counts[:, rows["patient"].to_numpy(), fold] = rows[list(COUNTS)].to_numpy().T
     return counts
 
 

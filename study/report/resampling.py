@@ -17,7 +17,7 @@ from study.scores.confusion import Confusion
 RESAMPLED_METRICS = ("f1_weighted", "phi")
 DRAWS = 1000
 KEYS = ("trial", "epoch_rule", "composition", "latent_form")
-_COUNTS = ("normal", "abnormal", "false_alarms", "hits")
+COUNTS = ("normal", "abnormal", "false_alarms", "hits")
 _VALUES_AT_ONCE = 2**22
 
 Float = npt.NDArray[np.float64]
@@ -93,9 +93,9 @@ def units_of_patients(strata: pd.DataFrame) -> Units | None:
     frame = frame.assign(patient=patient, position=fold)
     counts = {}
     for key, rows in frame.groupby(list(KEYS), sort=False):
-        table = np.zeros((len(_COUNTS), len(names), len(folds)), np.float32)
+        table = np.zeros((len(COUNTS), len(names), len(folds)), np.float32)
         at = rows["patient"].to_numpy(), rows["position"].to_numpy()
-        table[:, *at] = rows[list(_COUNTS)].to_numpy().T
+        table[:, *at] = rows[list(COUNTS)].to_numpy().T
         counts[_key(key)] = table
     return Units("patient", counts)
 
@@ -123,7 +123,7 @@ class _SampleCounts(Mapping[Key, Counts]):
             self._predicted.setdefault(key, {})[self._fold[row["fold"]]] = row["predicted"]
 
     def __getitem__(self, key: Key) -> Counts:
-        counts = np.zeros((len(_COUNTS), len(self._names), len(self._tested)), np.float32)
+        counts = np.zeros((len(COUNTS), len(self._names), len(self._tested)), np.float32)
         for fold, packed in self._predicted[key].items():
             tested = self._tested[fold]
             bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=len(tested.sample))

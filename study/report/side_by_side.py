@@ -114,7 +114,7 @@ def read_compared(folders: Sequence[Folder]) -> list[Compared]:
 
 
 def _read(label: str, study: Study, folder: Folder, facts: Mapping[str, SplitFacts]) -> Compared:
-    ledger = Ledger(folder.folder("ledger"))
+    ledger = Ledger.of(folder)
     with damage_advice(folder):
         own = answers(study, ledger.trials())
         if not own:

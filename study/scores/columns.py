@@ -33,15 +33,15 @@ FLOOR_OF_MEDIAN = 1e-3
 LARGEST_LOGGED = 1e300
 
 
-def fullest_bin_middle(values: Float, bins: int = MODE_BINS) -> float:
-    """Return the middle of the fullest of `bins` equal bins, the first among equals (eq. 6).
+def fullest_bin_middle(values: Float) -> float:
+    """Return the middle of the fullest of `MODE_BINS` equal bins, the first among equals (eq. 6).
 
     Values so close together that the bins are indistinguishable have the middle of
     their range as mode.
     """
     low, high = float(values.min()), float(values.max())
     with np.errstate(over="ignore", invalid="ignore"):
-        edges = np.linspace(low, high, bins + 1)
+        edges = np.linspace(low, high, MODE_BINS + 1)
         if not np.all(np.diff(edges) > 0):
             return low / 2 + high / 2
     counts, _ = np.histogram(values, bins=edges)

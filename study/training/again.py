@@ -48,7 +48,7 @@ def trained_again(
     variants: Variants,
     splits: Mapping[str, Splits],
     scratch: Folder,
-    tolerance: float = 0.0,
+    tolerance: float,
 ) -> str:
     """Train a fold again, and return in what it first differs; "" in nothing.
 
@@ -77,7 +77,7 @@ def trained_again(
     task = FoldTask(record.trial.config, address, tuple(validated), device, math.inf)
     samples = variants.of(record.trial.config.dataset)
     fold = splits[record.trial.protocol].folds[address.fold]
-    target = Ledger(scratch.folder("ledger"))
+    target = Ledger.of(scratch)
 
     def stop(report: ValidationReport) -> None:
         is_last = report.state == "running" and report.epoch == stored.last_epoch

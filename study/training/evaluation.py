@@ -2,7 +2,7 @@
 
 Scoring is deterministic. Draws from the posterior come from the model's own stream of
 noise, which stands still; TSTR and MMD draw from the study's streams "tstr" and "mmd",
-the samples that are pictured from "pictures", each named by the fold.
+each named by the fold.
 """
 
 import math
@@ -20,8 +20,8 @@ from models.interface import Examination, Latents, Model
 from study.config.trial_config import TrialConfig
 from study.data.samples import Samples
 from study.data.splits import Fold
-from study.ledger import fold_files
-from study.ledger.fold_files import Evaluation
+from study.ledger import fold_contents, fold_files
+from study.ledger.fold_contents import Evaluation
 from study.randomness import stream_seed
 from study.scores.components import FitErrors, SplitErrors
 from study.scores.evaluation import fit_on_validation, needs_training
@@ -37,11 +37,7 @@ TSTR_NAMES: dict[Definition, str] = {"all": "tstr", "normals": "tstr_normals"}
 """Columns of the history by the definition of TSTR."""
 
 TIMED_SAMPLES, TIMED_TURNS = 256, 5
-PICTURED = 8
 COMPARED_NORMALS = 1000
-DIMENSIONS_MOVED = 8
-STEPS_MOVED = 5
-DEVIATIONS_MOVED = 3.0
 
 Index = npt.NDArray[np.int64]
 Errors = dict[str, npt.NDArray[np.float32]]
@@ -79,16 +75,24 @@ class FoldEvaluator:
         values = shared_tensor(samples.values).to(model.device)
         return cls(config, number, model, samples, values, fold)
 
+    def take(self, members: Index) -> Tensor:
+        """Return the values of `members` on the model's device, `(n, channels, length)`."""
+        return self.values[torch.from_numpy(members).to(self.values.device)]
+
+    def seed(self, stream: str, *path: int) -> int:
+        """Return the fold's own seed of one of the study's streams."""
+        return stream_seed(self.config.seed, stream, self.number, *path)
+
     def evaluation(self) -> Evaluation:
         """Return the error components of all samples."""
         fold, draws = self.fold, self.config.measures.draws
         training = self._errors(fold.training)
-        latents = self.model.latents(self._values(fold.training))
+        latents = self.model.latents(self.take(fold.training))
         if latents is not None and latents.kl is not None:
-            training["drawn_latent_norm"] = latents.drawn.norm(dim=1).cpu().numpy()
+            training[fold_files.DRAWN_LATENT_NORM] = latents.drawn.norm(dim=1).cpu().numpy()
         scored = []
         for members in (fold.validation, fold.test):
-            variances = self.model.error_variances(self._values(members), draws)
+            variances = self.model.error_variances(self.take(members), draws)
             named = {f"{name}_variance": v.cpu().numpy() for name, v in variances.items()}
             errors, by_channel = self._errors_and_channels(members)
             scored.append(errors | named | by_channel)
@@ -96,7 +100,7 @@ class FoldEvaluator:
 
     def score_microseconds(self) -> float:
         """Return what a sample takes to score, in batches of up to 256, at its quickest."""
-        batch = self._values(self.fold.validation[:TIMED_SAMPLES])
+        batch = self.take(self.fold.validation[:TIMED_SAMPLES])
         seconds = []
         for _ in range(TIMED_TURNS):
             started = time.perf_counter()
@@ -110,7 +114,7 @@ class FoldEvaluator:
 
         The latter by `<component>.<channel>`. x̂ serves both: some models search for it.
         """
-        names, values = self.samples.channel_names, self._values(members)
+        names, values = self.samples.channel_names, self.take(members)
         if not names:
             return self._errors(members), {}
         examined, by_channel = self.model.examine(values), {}
@@ -130,11 +134,11 @@ class FoldEvaluator:
         """
         fold, metric = self.fold, self.config.metric
         followed = [metric.composition, *self._tracked()]
-        validation = self.model.examine(self._values(fold.validation))
+        validation = self.model.examine(self.take(fold.validation))
         needed = self._compares_with_training or any(
             needs_training(name, self.config.scores, metric.latent_form) for name in followed
         )
-        training = self.model.examine(self._values(fold.training)) if needed else None
+        training = self.model.examine(self.take(fold.training)) if needed else None
         errors = self._fit_errors(validation, training)
         fits = {
             name: fit_on_validation(errors, name, self.config.scores, metric.latent_form)
@@ -155,7 +159,7 @@ class FoldEvaluator:
             entry = find_composition(name, self.config.scores)
             if len(entry.components) > 1 and entry.supervision == "threshold":
                 row[f"{name}/lambda"] = fits[name].lambda_
-        latents = training.latents if training else self.model.latents(self._values(fold.training))
+        latents = training.latents if training else self.model.latents(self.take(fold.training))
         row |= self._latent(latents)
         return row | self._generation(epoch, validation.reconstruction, with_tstr=with_tstr)
 
@@ -186,7 +190,7 @@ class FoldEvaluator:
     def _located(self, members: Index, examined: Examination) -> Located:
         values = self._components(members, examined.errors)
         errors = SplitErrors(label=self.samples.label[members], values=values)
-        return Located(errors, fold_files.sample_moments(self.samples, members))
+        return Located(errors, fold_contents.sample_moments(self.samples, members))
 
     def _latent(self, latents: Latents | None) -> dict[str, Any]:
         """Measure z of training; of a posterior, draws are what follows the chi distribution."""
@@ -213,15 +217,15 @@ class FoldEvaluator:
             return {}
         members, label = self.fold.validation, self.samples.label[self.fold.validation]
         normal = torch.from_numpy(np.flatnonzero(label == 0)[:COMPARED_NORMALS])
-        real = self._values(members)
+        real = self.take(members)
         first, second = (
             each[normal.to(each.device)].flatten(1).double().cpu().numpy()
             for each in (real, synthetic)
         )
-        mmd = maximum_mean_discrepancy(first, second, self._seed("mmd"), COMPARED_NORMALS)
+        mmd = maximum_mean_discrepancy(first, second, self.seed("mmd"), COMPARED_NORMALS)
         measured = {"generation/mmd": mmd}
         for definition in DEFINITIONS if with_tstr and label.any() else ():
-            tstr = measure_tstr(real, synthetic, label, self._seed("tstr", epoch), definition)
+            tstr = measure_tstr(real, synthetic, label, self.seed("tstr", epoch), definition)
             name = f"generation/{TSTR_NAMES[definition]}"
             measured |= {
                 name: tstr.synthetic_f1,
@@ -230,81 +234,9 @@ class FoldEvaluator:
             }
         return measured
 
-    def reconstruct(self, members: Index) -> npt.NDArray[np.float32] | None:
-        """Return x̂ of `members`; None if the model reconstructs nothing."""
-        reconstructed = self.model.reconstruct(self._values(members))
-        return None if reconstructed is None else reconstructed.cpu().numpy()
-
-    def projected(self, most: int) -> tuple[Index, npt.NDArray[np.float32]] | None:
-        """Return validation samples, evenly, and their z, `(n, latent)`; None without z."""
-        members = self.fold.validation[:: -(-len(self.fold.validation) // most)]
-        latents = self.model.latents(self._values(members))
-        return None if latents is None else (members, latents.z.cpu().numpy())
-
-    def pictures(self, validation: fold_files.Errors) -> dict[str, bytes]:
-        """Return the ledger's files that pictures of x̂ and of the latent space are made from.
-
-        Args:
-            validation: errors of the validation samples, in their order.
-        """
-        random = np.random.default_rng(self._seed("pictures"))
-        label = self.samples.label[self.fold.validation]
-        members = np.concatenate(
-            [random.permutation(self.fold.validation[label == c])[:PICTURED] for c in (0, 1)]
-        )
-        files = {}
-        reconstructed = self.reconstruct(members)
-        if reconstructed is not None:
-            files[fold_files.RECONSTRUCTIONS] = fold_files.reconstructions_file(
-                self.samples, members, reconstructed
-            )
-            extremes = self._extremes(validation["reconstruction_error"])
-            reconstructed = self.reconstruct(extremes)
-            assert reconstructed is not None
-            files[fold_files.EXTREMES] = fold_files.reconstructions_file(
-                self.samples, extremes, reconstructed
-            )
-        latents = self.model.latents(self._values(members[:1]))
-        if latents is not None:
-            steps = self._steps()
-            moved = latents.z + torch.from_numpy(steps.offset).to(latents.z)
-            generated = self.model.generate(moved)
-            assert generated is not None
-            files[fold_files.INTERPOLATION] = fold_files.interpolation_file(
-                steps, generated.cpu().numpy()
-            )
-        return files
-
-    def _extremes(self, error: npt.NDArray[np.float32]) -> Index:
-        """Return the validation samples of smallest, median and largest error of each class."""
-        label = self.samples.label[self.fold.validation]
-        chosen = []
-        for c in (0, 1):
-            rising = np.flatnonzero(label == c)
-            rising = rising[np.argsort(error[rising], kind="stable")]
-            chosen.append(rising[[0, (len(rising) - 1) // 2, -1]] if len(rising) else rising)
-        return self.fold.validation[np.concatenate(chosen)]
-
-    def _steps(self) -> fold_files.LatentSteps:
-        """Return the moves along each of the first latent dimensions, in its deviations."""
-        latents = self.model.latents(self._values(self.fold.training))
-        assert latents is not None
-        deviation = latents.z.double().std(dim=0).cpu().numpy()
-        size = len(deviation)
-        moved = min(size, DIMENSIONS_MOVED)
-        step = np.tile(np.arange(-STEPS_MOVED, STEPS_MOVED + 1), moved)
-        dimension = np.repeat(np.arange(moved), 2 * STEPS_MOVED + 1)
-        offset = np.zeros((len(step), size))
-        length = step / STEPS_MOVED * DEVIATIONS_MOVED * deviation[dimension]
-        offset[np.arange(len(step)), dimension] = length
-        return fold_files.LatentSteps(dimension, step, offset)
-
-    def _values(self, members: Index) -> Tensor:
-        return self.values[torch.from_numpy(members).to(self.values.device)]
-
     def _errors(self, members: Index) -> Errors:
         """Return the error components of `members`, in their order."""
-        return self._components(members, self.model.errors(self._values(members)))
+        return self._components(members, self.model.errors(self.take(members)))
 
     def _components(self, members: Index, errors: dict[str, Tensor]) -> Errors:
         """Return the model's components, and those that come with the samples."""
@@ -314,6 +246,3 @@ class FoldEvaluator:
             if not np.isfinite(values).all():
                 raise NonFiniteError(f"{name} is not finite")
         return arrays
-
-    def _seed(self, stream: str, *path: int) -> int:
-        return stream_seed(self.config.seed, stream, self.number, *path)

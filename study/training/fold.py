@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -27,6 +27,7 @@ from study.search.trial import FoldAddress, State
 from study.storage.folder import Folder
 from study.training.evaluation import FoldEvaluator, NonFiniteError
 from study.training.events import PROJECTED, FoldWriter
+from study.training.fold_pictures import projected, reconstruct
 from study.training.reports import FoldReports, epoch_scalars
 from study.training.result import FoldResult
 from study.training.setup import build_model, fit_scaling, scale
@@ -228,7 +229,8 @@ class _Training:
             epoch = self.progress.epoch
             self.writer.scalars(epoch, "validation", {n: row[n] for n in REPORTED_SCORES})
             self.writer.scalars(epoch, "", epoch_scalars(row, grouped=True))
-            self.writer.reconstructions(epoch, self.samples, self.fold, self.evaluator.reconstruct)
+            draw = partial(reconstruct, self.evaluator)
+            self.writer.reconstructions(epoch, self.samples, self.fold, draw)
 
     def _save_if_due(self) -> None:
         """Write a checkpoint at a rung, after some time, and where this machine is leaving."""
@@ -242,6 +244,6 @@ class _Training:
 
     def _project(self) -> None:
         """Show z of validation samples, of the last weights, in TensorBoard."""
-        projected = self.evaluator.projected(PROJECTED) if self.writer else None
-        if self.writer and projected is not None:
-            self.writer.projector(self.progress.epoch, self.samples, *projected)
+        shown = projected(self.evaluator, PROJECTED) if self.writer else None
+        if self.writer and shown is not None:
+            self.writer.projector(self.progress.epoch, self.samples, *shown)

@@ -9,12 +9,13 @@ from types import MappingProxyType
 import safetensors.torch
 import torch
 
-from study.ledger import fold_files, series_files
+from study.ledger import fold_contents, fold_files, series_files
 from study.ledger.checkpoint import FoldProgress
-from study.ledger.fold_files import Evaluation, sample_moments
+from study.ledger.fold_contents import Evaluation, sample_moments
 from study.ledger.ledger import MODEL, FoldManifest
 from study.search.trial import FoldAddress, State
 from study.training.evaluation import FoldEvaluator
+from study.training.fold_pictures import pictures
 from study.training.scaling import Scaling
 from study.training.setup import device_name
 
@@ -59,14 +60,14 @@ class FoldResult:
             **({"channels": samples.channel_names} if samples.channel_names else {}),
         }
         files = pictures | {
-            fold_files.COMPONENTS: fold_files.components_file(
+            fold_files.COMPONENTS: fold_contents.components_file(
                 samples, fold, evaluations, timed=timed
             ),
-            fold_files.TRAINING_COMPONENTS: fold_files.training_components_file(
+            fold_files.TRAINING_COMPONENTS: fold_contents.training_components_file(
                 fold, evaluations, sample_moments(samples, fold.training) if timed else None
             ),
-            fold_files.HISTORY: fold_files.history_file(progress.history),
-            MODEL: fold_files.json_file(described),
+            fold_files.HISTORY: fold_contents.history_file(progress.history),
+            MODEL: fold_contents.json_file(described),
             fold_files.WEIGHTS: safetensors.torch.save(progress.best_weights),
             fold_files.TIMINGS: self._timings(time.perf_counter() - started, self._scoring()),
         }
@@ -85,7 +86,7 @@ class FoldResult:
             if row["epoch"] > reported:
                 row.pop("value", None)
         files = {
-            fold_files.HISTORY: fold_files.history_file(self.progress.history),
+            fold_files.HISTORY: fold_contents.history_file(self.progress.history),
             fold_files.TIMINGS: self._timings(0.0),
         }
         return self._manifest("failed", reason), files
@@ -110,7 +111,7 @@ class FoldResult:
     def _timings(
         self, evaluate_seconds: float, scoring: Mapping[str, float] = MappingProxyType({})
     ) -> bytes:
-        return fold_files.json_file(
+        return fold_contents.json_file(
             {
                 **scoring,
                 "train_seconds": self.progress.train_seconds,
@@ -130,10 +131,10 @@ class FoldResult:
         evaluator, model = self.evaluator, self.evaluator.model
         last = evaluator.evaluation()
         if self.progress.best_epoch == self.progress.epoch:
-            return {"best_validation": last, "last": last}, evaluator.pictures(last.validation)
+            return {"best_validation": last, "last": last}, pictures(evaluator, last.validation)
         weights = model.weights()
         model.load_weights(self.progress.best_weights)
         best = evaluator.evaluation()
-        pictures = evaluator.pictures(best.validation)
+        pictured = pictures(evaluator, best.validation)
         model.load_weights(weights)
-        return {"best_validation": best, "last": last}, pictures
+        return {"best_validation": best, "last": last}, pictured

@@ -17,7 +17,7 @@ from study.data.assembly import build_samples
 from study.data.cache import read_entry, write_entry
 from study.data.samples import ARRAYS
 from study.ledger.checkpoint import FoldProgress, load_checkpoint, save_checkpoint
-from study.ledger.fold_files import history_file
+from study.ledger.fold_contents import history_file
 from study.ledger.ledger import FoldManifest, Ledger
 from study.ledger.trial_outcome import finalize
 from study.report.build import build_report

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +12,9 @@ from study.data.resampling import FloatArray
 from study.data.series_settings import SeriesSettings
 from study.data.wfdb_files import channel_indices, reading
 from study.detectors.detector import Detector
-from study.detectors.signals.score_file import open_score_file
+from study.detectors.signals.score_file import basis_columns, score_file
 from study.detectors.stream import ScoredPoints
 from study.errors import RequestError
-from study.storage.durable import replacing
 
 Parts = Iterator[tuple[FloatArray, Mask | None]]
 """Consecutive points `(m, channels)`, and which are labelled abnormal, if any are labelled."""
@@ -90,18 +88,10 @@ def write_points(path: Path, detector: Detector, parts: Parts) -> PointCounts:
         RequestError: the composition needs more than values, or the recording is shorter than
             a window.
     """
-    fold = detector.folds[0]
-    rests_on: dict[str, Any] = {
-        "composition": fold.composition,
-        "latent_form": fold.latent_form,
-        "supervision": detector.supervision,
-        "tau": detector.tau,
-    }
     count = abnormal = labelled = hits = highest = 0
     most = -np.inf
-    writer: Any = None
     has_labels = False
-    with replacing([path]) as (draft,):
+    with score_file(path) as write:
         try:
             for points, label in _labelled_points(detector, parts):
                 has_labels = label is not None
@@ -112,11 +102,10 @@ def write_points(path: Path, detector: Detector, parts: Parts) -> PointCounts:
                         **own,
                         "score": points.score,
                         "decision": points.decision,
-                        **{name: pa.array([v] * len(points)) for name, v in rests_on.items()},
+                        **basis_columns(detector, len(points)),
                     }
                 )
-                writer = writer or open_score_file(path, draft, table.schema)
-                writer.write_table(table)
+                write(table)
                 count, abnormal = count + len(points), abnormal + int(points.decision.sum())
                 if len(points) and points.score.max() > most:
                     most = float(points.score.max())
@@ -126,9 +115,6 @@ def write_points(path: Path, detector: Detector, parts: Parts) -> PointCounts:
                     hits += int((points.decision[label] == 1).sum())
         except ValueError as error:
             raise RequestError(str(error)) from None
-        finally:
-            if writer is not None:
-                writer.close()
         if not count:
             raise RequestError(
                 f"expected a recording of at least {detector.shape.length} points, a window of"

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from study.data import dataset as dataset_entry
-from study.data import mitbih
 from study.data.amplitude import CENTRE, QRS_SECONDS, UNIT, learning, qrs_heights, typical_height
 from study.data.beat_settings import BeatDatasetSettings, CentredWindow, PublishedWindow
 from study.data.beats import (
@@ -26,6 +25,7 @@ from study.data.beats import (
     peak_positions,
     stacked,
 )
+from study.data.mitbih_records import read_annotation
 from study.data.patient_components import (
     median_beat,
     template_distance,
@@ -271,7 +271,7 @@ def read_beats(path: Path, dataset: DatasetSettings, peaks: Peaks, *, resample: 
             f"{record.path}.atr: expected annotations, found no such file: give --peaks detected"
         )
     if peaks == "annotated":
-        position, symbol = mitbih.read_annotation(record.path, record.length)
+        position, symbol = read_annotation(record.path, record.length)
     else:
         position = detect_peaks(record.read, record.length, record.rate_hz)
         symbol = np.full(len(position), "")

@@ -11,9 +11,8 @@ import pyarrow as pa
 from study.data.entry import UNKNOWN
 from study.detectors.detector import Detector, Scored
 from study.detectors.signals.block import Block
-from study.detectors.signals.score_file import open_score_file
+from study.detectors.signals.score_file import basis_columns, score_file
 from study.scores.components import Float, Label
-from study.storage.durable import replacing
 
 
 @dataclass(frozen=True)
@@ -44,18 +43,11 @@ def write_scores(path: Path, detector: Detector, blocks: Iterable[Block]) -> Wri
     `latent_form`, `supervision`, `tau`.
     """
     count, parts = 0, []
-    writer: Any = None
-    with replacing([path]) as (draft,):
-        try:
-            for block, scored in scored_blocks(detector, blocks):
-                table = _table(count, block, scored, detector)
-                writer = writer or open_score_file(path, draft, table.schema)
-                writer.write_table(table)
-                count += len(block)
-                parts.append(Written(_label(block, detector), scored.score, scored.decision))
-        finally:
-            if writer is not None:
-                writer.close()
+    with score_file(path) as write:
+        for block, scored in scored_blocks(detector, blocks):
+            write(_table(count, block, scored, detector))
+            count += len(block)
+            parts.append(Written(_label(block, detector), scored.score, scored.decision))
     names = [field.name for field in fields(Written)]
     return Written(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -110,22 +102,15 @@ def _emptied(block: Block) -> Block:
 
 
 def _table(first: int, block: Block, scored: Scored, detector: Detector) -> pa.Table:
-    count, fold = len(block), detector.folds[0]
-    rests_on = {
-        "composition": fold.composition,
-        "latent_form": fold.latent_form,
-        "supervision": detector.supervision,
-        "tau": detector.tau,
-    }
     columns: dict[str, Any] = {
-        "sample": np.arange(first, first + count),
+        "sample": np.arange(first, first + len(block)),
         **{name: _plain(values) for name, values in block.columns.items()},
         **scored.errors,
         **block.components,
         "score": scored.score,
         "decision": scored.decision,
         "votes": scored.votes,
-        **{name: pa.array([value] * count) for name, value in rests_on.items()},
+        **basis_columns(detector, len(block)),
     }
     return pa.table(columns)
 

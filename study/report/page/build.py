@@ -49,7 +49,7 @@ def write_page(study: Study, results: Folder, tables: Mapping[str, pa.Table]) ->
         StudyFailedError: a file of the ledger is not what was committed.
     """
     # A repetition's values are of other samples: they cannot be compared with the search's.
-    records = [r for r in Ledger(results.folder("ledger")).trials() if not r.trial.is_repetition]
+    records = [r for r in Ledger.of(results).trials() if not r.trial.is_repetition]
     inputs = PageInputs(study, records, tables, results)
     with damage_advice(results), page_style():
         sections = page_sections(inputs)

@@ -9,20 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from study.ledger.fold_errors import needs_all_folds, read_fold_errors
-from study.ledger.fold_files import TRAINING_COMPONENTS
+from study.ledger.fold_files import DRAWN_LATENT_NORM, TRAINING_COMPONENTS
 from study.report.drawn_fold import DRAWN_FOLD
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
 from study.report.page.inputs import Entry, PageInputs, thinned
 from study.report.page.parts import Picture, Section
 from study.report.paper.basis import BEST
-from study.report.paper.figures_of_norms import fit_chi, near_norms
+from study.report.paper.figures_of_norms import near_norms
 from study.report.paper.names import CLASSES, composition_label
 from study.scores.components import CompositionError, FoldErrors, SplitErrors
 from study.scores.compositions import D, FittedComposition, L, R
 from study.scores.rules import find_composition
 from study.scores.settings import LatentForm
 from study.search.trial import FoldAddress
+from study.training.measures.latents import chi_distance
 
 MOST_SAMPLES = 400
 """Samples of each class in a cloud."""
@@ -149,7 +150,7 @@ def _norms(inputs: PageInputs, fitted: FittedEntry) -> Iterator[Picture]:
     if L not in fitted.errors.test.values or size is None:
         return
     trained, kind_of_norm = _training_norms(inputs, fitted.entry)
-    fit = fit_chi(trained, size)
+    fit = chi_distance(trained, size)
     figure, axes = charts.panel("latent norm", "density")
     bins = np.histogram_bin_edges(near_norms(trained), bins=50)
     axes.hist(trained, bins.tolist(), density=True, color=MUTED, alpha=0.5, histtype="stepfilled",
@@ -180,9 +181,8 @@ def _training_norms(inputs: PageInputs, entry: Entry) -> tuple[Float, str]:
     assert table is not None
     frame = table.to_pandas()
     frame = frame[frame["epoch_rule"] == BEST]
-    drawn = "drawn_latent_norm"
-    if drawn in frame and frame[drawn].notna().all():
-        return frame[drawn].to_numpy(dtype=np.float64), "z drawn"
+    if DRAWN_LATENT_NORM in frame and frame[DRAWN_LATENT_NORM].notna().all():
+        return frame[DRAWN_LATENT_NORM].to_numpy(dtype=np.float64), "z drawn"
     return frame[L].to_numpy(dtype=np.float64), "z as scored"
 
 

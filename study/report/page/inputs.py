@@ -110,7 +110,7 @@ class PageInputs:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, which holds the folds."""
-        return Ledger(self.results.folder("ledger"))
+        return Ledger.of(self.results)
 
     @cached_property
     def summary(self) -> pd.DataFrame:

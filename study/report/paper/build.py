@@ -37,7 +37,7 @@ def write_paper_report(
     Raises:
         DamagedError: a file of the ledger is not what was committed.
     """
-    ledger, paths = ledger or Ledger(results.folder("ledger")), list[str]()
+    ledger, paths = ledger or Ledger.of(results), list[str]()
     for protocol in tables.protocols():
         rows, dataset = tables.select_protocol(protocol), study.dataset
         inputs = PaperInputs(rows, ledger, protocol, dataset.name, dataset.length)

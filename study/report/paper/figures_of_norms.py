@@ -1,7 +1,6 @@
 """Figures of latent norms: 4 (the chi distribution), 11 (BeatGAN's, by split and label)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from scipy import stats
 from study.report.paper.names import BETAS, BLUE, COLOURS, GREY, VERMILION, in_paper_order
 from study.report.paper.pictures import SMALL, framed, plain
 from study.report.paper.published import PublishedKey, published_numbers
+from study.training.measures.latents import chi_distance
 
 MOST_BINS = 80
 FAR = 2  # times the 95th percentile of norms: what lies beyond is counted, not drawn
@@ -21,25 +21,6 @@ NORM = "latent norm ‖z‖₂ (no unit)"
 TRAINING, NORMAL, ABNORMAL = "training", "validation, normal", "validation, abnormal"
 
 Float = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ChiFit:
-    """Fit of norms to the chi distribution with `latent_size` degrees of freedom.
-
-    Attributes:
-        statistic: of the two-sided Kolmogorov-Smirnov test, 0 to 1.
-        p: of the same.
-    """
-
-    statistic: float
-    p: float
-
-
-def fit_chi(norms: Float, latent_size: int) -> ChiFit:
-    """Compare norms `(n,)` with the chi distribution, nothing fitted (section III.B)."""
-    test = stats.kstest(norms, stats.chi(latent_size).cdf, method="exact")
-    return ChiFit(float(test.statistic), float(test.pvalue))
 
 
 def near_norms(norms: Float) -> Float:
@@ -74,7 +55,7 @@ def chi_histograms(norms: Mapping[str, Float], latent_sizes: Mapping[str, int]) 
         near = near_norms(values)
         edges = _edges(near)
         density = np.histogram(near, edges)[0] / (len(values) * np.diff(edges))
-        fit = fit_chi(values, size)
+        fit = chi_distance(values, size)
         middles = (edges[:-1] + edges[1:]) / 2
         same = {"system": system, "latent_size": size, "chi_ks": fit.statistic, "chi_p": fit.p}
         columns = _bins(edges) | {"density": density, "chi_density": stats.chi(size).pdf(middles)}

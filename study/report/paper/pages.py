@@ -7,7 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
-from study.ledger.fold_files import COMPONENTS, INTERPOLATION, RECONSTRUCTIONS, TRAINING_COMPONENTS
+from study.ledger.fold_files import (
+    COMPONENTS,
+    DRAWN_LATENT_NORM,
+    INTERPOLATION,
+    RECONSTRUCTIONS,
+    TRAINING_COMPONENTS,
+)
 from study.report.drawn_fold import DRAWN_FOLD
 from study.report.paper import figures_of_norms as norms
 from study.report.paper import figures_of_samples as samples
@@ -19,7 +25,7 @@ from study.report.paper.table_pictures import draw_table
 from study.report.paper.tables import composition_table, system_table, tstr_table
 
 PAPER_SYSTEM = "vaegan_2"
-NORM_NOTES = {"drawn_latent_norm": "z drawn from its posterior", "latent_norm": "z as it is scored"}
+NORM_NOTES = {DRAWN_LATENT_NORM: "z drawn from its posterior", "latent_norm": "z as it is scored"}
 """Notes on norms of training samples by column; the first column that exists is drawn."""
 
 LAMBDA_NOTE = (

@@ -14,7 +14,6 @@ from study.report.paper.published import (
     best_composition_published,
     published_number,
 )
-from study.scores.settings import LatentForm
 
 SCHEMA = pa.schema(
     [
@@ -37,6 +36,8 @@ TABLE_2_SYSTEMS = ("beatgan", "beatgan_plus", "beatgan_plus_mse", "vaegan_1", "v
 TABLE_3_METRICS = ("f1_weighted", "phi", "auroc_labels", "auroc")
 TSTR_METRICS = ("tstr", "tstr_normalised", "tstr_normals", "tstr_normals_normalised")
 PAPER_COMPOSITION, BEST_COMPOSITION = "paper_composition", "best_composition"
+PAPER_LATENT_FORM = "implicit"
+"""Form of L(x) in `svm_gamma`; the paper does not state which it used."""
 
 
 def tstr_table(measures: pa.Table, dataset: str) -> pa.Table:
@@ -68,15 +69,12 @@ def tstr_table(measures: pa.Table, dataset: str) -> pa.Table:
     return _table(rows)
 
 
-def composition_table(
-    scores: pa.Table, summary: pa.Table, latent_form: LatentForm = "implicit"
-) -> pa.Table:
+def composition_table(scores: pa.Table, summary: pa.Table) -> pa.Table:
     """Return table II: weighted F1 by composition, at the best validation epoch.
 
     Args:
         scores: `scores.parquet`.
         summary: `summary.parquet`.
-        latent_form: form of L(x) in `svm_gamma`; the paper does not state which it used.
 
     Returns:
         A row of `SCHEMA` per protocol, system of the paper's table and composition.
@@ -84,9 +82,8 @@ def composition_table(
     rows, means = [], summary.to_pandas()
     for protocol, system, frame in _systems(scores, ("epoch_rule", "composition")):
         for composition in COMPOSITIONS if system in TABLE_2_SYSTEMS else ():
-            form = latent_form if composition == "svm_gamma" else ""
             chosen = {"protocol": protocol, "system": system, "composition": composition}
-            chosen |= {"latent_form": form}
+            chosen |= {"latent_form": _paper_form(composition)}
             rows.append(
                 {"table": "II", "dataset": frame["dataset"].iloc[0], **chosen}
                 | _mean_and_deviation(means, chosen, "f1_weighted")
@@ -95,9 +92,7 @@ def composition_table(
     return _table(rows)
 
 
-def system_table(
-    scores: pa.Table, summary: pa.Table, latent_form: LatentForm = "implicit"
-) -> pa.Table:
+def system_table(scores: pa.Table, summary: pa.Table) -> pa.Table:
     """Return table III: F1, phi and AUROC of every system, at the best validation epoch.
 
     Systems of the paper's table come twice: with the composition that was best there
@@ -108,7 +103,6 @@ def system_table(
     Args:
         scores: `scores.parquet`.
         summary: `summary.parquet`.
-        latent_form: form of L(x) where the paper's composition has it.
 
     Returns:
         A row of `SCHEMA` per protocol, system, variant and metric.
@@ -116,7 +110,7 @@ def system_table(
     rows, means = [], summary.to_pandas()
     for protocol, system, frame in _systems(scores, ("validation_f1_weighted",)):
         dataset = str(frame["dataset"].iloc[0])
-        for variant, (composition, form) in _variants(frame, dataset, system, latent_form):
+        for variant, (composition, form) in _variants(frame, dataset, system):
             chosen = {"protocol": protocol, "system": system, "composition": composition}
             chosen |= {"latent_form": form}
             rows += [
@@ -145,13 +139,17 @@ def best_composition(frame: pd.DataFrame) -> tuple[str, str] | None:
 
 
 def _variants(
-    frame: pd.DataFrame, dataset: str, system: str, latent_form: LatentForm
+    frame: pd.DataFrame, dataset: str, system: str
 ) -> Iterator[tuple[str, tuple[str, str]]]:
     papers, best = best_composition_published(dataset, system), best_composition(frame)
     if papers is not None:
-        yield PAPER_COMPOSITION, (papers, latent_form if papers == "svm_gamma" else "")
+        yield PAPER_COMPOSITION, (papers, _paper_form(papers))
     if best is not None:
         yield BEST_COMPOSITION, best
+
+
+def _paper_form(composition: str) -> str:
+    return PAPER_LATENT_FORM if composition == "svm_gamma" else ""
 
 
 def _systems(table: pa.Table, needed: Sequence[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:

@@ -46,6 +46,27 @@ class LatentMeasures:
     collapsed_dimensions: int | None
 
 
+@dataclass(frozen=True)
+class ChiDistance:
+    """How far norms are from the chi distribution.
+
+    Attributes:
+        statistic: of the two-sided Kolmogorov-Smirnov test, 0 to 1.
+        p: its exact p value.
+    """
+
+    statistic: float
+    p: float
+
+
+def chi_distance(norm: npt.NDArray[np.float64], k: int) -> ChiDistance:
+    """Compare norms `(n,)` with the chi distribution of k degrees of freedom, nothing fitted."""
+    from scipy.stats import chi, kstest  # half a second in every fold's fresh process
+
+    test = kstest(norm, chi.cdf, args=(k,), method="exact")
+    return ChiDistance(float(test.statistic), float(test.pvalue))
+
+
 def measure_latents(
     z: npt.NDArray[np.float32], kl: npt.NDArray[np.float32] | None
 ) -> LatentMeasures:
@@ -59,20 +80,18 @@ def measure_latents(
     Raises:
         ValueError: another shape, or values of z that are not finite.
     """
-    from scipy.stats import chi, kstest  # half a second in every fold's fresh process
-
     _require_measurable(z, kl)
     dimensions = z.shape[1]
     norm = np.linalg.norm(z.astype(np.float64), axis=1)
-    prior = kstest(norm, chi.cdf, args=(dimensions,), method="exact")
+    prior = chi_distance(norm, dimensions)
     scale = _likeliest_scale(norm, dimensions)
     divergence = () if kl is None else tuple(kl.mean(axis=0, dtype=np.float64).tolist())
     return LatentMeasures(
         minimum=float(z.min()),
         maximum=float(z.max()),
         mean_norm=float(norm.mean()),
-        chi_ks=float(prior.statistic),
-        chi_p=float(prior.pvalue),
+        chi_ks=prior.statistic,
+        chi_p=prior.p,
         chi_fit_scale=scale,
         chi_fit_ks=_distance(norm, dimensions, scale),
         kl_per_dimension=divergence,

@@ -8,9 +8,7 @@ import numpy.typing as npt
 Float2d = npt.NDArray[np.float64]
 
 
-def maximum_mean_discrepancy(
-    real: Float2d, synthetic: Float2d, seed: int, at_most: int = 1000
-) -> float:
+def maximum_mean_discrepancy(real: Float2d, synthetic: Float2d, seed: int, at_most: int) -> float:
     """Return the unbiased MMD² of Gretton et al. (2012) under an RBF kernel.
 
     A reconstruction belongs to its sample, so that a term comparing the two of a pair

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 
-def running_mean(values: Sequence[float], window: int = 5) -> list[float]:
+def running_mean(values: Sequence[float], window: int) -> list[float]:
     """Return, at each value, the mean of it and of up to `window - 1` before it.
 
     TSTR fluctuates with each drawing of its halves; the paper smooths it so, over five

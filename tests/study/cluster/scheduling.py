@@ -8,7 +8,7 @@ from ray.tune.schedulers import TrialScheduler
 from study.cluster.scheduler import RungScheduler
 from study.cluster.search_state import SearchState
 from study.config.schema import StoppingSettings, Study
-from study.ledger.fold_files import history_file
+from study.ledger.fold_contents import history_file
 from study.ledger.ledger import FoldManifest, Ledger
 from study.search.trial import FoldAddress, State, Trial
 from tests.study.trials import trial_of

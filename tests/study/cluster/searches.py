@@ -6,6 +6,7 @@ from typing import Any
 from study.cluster.search_state import SearchState
 from study.cluster.slots import Slots
 from study.config.schema import Study
+from study.ledger.ledger import Ledger
 from study.search.rungs import FoldSchedule
 from study.search.sources import trial_source
 from study.search.trial import Trial, TrialRecord
@@ -35,5 +36,5 @@ class Seen:
 
 
 def state_of(study: Study, results: Path) -> SearchState:
-    slots = Slots(FoldSchedule.of(study))
-    return SearchState(trial_source(study), LocalFolder(results), {}, {}, Seen(), slots)
+    slots, folder = Slots(FoldSchedule.of(study)), LocalFolder(results)
+    return SearchState(trial_source(study), folder, Ledger.of(folder), {}, {}, Seen(), slots)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from study.data import mitbih, synthetic, table, wafer
+from study.data import mitbih, wafer
 from study.data.fetch import Download, Member, extract_members, fetch_files
+from study.data.mitbih_records import published_digests
 from study.errors import RequestError, StudyFailedError
 
 CONTENT = bytes(range(256)) * 2000
@@ -116,7 +117,7 @@ def test_a_folder_that_cannot_be_written_is_named(wanted, tmp_path):
 def test_mitbih_fetches_what_is_missing_and_nothing_else(server, real_mitdb, tmp_path):
     folder = tmp_path / "mitdb"
     folder.mkdir()
-    for name in mitbih.published_digests():
+    for name in published_digests():
         (folder / name).symlink_to(real_mitdb / name)
     (folder / "100.hea").unlink()
     (folder / "234.atr").unlink()
@@ -232,9 +233,3 @@ def test_a_missing_or_too_large_member_is_refused(tmp_path, stem, largest):
     members = [Member(stem=stem, extensions=(".tsv",), largest=largest, verify=lambda path: None)]
     with pytest.raises(RequestError, match=r"a\.zip: expected"):
         extract_members(archive, tmp_path, members)
-
-
-def test_where_there_is_nothing_to_fetch_one_line_says_so(tmp_path):
-    for module in (table, synthetic):
-        (line,) = module.fetch(tmp_path, None, quiet)
-        assert "nothing to fetch" in line

@@ -63,6 +63,14 @@ def test_a_download_that_fails_is_one_line_and_code_1(tmp_path):
     assert "the same command continues" in done.errors
 
 
+@pytest.mark.parametrize("name", ["ucr", "synthetic", "table", "series"])
+def test_where_there_is_nothing_to_fetch_one_line_says_so(name):
+    done = run("fetch", name)
+    assert done.code == 0
+    assert done.output.count("\n") == 1
+    assert "nothing to fetch" in done.output
+
+
 def test_fetch_of_wafer_from_a_server(server, tmp_path):
     server.files["/Wafer.zip"] = b"no zip"
     done = run("fetch", "wafer", "--data", str(tmp_path), "--url", f"{server.url}/Wafer.zip")

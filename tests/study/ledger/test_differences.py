@@ -26,7 +26,7 @@ def made(columns: dict[str, list[Any]]) -> pa.Table:
 def test_the_first_differing_cell_is_named(
     a: list[Any], b: list[Any], c: list[Any], d: list[Any]
 ) -> None:
-    difference = table_difference(made({"x": a, "y": b}), made({"x": c, "y": d}))
+    difference = table_difference(made({"x": a, "y": b}), made({"x": c, "y": d}), 0.0)
     different = [
         (row, name)
         for row in range(3)
@@ -43,7 +43,7 @@ def test_the_first_differing_cell_is_named(
 def test_a_row_is_named_by_what_comes_before_its_numbers() -> None:
     before = pa.table({"trial": ["a", "b"], "fold": [0, 1], "phi": [0.5, 0.25], "note": ["", ""]})
     after = before.set_column(2, "phi", pa.array([0.5, 0.75]))
-    assert table_difference(before, after) == (
+    assert table_difference(before, after, 0.0) == (
         "row 1 (trial b, fold 1), column phi: 0.25, made again 0.75"
     )
 
@@ -59,29 +59,29 @@ def test_a_row_is_named_by_what_comes_before_its_numbers() -> None:
 )
 def test_other_columns_types_and_sizes_are_named(again: dict[str, Any], expected: str) -> None:
     before = pa.table({"x": [1.0]})
-    assert table_difference(before, before) == ""
-    assert table_difference(before, pa.table(again)).startswith(expected)
+    assert table_difference(before, before, 0.0) == ""
+    assert table_difference(before, pa.table(again), 0.0).startswith(expected)
 
 
 def test_numbers_may_differ_by_a_share_that_is_asked_for() -> None:
     before, after = (to_parquet(made({"x": [value]})) for value in (1.0, 1.0 + 1e-9))
-    assert "row 0, column x" in first_difference("t.parquet", before, after)
+    assert "row 0, column x" in first_difference("t.parquet", before, after, 0.0)
     assert first_difference("t.parquet", before, after, 1e-8) == ""
     weights = [save({"w": np.array([1.0, value])}) for value in (1.0, 1.0 + 1e-9)]
-    assert first_difference("m.safetensors", *weights).startswith("tensor w at (1,): ")
+    assert first_difference("m.safetensors", *weights, 0.0).startswith("tensor w at (1,): ")
     assert first_difference("m.safetensors", *weights, 1e-8) == ""
 
 
 def test_texts_and_settings_are_compared_too() -> None:
     before, after = (json.dumps({"a": {"b": n}, "c": 1}).encode() for n in (1, 2))
-    assert first_difference("model.json", before, after) == "key a.b: 1, made again 2"
-    assert first_difference("CARD.md", b"a\nb", b"a\nc") == "line 2: 'b', made again 'c'"
-    assert first_difference("CARD.md", b"a", b"a\nc") == "1 lines, made again 2"
+    assert first_difference("model.json", before, after, 0.0) == "key a.b: 1, made again 2"
+    assert first_difference("CARD.md", b"a\nb", b"a\nc", 0.0) == "line 2: 'b', made again 'c'"
+    assert first_difference("CARD.md", b"a", b"a\nc", 0.0) == "1 lines, made again 2"
 
 
 def test_what_cannot_be_read_is_said_to_be_so() -> None:
     sound = to_parquet(made({"x": [1.0]}))
-    assert first_difference("t.parquet", sound[:-7], sound).startswith("cannot be read")
+    assert first_difference("t.parquet", sound[:-7], sound, 0.0).startswith("cannot be read")
     stream = io.BytesIO(save({"w": np.zeros(2)}))
     broken = stream.getvalue()[:9]
-    assert first_difference("m.safetensors", broken, stream.getvalue()).startswith("cannot be")
+    assert first_difference("m.safetensors", broken, stream.getvalue(), 0.0).startswith("cannot be")

@@ -10,8 +10,8 @@ import pytest
 from study.data.samples import Samples
 from study.data.settings import SplitSettings
 from study.data.splits import make_splits
-from study.ledger import fold_files
-from study.ledger.fold_files import Evaluation
+from study.ledger import fold_contents, fold_files
+from study.ledger.fold_contents import Evaluation
 from study.ledger.ledger import FoldManifest, Ledger
 from study.storage.folder import LocalFolder
 
@@ -30,8 +30,8 @@ def test_folds_are_read_with_and_without_what_came_later(
     drawn = [{n: random.random(len(m)).astype(np.float32) for n in NAMES + added} for m in parts]
     evaluations = dict.fromkeys(fold_files.EPOCH_RULES, Evaluation(*drawn))
     files = {
-        fold_files.COMPONENTS: fold_files.components_file(samples, fold, evaluations),
-        fold_files.TRAINING_COMPONENTS: fold_files.training_components_file(fold, evaluations),
+        fold_files.COMPONENTS: fold_contents.components_file(samples, fold, evaluations),
+        fold_files.TRAINING_COMPONENTS: fold_contents.training_components_file(fold, evaluations),
     }
     ledger = Ledger(LocalFolder(tmp_path))
     manifest = ledger.commit_fold(FoldManifest("trial-00000", 0, "completed", "", 1, 1, {}), files)

@@ -8,7 +8,7 @@ import pytest
 
 from study.config.schema import Study
 from study.ledger import index
-from study.ledger.fold_files import history_file
+from study.ledger.fold_contents import history_file
 from study.ledger.index import IndexedLedger, drop_index, open_ledger
 from study.ledger.ledger import LEARNED, FoldManifest, Ledger
 from study.ledger.recovery import recover

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from study.ledger.fold_files import HISTORY, TIMINGS, WEIGHTS, history_file, json_file
+from study.ledger.fold_contents import history_file, json_file
+from study.ledger.fold_files import HISTORY, TIMINGS, WEIGHTS
 from study.ledger.ledger import FoldManifest, Ledger
 from study.ledger.objectives import measured_objectives
 from study.storage.folder import LocalFolder

@@ -13,7 +13,7 @@ from study.ledger.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from study.ledger.fold_files import history_file
+from study.ledger.fold_contents import history_file
 from study.ledger.ledger import DamagedError, FoldManifest, Ledger
 from study.ledger.recovery import recover
 from study.ledger.run_time import RunTime, stored_seconds

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from study.config.schema import Study
-from study.ledger.fold_files import history_file
+from study.ledger.fold_contents import history_file
 from study.ledger.ledger import FoldManifest, Ledger
 from study.ledger.trial_outcome import (
     ReportedEnd,

@@ -4,7 +4,7 @@ import pytest
 
 from study.config.study_file import check_study
 from study.errors import RequestError
-from study.ledger.fold_files import json_file
+from study.ledger.fold_contents import json_file
 from study.ledger.ledger import FoldManifest, Ledger
 from study.ledger.study_folder import STUDY
 from study.ledger.view import LedgerView

@@ -11,8 +11,8 @@ from study.config.study_file import check_study, dump_study, to_yaml
 from study.data.leakage import refuse_leakage
 from study.data.samples import Samples
 from study.data.splits import make_splits
-from study.ledger import fold_files
-from study.ledger.fold_files import Evaluation
+from study.ledger import fold_contents, fold_files
+from study.ledger.fold_contents import Evaluation
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.ledger.study_folder import SplitFacts
 from study.search.trial import State
@@ -95,17 +95,17 @@ class DrawnLedger:
             timings |= {"host": "node", "device": "cpu", "threads": 1}
             splits_fold = splits.folds[fold]
             files = {
-                fold_files.COMPONENTS: fold_files.components_file(
+                fold_files.COMPONENTS: fold_contents.components_file(
                     self.samples, splits_fold, evaluations
                 ),
-                fold_files.TRAINING_COMPONENTS: fold_files.training_components_file(
+                fold_files.TRAINING_COMPONENTS: fold_contents.training_components_file(
                     splits_fold, evaluations
                 ),
-                fold_files.HISTORY: fold_files.history_file(
+                fold_files.HISTORY: fold_contents.history_file(
                     [{"epoch": e, "value": 0.5} for e in range(1, LAST_EPOCH + 1)]
                 ),
-                MODEL: fold_files.json_file(model),
-                fold_files.TIMINGS: fold_files.json_file(timings),
+                MODEL: fold_contents.json_file(model),
+                fold_files.TIMINGS: fold_contents.json_file(timings),
                 fold_files.WEIGHTS: bytes(range(256)),
             }
             manifest = FoldManifest(trial.name, fold, state, "", best_epoch, LAST_EPOCH, {})

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.report.patients import (
-    KEYS,
     PATIENT_METRICS,
     SCHEMA,
     draw_patients,
     patient_intervals,
 )
+from study.report.resampling import KEYS
 
 Counts = tuple[int, int, int, int]
 

@@ -7,7 +7,8 @@ import wfdb
 
 from study import load_detector
 from study.data import amplitude
-from study.data.mitbih import MitbihSettings, prepare_records, read_record
+from study.data.mitbih import MitbihSettings, prepare_records
+from study.data.mitbih_records import read_record
 from study.data.wafer import WaferSettings
 from study.detectors.signals import records
 from study.detectors.signals.block import Block

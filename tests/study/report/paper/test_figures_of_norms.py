@@ -1,40 +1,16 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from study.report.paper.figures_of_norms import (
     chi_histograms,
     draw_chi,
     draw_norms,
-    fit_chi,
     norm_histograms,
 )
 from tests.study.report.paper.overlap import overlapping
 
 FOOTER = "what it rests on."
-
-
-@given(st.lists(st.floats(0.01, 20), min_size=1, max_size=30), st.integers(1, 50))
-def test_the_statistic_is_the_largest_distance_from_the_chi_distribution(
-    drawn: list[float], size: int
-) -> None:
-    norms = np.sort(np.array(drawn))
-    # ||z||² of a standard normal z follows chi squared.
-    expected = stats.chi2(size).cdf(norms**2)
-    steps = np.arange(len(norms) + 1) / len(norms)
-    distance = max((steps[1:] - expected).max(), (expected - steps[:-1]).max())
-    found = fit_chi(np.array(drawn), size)
-    assert found.statistic == pytest.approx(distance, abs=1e-9)
-    assert 0 <= found.p <= 1
-
-
-def test_norms_of_the_prior_fit_and_others_do_not() -> None:
-    random = np.random.default_rng(0)
-    z = random.normal(size=(4000, 6))
-    assert fit_chi(np.linalg.norm(z, axis=1), 6).p > 0.01
-    assert fit_chi(np.linalg.norm(1.2 * z, axis=1), 6).p < 1e-6
 
 
 def test_densities_integrate_to_one_beside_chis() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import gammainc
 
-from study.training.measures.latents import measure_latents
+from study.training.measures.latents import chi_distance, measure_latents
 
 
 def drawn(n, k, scale=1.0, seed=0):
@@ -19,6 +19,25 @@ def largest_gap(norm, k, scale):
     theory = gammainc(k / 2, (np.sort(norm) / scale) ** 2 / 2)
     n = len(norm)
     return max((np.arange(1, n + 1) / n - theory).max(), (theory - np.arange(n) / n).max())
+
+
+@given(st.lists(st.floats(0.01, 20), min_size=1, max_size=30), st.integers(1, 50))
+def test_the_statistic_is_the_largest_distance_from_the_chi_distribution(drawn, size):
+    norms = np.sort(np.array(drawn))
+    # ||z||² of a standard normal z follows chi squared.
+    expected = scipy.stats.chi2(size).cdf(norms**2)
+    steps = np.arange(len(norms) + 1) / len(norms)
+    distance = max((steps[1:] - expected).max(), (expected - steps[:-1]).max())
+    found = chi_distance(np.array(drawn), size)
+    assert found.statistic == pytest.approx(distance, abs=1e-9)
+    assert 0 <= found.p <= 1
+
+
+def test_norms_of_the_prior_fit_chi_and_others_do_not():
+    random = np.random.default_rng(0)
+    z = random.normal(size=(4000, 6))
+    assert chi_distance(np.linalg.norm(z, axis=1), 6).p > 0.01
+    assert chi_distance(np.linalg.norm(1.2 * z, axis=1), 6).p < 1e-6
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 60), st.floats(0.01, 100))

@@ -33,14 +33,14 @@ def test_it_is_equation_4_term_by_term(seed, n, features, shift):
     random = np.random.default_rng(seed)
     real = random.normal(size=(n, features))
     synthetic = real + shift * random.normal(size=(n, features)) + shift
-    found = maximum_mean_discrepancy(real, synthetic, seed=0)
+    found = maximum_mean_discrepancy(real, synthetic, seed=0, at_most=1000)
     assert found == pytest.approx(by_two_loops(real, synthetic), abs=1e-12)
 
 
 @given(seeds)
 def test_perfect_reconstructions_give_0(seed):
     real = np.random.default_rng(seed).normal(size=(40, 3))
-    assert maximum_mean_discrepancy(real, real.copy(), seed) == pytest.approx(0, abs=1e-12)
+    assert maximum_mean_discrepancy(real, real.copy(), seed, 1000) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("tied", [0.0, 0.9], ids=["independent", "tied to its sample"])
@@ -52,7 +52,9 @@ def test_its_mean_over_drawings_is_0_for_one_distribution(tied):
         real = random.normal(size=(50, 2))
         own = random.normal(size=(50, 2))
         found.append(
-            maximum_mean_discrepancy(real, tied * real + math.sqrt(1 - tied**2) * own, seed=0)
+            maximum_mean_discrepancy(
+                real, tied * real + math.sqrt(1 - tied**2) * own, seed=0, at_most=1000
+            )
         )
     error = np.std(found) / math.sqrt(len(found))
     assert abs(np.mean(found)) < 4 * error < 0.006
@@ -65,7 +67,7 @@ def test_distributions_far_apart_approach_what_the_kernel_leaves():
     point = np.full((30, 2), 1e6)
     # Nothing across, 1 within the point, and the real samples' own mean kernel.
     within = by_two_loops(real, point) - 1
-    assert maximum_mean_discrepancy(real, point, seed=0) == pytest.approx(1 + within)
+    assert maximum_mean_discrepancy(real, point, seed=0, at_most=1000) == pytest.approx(1 + within)
     assert 0 < within < 1
 
 
@@ -77,21 +79,21 @@ def test_more_samples_than_wanted_are_drawn_by_the_seed_in_pairs():
     assert found[0] == found[1] != found[2]
     # A pair torn apart would no longer give 0.
     assert maximum_mean_discrepancy(real, real, 1, at_most=50) == pytest.approx(0, abs=1e-12)
-    all_of_them = maximum_mean_discrepancy(real, synthetic, 1)
+    all_of_them = maximum_mean_discrepancy(real, synthetic, 1, at_most=1000)
     assert maximum_mean_discrepancy(real, synthetic, 2, at_most=300) == all_of_them
 
 
 def test_the_scale_of_the_data_does_not_matter():
     random = np.random.default_rng(0)
     real, synthetic = random.normal(size=(2, 60, 4))
-    found = maximum_mean_discrepancy(real, synthetic, seed=0)
-    scaled = maximum_mean_discrepancy(1000 * real, 1000 * synthetic, seed=0)
+    found = maximum_mean_discrepancy(real, synthetic, seed=0, at_most=1000)
+    scaled = maximum_mean_discrepancy(1000 * real, 1000 * synthetic, seed=0, at_most=1000)
     assert scaled == pytest.approx(found, abs=1e-12)
 
 
 def test_constant_samples_are_measured():
-    assert maximum_mean_discrepancy(np.ones((5, 3)), np.ones((5, 3)), seed=0) == 0
-    far = maximum_mean_discrepancy(np.ones((5, 3)), np.full((5, 3), 9.0), seed=0)
+    assert maximum_mean_discrepancy(np.ones((5, 3)), np.ones((5, 3)), seed=0, at_most=1000) == 0
+    far = maximum_mean_discrepancy(np.ones((5, 3)), np.full((5, 3), 9.0), seed=0, at_most=1000)
     assert far == pytest.approx(2)
 
 

@@ -12,7 +12,7 @@ measured = st.floats(-1e6, 1e6)
 
 
 def test_a_hand_worked_case():
-    assert running_mean([1, 2, 3, 4, 5, 6, 7]) == [1, 1.5, 2, 2.5, 3, 4, 5]
+    assert running_mean([1, 2, 3, 4, 5, 6, 7], 5) == [1, 1.5, 2, 2.5, 3, 4, 5]
 
 
 @given(st.lists(measured | st.just(math.nan), max_size=30), st.integers(1, 40))
