@@ -36,8 +36,8 @@ def test_links_between_pages_lead_somewhere() -> None:
 @pytest.mark.slow
 def test_what_the_pages_add_works_and_everything_runs_with_it(tmp_path: Path) -> None:
     """Each page adds its own, in one copy of the code; one process runs all."""
-    for package in ("models", "study", "search_spaces"):
-        shutil.copytree(ROOT / package, tmp_path / package)
+    for folder in ("models", "study", "search_spaces", "docs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     for page in ADDING:
         example = followed(page, tmp_path)
         (tmp_path / f"{page}_example.py").write_text(example)

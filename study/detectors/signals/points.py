@@ -95,6 +95,8 @@ def write_points(path: Path, detector: Detector, parts: Parts) -> PointCounts:
         try:
             for points, label in _labelled_points(detector, parts):
                 has_labels = label is not None
+                if not len(points):
+                    continue
                 own = {} if label is None else {"label": label.astype(np.int8)}
                 table = pa.table(
                     {
@@ -107,7 +109,7 @@ def write_points(path: Path, detector: Detector, parts: Parts) -> PointCounts:
                 )
                 write(table)
                 count, abnormal = count + len(points), abnormal + int(points.decision.sum())
-                if len(points) and points.score.max() > most:
+                if points.score.max() > most:
                     most = float(points.score.max())
                     highest = points.first + int(points.score.argmax())
                 if label is not None:
