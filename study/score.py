@@ -93,7 +93,7 @@ def score(
 ) -> None:
     """Score INPUT with MODEL: a row per sample."""
     target = output or Path(f"{signals.stem if signals.suffix else signals.name}.scores.parquet")
-    _require_places(target, plot)
+    _check_targets(target, plot)
     if label_first and label not in (None, "0"):
         raise RequestError(f"--label-first, --label {label}: are two columns: leave one out")
     from study.data.tables.reader import is_table
@@ -131,7 +131,7 @@ def score(
         sys.stdout.write(f"picture in {plot}\n")
 
 
-def _require_places(target: Path, plot: Path | None) -> None:
+def _check_targets(target: Path, plot: Path | None) -> None:
     """Raise `RequestError` unless scores and picture have a folder and a form that is written."""
     from study.detectors.signals.score_file import require_form
 

@@ -97,7 +97,7 @@ def draw_kinds(
 def disordered(
     healthy: Morphology, kinds: npt.NDArray[np.str_], generator: np.random.Generator
 ) -> Morphology:
-    """Return the events `(n, 6)` of beats of the given kinds in one patient."""
+    """Return the events `(n, 6)` of beats of these kinds in one patient."""
     count = len(kinds)
     angle, amplitude, width = (
         np.tile(part, (count, 1)) for part in (healthy.angle, healthy.amplitude, healthy.width)
@@ -129,7 +129,7 @@ def disordered(
 def premature_intervals(
     intervals: FloatArray, kinds: npt.NDArray[np.str_], generator: np.random.Generator
 ) -> FloatArray:
-    """Return intervals `(n - 1,)` between beats, with early beats of the given kinds `(n,)`.
+    """Return intervals `(n - 1,)` between beats `(n,)`, some of which come early.
 
     A ventricular beat comes early and is followed by a full compensatory pause; after a
     supraventricular one the rhythm starts anew.

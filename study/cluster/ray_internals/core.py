@@ -34,7 +34,7 @@ def _is_orphan(group: PlacementGroupTableData) -> bool:
 
 
 def autoscaler_description() -> Any:
-    """Return what a platform told Ray of the nodes that may come; None if nothing.
+    """Return what a platform has reported to Ray of nodes that may come; None if nothing.
 
     `ray.nodes()` has living nodes only, and `ray.autoscaler.sdk` only takes requests.
     """

@@ -94,7 +94,7 @@ def _leave_synchronization_out() -> None:
 def deaths(worker_exceptions: Mapping[int, Exception]) -> dict[int, Exception]:
     """Return, by rank, what became of workers that died, of all that Ray Train says of a group.
 
-    It gives callbacks what workers raised and what it found of dead ones alike; the classes
+    It hands callbacks what workers raised and what became of dead ones alike; the classes
     that tell them apart are no public ones.
     """
     from ray.train.v2._internal import exceptions

@@ -18,7 +18,7 @@ def test_integration_solves_the_papers_three_equations():
     beats = Morphology(*(np.tile(part, (4, 1)) for part in (one.angle, one.amplitude, one.width)))
     # One second per beat: the angular speed is 2 pi and heart rate changes no event.
     peaks = np.array([0.0, 1.0, 2.0, 3.0])
-    found = integrate(peaks, beats, 3.0)
+    z = integrate(peaks, beats, 3.0)
 
     def slope(time, state):
         x, y, z = state
@@ -29,9 +29,9 @@ def test_integration_solves_the_papers_three_equations():
         baseline = 0.005 * np.sin(2 * np.pi * 0.25 * time)
         return alpha * x - omega * y, alpha * y + omega * x, push - (z - baseline)
 
-    time = np.arange(len(found)) / MODEL_RATE_HZ
-    solved = solve_ivp(slope, (0, 3), (1.0, 0.0, found[0]), t_eval=time, max_step=0.002)
-    assert np.abs(found - solved.y[2]).max() < 0.002 * np.ptp(found)
+    time = np.arange(len(z)) / MODEL_RATE_HZ
+    solved = solve_ivp(slope, (0, 3), (1.0, 0.0, z[0]), t_eval=time, max_step=0.002)
+    assert np.abs(z - solved.y[2]).max() < 0.002 * np.ptp(z)
 
 
 def test_intervals_have_power_at_the_two_named_frequencies():

@@ -247,6 +247,18 @@ def test_a_file_is_scored_by_parts_as_a_stream_is(series: Series, tmp_path: Path
         list(series.parts("one.npy"))
 
 
+def test_a_first_part_without_a_whole_window_changes_nothing(
+    series: Series, tmp_path: Path
+) -> None:
+    values, written = series.values[:, :3], []
+    for name, first in (("whole", 1000), ("short", 2)):
+        target = tmp_path / f"{name}.parquet"
+        parts = iter([(values[:first], None), (values[first:], None)])
+        write_points(target, series.detector, parts)
+        written.append(pd.read_parquet(target))
+    pd.testing.assert_frame_equal(*written, rtol=1e-4)
+
+
 def test_a_stretch_is_drawn_with_the_scores_of_the_whole(series: Series, tmp_path: Path) -> None:
     detector, values = series.detector, series.values
     stretch, again = scored_stretch(detector, series.parts("a.csv"), 403, 500)

@@ -28,9 +28,9 @@ def test_the_statistic_is_the_largest_distance_from_the_chi_distribution(drawn, 
     expected = scipy.stats.chi2(size).cdf(norms**2)
     steps = np.arange(len(norms) + 1) / len(norms)
     distance = max((steps[1:] - expected).max(), (expected - steps[:-1]).max())
-    found = chi_distance(np.array(drawn), size)
-    assert found.statistic == pytest.approx(distance, abs=1e-9)
-    assert 0 <= found.p <= 1
+    measured = chi_distance(np.array(drawn), size)
+    assert measured.statistic == pytest.approx(distance, abs=1e-9)
+    assert 0 <= measured.p <= 1
 
 
 def test_norms_of_the_prior_fit_chi_and_others_do_not():
@@ -43,30 +43,32 @@ def test_norms_of_the_prior_fit_chi_and_others_do_not():
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 60), st.floats(0.01, 100))
 def test_statistics_are_the_largest_gaps_to_the_incomplete_gamma_function(seed, n, k, scale):
     z = drawn(n, k, scale, seed)
-    found = measure_latents(z, None)
+    measured = measure_latents(z, None)
     norm = np.sqrt((z.astype(np.float64) ** 2).sum(axis=1))
-    assert found.chi_ks == pytest.approx(largest_gap(norm, k, 1.0), abs=1e-9)
-    assert found.chi_fit_ks == pytest.approx(largest_gap(norm, k, found.chi_fit_scale), abs=1e-9)
-    assert found.mean_norm == pytest.approx(norm.mean())
-    assert (found.minimum, found.maximum) == (z.min(), z.max())
+    assert measured.chi_ks == pytest.approx(largest_gap(norm, k, 1.0), abs=1e-9)
+    assert measured.chi_fit_ks == pytest.approx(
+        largest_gap(norm, k, measured.chi_fit_scale), abs=1e-9
+    )
+    assert measured.mean_norm == pytest.approx(norm.mean())
+    assert (measured.minimum, measured.maximum) == (z.min(), z.max())
 
 
 @pytest.mark.parametrize("k", [1, 2, 6, 50])
 def test_draws_from_the_prior_follow_chi(k):
-    found = measure_latents(drawn(5000, k), None)
-    assert found.chi_p > 0.01
-    assert found.chi_ks < 0.025
-    assert found.chi_fit_scale == pytest.approx(1, abs=0.03)
-    assert found.mean_norm == pytest.approx(scipy.stats.chi(k).mean(), rel=0.03)
+    measured = measure_latents(drawn(5000, k), None)
+    assert measured.chi_p > 0.01
+    assert measured.chi_ks < 0.025
+    assert measured.chi_fit_scale == pytest.approx(1, abs=0.03)
+    assert measured.mean_norm == pytest.approx(scipy.stats.chi(k).mean(), rel=0.03)
 
 
 @pytest.mark.parametrize("norm", [0.2, 1.0, 1.2, 3.0])
 def test_p_is_exact_for_a_single_vector(norm):
     # In two dimensions F(r) = 1 - exp(-r² / 2); D = max(F, 1 - F) exceeds d in 2 (1 - d).
-    found = measure_latents(np.array([[norm, 0.0]], np.float32), None)
+    measured = measure_latents(np.array([[norm, 0.0]], np.float32), None)
     beyond = math.exp(-(norm**2) / 2)
-    assert found.chi_ks == pytest.approx(max(beyond, 1 - beyond))
-    assert found.chi_p == pytest.approx(2 * min(beyond, 1 - beyond))
+    assert measured.chi_ks == pytest.approx(max(beyond, 1 - beyond))
+    assert measured.chi_p == pytest.approx(2 * min(beyond, 1 - beyond))
 
 
 def test_p_is_uniform_under_the_prior():
@@ -76,11 +78,11 @@ def test_p_is_uniform_under_the_prior():
 
 @pytest.mark.parametrize("scale", [0.05, 0.7, 30.0])
 def test_scaled_draws_have_the_shape_of_chi_and_not_its_scale(scale):
-    found = measure_latents(drawn(5000, 6, scale), None)
-    assert found.chi_ks > 0.2
-    assert found.chi_p < 1e-100
-    assert found.chi_fit_ks < 0.025
-    assert found.chi_fit_scale == pytest.approx(scale, rel=0.03)
+    measured = measure_latents(drawn(5000, 6, scale), None)
+    assert measured.chi_ks > 0.2
+    assert measured.chi_p < 1e-100
+    assert measured.chi_fit_ks < 0.025
+    assert measured.chi_fit_scale == pytest.approx(scale, rel=0.03)
 
 
 def test_the_fitted_scale_is_the_one_scipy_finds():
@@ -97,45 +99,45 @@ def test_norms_of_another_shape_fit_no_chi():
 
 def test_divergences_are_averaged_by_dimension_and_collapse_is_counted():
     kl = np.array([[0.0, 0.004, 0.02, 3.0], [0.002, 0.015, 0.002, 5.0]], np.float32)
-    found = measure_latents(drawn(2, 4), kl)
-    assert found.kl_per_dimension == pytest.approx((0.001, 0.0095, 0.011, 4.0))
-    assert found.collapsed_dimensions == 2
+    measured = measure_latents(drawn(2, 4), kl)
+    assert measured.kl_per_dimension == pytest.approx((0.001, 0.0095, 0.011, 4.0))
+    assert measured.collapsed_dimensions == 2
 
 
 def test_without_a_posterior_nothing_is_said_of_it():
-    found = measure_latents(drawn(9, 4), None)
-    assert found.kl_per_dimension == ()
-    assert found.collapsed_dimensions is None
+    measured = measure_latents(drawn(9, 4), None)
+    assert measured.kl_per_dimension == ()
+    assert measured.collapsed_dimensions is None
 
 
 def test_a_divergence_that_overflowed_is_infinite_and_no_collapse():
     kl = np.array([[np.inf, 0.0], [1.0, 0.0]], np.float32)
-    found = measure_latents(drawn(2, 2), kl)
-    assert found.kl_per_dimension == (math.inf, 0.0)
-    assert found.collapsed_dimensions == 1
+    measured = measure_latents(drawn(2, 2), kl)
+    assert measured.kl_per_dimension == (math.inf, 0.0)
+    assert measured.collapsed_dimensions == 1
 
 
 def test_many_divergences_lose_nothing_to_float32():
     kl = np.full((200_000, 2), 0.1, np.float32)
-    found = measure_latents(np.ones_like(kl), kl)
-    assert found.kl_per_dimension == pytest.approx((0.1, 0.1), rel=1e-6)
+    measured = measure_latents(np.ones_like(kl), kl)
+    assert measured.kl_per_dimension == pytest.approx((0.1, 0.1), rel=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 6), (3, 2)])
 @pytest.mark.parametrize("value", [-3e38, -1.0, 1e-30, 2.0])
 def test_constant_and_tiny_sets_are_measured(shape, value):
-    found = measure_latents(np.full(shape, value, np.float32), np.zeros(shape, np.float32))
-    assert found.minimum == found.maximum == np.float32(value)
-    assert found.chi_fit_scale == pytest.approx(abs(value))
-    assert found.collapsed_dimensions == shape[1]
-    assert 0 <= found.chi_p <= 1
-    assert 0 < found.chi_fit_ks < 1
+    measured = measure_latents(np.full(shape, value, np.float32), np.zeros(shape, np.float32))
+    assert measured.minimum == measured.maximum == np.float32(value)
+    assert measured.chi_fit_scale == pytest.approx(abs(value))
+    assert measured.collapsed_dimensions == shape[1]
+    assert 0 <= measured.chi_p <= 1
+    assert 0 < measured.chi_fit_ks < 1
 
 
 def test_only_zeros_are_no_chi_of_any_scale():
-    found = measure_latents(np.zeros((5, 3), np.float32), None)
-    assert (found.mean_norm, found.chi_ks, found.chi_fit_scale) == (0, 1, 0)
-    assert math.isnan(found.chi_fit_ks)
+    measured = measure_latents(np.zeros((5, 3), np.float32), None)
+    assert (measured.mean_norm, measured.chi_ks, measured.chi_fit_scale) == (0, 1, 0)
+    assert math.isnan(measured.chi_fit_ks)
 
 
 @pytest.mark.parametrize(

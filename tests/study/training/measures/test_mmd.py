@@ -33,8 +33,8 @@ def test_it_is_equation_4_term_by_term(seed, n, features, shift):
     random = np.random.default_rng(seed)
     real = random.normal(size=(n, features))
     synthetic = real + shift * random.normal(size=(n, features)) + shift
-    found = maximum_mean_discrepancy(real, synthetic, seed=0, at_most=1000)
-    assert found == pytest.approx(by_two_loops(real, synthetic), abs=1e-12)
+    measured = maximum_mean_discrepancy(real, synthetic, seed=0, at_most=1000)
+    assert measured == pytest.approx(by_two_loops(real, synthetic), abs=1e-12)
 
 
 @given(seeds)
@@ -47,18 +47,18 @@ def test_perfect_reconstructions_give_0(seed):
 def test_its_mean_over_drawings_is_0_for_one_distribution(tied):
     # Biased forms are off by about 0.02 here: of n = 50, by 1 / n.
     random = np.random.default_rng(0)
-    found = []
+    measured = []
     for _ in range(200):
         real = random.normal(size=(50, 2))
         own = random.normal(size=(50, 2))
-        found.append(
+        measured.append(
             maximum_mean_discrepancy(
                 real, tied * real + math.sqrt(1 - tied**2) * own, seed=0, at_most=1000
             )
         )
-    error = np.std(found) / math.sqrt(len(found))
-    assert abs(np.mean(found)) < 4 * error < 0.006
-    assert min(found) < 0
+    error = np.std(measured) / math.sqrt(len(measured))
+    assert abs(np.mean(measured)) < 4 * error < 0.006
+    assert min(measured) < 0
 
 
 def test_distributions_far_apart_approach_what_the_kernel_leaves():
@@ -75,8 +75,8 @@ def test_more_samples_than_wanted_are_drawn_by_the_seed_in_pairs():
     random = np.random.default_rng(0)
     real = random.normal(size=(300, 2))
     synthetic = real + random.normal(size=(300, 2))
-    found = [maximum_mean_discrepancy(real, synthetic, seed, at_most=50) for seed in (1, 1, 2)]
-    assert found[0] == found[1] != found[2]
+    measured = [maximum_mean_discrepancy(real, synthetic, seed, at_most=50) for seed in (1, 1, 2)]
+    assert measured[0] == measured[1] != measured[2]
     # A pair torn apart would no longer give 0.
     assert maximum_mean_discrepancy(real, real, 1, at_most=50) == pytest.approx(0, abs=1e-12)
     all_of_them = maximum_mean_discrepancy(real, synthetic, 1, at_most=1000)
@@ -86,9 +86,9 @@ def test_more_samples_than_wanted_are_drawn_by_the_seed_in_pairs():
 def test_the_scale_of_the_data_does_not_matter():
     random = np.random.default_rng(0)
     real, synthetic = random.normal(size=(2, 60, 4))
-    found = maximum_mean_discrepancy(real, synthetic, seed=0, at_most=1000)
+    measured = maximum_mean_discrepancy(real, synthetic, seed=0, at_most=1000)
     scaled = maximum_mean_discrepancy(1000 * real, 1000 * synthetic, seed=0, at_most=1000)
-    assert scaled == pytest.approx(found, abs=1e-12)
+    assert scaled == pytest.approx(measured, abs=1e-12)
 
 
 def test_constant_samples_are_measured():
