@@ -16,9 +16,10 @@ import os
 import statistics
 import tempfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,9 @@ from benchmarks.virtual_time import VirtualTime, report_step
 from study.config.schema import Study
 from study.search.rungs import FoldSchedule
 from study.search.trial import best_trial
+
+Parameters = Mapping[str, Any]
+Values = npt.NDArray[np.float64]
 
 FOLDS = 5
 BETWEEN, WITHIN = 0.01, 0.01
@@ -60,17 +64,23 @@ class Raced:
     regret: float
 
 
+class TrialCurves(Protocol):
+    """What the folds of trials report, and when."""
+
+    def at(self, number: int, parameters: Parameters) -> tuple[Values, Sequence[float], float]:
+        """Return values `(folds, epochs)` of a trial, seconds by epoch, and what it is worth."""
+        ...
+
+
 class FoldCurves:
-    """Curves of the folds of trials."""
+    """Curves of the folds of trials, drawn around recorded ones."""
 
     def __init__(self, curves: Curves, seed: int, between: float, within: float) -> None:
         self._curves, self._seed, self._within = curves, seed, within
         self._of_folds = between * np.random.default_rng(seed).standard_normal(FOLDS)
 
-    def at(
-        self, number: int, parameters: dict[str, float]
-    ) -> tuple[npt.NDArray[np.float64], list[float], float]:
-        """Return values `(folds, epochs)` of a trial, seconds by epoch, and what it is worth."""
+    def at(self, number: int, parameters: Parameters) -> tuple[Values, Sequence[float], float]:
+        """See `TrialCurves.at`."""
         values, seconds = self._curves.at(parameters)
         own = np.random.default_rng((self._seed, number)).standard_normal(FOLDS)
         added = self._of_folds + self._within * own
@@ -88,7 +98,7 @@ class _Running:
         reached: the last epoch of each fold.
     """
 
-    values: npt.NDArray[np.float64]
+    values: Values
     seconds: Sequence[float]
     folds: int
     reached: list[int] = field(default_factory=list)
@@ -102,7 +112,7 @@ class _Running:
         return seconds, epochs
 
 
-def play(study: Study, slots: int, curves: FoldCurves, folder: Path) -> Raced:
+def play(study: Study, slots: int, curves: TrialCurves, folder: Path) -> Raced:
     """Run a search in virtual time.
 
     Args:
