@@ -18,6 +18,7 @@ from study.report.page.parts import (
     count,
     distinct_decimals,
     number,
+    with_left_out,
     with_note,
     with_noun,
 )
@@ -147,7 +148,8 @@ def _stopped(records: Sequence[TrialRecord]) -> Table | None:
         reached = [r for r in records if r.values and r.values[-1][0] >= epoch]
         rows.append([count(epoch), count(len(reached)), count(stopped)])
     head = ["epoch", "trials that came so far", "stopped there"]
-    return Table(head, rows, "stopped early: at which epoch") if rows else None
+    caption = with_left_out("stopped early: at which epoch", len(epochs), MOST_ROWS, "trials")
+    return Table(head, rows, caption) if rows else None
 
 
 def _cutoffs(inputs: PageInputs) -> Table | None:
@@ -183,7 +185,8 @@ def _failed(records: Sequence[TrialRecord]) -> Table | None:
         [Cell(reason[:300], "wrap"), count(times), Cell(first[reason])]
         for reason, times in reasons.most_common(MOST_ROWS)
     ]
-    return Table(["reason", "trials", "the first"], rows, "failed") if rows else None
+    caption = with_left_out("failed", len(reasons), MOST_ROWS, "trials")
+    return Table(["reason", "trials", "the first"], rows, caption) if rows else None
 
 
 def reproduction_section(inputs: PageInputs) -> Section:

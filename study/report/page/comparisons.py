@@ -17,6 +17,7 @@ from study.report.page.parts import (
     number,
     p_value,
     with_interval,
+    with_left_out,
 )
 from study.report.paper.basis import BEST
 from study.report.paper.names import composition_label, system_label
@@ -68,8 +69,9 @@ def _family(family: str, protocol: str, frame: pd.DataFrame) -> Table:
     rows = []
     for row in frame.head(MOST_ROWS).to_dict("records"):
         rows.append([Cell(_compared_label(family, row)), *paired_test_cells(row)])
-    question = _QUESTIONS.get(family, family)
-    return Table(paired_test_head(unit), rows, f"protocol {protocol}: {question}")
+    caption = f"protocol {protocol}: {_QUESTIONS.get(family, family)}"
+    caption = with_left_out(caption, len(frame), MOST_ROWS, "comparisons")
+    return Table(paired_test_head(unit), rows, caption)
 
 
 def paired_test_head(unit: str) -> list[str]:

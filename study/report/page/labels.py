@@ -15,6 +15,7 @@ from study.report.page.parts import (
     difference,
     number,
     with_interval,
+    with_left_out,
     with_note,
 )
 from study.report.paper.names import composition_label
@@ -65,7 +66,9 @@ def _one_class(inputs: PageInputs) -> Table:
                          with_interval(mean, low, high), number(row["phi_mean"]),
                          number(row["auroc_mean"])])  # fmt: skip
     head = ["", "protocol", "composition", "weighted F₁", "φ", "AUROC"]
-    return Table(head, rows[:MOST_ROWS], "one-class rows, with the weights of the last epoch")
+    caption = "one-class rows, with the weights of the last epoch"
+    caption = with_left_out(caption, len(rows), MOST_ROWS, "summary")
+    return Table(head, rows[:MOST_ROWS], caption)
 
 
 def _choices(inputs: PageInputs) -> list[Table]:

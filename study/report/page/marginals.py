@@ -89,7 +89,8 @@ def _effects(inputs: PageInputs) -> Iterator[Section]:
     space, label = inputs.study.search.space, metric_label(inputs.study.search.metric)
     alone, pairs = frame[frame["other"] == ""], frame[frame["other"] != ""]
     epochs, folds = (int(alone[name].iloc[0]) for name in ("epochs", "folds"))
-    shown = list(dict.fromkeys(alone["setting"]))[:MOST_SETTINGS]
+    settings = list(dict.fromkeys(alone["setting"]))
+    shown, left = settings[:MOST_SETTINGS], settings[MOST_SETTINGS:]
     interval = "of one fold, so that there is no interval"
     if folds > 1:
         interval = "the band is a 95 % interval over folds"
@@ -103,6 +104,7 @@ def _effects(inputs: PageInputs) -> Iterator[Section]:
             _effect(alone[alone["setting"] == key], Positions(space[key]), label, limits)
             for key in shown
         ],
+        notes=[f"{with_noun(len(left), 'more setting')} in marginals.parquet."] * bool(left),
     )  # fmt: skip
     if pairs.empty:
         return

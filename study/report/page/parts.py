@@ -210,6 +210,12 @@ def format_setting(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def with_left_out(caption: str, rows: int, most: int, table: str) -> str:
+    """Return a caption that says how many of so many rows are not shown, and where they are."""
+    left = rows - most
+    return f"{caption}; {left:,} more in {table}.parquet" if left > 0 else caption
+
+
 def with_noun(count: int, noun: str) -> str:
     """Return a count with its noun, plural with an s."""
     return f"{count:,} {noun if count == 1 else noun + 's'}"

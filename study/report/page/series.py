@@ -15,6 +15,7 @@ from study.report.page.parts import (
     number,
     shown_error,
     with_interval,
+    with_left_out,
     with_note,
 )
 from study.report.paper.basis import BEST
@@ -52,8 +53,7 @@ def point_sections(inputs: PageInputs) -> list[Section]:
     shown = [*of_metric, *others[:MOST_OTHERS]]
     head = ["", "VUS-PR", *(_METRICS[name] for name in names)]
     caption = "points of the test recordings; the marked rows are of the study’s metric"
-    if len(others) > MOST_OTHERS:
-        caption += f", {len(others) - MOST_OTHERS:,} others are in summary.parquet"
+    caption = with_left_out(caption, len(others), MOST_OTHERS, "summary")
     table = Table(head, shown, caption, frozenset(range(len(of_metric))))
     return [
         Section(

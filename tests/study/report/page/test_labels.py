@@ -2,7 +2,9 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
+from study.report.page import labels
 from study.report.page.inputs import PageInputs
 from study.report.page.labels import label_sections
 from study.report.page.parts import Section, Table
@@ -66,3 +68,16 @@ def test_heartbeats_are_counted_together_without_a_record_and_record_by_record(
 
 def test_data_that_are_no_heartbeats_have_no_clinical_section(searched: Reported) -> None:
     assert "clinical" not in sections(searched, searched.report.tables)
+
+
+@pytest.mark.slow
+def test_rows_that_are_not_shown_are_counted_and_their_file_is_named(
+    of_systems: Reported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = of_systems.report.tables
+    whole = sections(of_systems, tables)["labels"].tables[0]
+    assert "more in" not in whole.caption
+    monkeypatch.setattr(labels, "MOST_ROWS", 2)
+    cut = sections(of_systems, tables)["labels"].tables[0]
+    assert cells(cut) == cells(whole)[:2]
+    assert cut.caption == f"{whole.caption}; {len(whole.rows) - 2} more in summary.parquet"
