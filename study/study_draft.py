@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from study.data.splits import ONE_TEST_SET
 from study.errors import RequestError
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _threshold(held_out: float, split: dict[str, Any]) -> dict[str, str]:
     """Return which normals the threshold is a quantile of: new ones, where they are enough."""
     if held_out >= HELD_OUT_NORMALS:
         return {"quantile_of": "held_out"}
-    if split["protocol"] != "paper" and held_out * split["folds"] >= HELD_OUT_NORMALS:
+    if split["protocol"] in ONE_TEST_SET and held_out * split["folds"] >= HELD_OUT_NORMALS:
         return {"quantile_of": "held_out", "fit_on": "all_folds"}
     return {"quantile_of": "training"}
 

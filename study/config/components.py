@@ -9,6 +9,7 @@ from study.config.schema import MetricSettings, Study
 from study.config.variants import variants
 from study.data import DATASETS
 from study.data.settings import DatasetSettings
+from study.data.splits import ONE_TEST_SET
 from study.scores.compositions import COMPOSITIONS
 from study.scores.rules import applicable, compositions_of
 from study.scores.settings import ScoreSettings
@@ -84,10 +85,11 @@ def _impossible_fits(study: Study) -> Iterator[str]:
             f"scores.reference: {scores.reference} needs samples of records, those of {dataset}"
             " are of none; remove it"
         )
-    if scores.fit_on == "all_folds" and "paper" in protocols:
+    mixed = [protocol for protocol in protocols if protocol not in ONE_TEST_SET]
+    if scores.fit_on == "all_folds" and mixed:
         yield (
-            "scores.fit_on: all_folds needs protocol kfold or inter_patient: under paper another"
-            " fold's validation holds this one's test samples"
+            f"scores.fit_on: all_folds needs protocol {' or '.join(sorted(ONE_TEST_SET))}: under"
+            f" {mixed[0]} another fold's validation holds this one's test samples"
         )
     if scores.quantile_of == "held_out_patients" and set(protocols) != {"inter_patient"}:
         yield (

@@ -7,6 +7,7 @@ trial, its epoch, the weights of its composition, and the threshold.
 
 from models import MODELS
 from study.ledger.fold_files import EPOCH_RULES
+from study.scores.settings import REPORTED_SCORES
 from study.search.trial import TrialRecord
 
 TRIAL, EPOCH = "trial", "epoch"
@@ -20,12 +21,13 @@ def labels_chose(record: TrialRecord, epoch_rule: str) -> tuple[str, ...]:
     each of them, as they chose what a repetition repeats; a study of systems names its trials
     beforehand. Labels chose the best validation epoch if there were several to choose from,
     and the last one of a trial that was stopped early. Where the metric is the error of normals,
-    they chose nothing.
+    they chose no epoch, and a trial only if `search.metrics` has a score of labels.
     """
     trial = record.trial
-    if not trial.config.metric.reads_labels:
-        return ()
     is_searched = trial.is_repetition or (bool(trial.parameters) and not trial.system)
+    if not trial.config.metric.reads_labels:
+        is_proposed = is_searched and not set(REPORTED_SCORES).isdisjoint(trial.config.metrics)
+        return (TRIAL,) if is_proposed else ()
     has_choice = len(record.values) > 1 and not MODELS[trial.config.model.name].fitted_once
     chose_epoch = record.state == "pruned" or (epoch_rule == BEST and has_choice)
     return (TRIAL,) * is_searched + (EPOCH,) * chose_epoch

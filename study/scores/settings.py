@@ -153,8 +153,8 @@ class ScoreSettings(Settings):
     """Validation samples that compositions are fitted on in the report and for new signals:
     those of the fold, or those of all folds of the trial, each with the errors that its own
     fold's model gave it. That takes errors of the folds' models to be of one scale. Not for
-    protocol paper, where another fold's validation holds this one's test samples. What
-    follows a fold in training sees its own."""
+    protocols paper and series, where another fold's validation holds this one's test samples.
+    What follows a fold in training sees its own."""
 
     reference: Literal["none", "record", "first_minutes"] = added_field("none")
     """What reconstruction and discrimination errors are divided by, and the simple models'

@@ -99,7 +99,16 @@ def test_of_systems_one_with_the_components_is_enough() -> None:
             },
             ["scores.reference", "wafer", "remove it"],
         ),
-        ({"scores": {"fit_on": "all_folds"}}, ["scores.fit_on", "kfold or inter_patient"]),
+        ({"scores": {"fit_on": "all_folds"}}, ["scores.fit_on", "kfold or", "under paper"]),
+        (
+            {
+                "scores": {"fit_on": "all_folds"},
+                "dataset": {"name": "series", "path": ["a.csv", "b.csv"]},
+                "model": {"name": "ae"},
+                "split": {"protocol": "series"},
+            },
+            ["scores.fit_on", "under series"],
+        ),
         (
             {
                 "scores": {"quantile_of": "held_out_patients"},

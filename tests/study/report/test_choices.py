@@ -24,10 +24,11 @@ from tests.study.trials import record_of, trial_of
 METRIC = {"composition": "gamma_grid", "latent_form": "chi_mode", "score": "phi"}
 
 
-def made_study() -> Study:
+def made_study(**search: object) -> Study:
     content = {"name": "made", "dataset": {"name": "synthetic", "length": 32}}
     content |= {"model": {"name": "beta_vaegan"}, "split": {"folds": 2}}
-    return check_study(content | {"search": {"trials": 3, "metric": METRIC}}, "made.yaml")
+    search = {"trials": 3, "metric": METRIC} | search
+    return check_study(content | {"search": search}, "made.yaml")
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,16 @@ def test_labels_chose_what_could_have_been_another(
     assert "trial" not in labels_chose(of_system, rule)
     repeated = replace(record, trial=replace(record.trial, is_repetition=True))
     assert labels_chose(repeated, rule)[0] == "trial"
+
+
+@pytest.mark.parametrize("rule", [BEST, LAST])
+def test_a_further_metric_of_labels_proposes_trials(rule: str) -> None:
+    metric = {"composition": "reconstruction_quantile", "score": "normal_error"}
+    for metrics, expected in (["parameters"], ()), (["parameters", "phi"], ("trial",)):
+        study = made_study(metric=metric, metrics=metrics)
+        trial = trial_of(study, 0, {"model.beta": 0.1})
+        assert labels_chose(record_of(trial, "completed", [(1, -0.5), (2, -0.4)]), rule) == expected
+        assert labels_chose(record_of(replace(trial, system="v"), "completed", []), rule) == ()
 
 
 def test_words_of_columns() -> None:
