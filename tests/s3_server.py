@@ -7,6 +7,8 @@ access key's name against its own, and does not check signatures.
 
 import io
 import re
+import select
+import socket
 import threading
 import time
 import uuid
@@ -51,6 +53,7 @@ class S3Server:
         requests: method, path and client of every request.
         delay_seconds: how long each answer takes.
         is_throttling: whether every request is answered by "slow down".
+        lost_answers: so many objects are still to be stored whose writer hears nothing of it.
     """
 
     def __init__(self, bucket: str, delay_seconds: float = 0.0) -> None:
@@ -58,6 +61,7 @@ class S3Server:
         self.buckets: dict[str, Objects] = {bucket: Objects()}
         self.requests: list[tuple[str, str, str]] = []
         self.is_throttling = False
+        self.lost_answers = 0
         self.writing = threading.Lock()
         self.uploads: dict[str, dict[int, bytes]] = defaultdict(dict)
         handler = type("Handler", (_Handler,), {"store": self})
@@ -215,7 +219,18 @@ class _Handler(BaseHTTPRequestHandler):
                 if self.headers.get("If-None-Match") == "*" and key in objects:
                     return self._fail(412, "PreconditionFailed")
                 objects[key] = body
+                is_lost = self.store.lost_answers > 0
+                self.store.lost_answers -= is_lost
+            while is_lost and not self._is_given_up():
+                time.sleep(0.05)
+            if is_lost:
+                raise ConnectionError
         return self._answer(200, b"", {"ETag": _tag(body)})
+
+    def _is_given_up(self) -> bool:
+        """Return whether the client has closed the connection."""
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
     def _post_object(self, objects: Objects, key: str, query: dict[str, str], _: bytes) -> None:
         if "uploads" in query:

@@ -8,6 +8,7 @@ know, or whose files are others by now, is read and verified, and a segment that
 damaged is made again. On a disk, where only bytes tell what a file is, there is none.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -109,6 +110,11 @@ class IndexedLedger(Ledger):
         self._small.pop(name, None)
         self._segments.add(name, self._known[name])
 
+    def forget(self, name: str) -> None:
+        """See `Ledger.forget`."""
+        for kept in (self._known, self._records, self._listed, self._small):
+            kept.pop(name, None)
+
     def save(self) -> None:
         """See `Ledger.save`."""
         self._segments.write()
@@ -177,10 +183,9 @@ class IndexedLedger(Ledger):
     def _write_small(self, path: str, content: bytes) -> None:
         name, _, file = path.partition("/")
         super()._write_small(path, content)
-        self._known.pop(name, None)
-        self._records.pop(name, None)
-        self._listed.pop(name, None)
-        self._small.setdefault(name, {})[file] = content
+        written = self._small.pop(name, {})
+        self.forget(name)
+        self._small[name] = {**written, file: content}
 
 
 class _Segments:
@@ -205,15 +210,18 @@ class _Segments:
         if not self._last or self._damaged:
             self._number, self._last = self._number + 1, {}
         self._unsaved = 0
+        self._changing = threading.RLock()
 
     def add(self, name: str, trial: KnownTrial) -> None:
-        if len(self._last) >= SEGMENT_TRIALS:
-            self.write()
-            self._number, self._last = self._number + 1, {}
-        self._last[name] = trial
-        self._unsaved += 1
-        if self._unsaved >= UNSAVED_TRIALS:
-            self.write()
+        """Add a trial; several threads may."""
+        with self._changing:
+            if len(self._last) >= SEGMENT_TRIALS:
+                self.write()
+                self._number, self._last = self._number + 1, {}
+            self._last[name] = trial
+            self._unsaved += 1
+            if self._unsaved >= UNSAVED_TRIALS:
+                self.write()
 
     def write(self) -> None:
         """Write the last file, and delete those that are damaged."""

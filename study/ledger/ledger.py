@@ -276,6 +276,9 @@ class Ledger:
         """
         return False
 
+    def forget(self, name: str) -> None:
+        """Take note that files of a trial were moved or deleted by others."""
+
     def remember(self, name: str) -> None:
         """Know from now on that a trial has ended and is sound."""
 

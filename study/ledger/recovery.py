@@ -59,7 +59,7 @@ def _damaged_trials(results: Folder, ledger: Ledger, names: Sequence[str]) -> It
         try:
             ledger.trial(name)
         except DamagedError as error:
-            aside = _put_aside(results, "ledger", f"{name}/{TRIAL}")
+            aside = _put_trial_aside(results, ledger, f"{name}/{TRIAL}")
             yield f"{error}; it is put aside as {aside} and made again from the trial's folds"
         yield from _damaged_search(results, ledger, name)
 
@@ -71,16 +71,16 @@ def _damaged_search(results: Folder, ledger: Ledger, name: str) -> Iterator[str]
     except DamagedError as error:
         if ledger.trial(name) is None:
             results.remove(f"checkpoints/{name}")
-            aside = _put_aside(results, "ledger", name)
+            aside = _put_trial_aside(results, ledger, name)
             yield f"{error}; the trial is put aside as {aside} and proposed anew"
             return
-        aside = _put_aside(results, "ledger", f"{name}/{PROPOSAL}")
+        aside = _put_trial_aside(results, ledger, f"{name}/{PROPOSAL}")
         yield f"{error}; it is put aside as {aside}"
     for decision in ledger.decision_names(name):
         try:
             ledger.decision(name, decision)
         except DamagedError as error:
-            aside = _put_aside(results, "ledger", f"{name}/{decision}")
+            aside = _put_trial_aside(results, ledger, f"{name}/{decision}")
             yield f"{error}; it is put aside as {aside} and decided anew"
 
 
@@ -99,7 +99,7 @@ def _damaged_folds(results: Folder, ledger: Ledger, names: Sequence[str]) -> Ite
         problems = list(readers.map(lambda address: fold_damage(ledger, address), addresses))
     for address, problem in zip(addresses, problems, strict=True):
         if problem:
-            aside = _put_aside(results, "ledger", address.path)
+            aside = _put_trial_aside(results, ledger, address.path)
             yield f"{problem}; the fold is put aside as {aside} and trained again"
 
 
@@ -120,6 +120,13 @@ def _damaged_checkpoint_names(folder: Folder) -> list[str]:
     from study.ledger.checkpoint import damaged_checkpoints  # imports PyTorch
 
     return damaged_checkpoints(folder)
+
+
+def _put_trial_aside(results: Folder, ledger: Ledger, path: str) -> str:
+    """Put a trial, or a part of it, aside; the ledger knows nothing of it any more."""
+    aside = _put_aside(results, "ledger", path)
+    ledger.forget(path.partition("/")[0])
+    return aside
 
 
 def _put_aside(results: Folder, part: str, path: str) -> str:

@@ -89,7 +89,7 @@ class _Lease:
         while not ended.wait(self._renew_seconds):
             with contextlib.suppress(OSError):  # a store that does not answer is asked next time
                 # Who takes over deletes the file of before, and may be gone itself by now.
-                if self._newest() != self._number or not self._write_next():
+                if not (self._holds_newest() and self._write_next()):
                     on_lost(f"{self._study}: another process has taken the study over")
                     return
                 self._folder.remove(self._file(self._number - 1))
@@ -98,6 +98,14 @@ class _Lease:
         """Delete the own file."""
         with contextlib.suppress(OSError):
             self._folder.remove(self._file())
+
+    def _holds_newest(self) -> bool:
+        """Return whether the newest file is this one's, written with or without an answer."""
+        newest = self._newest()
+        if newest > self._number and self._read(newest) == self._content:
+            self._folder.remove(self._file())
+            self._number = newest
+        return newest == self._number
 
     def _write_next(self) -> bool:
         """Write the next file; return whether it is this one's, and the newest."""

@@ -8,6 +8,7 @@ tell versions apart.
 import contextlib
 import functools
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -27,6 +28,7 @@ SINGLE_BYTES = 2**26
 RETRY_SECONDS = 900
 """How long a store that throttles or does not answer is asked again."""
 REQUEST_SECONDS = 120
+CREATE_TRIES = 5
 OPTIONS = ("endpoint_override", "region", "scheme")
 
 
@@ -66,7 +68,17 @@ class StoreFolder:
         _each(lambda path: self.write(path, files[path]), files)
 
     def create(self, path: str, content: bytes) -> bool:
-        """See `Folder.create`."""
+        """See `Folder.create`; the client itself does not ask again what may have been done."""
+        until = time.monotonic() + RETRY_SECONDS
+        for _ in range(CREATE_TRIES - 1):
+            try:
+                return self._create(path, content)
+            except OSError:
+                if time.monotonic() > until:
+                    raise
+        return self._create(path, content)
+
+    def _create(self, path: str, content: bytes) -> bool:
         from obstore.exceptions import AlreadyExistsError
 
         try:
@@ -123,8 +135,14 @@ class StoreFolder:
         belongs to, is still there.
         """
         for _, level in groupby(sorted(ends, key=_depth, reverse=True), key=_depth):
-            with _translated_errors():
-                self._store.delete([self._key(path, end) for end in level])
+            keys = [self._key(path, end) for end in level]
+            try:
+                with _translated_errors():
+                    self._store.delete(keys)
+            except FileNotFoundError:  # not S3: some say so, and leave the others
+                for key in keys:
+                    with contextlib.suppress(FileNotFoundError), _translated_errors():
+                        self._store.delete(key)
 
     def size(self, path: str = "") -> int:
         """See `Folder.size`."""

@@ -1,6 +1,8 @@
 """The index of ended trials in a store: believed where the listing agrees, and nowhere else."""
 
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,6 +154,39 @@ def test_a_trial_with_a_damaged_small_file_is_not_remembered(ended: Folder) -> N
         ledger.remember(trial_name(number))
     assert ledger.is_known(trial_name(0))
     assert not ledger.is_known(trial_name(1))
+
+
+@pytest.mark.parametrize("name", ["proposal.json", "rung-000002.json"])
+def test_a_small_file_of_an_ended_trial_that_is_put_aside_hinders_nothing(
+    name: str, ended: Folder
+) -> None:
+    drop_index(ended)
+    path = f"ledger/{trial_name(1)}/{name}"
+    ended.write(path, ended.read(path)[:-5])
+    (line,) = recover(ended, open_ledger(ended))
+    assert name in line
+    assert not ended.exists(path)
+    again = open_ledger(ended)
+    assert all(again.is_known(trial_name(number)) for number in range(TRIALS))
+    assert recover(ended, again) == []
+
+
+def test_trials_that_threads_add_at_the_same_time_are_all_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "SEGMENT_TRIALS", 70)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    segments = index._Segments(LocalFolder(tmp_path))
+    known = index.KnownTrial("0" * 64, (0,), 1, {f"{n}.json": b"x" for n in range(20)})
+    names = [trial_name(number) for number in range(300)]
+    try:
+        with ThreadPoolExecutor(16) as adding:
+            list(adding.map(lambda name: segments.add(name, known), names))
+    finally:
+        sys.setswitchinterval(interval)
+    segments.write()
+    assert sorted(index._Segments(LocalFolder(tmp_path)).trials) == names
 
 
 def test_segments_are_filled_and_few_trials_are_unsaved_at_any_time(

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from obstore.store import LocalStore
 
 from study.errors import RequestError
+from study.storage import object_store
 from study.storage.arrow_folder import ArrowFolder
 from study.storage.folder import Folder, LocalFolder, open_folder, reach_folder
 from tests.s3_server import S3Server
@@ -275,3 +277,23 @@ def test_markers_of_folders_that_others_leave_in_a_store_are_no_files(store: S3S
     folder.move("old", "new")
     assert folder.read("new/ledger/a.json") == b"a"
     assert not folder.exists("old/ledger")
+
+
+def test_what_is_created_is_created_once_if_the_answer_is_lost(
+    store: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "REQUEST_SECONDS", 0.5)
+    folder = open_folder(store.uri("lost"))
+    store.lost_answers = 1
+    assert folder.create("a.json", b"own")
+    assert not folder.create("a.json", b"other")
+    assert folder.read("a.json") == b"own"
+
+
+def test_a_store_that_complains_of_missing_files_removes_the_others(tmp_path: Path) -> None:
+    folder = object_store.StoreFolder(LocalStore(str(tmp_path)), "root", "gs://bucket/root")
+    folder.remove("none")
+    for name in ("a/x", "a/z"):
+        folder.write(name, b"1")
+    folder._delete(["x", "y", "z"], "a")
+    assert folder.versions() == {}

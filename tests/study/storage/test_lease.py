@@ -87,6 +87,31 @@ def test_a_dead_driver_is_followed_and_one_that_was_only_slow_learns_of_it(
     assert "another process has taken the study over" in lost[0]
 
 
+def test_a_file_that_was_written_without_an_answer_is_the_holders_own(
+    output: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, lost = output.folder(".mine.lease"), list[str]()
+    with held(output, lost):
+        first = folder.names()
+        create, failed = type(folder).create, threading.Event()
+
+        def create_unheard(self: Folder, path: str, content: bytes) -> bool:
+            created = create(self, path, content)
+            if not failed.is_set():
+                failed.set()
+                raise OSError("no answer")
+            return created
+
+        monkeypatch.setattr(type(folder), "create", create_unheard)
+        assert failed.wait(10)
+        deadline = time.monotonic() + 10
+        while folder.names()[0] <= first[0] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(3 * lease.RENEW_SECONDS)
+    assert not lost
+    assert folder.names() == []
+
+
 def test_a_store_that_knows_no_conditions_lets_one_in_as_well(
     output: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
