@@ -83,6 +83,6 @@ class AnoGAN(AdversarialModel):
 
     def freeze(self) -> None:
         """Freeze the networks, through which gradients still reach z; see `Model.freeze`."""
-        starts = self.networks.pop("starts")
+        starts = self.scored.pop("starts")
         super().freeze()
         self.networks["starts"] = starts

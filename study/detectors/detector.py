@@ -12,7 +12,7 @@ import numpy.typing as npt
 from models.interface import Shape
 from study.detectors.record_inputs import RecordInputs
 from study.detectors.stream import PointStream
-from study.detectors.trained import Errors, TrainedFold, Values, locate, read_fold
+from study.detectors.trained import Errors, TrainedFold, Values, fold_numbers, locate, read_fold
 from study.errors import RequestError
 from study.scores.components import Float, Label
 from study.scores.reference import RELATIVE, Reference, new_reference
@@ -304,7 +304,7 @@ def load_detector(
     if trial.fold is not None:
         return Detector((read_fold(trial, trial.fold, composition, latent_form, device),))
     first = read_fold(trial, 0, composition, latent_form, device)
-    others = range(1, first.config.split.folds)
+    others = fold_numbers(trial, first.config)[1:]
     return Detector(
         (first, *(read_fold(trial, k, composition, latent_form, device) for k in others))
     )

@@ -154,6 +154,9 @@ class CopiedLedger(Ledger):
         """Return where a fold is in `folder`."""
         return self._name if self._is_fold else f"{self._name}/{fold_name(address.fold)}"
 
+    def _read_small(self, path: str) -> bytes:
+        return super()._read_small(f"{self._name}/{path.partition('/')[2]}")
+
 
 def locate(location: str) -> TrialLocation:
     """Return what a path or URI names: the folder of a trial, or of a fold.
@@ -187,6 +190,12 @@ def locate(location: str) -> TrialLocation:
         f"{location}: expected the folder of a trained fold, results/<study>/ledger/<trial>/"
         "fold-<k>, or of its trial, or a copy of one, found another path: correct it"
     )
+
+
+def fold_numbers(trial: TrialLocation, config: TrialConfig) -> range:
+    """Return the folds that a trial has: of one stopped while folds were raced, the first ones."""
+    record = trial.ledger.trial(trial.trial)
+    return range((record and record.num_folds) or config.split.folds)
 
 
 def read_fold(
@@ -252,12 +261,7 @@ def _config(described: dict[str, Any], where: str) -> TrialConfig:
 
 def _errors(trial: TrialLocation, manifest: FoldManifest, config: TrialConfig) -> FoldErrors:
     all_folds: list[FoldManifest] = []
-    if needs_all_folds(config.scores):
-        record = trial.ledger.trial(trial.trial)
-        numbers = range((record and record.num_folds) or config.split.folds)
-    else:
-        numbers = range(0)
-    for number in numbers:
+    for number in fold_numbers(trial, config) if needs_all_folds(config.scores) else ():
         address = FoldAddress(trial.trial, number)
         fold = manifest if number == manifest.fold else trial.ledger.fold(address)
         if fold is None or fold.state == "failed":

@@ -65,7 +65,13 @@ def open_npy(path: Path, form: TableForm) -> TableFile:
     Raises:
         RequestError: the file cannot be read, or is not of such a form.
     """
-    return _table_of(path, form, _load(path), None, "NPY")
+    values = _load(path)
+    if isinstance(values, dict):
+        raise RequestError(
+            f"{path}: expected one array, found an archive of {', '.join(sorted(values))}:"
+            " call the file .npz"
+        )
+    return _table_of(path, form, values, None, "NPY")
 
 
 def open_npz(path: Path, form: TableForm) -> TableFile:
@@ -74,7 +80,7 @@ def open_npz(path: Path, form: TableForm) -> TableFile:
     Raises:
         RequestError: as `open_npy`, or the file has several arrays that may be the values.
     """
-    arrays = _load(path)
+    arrays = _arrays(path)
     names = sorted(arrays)
     label_names = (form.label,) if isinstance(form.label, str) else ()
     label = next((n for n in (*label_names, *LABEL_NAMES) if n in arrays), None)
@@ -105,7 +111,7 @@ def open_npz(path: Path, form: TableForm) -> TableFile:
 
 def array_names(path: Path) -> list[str]:
     """Return the names of the arrays in a .npz file."""
-    return sorted(_load(path))
+    return sorted(_arrays(path))
 
 
 def _table_of(
@@ -138,18 +144,29 @@ def _table_of(
     return TableFile(path, channels, width, has_labels, understood, arrays.blocks, names)
 
 
+def _arrays(path: Path) -> dict[str, Any]:
+    """Return the arrays of a .npz file, by name."""
+    arrays = _load(path)
+    if not isinstance(arrays, dict):
+        raise RequestError(f"{path}: expected an archive of arrays, found one: call the file .npy")
+    return arrays
+
+
 def _load(path: Path) -> Any:
-    """Return an array, or arrays by name; nothing is unpickled."""
+    """Return an array, or a dict of arrays by name; nothing is unpickled."""
     try:
         if not is_compressed(path) and path.suffix.lower() == ".npy":
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            return _read(np.load(path, mmap_mode="r", allow_pickle=False))
         with open_bytes(path) as file:
-            loaded = np.load(io.BytesIO(file.read()), allow_pickle=False)
-            return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+            return _read(np.load(io.BytesIO(file.read()), allow_pickle=False))
     except _UNREADABLE as error:
         raise RequestError(
             f"{path}: expected a table of numbers, a row per sample, found: {one_line(error)}"
         ) from None
+
+
+def _read(loaded: Any) -> Any:
+    return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
 
 
 def _texts(labels: Any) -> Any:

@@ -93,6 +93,16 @@ def test_scores_are_those_of_a_model_with_the_averaged_weights(build: Build, wav
         torch.testing.assert_close(values, model.errors(x)[name], rtol=1e-3, atol=1e-6)
 
 
+def test_an_averaged_model_that_searches_z_can_be_frozen(build: Build, waves: Waves) -> None:
+    x = waves(24)
+    model = build("anogan", average=0.9)
+    model.train_epoch(x, torch.arange(24))
+    errors = model.errors(x[:3])
+    model.freeze()
+    for name, values in model.errors(x[:3]).items():
+        torch.testing.assert_close(values, errors[name], rtol=1e-3, atol=1e-6)
+
+
 def test_spectral_norms_of_averaged_weights_are_one(build: Build, waves: Waves) -> None:
     """Each pass that measures statistics is a step of the power iteration as well."""
     x = waves(96)

@@ -1,4 +1,6 @@
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from study.scores.evaluation import evaluate_fold
 from study.search.trial import FoldAddress
 from study.storage.folder import LocalFolder
 from tests.study.conftest import Trained
+from tests.study.trials import record_of, trial_of
 
 
 def test_a_fold_gives_the_errors_that_it_stored(trained_beats: Trained) -> None:
@@ -95,6 +98,23 @@ def test_an_ensemble_is_the_mean_of_standardised_scores(trained_beats: Trained) 
     np.testing.assert_allclose(scored.errors["latent_norm"], errors, rtol=1e-4)
     np.testing.assert_array_equal(scored.votes, votes)
     np.testing.assert_array_equal(scored.decision, scored.score > 0)
+
+
+@pytest.mark.parametrize("name", ["trial-00000", "copy"])
+def test_a_trial_that_was_stopped_while_folds_were_raced_has_the_folds_that_it_had(
+    name: str, trained_beats: Trained, tmp_path: Path
+) -> None:
+    trial = trial_of(trained_beats.study)
+    place = shutil.copytree(trained_beats.place, tmp_path / trial.name)
+    shutil.rmtree(place / "fold-1")
+    with pytest.raises(RequestError, match="fold-1: expected a trained fold, found none"):
+        load_detector(str(place))
+    stopped = replace(record_of(trial, "pruned", values=[(1, 0.5)]), num_folds=1)
+    Ledger(LocalFolder(tmp_path)).record_trial(stopped)
+    values = trained_beats.samples.values[:5]
+    expected = load_detector(str(trained_beats.fold(0))).score(values)
+    scored = load_detector(str(place.rename(tmp_path / name))).score(values)
+    np.testing.assert_array_equal(scored.score, expected.score)
 
 
 def test_a_fold_without_a_finite_threshold_is_not_averaged(trained_rows: Trained) -> None:

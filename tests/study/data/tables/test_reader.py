@@ -271,6 +271,18 @@ def test_several_arrays_are_not_guessed_between(tmp_path: Path) -> None:
         read_table(tmp_path / "a.npz", TableForm())
 
 
+@pytest.mark.parametrize("name", ["npy", "npz"])
+def test_an_archive_and_an_array_are_told_apart_by_what_they_hold(
+    tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / f"a.{name}"
+    with file.open("wb") as opened:
+        np.savez(opened, X=VALUES) if name == "npy" else np.save(opened, VALUES)
+    other = "npz" if name == "npy" else "npy"
+    with pytest.raises(RequestError, match=rf"a\.{name}: .*: call the file \.{other}"):
+        read_table(file, TableForm())
+
+
 def test_endings_of_tables_are_known() -> None:
     assert all(is_table(Path(name)) for name in (*WRITERS, "x/A.TSV", "a.npy.gz"))
     assert not any(map(is_table, map(Path, ("mitdb/100", "mitdb/100.dat", "a.gz", "a.zip"))))
