@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from study.errors import RequestError
+from study.storage.durable import replacing
 from study.terminal.command import Command
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def export(
         from study.detectors.exported_decision import DecidingNetwork
 
         network = DecidingNetwork(scoring, trained.fitted)
-    write(network, trained, file)
+    with replacing([file]) as (draft,):
+        write(network, trained, draft)
     sys.stdout.write(f"x -> {', '.join(network.outputs)}; network in {file}\n")
 
 

@@ -13,7 +13,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-KERNELS = np.array(list(combinations(range(9), 3)))
+KERNEL_LENGTH = 9
+KERNELS = np.array(list(combinations(range(KERNEL_LENGTH), 3)))
 """`(84, 3)` where each kernel has its weights of 2."""
 MOST_DILATIONS = 32
 MOST_CHANNELS = 9
@@ -44,10 +45,15 @@ class MiniRocket:
         """Draw biases from samples `(n, channels, length)`, a sample for each kernel and dilation.
 
         Args:
-            x: the samples, at least 9 long.
+            x: the samples, at least `KERNEL_LENGTH` long.
             features: rounded down to a multiple of 84, and at least 84.
             random: draws samples, and which of several channels a kernel adds.
+
+        Raises:
+            ValueError: shorter samples.
         """
+        if x.shape[2] < KERNEL_LENGTH:
+            raise ValueError(f"expected at least {KERNEL_LENGTH} values, found {x.shape[2]}")
         dilations, counts = dilations_and_counts(x.shape[2], features)
         channels = _draw_channels(len(dilations) * len(KERNELS), x.shape[1], random)
         quantiles = _quantiles(len(KERNELS) * int(counts.sum()))
@@ -97,8 +103,8 @@ class _Responses:
     def __init__(self, x: Float32, dilation: int) -> None:
         values = np.ascontiguousarray(x.transpose(1, 2, 0))  # (n, c, length) -> (c, length, n)
         length = values.shape[1]
-        shifted = np.zeros((9, *values.shape), np.float32)
-        for tap in range(9):
+        shifted = np.zeros((KERNEL_LENGTH, *values.shape), np.float32)
+        for tap in range(KERNEL_LENGTH):
             offset = (tap - 4) * dilation
             first, stop = max(0, -offset), min(length, length - offset)
             shifted[tap, :, first:stop] = values[:, first + offset : stop + offset]

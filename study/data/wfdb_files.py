@@ -1,6 +1,7 @@
 """What WFDB records of every database have in common: names of their signals, and errors."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
@@ -37,7 +38,17 @@ def signal_names(path: Path) -> list[str]:
 
     with reading(path):
         header = wfdb.rdheader(str(path))
-    return [str(name) for name in header.sig_name or ()]
+    return distinct(map(str, header.sig_name or ()))
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """Return names of signals, of equal ones the second as "II.2" and so on."""
+    seen: Counter[str] = Counter()
+    result = []
+    for name in names:
+        seen[name] += 1
+        result.append(name if seen[name] == 1 else f"{name}.{seen[name]}")
+    return result
 
 
 def lead_indices(names: Sequence[str], leads: Leads) -> list[int] | None:

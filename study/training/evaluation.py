@@ -212,19 +212,22 @@ class FoldEvaluator:
     def _generation(
         self, epoch: int, synthetic: Tensor | None, *, with_tstr: bool
     ) -> dict[str, float]:
-        """Measure x̂ of the validation samples: MMD of normals, TSTR in both definitions."""
-        if synthetic is None:
-            return {}
+        """Measure x̂ of the validation samples: MMD of normals, TSTR in both definitions.
+
+        What takes two normals, or two samples of each class, is left out where there are fewer.
+        """
         members, label = self.fold.validation, self.samples.label[self.fold.validation]
-        normal = torch.from_numpy(np.flatnonzero(label == 0)[:COMPARED_NORMALS])
+        normals, abnormal = np.flatnonzero(label == 0), int(np.count_nonzero(label))
+        if synthetic is None or len(normals) < 2:
+            return {}
         real = self.take(members)
         first, second = (
-            each[normal.to(each.device)].flatten(1).double().cpu().numpy()
+            each[torch.from_numpy(normals).to(each.device)].flatten(1).double().cpu().numpy()
             for each in (real, synthetic)
         )
         mmd = maximum_mean_discrepancy(first, second, self.seed("mmd"), COMPARED_NORMALS)
         measured = {"generation/mmd": mmd}
-        for definition in DEFINITIONS if with_tstr and label.any() else ():
+        for definition in DEFINITIONS if with_tstr and abnormal > 1 else ():
             tstr = measure_tstr(real, synthetic, label, self.seed("tstr", epoch), definition)
             name = f"generation/{TSTR_NAMES[definition]}"
             measured |= {

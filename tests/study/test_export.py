@@ -1,3 +1,4 @@
+import errno
 import json
 import sys
 from collections.abc import Callable
@@ -166,3 +167,17 @@ def test_a_wrong_request_is_one_line_and_writes_nothing(
         assert said in error
         assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_that_could_not_be_written_leaves_the_file_that_was_there(
+    trained_beats: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_half(network: object, fold: object, file: Path) -> None:
+        file.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    file = tmp_path / "m.onnx"
+    file.write_bytes(b"whole")
+    monkeypatch.setitem(export._WRITERS, ".onnx", write_half)
+    assert run(monkeypatch, trained_beats.fold(), file) == 1
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]

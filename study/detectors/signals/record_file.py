@@ -11,7 +11,7 @@ from study.data.amplitude import SETTLED_SECONDS, without_baseline
 from study.data.beat_settings import Reference
 from study.data.resampling import FloatArray, resample_span, resampled_length
 from study.data.tables.reader import ENDINGS
-from study.data.wfdb_files import Leads, damaged_record, lead_indices, reading
+from study.data.wfdb_files import Leads, damaged_record, distinct, lead_indices, reading
 from study.errors import RequestError
 
 _LARGEST_DENOMINATOR = 1000
@@ -81,7 +81,7 @@ def open_leads(path: Path, leads: Leads) -> tuple[RecordFile, ...]:
     with reading(path):
         header = wfdb.rdheader(str(path))
         length, rate_hz = int(header.sig_len), float(header.fs)
-        units, names = header.units or [""], header.sig_name or [""]
+        units, names = header.units or [""], distinct(map(str, header.sig_name or [""]))
     if length < 1 or rate_hz <= 0:
         raise damaged_record(path, "an empty signal")
     indices = lead_indices(names, leads)
@@ -89,11 +89,9 @@ def open_leads(path: Path, leads: Leads) -> tuple[RecordFile, ...]:
         wanted = leads if isinstance(leads, str) else ", ".join(leads)
         raise RequestError(
             f"{path}: expected the leads that the model was trained on, {wanted}, found"
-            f" {', '.join(map(str, names))}: give another record"
+            f" {', '.join(names)}: give another record"
         )
-    return tuple(
-        RecordFile(path, length, rate_hz, str(units[k]), str(names[k]), k) for k in indices
-    )
+    return tuple(RecordFile(path, length, rate_hz, str(units[k]), names[k], k) for k in indices)
 
 
 @dataclass(frozen=True)

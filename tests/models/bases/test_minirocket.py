@@ -86,3 +86,9 @@ def test_each_kernel_adds_some_channels() -> None:
     assert added.min() == 1
     assert added.max() >= 4
     assert (rocket.channels.mean(axis=0) > 0.2).all()
+
+
+def test_samples_shorter_than_a_kernel_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected at least 9 values, found 8"):
+        MiniRocket.fit(samples(1)[:, :, :8], 84, np.random.default_rng(0))
+    MiniRocket.fit(samples(1)[:, :, :9], 84, np.random.default_rng(0))

@@ -194,6 +194,21 @@ def test_records_of_any_database_are_series(tmp_path: Path, write_record: Any) -
     ]
 
 
+def test_signals_of_one_name_are_told_apart(tmp_path: Path, write_record: Any) -> None:
+    signal = np.sin(np.arange(3600) / 20)
+    record = write_record(signal, [100, 400, 700], ["N", "V", "N"], leads=("ECG", "other"))
+    header = record.with_suffix(".hea")
+    header.write_text(header.read_text().replace("other", "ECG"))
+    settings = SeriesSettings.model_validate(
+        {"wfdb": {"folder": ".", "beats": {"abnormal": "V"}}, "length": 32, "rate_hz": 360}
+    )
+    samples = prepare(settings, tmp_path, 0)
+    assert samples.channel_names == ("ECG", "ECG.2")
+    np.testing.assert_allclose(samples.values[0], [signal[:32], np.zeros(32)], atol=0.01)
+    second = prepare(settings.model_copy(update={"channels": ("ECG.2",)}), tmp_path, 0)
+    np.testing.assert_array_equal(second.values[:, 0], samples.values[:, 1])
+
+
 def test_a_missing_file_is_answered_with_its_setting(write: Write) -> None:
     folder = write("a", 300, [])
     with pytest.raises(RequestError, match=r"dataset\.path: expected an existing file, .*b\.csv"):

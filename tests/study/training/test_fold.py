@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,10 @@ import torch
 
 from study.config.schema import Study
 from study.ledger import fold_files
+from study.randomness import stream_seed
+from study.training import evaluation
+from study.training.measures.mmd import maximum_mean_discrepancy
+from study.training.setup import build_model
 from tests.study.training.bench import Bench
 from tests.study.trials import task_of
 
@@ -69,8 +74,6 @@ def test_components_are_of_every_validation_and_test_sample_under_both_rules(
 
 
 def test_stored_weights_give_the_stored_errors_of_the_best_epoch(whole: Bench) -> None:
-    from study.training.fold import build_model
-
     run, manifest = whole, whole.manifest
     assert manifest is not None
     model = build_model(run.task.config, run.samples, 5, torch.device("cpu"))
@@ -134,3 +137,37 @@ def test_the_reported_value_is_recomputed_from_the_stored_errors(
     predicted = fitted.predict(fitted.score(errors.validation))
     expected = f1_score(errors.validation.label, predicted, average="weighted")
     assert run.reports[-1].value == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("normals", "abnormal", "measured"), [(1, 3, set()), (3, 1, {"mmd"}), (2, 2, {"mmd", "tstr"})]
+)
+def test_what_too_few_samples_cannot_measure_is_left_out(
+    normals: int, abnormal: int, measured: set[str], bench: Callable[..., Bench]
+) -> None:
+    run = bench(measures={"tstr_interval": 1}, training={"epochs": 1, "validation_interval": 1})
+    label = run.samples.label[run.fold.validation]
+    members = [np.flatnonzero(label == 0)[:normals], np.flatnonzero(label == 1)[:abnormal]]
+    few = np.sort(run.fold.validation[np.concatenate(members)])
+    run.fold = replace(run.fold, validation=few)
+    manifest = run.run()
+    assert manifest.state == "completed"
+    row = run.frame(manifest, fold_files.HISTORY).iloc[-1].dropna()
+    assert {name for name in ("mmd", "tstr") if f"generation/{name}" in row} == measured
+
+
+def test_mmd_of_many_normals_is_of_some_that_are_drawn(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "COMPARED_NORMALS", 2)
+    run = bench(training={"epochs": 1, "validation_interval": 1})
+    manifest = run.run()
+    members = run.fold.validation[run.samples.label[run.fold.validation] == 0]
+    random = np.random.default_rng(stream_seed(run.task.config.seed, "mmd", 0))
+    drawn = members[random.choice(len(members), 2, replace=False)]
+    model = build_model(run.task.config, run.samples, 0, torch.device("cpu"))
+    model.load_weights(safetensors.torch.load(run.ledger.read(manifest, fold_files.WEIGHTS)))
+    real = torch.from_numpy(run.samples.values[drawn])
+    pair = (real.flatten(1).double().numpy(), model.reconstruct(real).flatten(1).double().numpy())
+    measured = run.frame(manifest, fold_files.HISTORY)["generation/mmd"].iloc[-1]
+    assert measured == pytest.approx(maximum_mean_discrepancy(*pair, 0, 2), rel=1e-4)
