@@ -188,7 +188,7 @@ def prepare(settings: SeriesSettings, data_folder: Path, seed: int) -> Samples:
 
 
 class _Columns:
-    """PointColumns of the windows, as they are added part by part."""
+    """What is known of the windows, as they are added part by part."""
 
     def __init__(self) -> None:
         self.record: list[str] = []

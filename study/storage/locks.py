@@ -115,7 +115,7 @@ def fold_of_run(output: Folder, name: str, run: str, fold: str) -> Iterator[None
                 f"{output.locate(name)}: another worker has {fold} and does not leave"
             ) from None
         except NoLocksError:
-            pass  # what it writes is written once, and the same whoever writes it
+            pass  # a manifest is written once, whoever comes first
         if output.read(f".{name}.run") != run.encode():
             raise ForeignRunError(f"{output.locate(name)}: another run has begun")
         yield
