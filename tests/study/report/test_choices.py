@@ -173,7 +173,12 @@ def test_a_system_is_one_class_where_labels_chose_neither_epoch_nor_threshold(
     assert "one-class rows, with the weights of the last epoch" in of_systems.text
 
 
-def test_the_normals_error_is_their_mean_over_validation(drawn: DrawnLedger) -> None:
+@pytest.mark.parametrize("fit_on", ["fold", "all_folds"])
+def test_the_normals_error_is_their_mean_over_the_folds_own_validation(
+    drawn: DrawnLedger, fit_on: str
+) -> None:
+    scores = drawn.study.scores.model_copy(update={"fit_on": fit_on})
+    drawn.write_study(drawn.study.model_copy(update={"scores": scores}))
     drawn.commit(0)
     from study.report.build import build_report
 
