@@ -106,7 +106,7 @@ def test_regret_of_an_epoch_is_against_the_best_of_the_same_fold() -> None:
     epochs = frame[(frame["choice"] == "epoch") & (frame["trial"] == "trial-00000")]
     assert epochs["rule"].tolist() == [BEST, LAST, LOWEST] * 2
     assert epochs["epoch"].tolist() == [4, 6, 6] * 2
-    assert epochs["labels_chose"].tolist() == ["epoch", "", ""] * 2
+    assert epochs["labels_chose"].tolist() == ["trial, epoch", "trial", "trial"] * 2
     assert epochs["value"].tolist() == [0.7, 0.6, 0.6] * 2
     np.testing.assert_allclose(epochs["regret"], [0.0, 0.1, 0.1] * 2)
     np.testing.assert_allclose(epochs["test_value"], [0.0, 0.1, 0.1, 1.0, 1.1, 1.1])
@@ -158,6 +158,15 @@ def test_a_search_has_no_one_class_row_and_its_choices_are_of_its_ledger(
     expected = on_test.set_index(["trial", "fold"])["f1_weighted"]
     for _, row in best.iterrows():
         assert row["test_value"] == expected[row["trial"], row["fold"]]
+
+
+def test_choices_and_scores_say_the_same_of_a_trial_and_its_epoch(searched: Reported) -> None:
+    scores = searched.report.tables["scores"].to_pandas().query("supervision == 'none'")
+    of_scores = scores.groupby(["trial", "epoch_rule"])["labels_chose"].unique()
+    choices = searched.report.tables["choices"].to_pandas().query("choice == 'epoch'")
+    for rule in (BEST, LAST):
+        for trial, rows in choices[choices["rule"] == rule].groupby("trial"):
+            assert set(rows["labels_chose"]) == set(of_scores[trial, rule])
 
 
 @pytest.mark.slow
