@@ -40,11 +40,13 @@ def read_fold_errors(
     Raises:
         DamagedError: a file is not what was committed.
     """
-    own = _read(ledger, manifest, config)
+    own = read_own_errors(ledger, manifest, config)
     if not needs_all_folds(config.scores):
         return own
     others = {
-        each.fold: _read(ledger, each, config) for each in all_folds if each.fold != manifest.fold
+        each.fold: read_own_errors(ledger, each, config)
+        for each in all_folds
+        if each.fold != manifest.fold
     }
     in_order = [each for _, each in sorted({**others, manifest.fold: own}.items())]
     return {
@@ -53,7 +55,14 @@ def read_fold_errors(
     }
 
 
-def _read(ledger: Ledger, manifest: FoldManifest, config: TrialConfig) -> dict[str, FoldErrors]:
+def read_own_errors(
+    ledger: Ledger, manifest: FoldManifest, config: TrialConfig
+) -> dict[str, FoldErrors]:
+    """Return a fold's errors by epoch rule, with its own validation samples alone.
+
+    Raises:
+        DamagedError: a file is not what was committed.
+    """
     components = available_components(config.model, config.dataset)
     latent_size = fold_files.read_json(ledger, manifest, MODEL)["latent_size"]
     with_patients = config.scores.quantile_of == "held_out_patients"

@@ -16,7 +16,7 @@ import pyarrow as pa
 from study.config.samplers import SAMPLERS
 from study.config.schema import MetricSettings, SearchSettings
 from study.report.epochs import FoldHistory
-from study.report.labels import BEST, EPOCH, LAST, TRIAL
+from study.report.labels import BEST, EPOCH, LAST, TRIAL, joined, labels_chose
 from study.scores.settings import NORMAL_ERROR
 from study.search.trial import TrialRecord, best_trial
 
@@ -110,7 +110,7 @@ def _epoch_rows(
     stored = {fold.manifest.last_epoch: LAST, fold.manifest.best_epoch: BEST}
 
     def chosen(rule: str, epoch: int) -> _Chosen:
-        by_labels = EPOCH if rule == BEST or record.state == "pruned" else ""
+        by_labels = joined(*labels_chose(record, rule))
         test = float("nan")
         if epoch in stored:
             test = float(on_test.of(record.name, stored[epoch], metric).get(number, np.nan))

@@ -54,8 +54,8 @@ LABELS_CHOSE = (
 ONE_CLASS = "whether labels chose nothing of the row"
 OF_METRIC = "whether the composition is that of the trial's metric: what the trial is reported by"
 NORMAL_ERROR = (
-    "mean of the model's first error component over the normal samples of validation: what can be "
-    "chosen by without labels"
+    "mean of the model's first error component over the normal samples of the fold's validation: "
+    "what can be chosen by without labels"
 )
 SCORES = {
     "num_training": "normal samples that trained",

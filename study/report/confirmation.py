@@ -2,7 +2,8 @@
 
 What is best of many is in part best by luck, so that its value flatters it; trained again it is
 that of its settings. On test, where nothing was chosen, it is compared with the settings that the
-search was given first (`search.enqueue`), also trained again.
+search was given first (`search.enqueue`), also trained again. The error of normals, which is of
+validation alone, is not compared.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,9 +32,11 @@ class ConfirmedRow:
             them, so that its values are means over others than those of the second.
         value: the metric that the search knew, on validation, mean over folds.
         confirmed_value: the same, trained again.
-        test_value: the metric on test, weights of the best validation epoch, mean over folds.
+        test_value: the metric on test, weights of the best validation epoch, mean over folds; nan
+            of normal_error, which is of validation alone.
         confirmed_test_value: the same, trained again.
-        against: the trial that was enqueued first, trained again as well; "" for none.
+        against: the trial that was enqueued first, trained again as well; "" for none, or
+            without values on test.
         difference: `confirmed_test_value` less that of `against`.
         low: lower end of its 95 % interval, over folds (Nadeau and Bengio 2003).
         high: its upper end.
@@ -100,8 +103,9 @@ def _rows(records: Sequence[TrialRecord], scores: pa.Table, first: str) -> Itera
     test = {
         str(name): rows.set_index("fold").sort_index() for name, rows in on_test.groupby("trial")
     }
-    other = next((record for trial, record in again if trial.name == first), None)
-    tests = _tests(test, [record for trial, record in again if trial.name != first], other)
+    measured = [pair for pair in again if pair[1].trial.config.metric.reads_labels]
+    other = next((record for trial, record in measured if trial.name == first), None)
+    tests = _tests(test, [record for trial, record in measured if trial.name != first], other)
     for trial, record in again:
         outcome = tests.get(record.name, _NO_TEST)
         yield ConfirmedRow(

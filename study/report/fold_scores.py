@@ -10,7 +10,7 @@ import pyarrow as pa
 from models import components_of
 from study.config.trial_config import TrialConfig
 from study.ledger import fold_files, series_files
-from study.ledger.fold_errors import read_fold_errors
+from study.ledger.fold_errors import read_fold_errors, read_own_errors
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
 from study.report.strata import FoldDecisions, FoldDetails, LeftOut, fold_details
@@ -35,8 +35,8 @@ SCHEMA = pa.schema(
 )
 """Columns of a fold's scores: its number, the epoch rule, all of `ScoreRow` (with what labels
 chose in the fit alone), the number of training samples, beta times length times channels (null
-where there is no beta), the mean of the model's first component over validation normals, and
-metrics of points (null but of windows of long recordings)."""
+where there is no beta), the mean of the model's first component over the fold's own validation
+normals, and metrics of points (null but of windows of long recordings)."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ def score_fold(task: ScoreTask) -> FoldScores:
     facts = fold_files.read_json(ledger, manifest, MODEL)
     model, shape = task.config.model, facts["shape"]
     errors = read_fold_errors(ledger, manifest, task.config, task.all_folds)
+    own = read_own_errors(ledger, manifest, task.config) if task.all_folds else errors
     beta = getattr(getattr(model, "encoder", model), "beta", None)
     unscaled = None if beta is None else beta * shape["length"] * shape["channels"]
     measured = _SeriesMeasures.of(task)
@@ -101,7 +102,7 @@ def score_fold(task: ScoreTask) -> FoldScores:
         results[rule] = (
             results[same] if same else evaluate_compositions(errors[rule], task.config.scores)
         )
-        normals = errors[rule].validation.normals().component(components_of(model)[0])
+        normals = own[rule].validation.normals().component(components_of(model)[0])
         error = float(normals.mean()) if len(normals) else float("nan")
         end = (len(errors[rule].training), unscaled, error)
         rows += [

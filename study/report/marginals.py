@@ -20,8 +20,7 @@ from study.config.schema import Study
 from study.config.search_space import Distribution
 from study.randomness import stream_seed
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
-from study.report.labels import BEST
-from study.report.metric_on_test import metric_on_test
+from study.report.metric_on_test import metric_by_fold
 from study.report.summary import fold_statistics
 from study.scores.settings import metric_range
 from study.search.trial import TrialRecord
@@ -46,8 +45,7 @@ class ImportanceRow:
         share: of the sum over settings of how much `mean` of marginals.parquet varies with each
             alone (variance; fANOVA, Hutter et al. 2014), times the share of trials that have it;
             shares add up to 1, or are all 0 where it varies with none.
-        spread: the largest less the smallest `mean`: how far the metric on test moves with the
-            setting.
+        spread: the largest less the smallest `mean`: how far the metric moves with the setting.
         trials: trials that it was taken from.
         stopped: how many of these were stopped early.
     """
@@ -71,8 +69,8 @@ class MarginalRow:
         other_value: its value, as text.
         other_position: as a number; nan for none.
         epochs: the epochs of the trials that it is of.
-        mean: the study's metric on test that a random forest expects there, over what trials had of
-            all other settings; mean over folds.
+        mean: the study's metric on test (normal_error: on validation) that a random forest expects
+            there, over what trials had of all other settings; mean over folds.
         low: lower end of a 95 % interval over folds (Nadeau and Bengio 2003), cut to what the
             metric can be; nan for a pair.
         high: its upper end.
@@ -172,7 +170,7 @@ class _Effects:
         self._columns = {key: column for column, key in enumerate(space)}
         self._epochs = max(record.values[-1][0] for record in trials)
         self._range = metric_range(trials[0].trial.config.metric.score)
-        values, self._ratio = _on_test(trials, scores)
+        values, self._ratio = _values(trials, scores)
         settings = [
             [
                 axis.position(record.parameters[key]) if key in record.parameters else math.nan
@@ -273,16 +271,15 @@ def _fitted(inputs: Float, values: Float, seed: int) -> Any:
     return forest.fit(inputs[known], values[known])
 
 
-def _on_test(trials: Sequence[TrialRecord], scores: pa.Table) -> tuple[Float, float]:
-    """Return `(trials, folds)` each one's metric on test, and test to training samples.
+def _values(trials: Sequence[TrialRecord], scores: pa.Table) -> tuple[Float, float]:
+    """Return `(trials, folds)` each one's metric, and these folds' test to training samples.
 
     Folds that fewer than half of the trials have a value of are left out.
     """
-    frame = metric_on_test(scores, trials)
+    frame = metric_by_fold(scores, trials)
     row_of = {record.name: row for row, record in enumerate(trials)}
     values = np.full((len(trials), int(frame["fold"].max()) + 1), math.nan)
     values[frame["trial"].map(row_of), frame["fold"]] = frame["value"]
-    sizes = scores.select(["epoch_rule", "num_samples", "num_training"]).to_pandas()
-    sizes = sizes[sizes["epoch_rule"] == BEST]
-    ratio = float((sizes["num_samples"] / sizes["num_training"]).mean())
-    return values[:, (~np.isnan(values)).mean(axis=0) >= 0.5], ratio
+    kept = np.flatnonzero((~np.isnan(values)).mean(axis=0) >= 0.5)
+    ratio = float(frame.loc[frame["fold"].isin(kept), "ratio"].mean())
+    return values[:, kept], ratio

@@ -1,4 +1,4 @@
-"""The metric of trials on test, by fold, with the composition that each is reported by."""
+"""The metric of trials by fold, with the composition that each is reported by."""
 
 from collections.abc import Iterable
 
@@ -13,6 +13,14 @@ from study.search.trial import TrialRecord
 
 
 def metric_on_test(scores: pa.Table, records: Iterable[TrialRecord]) -> pd.DataFrame:
+    """Return `metric_by_fold`; normal_error, which is of validation, is nan."""
+    records = list(records)
+    frame = metric_by_fold(scores, records)
+    measured = {record.name for record in records if record.trial.config.metric.reads_labels}
+    return frame.assign(value=frame["value"].where(frame["trial"].isin(measured)))
+
+
+def metric_by_fold(scores: pa.Table, records: Iterable[TrialRecord]) -> pd.DataFrame:
     """Return `trial`, `fold`, `value` and `ratio`, in the order of `scores`.
 
     Args:
@@ -20,8 +28,8 @@ def metric_on_test(scores: pa.Table, records: Iterable[TrialRecord]) -> pd.DataF
         records: the trials; one without scores has no rows.
 
     Returns:
-        The metric of each trial and fold with the weights of the best validation epoch, and
-        test to training samples. Of normal_error it is that of validation, which alone is
+        The metric of each trial and fold on test with the weights of the best validation epoch,
+        and test to training samples. Of normal_error it is that of validation, which alone is
         known, with its sign turned as in the ledger.
     """
     score_of = {record.name: record.trial.config.metric.score for record in records}

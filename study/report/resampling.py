@@ -66,7 +66,8 @@ class Resampled:
     Attributes:
         unit: `patient` or `sample`.
         size: how many units there are.
-        drawn: `(draws,)` means over folds, by `RESAMPLED_METRICS` and key.
+        drawn: `(draws, folds)` by `RESAMPLED_METRICS` and key; nan in folds without decisions
+            on abnormal samples, which have no metric.
     """
 
     unit: str
@@ -74,13 +75,21 @@ class Resampled:
     drawn: dict[str, dict[Key, Float]] = field(default_factory=dict)
 
     def error(self, metric: str, first: Key, second: Key) -> float:
-        """Return the standard error of the difference of two; nan if there is none."""
+        """Return the standard error of the mean difference of two; nan if there is none.
+
+        The mean is over the folds that have both.
+        """
         drawn = self.drawn.get(metric, {})
         if self.size < 2 or first not in drawn or second not in drawn:
             return float("nan")
+        one, other = drawn[first], drawn[second]
+        has_both = ~np.isnan(one - other).any(axis=0)
+        if not has_both.any():
+            return float("nan")
         # Drawing from so few units understates the variance by (size - 1) / size.
         correction = self.size / (self.size - 1)
-        return float(np.sqrt(correction * np.var(drawn[first] - drawn[second], ddof=1)))
+        means = (values.mean(axis=1, where=has_both) for values in (one, other))
+        return float(np.sqrt(correction * np.var(np.subtract(*means), ddof=1)))
 
 
 def units_of_patients(strata: pd.DataFrame) -> Units | None:
@@ -154,14 +163,17 @@ def resampled(units: Units, keys: Iterable[Key], seed: int, draws: int = DRAWS) 
     }
     for weights in _weights(units.size, seed, draws):
         for key in known:
-            confusion = _drawn(weights, units.counts[key])
+            counts = units.counts[key]
+            confusion = _drawn(weights, counts)
+            _, abnormal, *_ = counts.sum(axis=1)
             for metric, drawn in values.items():
-                drawn[key].append(getattr(confusion, metric).mean(axis=1))
-    means = {
+                measured = np.where(abnormal > 0, getattr(confusion, metric), np.nan)
+                drawn[key].append(measured)
+    by_key = {
         metric: {key: np.concatenate(parts) for key, parts in drawn.items()}
         for metric, drawn in values.items()
     }
-    return Resampled(units.unit, units.size, means)
+    return Resampled(units.unit, units.size, by_key)
 
 
 def _drawn(weights: Float32, counts: Counts) -> Confusion:

@@ -117,12 +117,15 @@ def interval_inside(folds: OverFolds, least: float, most: float) -> tuple[Float,
     """Return the ends of intervals that lie in [`least`, `most`], as the mean does.
 
     Taken on the logit scale of that range, with the delta method, and taken back (Brown, Cai
-    and DasGupta 2001); on [-1, 1], for phi, that is Fisher's z of a correlation, and where `most`
+    and DasGupta 2001); on [-1, 1], for phi, that is Fisher's z of a correlation, and where one end
     is infinite, the logarithmic scale. A mean at an end of the range is of folds that are all
     there, and so is its interval.
     """
     from scipy.special import expit, logit, stdtrit
 
+    if math.isinf(least):
+        low, high = interval_inside(folds._replace(mean=-folds.mean), -most, -least)
+        return -high, -low
     width, mean = most - least, folds.mean
     if math.isinf(width):
         above = mean - least

@@ -31,7 +31,8 @@ class FitResult:
             study's own; nan where there is none.
         gamma: weight of L in equation 7, or of the third component; nan where there is none.
         tau: threshold; may be infinite.
-        validation_f1_weighted: weighted F1 on validation.
+        validation_f1_weighted: weighted F1 on validation; with `fit_on: all_folds` on that of all
+            folds together.
     """
 
     composition: str

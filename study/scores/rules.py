@@ -12,7 +12,7 @@ import numpy as np
 
 from study.errors import RequestError
 from study.scores.columns import FittedComponent, scale_component
-from study.scores.components import FitErrors, Float, Limits, SplitErrors
+from study.scores.components import CompositionError, FitErrors, Float, Limits, SplitErrors
 from study.scores.compositions import (
     COMPOSITIONS,
     Composition,
@@ -66,7 +66,8 @@ class Fixed(Composition):
 class LargestQuantile(Composition):
     """The most unusual of several components, its threshold a quantile of normals.
 
-    Each is scaled so that the normals' median becomes 0 and their `quantile` 1.
+    Each is scaled so that the normals' median becomes 0 and their `quantile` 1; where these are
+    one value, the component has no scale and there is no fit.
     """
 
     supervision = "none"
@@ -82,6 +83,12 @@ class LargestQuantile(Composition):
             return Limits(*ends.tolist())
 
         scaled = tuple(scale_component(column, normals, settings, limits) for column in columns)
+        for column in scaled:
+            if column.limits and column.limits.minimum == column.limits.maximum:
+                raise CompositionError(
+                    f"the median and the {settings.quantile:g} quantile of normals must differ,"
+                    f" found one value of {column.name}"
+                )
         fitted = FittedLargest(scaled, self.supervision, _NAN, _NAN, _NAN)
         return replace(fitted, tau=quantile_of_normals(fitted.score(normals), normals, settings))
 

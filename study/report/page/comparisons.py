@@ -114,6 +114,10 @@ def _prevalence(inputs: PageInputs) -> Section:
     rows = []
     for entry in inputs.drawn if not frame.empty else ():
         chosen = select(frame, **entry.key, epoch_rule=BEST, without_kind="")
+        own_share = chosen.loc[chosen["own_prevalence"], "prevalence"].mean()  # folds differ
+        chosen = chosen.assign(
+            prevalence=chosen["prevalence"].mask(chosen["own_prevalence"], own_share)
+        )
         names = ["prevalence", "own_prevalence"]
         means = chosen.groupby(names)[[*_AT_PREVALENCE]].mean().reset_index()
         for _, row in means.sort_values("prevalence").iterrows():

@@ -24,23 +24,29 @@ def confirmation_sections(inputs: PageInputs) -> list[Section]:
     frame = inputs.table("confirmed")
     if frame.empty:
         return []
-    metric = metric_label(inputs.study.search.metric)
+    metric = inputs.study.search.metric
     reading = (
         "What is best of many is in part best by luck: its value flatters it. The best trials were "
-        "trained again with another seed, on the same folds, and that value is fair. On test, "
-        "where nothing was chosen, each is compared with the settings that the search tried first, "
-        "trained again as well. A trial that was stopped had the folds that stand beside it the "
-        "first time, and all of them again."
+        "trained again with another seed, on the same folds, and that value is fair."
+        f"{_ON_TEST * metric.reads_labels} A trial that was stopped had the folds that stand "
+        "beside it the first time, and all of them again."
     )
-    head = ["trial", "folds", "validation", "again", "test", "again", "less the first tried",
-            "p (Holm)"]  # fmt: skip
-    rows = [_row(row) for _, row in frame.iterrows()]
-    table = Table(head, rows, f"{metric}, means over folds")
+    head = ["trial", "folds", "validation", "again"]
+    if metric.reads_labels:
+        head += ["test", "again", "less the first tried", "p (Holm)"]
+    rows = [_row(row)[: len(head)] for _, row in frame.iterrows()]
+    table = Table(head, rows, f"{metric_label(metric)}, means over folds")
     return [
         Section(
             "confirmed", "The best trials again", reading, [table], lede=_verdict(frame)
         )
     ]  # fmt: skip
+
+
+_ON_TEST = (
+    " On test, where nothing was chosen, each is compared with the settings that the search tried "
+    "first, trained again as well."
+)
 
 
 def _row(row: "pd.Series[Any]") -> list[Cell]:

@@ -42,7 +42,7 @@ class FittedEntry:
     Attributes:
         entry: the entry.
         errors: of the weights of the best validation epoch.
-        compositions: fitted ones by name and latent form, the entry's own last.
+        compositions: fitted ones by name and latent form, the entry's own last if it has a fit.
     """
 
     entry: Entry
@@ -198,9 +198,10 @@ def _curves(fitted: FittedEntry) -> Iterator[Picture]:
     share = float(np.mean(test.label))
     recall_axes.axhline(share, color=MUTED, linewidth=0.8, linestyle=":")
     dashes = itertools.cycle(("-", "--", "-.", ":"))
-    for index, ((name, form), composition) in enumerate(fitted.compositions.items()):
+    own = (fitted.entry.composition, fitted.entry.latent_form)
+    for (name, form), composition in fitted.compositions.items():
         score = composition.score(test)
-        is_own = index == len(fitted.compositions) - 1
+        is_own = (name, form) == own
         drawn: dict[str, Any] = {"color": ACCENT if is_own else MUTED}
         drawn |= {"linewidth": 1.8 if is_own else 1.1}
         drawn |= {"linestyle": "-" if is_own else next(dashes), "zorder": 3 if is_own else 2}

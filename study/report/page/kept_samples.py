@@ -1,6 +1,5 @@
 """The section of all kept samples: a table to choose from, and what is drawn of the chosen."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import pyarrow.compute as pc
 
 from study.ledger.fold_files import COMPONENTS, EXTREMES, RECONSTRUCTIONS
 from study.report.page.inputs import Entry, PageInputs, thinned
-from study.report.page.parts import Cell, Curves, Section, Table, decimal
+from study.report.page.parts import Cell, Curves, Section, Table, decimal, with_noun
 from study.report.paper.basis import BEST
 from study.report.paper.names import CLASSES
 
@@ -41,9 +40,17 @@ class KeptSample:
 
 def kept_samples_section(inputs: PageInputs) -> list[Section]:
     """Return the section, if something here reconstructs samples."""
-    samples = [sample for entry in inputs.drawn for sample in _kept(inputs, entry)]
-    if not samples:
+    by_fold = [
+        kept
+        for entry in inputs.drawn
+        for address in entry.record.folds
+        if (kept := _kept(inputs, entry, address.fold))
+    ]
+    if not by_fold:
         return []
+    room = max(1, MOST_KEPT // len(by_fold))
+    samples = [sample for kept in by_fold for sample in kept[:room]]
+    left_out = sum(map(len, by_fold)) - len(samples)
     samples.sort(key=lambda sample: -sample.row[ERROR])
     has_patients = any(sample.row["patient"] for sample in samples)
     has_models = len(inputs.drawn) > 1
@@ -67,22 +74,20 @@ def kept_samples_section(inputs: PageInputs) -> list[Section]:
                       row_keys=[str(index) for index in range(len(samples))])],
         # Those of a search are of one trial, and those of systems of one dataset.
         curves=_curves(samples, inputs.drawn[0].config.dataset.length),
+        notes=[f"At most {room} of each fold are here; {with_noun(left_out, 'more kept sample')} "
+               "in reconstructions.parquet and extremes.parquet of the folds."] * bool(left_out),
     )]  # fmt: skip
 
 
-def _kept(inputs: PageInputs, entry: Entry) -> Iterator[KeptSample]:
-    """Yield an entry's kept samples, fold by fold, as far as the page has room for them."""
-    room = MOST_KEPT // len(inputs.drawn)
-    for address in entry.record.folds:
-        tables = [inputs.read(entry, name, address.fold) for name in (RECONSTRUCTIONS, EXTREMES)]
-        frames = [table.to_pandas() for table in tables if table is not None]
-        if not frames:
-            return
-        frame = pd.concat(frames).drop_duplicates("sample")
-        frame = frame.merge(_errors(inputs, entry, address.fold), on="sample")
-        for _, row in frame.head(room).iterrows():
-            yield KeptSample(entry.label, address.fold, row)
-        room -= min(room, len(frame))
+def _kept(inputs: PageInputs, entry: Entry, fold: int) -> list[KeptSample]:
+    """Return the kept samples of an entry's fold, the best, typical and worst first."""
+    tables = [inputs.read(entry, name, fold) for name in (EXTREMES, RECONSTRUCTIONS)]
+    frames = [table.to_pandas() for table in tables if table is not None]
+    if not frames:
+        return []
+    frame = pd.concat(frames).drop_duplicates("sample")
+    frame = frame.merge(_errors(inputs, entry, fold), on="sample")
+    return [KeptSample(entry.label, fold, row) for _, row in frame.iterrows()]
 
 
 def _errors(inputs: PageInputs, entry: Entry, fold: int) -> pd.DataFrame:

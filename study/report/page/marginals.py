@@ -26,17 +26,25 @@ def learned_sections(inputs: PageInputs) -> list[Section]:
     if frame.empty:
         valued = sum(not math.isnan(record.best_value) for record in inputs.records)
         note = f"Left out: {_why_not(valued)}."
-        return [Section("importance", IMPORTANCE_TITLE, IMPORTANCE_READING, notes=[note])]
+        return [Section("importance", IMPORTANCE_TITLE, _importance_reading(inputs), notes=[note])]
     return [_importance(inputs, frame), *_effects(inputs)]
 
 
 IMPORTANCE_TITLE = "Which settings matter"
-IMPORTANCE_READING = (
-    "How much of the metric’s variance on test is due to each setting alone, by the random forest "
-    "of the next section (fANOVA, Hutter et al. 2014). Shares add up to 1 "
-    "however little there is to share; beside each stands the range of the metric over its values, "
-    "and the next section shows in which direction."
-)
+
+
+def _importance_reading(inputs: PageInputs) -> str:
+    return (
+        f"How much of the metric’s variance on {_split(inputs)} is due to each setting alone, by "
+        "the random forest of the next section (fANOVA, Hutter et al. 2014). Shares add up to 1 "
+        "however little there is to share; beside each stands the range of the metric over its "
+        "values, and the next section shows in which direction."
+    )
+
+
+def _split(inputs: PageInputs) -> str:
+    """Return of which samples the values are: the error of normals is of validation alone."""
+    return "test" if inputs.study.search.metric.reads_labels else "validation"
 
 
 def _why_not(trials: int) -> str:
@@ -50,7 +58,7 @@ def _why_not(trials: int) -> str:
             f"{with_noun(trials, 'trial')} cannot tell which setting matters; {LEARNED_FROM} that "
             "did not fail are needed, stopped ones included"
         )
-    return "trials do not differ, or no fold has values on test of half of them"
+    return "trials do not differ, or no fold has values of half of them"
 
 
 def _importance(inputs: PageInputs, frame: pd.DataFrame) -> Section:
@@ -67,7 +75,7 @@ def _importance(inputs: PageInputs, frame: pd.DataFrame) -> Section:
     drawn = charts.picture(
         figure, "importance by setting, and the range of the metric over its values"
     )
-    return Section("importance", IMPORTANCE_TITLE, IMPORTANCE_READING, pictures=[drawn],
+    return Section("importance", IMPORTANCE_TITLE, _importance_reading(inputs), pictures=[drawn],
                    notes=[_learned_from(inputs, frame)])  # fmt: skip
 
 
@@ -97,9 +105,9 @@ def _effects(inputs: PageInputs) -> Iterator[Section]:
     limits = _limits(alone)
     yield Section(
         "effects", "What each value is worth",
-        f"The {label} on test that a random forest expects of a trial of {epochs} epochs with this "
-        f"value, over what trials had of all other settings, on one scale; {interval}. Unlike the "
-        "clouds above, short trials are not held against a value here.",
+        f"The {label} on {_split(inputs)} that a random forest expects of a trial of {epochs} "
+        f"epochs with this value, over what trials had of all other settings, on one scale; "
+        f"{interval}. Unlike the clouds above, short trials are not held against a value here.",
         pictures=[
             _effect(alone[alone["setting"] == key], Positions(space[key]), label, limits)
             for key in shown

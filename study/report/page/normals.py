@@ -26,12 +26,12 @@ def normals_section(inputs: PageInputs, best: Entry, tables: Sequence[Table]) ->
             "larger. With scores.quantile_of: held_out they are of normals that did not train, and "
             "no more than what is meant is called abnormal, in the mean."
         )
+    alarms = (_alarms(inputs, entry, is_best=entry == best) for entry in inputs.entries)
     return Section(
         "answer", f"{best.label}, chosen without labels{_share_of(inputs, best)}",
         "Means over folds on test, with the weights of the best validation epoch. A threshold is "
         f"the {scores.quantile:g} quantile of normals.",
-        tables=[*(_alarms(inputs, entry, is_best=entry == best) for entry in inputs.entries),
-                *tables],
+        tables=[*(table for table in alarms if table.rows), *tables],
         notes=notes,
         lede="No test sample is abnormal, so that there is no F₁, φ or AUROC. Epochs and trials "
         "are chosen by the mean error of validation normals.",
@@ -72,6 +72,8 @@ def _alarms(inputs: PageInputs, entry: Entry, *, is_best: bool) -> Table:
 def _shares(inputs: PageInputs, entry: Entry) -> dict[tuple[str, str], "pd.Series[float]"]:
     """Return the share of each fold by composition and form of L."""
     frame = inputs.table("strata")
+    if frame.empty:  # only completed trials have decisions by stratum
+        return {}
     chosen = select(frame, trial=entry.name, epoch_rule=BEST, stratum="kind")
     shares = {}
     for (composition, form), part in chosen.groupby(["composition", "latent_form"], sort=False):

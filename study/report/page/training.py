@@ -10,7 +10,7 @@ from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
 from study.report.page.inputs import Entry, PageInputs, metric_label, thinned
 from study.report.page.parts import Picture, Section, decimal
-from study.scores.settings import REPORTED_SCORES
+from study.scores.settings import NORMAL_ERROR, REPORTED_SCORES
 
 MOST_VERTICES = 30_000
 """Points of the curves of all trials together, unless that leaves a curve fewer than these:"""
@@ -18,7 +18,7 @@ LEAST_POINTS = 10
 MOST_POINTS = 1500
 """Points of the curve of one fold."""
 DASHES = ("-", "--", ":", "-.")
-NO_LOSS = frozenset(("epoch", "value", *REPORTED_SCORES))
+NO_LOSS = frozenset(("epoch", "value", *REPORTED_SCORES, NORMAL_ERROR))
 
 
 def learning_section(inputs: PageInputs) -> Section:

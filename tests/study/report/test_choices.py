@@ -117,7 +117,7 @@ def test_regret_of_an_epoch_is_against_the_best_of_the_same_fold() -> None:
     epochs = frame[(frame["choice"] == "epoch") & (frame["trial"] == "trial-00000")]
     assert epochs["rule"].tolist() == [BEST, LAST, LOWEST] * 2
     assert epochs["epoch"].tolist() == [4, 6, 6] * 2
-    assert epochs["labels_chose"].tolist() == ["epoch", "", ""] * 2
+    assert epochs["labels_chose"].tolist() == ["trial, epoch", "trial", "trial"] * 2
     assert epochs["value"].tolist() == [0.7, 0.6, 0.6] * 2
     np.testing.assert_allclose(epochs["regret"], [0.0, 0.1, 0.1] * 2)
     np.testing.assert_allclose(epochs["test_value"], [0.0, 0.1, 0.1, 1.0, 1.1, 1.1])
@@ -171,6 +171,15 @@ def test_a_search_has_no_one_class_row_and_its_choices_are_of_its_ledger(
         assert row["test_value"] == expected[row["trial"], row["fold"]]
 
 
+def test_choices_and_scores_say_the_same_of_a_trial_and_its_epoch(searched: Reported) -> None:
+    scores = searched.report.tables["scores"].to_pandas().query("supervision == 'none'")
+    of_scores = scores.groupby(["trial", "epoch_rule"])["labels_chose"].unique()
+    choices = searched.report.tables["choices"].to_pandas().query("choice == 'epoch'")
+    for rule in (BEST, LAST):
+        for trial, rows in choices[choices["rule"] == rule].groupby("trial"):
+            assert set(rows["labels_chose"]) == set(of_scores[trial, rule])
+
+
 @pytest.mark.slow
 def test_a_system_is_one_class_where_labels_chose_neither_epoch_nor_threshold(
     of_systems: Reported,
@@ -184,7 +193,12 @@ def test_a_system_is_one_class_where_labels_chose_neither_epoch_nor_threshold(
     assert "one-class rows, with the weights of the last epoch" in of_systems.text
 
 
-def test_the_normals_error_is_their_mean_over_validation(drawn: DrawnLedger) -> None:
+@pytest.mark.parametrize("fit_on", ["fold", "all_folds"])
+def test_the_normals_error_is_their_mean_over_the_folds_own_validation(
+    drawn: DrawnLedger, fit_on: str
+) -> None:
+    scores = drawn.study.scores.model_copy(update={"fit_on": fit_on})
+    drawn.write_study(drawn.study.model_copy(update={"scores": scores}))
     drawn.commit(0)
     from study.report.build import build_report
 

@@ -1,6 +1,7 @@
 """The best trials trained again, beside what they had in the search."""
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -33,11 +34,11 @@ TEST = {
 }
 
 
-def study_of(protocol: str = "paper", *, enqueue: bool = True) -> Study:
+def study_of(protocol: str = "paper", score: str = "phi", *, enqueue: bool = True) -> Study:
     search = {
         "trials": 3,
         "space": {"model.beta": {"loguniform": [1e-6, 0.1]}},
-        "metric": {"composition": "reconstruction", "score": "phi"},
+        "metric": {"composition": "reconstruction", "score": score},
         "confirm": 2,
         "enqueue": [{}] * enqueue,
     }
@@ -135,6 +136,24 @@ def test_one_test_set_for_all_folds_gives_no_test_and_no_first_no_difference() -
     assert math.isnan(best["p"])
     for row in table_of(study_of(enqueue=False)):
         assert (row["against"], math.isnan(row["difference"])) == ("", True)
+
+
+def test_the_error_of_normals_is_of_validation_and_has_no_value_on_test() -> None:
+    study = study_of(score="normal_error")
+    records = records_of(study)
+    errors = scores().rename_columns({"phi": "normal_error"})
+    table = confirmed_table(records, errors, study.search)
+    for row in table.to_pylist():
+        value, again = VALIDATION[int(row["trial"][-1])]
+        assert (row["value"], row["confirmed_value"], row["against"]) == (value, again, "")
+        of_test = ("test_value", "confirmed_test_value", "difference", "low", "high", "p", "p_holm")
+        assert np.isnan([row[name] for name in of_test]).all()
+    inputs = PageInputs(study, records, {"confirmed": table}, LocalFolder("nowhere"))
+    (section,) = confirmation_sections(inputs)
+    assert section.lede == "trial-00001 had 0.900, and 0.820 again."
+    assert not re.search(r"\btest\b", section.reading)
+    assert section.tables[0].head == ["trial", "folds", "validation", "again"]
+    assert {len(row) for row in section.tables[0].rows} == {4}
 
 
 def test_without_confirmations_there_are_no_rows() -> None:

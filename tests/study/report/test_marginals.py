@@ -3,9 +3,11 @@
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -27,8 +29,8 @@ SPACE = {
 EPOCHS, FOLDS = 8, 3
 
 
-def study_of(space: dict[str, Any] = SPACE) -> Study:
-    return searching(space, trials=200, metric={"composition": "reconstruction"})
+def study_of(space: dict[str, Any] = SPACE, score: str = "f1_weighted") -> Study:
+    return searching(space, trials=200, metric={"composition": "reconstruction", "score": score})
 
 
 def worth(beta: float, epoch: int) -> float:
@@ -159,6 +161,42 @@ def test_pairs_cross_the_values_of_two_settings(learned: Any) -> None:
         if {*key} == {"model.beta", "model.latent_size"}  # type: ignore[misc]
     ]
     assert of_beta_and_size == [PAIR_GRID * 3]
+
+
+def test_intervals_are_as_wide_as_the_trials_own_test_sets_make_them(learned: Any) -> None:
+    """A repetition under another protocol, and other compositions, have sizes of their own."""
+    study, records, tables = learned
+    frame = scores(records).to_pandas()
+    frame.loc[~frame["of_metric"], "num_samples"] = 3000
+    others = frame[frame["trial"] == records[0].name].assign(trial="beside", num_samples=3000)
+    with_others = pa.Table.from_pandas(pd.concat([frame, others]), preserve_index=False)
+    marginals = learned_tables(study, records, with_others)["marginals"]
+    assert marginals.to_pandas().equals(tables["marginals"].to_pandas())
+
+
+def test_the_error_of_normals_is_that_of_validation_and_has_intervals() -> None:
+    """Its sign is turned: errors of 0.1 and less, the smallest for beta of 1e-4."""
+    study = study_of(score="normal_error")
+    records = [
+        replace(record, values=[(epoch, value - 1) for epoch, value in record.values])
+        for record in trials(study, 60)
+    ]
+    frame = scores(records).to_pandas()
+    frame["normal_error"] = -frame.pop("f1_weighted").where(frame["of_metric"], -9.0)
+    errors = pa.Table.from_pandas(frame, preserve_index=False)
+    tables = learned_tables(study, records, errors)
+    alone = tables["marginals"].to_pandas().query("other == ''")
+    assert ((alone["low"] < alone["mean"]) & (alone["mean"] < alone["high"])).all()
+    assert (alone["high"] < 0).all()
+    beta = alone[alone["setting"] == "model.beta"]
+    assert 1e-5 < float(beta.loc[beta["mean"].idxmax(), "position"]) < 1e-3
+    with charts.page_style():
+        sections = learned_sections(PageInputs(study, records, tables, LocalFolder("nowhere")))
+    importance, effects, *_ = (section.reading for section in sections)
+    assert "variance on validation" in importance
+    assert "reconstruction on validation" in effects
+    assert "the band is a 95 % interval" in effects
+    assert not any(re.search(r"\btest\b", reading) for reading in (importance, effects))
 
 
 def test_one_study_gives_one_table(learned: Any) -> None:

@@ -1,6 +1,8 @@
 """A study of normals alone: chosen without labels, with thresholds, and without F1."""
 
 import io
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,13 @@ from rich.console import Console
 
 from study import load_detector
 from study.config.study_file import check_study
+from study.ledger.ledger import Ledger
 from study.report.page.parts import shown_error
 from study.scores.evaluation import NOT_MEASURED
 from study.search.trial import best_trial
+from study.storage.folder import LocalFolder
 from study.terminal.summary import show_summary
-from tests.study.report.trained import PARTS, Reported, reported, sines_and_steps
+from tests.study.report.trained import PARTS, Reported, finished, reported, sines_and_steps
 from tests.study.trials import trial_of
 
 pytestmark = pytest.mark.slow
@@ -97,6 +101,19 @@ def test_page_says_how_many_normals_are_called_abnormal_and_no_more(normals: Rep
         assert untrue not in normals.text
     for value in (record.best_value for record in normals.ended()):
         assert f">{shown_error(-value)}<" in normals.text
+
+
+def test_a_page_of_stopped_trials_alone_has_no_shares_of_false_alarms(
+    normals: Reported, tmp_path: Path
+) -> None:
+    results = LocalFolder(shutil.copytree(normals.results.locate(), tmp_path / "stopped"))
+    ledger = Ledger(results.folder("ledger"))
+    for record in ledger.trials():
+        ledger.record_trial(replace(record, state="pruned"))
+    stopped = finished(normals.study, results, sines_and_steps().take(np.arange(80)))
+    assert "strata" not in stopped.report.tables
+    assert ", chosen without labels" in stopped.text
+    assert "share of test normals that are called abnormal" not in stopped.text
 
 
 def test_terminal_says_that_nothing_abnormal_tests(normals: Reported) -> None:

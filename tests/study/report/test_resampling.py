@@ -60,14 +60,15 @@ def test_the_standard_error_is_that_of_scipys_bootstrap() -> None:
 
 
 def test_draws_are_the_same_for_both_sides_and_all_folds() -> None:
-    """A system less itself has no error, and neither has a fold that is there twice."""
+    """A system less itself has no error, and a fold that is there again changes none."""
     rng = np.random.default_rng(1)
     label = (rng.random(100) < 0.4).astype(int)
-    counts = decided(label, predictions(rng, label, 0.2))
-    units = Units("sample", {A: counts, B: counts, C: np.repeat(counts, 3, axis=2)})
-    drawn = resampled(units, [A, B, C], seed=0)
+    counts, other = (decided(label, predictions(rng, label, error)) for error in (0.2, 0.3))
+    drawn = resampled(Units("sample", {A: counts, B: counts, C: other}), [A, B, C], seed=0)
     assert drawn.error("phi", A, B) == 0
-    assert drawn.error("phi", A, C) == pytest.approx(0, abs=1e-12)
+    thrice = {A: np.repeat(counts, 3, axis=2), C: np.repeat(other, 3, axis=2)}
+    again = resampled(Units("sample", thrice), [A, C], seed=0)
+    assert again.error("phi", A, C) == pytest.approx(drawn.error("phi", A, C), rel=1e-12)
 
 
 def test_draws_do_not_depend_on_how_many_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,6 +79,28 @@ def test_draws_do_not_depend_on_how_many_are_held_at_once(monkeypatch: pytest.Mo
     monkeypatch.setattr("study.report.resampling._VALUES_AT_ONCE", 130)
     after = resampled(Units("sample", counts), [A, B], 3).drawn["phi"]
     assert all(np.array_equal(before[key], after[key]) for key in (A, B))
+
+
+def test_an_error_is_of_the_folds_that_have_both() -> None:
+    """One that decides nothing in a fold, or on no abnormal sample, has no metric there."""
+    rng = np.random.default_rng(4)
+    label = (rng.random(80) < 0.4).astype(int)
+    one, other = (
+        np.concatenate([decided(label, predictions(rng, label, error)) for _ in range(3)], axis=2)
+        for error in (0.1, 0.3)
+    )
+    none, normals_alone = other.copy(), other.copy()
+    none[:, :, 2] = 0
+    normals_alone[[1, 3], :, 2] = 0
+    both = Units("sample", {A: one[:, :, :2], B: other[:, :, :2]})
+    expected = resampled(both, [A, B], seed=0)
+    for part in (none, normals_alone):
+        drawn = resampled(Units("sample", {A: one, B: part}), [A, B], seed=0)
+        for metric in ("f1_weighted", "phi"):
+            error = drawn.error(metric, A, B)
+            assert error == pytest.approx(expected.error(metric, A, B), rel=1e-12)
+    nowhere = resampled(Units("sample", {A: one, B: np.zeros_like(one)}), [A, B], seed=0)
+    assert np.isnan(nowhere.error("phi", A, B))
 
 
 def test_what_is_unknown_or_alone_has_no_error() -> None:

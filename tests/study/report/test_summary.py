@@ -3,6 +3,7 @@ import math
 import statistics
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from study.ledger import fold_files
-from study.report.summary import SUMMARY_KEYS, summary_table
-from study.scores.settings import METRIC_NAMES
+from study.report.summary import SUMMARY_KEYS, fold_statistics, summary_table
+from study.scores.settings import METRIC_NAMES, metric_range
 
 
 def row(fold: int, composition: str = "a", rule: str = "last", **kept: Any) -> dict[str, Any]:
@@ -132,6 +133,19 @@ def test_a_rate_without_an_upper_end_has_an_interval_on_the_logarithmic_scale() 
     low, mean, high = (summary[f"false_alarms_per_day_{name}"] for name in ("low", "mean", "high"))
     assert 0 < low < mean == 16 < high < math.inf
     assert low * high == pytest.approx(mean**2)
+
+
+def test_what_has_no_lower_end_has_the_interval_of_its_size() -> None:
+    """By the delta method the logarithm of a mean error has its standard error over it."""
+    errors, ratio = np.array([[0.02, 0.05, 0.03], [0.0, 0.0, 0.0]]), np.full((2, 3), 0.5)
+    (mean, _, low, high), at_the_end = fold_statistics(
+        -errors, ratio, metric_range("normal_error")
+    ).tolist()
+    error = errors[0].std(ddof=1) * math.sqrt(1 / 3 + 0.5)
+    reach = stats.t.ppf(0.975, 2) * error / errors[0].mean()
+    assert -mean == pytest.approx(errors[0].mean())
+    assert (-high, -low) == pytest.approx((-mean * math.exp(-reach), -mean * math.exp(reach)))
+    assert at_the_end == [0.0] * 4
 
 
 def test_folds_at_an_end_of_the_range_have_an_interval_of_one_point() -> None:

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from sklearn.svm import SVC
 
 from study.errors import RequestError
-from study.scores.components import FitErrors, SplitErrors
+from study.scores.components import FitErrors, FoldErrors, SplitErrors
 from study.scores.evaluation import evaluate_fold
 from study.scores.rules import applicable, compositions_of, find_composition
 from study.scores.settings import ScoreSettings
@@ -57,6 +57,23 @@ def test_the_most_unusual_component_leaves_the_quantile_of_normals_below(fold):
     settings = settings_of(components=[R, D, OUTLIER], rule="quantile")
     other = find_composition("own", settings).fit(unlabelled(fold), settings, "")
     assert other.tau == own.tau
+
+
+def test_a_component_that_most_normals_have_one_value_of_has_no_scale(fold):
+    """All anomalies have 5 of it, 98 % of normals 0: left out, they would pass unseen."""
+
+    def with_count(split):
+        count = np.where(split.label == 1, 5.0, np.arange(len(split)) % 50 == 0)
+        return SplitErrors(split.label, {R: split.values[R], "count": count})
+
+    parts = (with_count(each) for each in (fold.training, fold.validation, fold.test))
+    counted = FoldErrors(*parts, fold.latent_size)
+    settings = settings_of(components=[R, "count"], rule="quantile")
+    (row,) = evaluate_fold(counted, settings, ["own"])
+    assert row.note == (
+        "fit: the median and the 0.95 quantile of normals must differ, found one value of count"
+    )
+    assert np.isnan(row.f1_weighted)
 
 
 def test_weights_of_two_components_are_the_best_of_the_grid(fold):

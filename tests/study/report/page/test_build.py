@@ -3,9 +3,12 @@ import hashlib
 import html
 import io
 import re
+from dataclasses import replace
+from typing import Any
 from urllib.parse import unquote
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -14,6 +17,9 @@ from study.errors import StudyFailedError
 from study.ledger import fold_files
 from study.ledger.ledger import Ledger
 from study.report.page.build import PAGE, write_page
+from study.report.page.charts import page_style
+from study.report.page.comparisons import comparison_sections
+from study.report.page.errors import error_sections
 from study.report.page.inputs import PageInputs
 from study.search.trial import FoldAddress
 from study.storage.folder import LocalFolder
@@ -200,6 +206,54 @@ def test_curves_are_of_the_scores_in_the_table(searched: Reported) -> None:
         " and composition == 'svm_lambda'"
     ).iloc[0]
     assert re.search(rf"AUROC: .*SVM λ \(R, D\) +{row['auroc']:.3f}", visible_text(searched.text))
+
+
+def test_the_rocs_marked_curve_is_of_the_studys_own_composition(searched: Reported) -> None:
+    """A ring and a line have the colour; an own composition without a fit has neither."""
+    assert accented(searched, {}) == 2
+    too_few = {"quantile_of": "held_out", "quantile": 0.9999}
+    assert accented(searched, too_few, composition="reconstruction_quantile") == 0
+
+
+def accented(made: Reported, scores: dict[str, Any], **metric: Any) -> int:
+    """How many marks of the ROC are in colour, with other settings of scores and metric."""
+    records = []
+    for record in Ledger(made.results.folder("ledger")).trials():
+        config = record.trial.config
+        parts = {
+            "scores": config.scores.model_copy(update=scores),
+            "metric": config.metric.model_copy(update=metric),
+        }
+        changed = replace(record.trial, config=config.model_copy(update=parts))
+        records.append(replace(record, trial=changed))
+    inputs = PageInputs(made.study, records, made.report.tables, made.results)
+    with page_style():
+        sections = {section.key: section for section in error_sections(inputs)}
+    (roc,) = (each for each in sections["curves"].pictures if each.caption.endswith("ROC"))
+    return len(re.findall(r'class="[^"]*accent|var\(--accent', str(roc.svg)))
+
+
+def test_the_test_sets_own_share_of_abnormal_samples_is_one_row(searched: Reported) -> None:
+    """Folds' test sets differ by a sample or two."""
+    frame = searched.report.tables["prevalence"].to_pandas()
+    own = frame["own_prevalence"] & (frame["without_kind"] == "")
+    frame["prevalence"] += 0.01 * frame["fold"].where(own, 0)
+    tables = searched.report.tables | {"prevalence": pa.Table.from_pandas(frame)}
+    inputs = PageInputs(
+        searched.study, Ledger(searched.results.folder("ledger")).trials(), tables, searched.results
+    )
+    (section,) = (each for each in comparison_sections(inputs) if each.key == "prevalence")
+    shown = [row[1].text for row in section.tables[0].rows if "the test set" in row[1].text]
+    share = frame[own & (frame["epoch_rule"] == "best_validation")].groupby("fold")["prevalence"]
+    assert shown == [f"{share.first().mean():.1%} (the test set’s)"]
+
+
+def test_losses_are_the_models_own(searched: Reported) -> None:
+    epochs = searched.report.tables["epochs"]
+    assert epochs["normal_error"].null_count < epochs.num_rows
+    (drawn,) = re.findall(r"<figure(?:(?!</figure>).)*?: losses.*?</figure>", searched.text, re.S)
+    assert "reconstruction" in visible_text(drawn)
+    assert "normal error" not in visible_text(drawn)
 
 
 def test_kinds_are_counted_over_all_folds(searched: Reported) -> None:

@@ -12,6 +12,7 @@ import pytest
 from study.config.study_file import check_study
 from study.ledger.ledger import Ledger
 from study.report.page import inputs as page_inputs
+from study.report.page import kept_samples
 from study.report.page.build import page_facts, page_sections
 from study.report.page.charts import page_style
 from study.report.page.inputs import PageInputs
@@ -226,6 +227,37 @@ def test_of_many_trials_an_even_part_and_the_best_are_shown(
     section = trials_section(inputs)
     assert len(section.tables[0].rows) == len(shown)
     assert f"Of 101 trials {len(shown)} are shown here" in section.notes[0]
+
+
+@pytest.mark.slow
+def test_every_fold_has_its_part_of_the_kept_samples_the_ends_of_its_classes_first(
+    searched: Reported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_samples, "MOST_KEPT", 15)
+    inputs = PageInputs(
+        searched.study,
+        Ledger(searched.results.folder("ledger")).trials(),
+        searched.report.tables,
+        searched.results,
+    )
+    (section,) = kept_samples.kept_samples_section(inputs)
+    (table,) = section.tables
+    names = [table.head.index(name) for name in ("fold", "sample")]
+    shown = [tuple(row[i].text for i in names) for row in table.rows]
+    every = 0
+    for fold in ("0", "1"):
+        folder = Path(searched.results.locate(f"ledger/trial-00000/fold-{fold}"))
+        extremes, drawn = (
+            set(pd.read_parquet(folder / f"{name}.parquet")["sample"])
+            for name in ("extremes", "reconstructions")
+        )
+        every += len(extremes | drawn)
+        own = {int(sample) for number, sample in shown if number == fold}
+        assert len(own) == 7
+        assert extremes <= own
+    assert len(shown) == 14
+    (note,) = section.notes
+    assert note.startswith(f"At most 7 of each fold are here; {every - 14} more kept samples in")
 
 
 @pytest.mark.slow
