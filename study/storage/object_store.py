@@ -29,6 +29,7 @@ RETRY_SECONDS = 900
 """How long a store that throttles or does not answer is asked again."""
 REQUEST_SECONDS = 120
 CREATE_TRIES = 5
+"""Conditional writes that no answer comes to in time."""
 OPTIONS = ("endpoint_override", "region", "scheme")
 
 
