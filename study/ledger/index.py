@@ -112,8 +112,8 @@ class IndexedLedger(Ledger):
 
     def forget(self, name: str) -> None:
         """See `Ledger.forget`."""
-        for kept in (self._known, self._records, self._listed, self._small):
-            kept.pop(name, None)
+        self._outdate(name)
+        self._small.pop(name, None)
 
     def save(self) -> None:
         """See `Ledger.save`."""
@@ -183,9 +183,12 @@ class IndexedLedger(Ledger):
     def _write_small(self, path: str, content: bytes) -> None:
         name, _, file = path.partition("/")
         super()._write_small(path, content)
-        written = self._small.pop(name, {})
-        self.forget(name)
-        self._small[name] = {**written, file: content}
+        self._outdate(name)
+        self._small.setdefault(name, {})[file] = content
+
+    def _outdate(self, name: str) -> None:
+        for kept in (self._known, self._records, self._listed):
+            kept.pop(name, None)
 
 
 class _Segments:
