@@ -4,9 +4,9 @@
 `search.metrics`. A trial counts from when it completed, and every trial is paid for: the seconds
 that its folds trained and were scored, stopped or not, one trial after the other in the order in
 which they ended. Hypervolume is the share that completed trials dominate of the box between the
-worst and the best values of the completed trials of all studies together; the last line is of the
-seconds that all of them have spent. Studies with other `--set` requests are named by their folders:
-Optuna's own multi-objective search without stops is that of `search.stopping=null`.
+worst and the best values of the completed trials of all studies together, at shares of the seconds
+that each of them has spent at least. With `search.stopping=null` a search is Optuna's own of
+several objectives, without stops.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("results", type=Path, nargs="+", help="results folders")
     parser.add_argument("--json", type=Path, help="where to write the trials")
     options = parser.parse_args()
-    read = {results.name: read_search(results) for results in options.results}
+    read = {str(results): read_search(results) for results in options.results}
     if len({metrics for metrics, _ in read.values()}) > 1:
         raise RequestError("RESULTS: expected studies of the same search.metrics")
     searches = {name: spent for name, (_, spent) in read.items()}

@@ -4,7 +4,7 @@ Of the model and of the samples, relative to the records' own where the settings
 and with the validation samples of all folds where they are fitted on these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -41,8 +41,19 @@ def read_fold_errors(
         DamagedError: a file is not what was committed.
     """
     own = read_own_errors(ledger, manifest, config)
+    return with_all_folds(own, ledger, manifest, config, all_folds)
+
+
+def with_all_folds(
+    own: Mapping[str, FoldErrors],
+    ledger: Ledger,
+    manifest: FoldManifest,
+    config: TrialConfig,
+    all_folds: Sequence[FoldManifest],
+) -> dict[str, FoldErrors]:
+    """Return `read_fold_errors` of a fold whose own errors have been read."""
     if not needs_all_folds(config.scores):
-        return own
+        return dict(own)
     others = {
         each.fold: read_own_errors(ledger, each, config)
         for each in all_folds

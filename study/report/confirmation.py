@@ -2,7 +2,7 @@
 
 What is best of many is in part best by luck, so that its value flatters it; trained again it is
 that of its settings. On test, where nothing was chosen, it is compared with the settings that the
-search was given first (`search.enqueue`), also trained again. The error of normals, which is of
+search tries first (`search.enqueue`), also trained again. The error of normals, which is of
 validation alone, is not compared.
 """
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from models import components_of
 from study.config.trial_config import TrialConfig
 from study.ledger import fold_files, series_files
-from study.ledger.fold_errors import read_fold_errors, read_own_errors
+from study.ledger.fold_errors import read_own_errors, with_all_folds
 from study.ledger.ledger import MODEL, FoldManifest, Ledger
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
 from study.report.strata import FoldDecisions, FoldDetails, LeftOut, fold_details
@@ -90,8 +90,8 @@ def score_fold(task: ScoreTask) -> FoldScores:
     ledger, manifest = task.ledger, task.manifest
     facts = fold_files.read_json(ledger, manifest, MODEL)
     model, shape = task.config.model, facts["shape"]
-    errors = read_fold_errors(ledger, manifest, task.config, task.all_folds)
-    own = read_own_errors(ledger, manifest, task.config) if task.all_folds else errors
+    own = read_own_errors(ledger, manifest, task.config)
+    errors = with_all_folds(own, ledger, manifest, task.config, task.all_folds)
     beta = getattr(getattr(model, "encoder", model), "beta", None)
     unscaled = None if beta is None else beta * shape["length"] * shape["channels"]
     measured = _SeriesMeasures.of(task)

@@ -28,8 +28,8 @@ def confirmation_sections(inputs: PageInputs) -> list[Section]:
     reading = (
         "What is best of many is in part best by luck: its value flatters it. The best trials were "
         "trained again with another seed, on the same folds, and that value is fair."
-        f"{_ON_TEST * metric.reads_labels} A trial that was stopped had the folds that stand "
-        "beside it the first time, and all of them again."
+        f"{_ON_TEST if metric.reads_labels else ''} A trial that was stopped had the folds that "
+        "stand beside it the first time, and all of them again."
     )
     head = ["trial", "folds", "validation", "again"]
     if metric.reads_labels:

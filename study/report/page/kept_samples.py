@@ -75,7 +75,7 @@ def kept_samples_section(inputs: PageInputs) -> list[Section]:
         # Those of a search are of one trial, and those of systems of one dataset.
         curves=_curves(samples, inputs.drawn[0].config.dataset.length),
         notes=[f"At most {room} of each fold are here; {with_noun(left_out, 'more kept sample')} "
-               "in reconstructions.parquet and extremes.parquet of the folds."] * bool(left_out),
+               "in reconstructions.parquet and extremes.parquet of the folds."] if left_out else [],
     )]  # fmt: skip
 
 

@@ -112,7 +112,7 @@ def _effects(inputs: PageInputs) -> Iterator[Section]:
             _effect(alone[alone["setting"] == key], Positions(space[key]), label, limits)
             for key in shown
         ],
-        notes=[f"{with_noun(len(left), 'more setting')} in marginals.parquet."] * bool(left),
+        notes=[f"{with_noun(len(left), 'more setting')} in marginals.parquet."] if left else [],
     )  # fmt: skip
     if pairs.empty:
         return

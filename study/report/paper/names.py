@@ -40,8 +40,8 @@ COMPOSITIONS = {
     "svm_gamma": "SVM γ (R, D, L)",
 }
 """The rows of table II, in its order."""
-LIKE_THEM = {"gamma_grid": "γ by grid", "svm_linear": "linear SVM (R, D)"}
-"""Labels of compositions that the paper has no rows of."""
+OTHER_COMPOSITIONS = {"gamma_grid": "γ by grid", "svm_linear": "linear SVM (R, D)"}
+"""Compositions that the paper has no rows of, labelled alike."""
 
 METRICS = {
     "f1_weighted": "weighted F₁",
@@ -86,5 +86,5 @@ def dataset_label(name: str) -> str:
 
 def composition_label(name: str, latent_form: str = "") -> str:
     """Return a composition's label, with its latent form if it has one."""
-    label = (COMPOSITIONS | LIKE_THEM).get(name, name.replace("_", " "))
+    label = (COMPOSITIONS | OTHER_COMPOSITIONS).get(name, name.replace("_", " "))
     return f"{label}, {latent_form.replace('_', ' ')} L" if latent_form else label
