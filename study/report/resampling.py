@@ -66,8 +66,8 @@ class Resampled:
     Attributes:
         unit: `patient` or `sample`.
         size: how many units there are.
-        drawn: `(draws, folds)` by `RESAMPLED_METRICS` and key; nan in folds without decisions
-            on abnormal samples, which have no metric.
+        drawn: `(draws, folds)` by `RESAMPLED_METRICS` and key; nan where a draw has no decision on
+            an abnormal sample of the fold, or on none of its normals: there is no metric then.
     """
 
     unit: str
@@ -77,19 +77,18 @@ class Resampled:
     def error(self, metric: str, first: Key, second: Key) -> float:
         """Return the standard error of the mean difference of two; nan if there is none.
 
-        The mean is over the folds that have both.
+        The mean of a draw is over the folds that have both in it.
         """
         drawn = self.drawn.get(metric, {})
         if self.size < 2 or first not in drawn or second not in drawn:
             return float("nan")
-        one, other = drawn[first], drawn[second]
-        has_both = ~np.isnan(one - other).any(axis=0)
-        if not has_both.any():
+        differences = drawn[first] - drawn[second]
+        means = np.nanmean(differences[~np.isnan(differences).all(axis=1)], axis=1)
+        if len(means) < 2:
             return float("nan")
         # Drawing from so few units understates the variance by (size - 1) / size.
         correction = self.size / (self.size - 1)
-        means = (values.mean(axis=1, where=has_both) for values in (one, other))
-        return float(np.sqrt(correction * np.var(np.subtract(*means), ddof=1)))
+        return float(np.sqrt(correction * np.var(means, ddof=1)))
 
 
 def units_of_patients(strata: pd.DataFrame) -> Units | None:
@@ -165,10 +164,10 @@ def resampled(units: Units, keys: Iterable[Key], seed: int, draws: int = DRAWS) 
         for key in known:
             counts = units.counts[key]
             confusion = _drawn(weights, counts)
-            _, abnormal, *_ = counts.sum(axis=1)
+            normals, *_ = counts.sum(axis=1)
+            has_metric = (confusion.abnormal > 0) & ((confusion.normal > 0) | (normals == 0))
             for metric, drawn in values.items():
-                measured = np.where(abnormal > 0, getattr(confusion, metric), np.nan)
-                drawn[key].append(measured)
+                drawn[key].append(np.where(has_metric, getattr(confusion, metric), np.nan))
     by_key = {
         metric: {key: np.concatenate(parts) for key, parts in drawn.items()}
         for metric, drawn in values.items()

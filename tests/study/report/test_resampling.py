@@ -103,6 +103,31 @@ def test_an_error_is_of_the_folds_that_have_both() -> None:
     assert np.isnan(nowhere.error("phi", A, B))
 
 
+def test_a_fold_of_which_nothing_is_drawn_has_no_difference() -> None:
+    """Of recordings that one fold each tests, all with one difference, no draw has another."""
+    recordings, folds = 6, 3
+    fold = np.arange(recordings) % folds
+    counts = {}
+    for key, share in ((A, 0.9), (B, 0.8)):
+        table = np.zeros((4, recordings, folds), dtype=np.float32)
+        table[:, np.arange(recordings), fold] = np.array(
+            [[50], [50], [50 * (1 - share)], [50 * share]]
+        )
+        counts[key] = table
+    # Of the first fold's two recordings one has no abnormal sample, of the second's no normal one.
+    for key in (A, B):
+        counts[key][[1, 3], 0, 0] = 0
+        counts[key][[0, 2], 1, 1] = 0
+    drawn = resampled(Units("patient", counts), [A, B], seed=0)
+    for values in drawn.drawn["f1_weighted"].values():
+        assert 0 < np.isnan(values).mean() < 0.6
+        assert np.nanmin(values) > 0.5
+    assert drawn.error("phi", A, B) < 0.02
+    for key in (A, B):
+        counts[key][:, :2, :2] = 0
+    assert resampled(Units("patient", counts), [A, B], seed=0).error("phi", A, B) < 1e-6
+
+
 def test_what_is_unknown_or_alone_has_no_error() -> None:
     counts = decided(np.array([0, 1]), np.array([0, 1]))
     drawn = resampled(Units("sample", {A: counts}), [A, B], 0)
