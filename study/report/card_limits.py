@@ -9,6 +9,7 @@ from study.ledger.answer import ANSWER_RULE
 from study.report.card_evidence import Evidence, Stratum
 from study.report.comparisons import corrected_p
 from study.report.summary import INTERVAL
+from study.scores.rules import find_composition
 
 MANY_FALSE_ALARMS = 0.1
 """Share of a patient's normal samples from which on their false alarms are many."""
@@ -20,6 +21,7 @@ def limits(evidence: Evidence) -> Iterator[str]:
     yield from _beside_simple(evidence)
     yield from _weak_classes(evidence.kinds)
     yield from _weak_patients(evidence.patients)
+    yield _threshold(evidence)
     yield from _rarity(evidence)
     yield from _known_samples(evidence)
     yield from _made_of(evidence)
@@ -84,6 +86,21 @@ def _weak_patients(patients: Sequence[Stratum]) -> Iterator[str]:
             f"It misses more than half of the abnormal samples in {len(missed)} of"
             f" {len(abnormal)} patients who have any."
         )
+
+
+def _threshold(evidence: Evidence) -> str:
+    """Say what the threshold depends on."""
+    config = evidence.answer.record.trial.config
+    composition = find_composition(evidence.answer.composition, config.scores)
+    if composition.supervision == "none":
+        return "Its threshold heeds no abnormal samples: neither which there are nor how many."
+    share = "that validation had"
+    if config.scores.prevalence is not None:
+        share = f"of {config.scores.prevalence:.1%}"
+    return (
+        f"Its threshold is for a share of abnormal samples {share}; where fewer are abnormal, more"
+        " of its alarms are false."
+    )
 
 
 def _rarity(evidence: Evidence) -> Iterator[str]:

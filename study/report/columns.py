@@ -93,7 +93,8 @@ EPOCHS = {
     "<loss>": "the model's own losses, means over the epoch's batches",
 }
 MEASURES = {
-    "mmd": "maximum mean discrepancy of reconstructed and real normals, 0 if equal",
+    "mmd": "squared maximum mean discrepancy of reconstructed and real normals, an unbiased "
+    "estimate: of equal ones it is 0 in the mean, and as often below",
     "tstr": "F1 of a classifier trained on reconstructions and tested on real samples",
     "tstr_real": "the same trained on real samples",
     "tstr_normalised": "`tstr` over `tstr_real`",

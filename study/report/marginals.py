@@ -71,8 +71,8 @@ class MarginalRow:
         epochs: the epochs of the trials that it is of.
         mean: the study's metric on test (normal_error: on validation) that a random forest expects
             there, over what trials had of all other settings; mean over folds.
-        low: lower end of a 95 % interval over folds (Nadeau and Bengio 2003), cut to what the
-            metric can be; nan for a pair.
+        low: lower end of a 95 % interval over folds inside the metric's range, as in
+            summary.parquet; nan for a pair.
         high: its upper end.
         trials: trials that have the settings.
         folds: folds that it is a mean over: those that at least half of the trials had, for the

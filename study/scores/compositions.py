@@ -217,7 +217,9 @@ class WeightGrid(Composition):
         label = errors.validation.label
         counted = normal_weight(label, settings.prevalence)
         best = best_weights(values, label, self._grid(settings), counted)
-        lambda_, gamma = (*best.weights[1:], 0.0)[:2]
+        # A* of R and D alone is equation 7 without L; other pairs have no third component.
+        third = 0.0 if self.components == (R, D) else float("nan")
+        lambda_, gamma = (*best.weights[1:], third)[:2]
         return FittedSum(
             columns, self.supervision, lambda_, gamma, best.threshold.tau, best.weights
         )

@@ -116,12 +116,14 @@ class ValidationFit:
     """A composition as it is fitted and measured on validation while a fold trains.
 
     Attributes:
-        metrics: nan with labels of one class, or errors that are not finite.
+        metrics: nan with labels of one class, or where there is no fit.
         lambda_: the fitted lambda; nan where there is none.
+        note: why there is no fit; "" otherwise.
     """
 
     metrics: Metrics
     lambda_: float = float("nan")
+    note: str = ""
 
 
 def fit_on_validation(
@@ -147,16 +149,17 @@ def fit_on_validation(
     entry = find_composition(composition, settings)
     form: LatentForm | Literal[""] = latent_form if entry.uses_latent else ""
     _require_inputs(composition, entry, form, errors, settings)
-    undefined = ValidationFit(Metrics.undefined(errors.validation.label))
+    undefined = Metrics.undefined(errors.validation.label)
     if not errors.validation.has_both_classes:
-        return undefined
+        return ValidationFit(undefined, note="validation has samples of one class")
+    note = ""
     for quickest_first in _while_training(settings, len(errors.validation)):
         try:
             fitted = entry.fit(errors, quickest_first, form)
             return ValidationFit(_metrics(_decide(fitted, errors.validation)), fitted.lambda_)
-        except CompositionError:
-            pass
-    return undefined
+        except CompositionError as error:
+            note = str(error)
+    return ValidationFit(undefined, note=note)
 
 
 def _while_training(settings: ScoreSettings, samples: int) -> list[ScoreSettings]:

@@ -61,13 +61,22 @@ def conformal_quantile(score: Float, quantile: float) -> float:
     Raises:
         CompositionError: n samples are too few: quantile is above n / (n + 1).
     """
-    rank = math.ceil((len(score) + 1) * quantile - _ROUNDING * len(score))
+    rank = _rank(len(score), quantile)
     if rank > len(score):
         raise CompositionError(
             f"{len(score)} held-out normals allow no quantile above"
             f" {len(score) / (len(score) + 1):.4f}, {quantile:g} is wanted"
         )
     return float(np.sort(score)[max(rank, 1) - 1])
+
+
+def allows_quantile(count: int, quantile: float) -> bool:
+    """Return whether so many held-out normals have a `conformal_quantile`."""
+    return _rank(count, quantile) <= count
+
+
+def _rank(count: int, quantile: float) -> int:
+    return math.ceil((count + 1) * quantile - _ROUNDING * count)
 
 
 def quantile_over_patients(score: Float, patient: npt.NDArray[np.str_], quantile: float) -> float:

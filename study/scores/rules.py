@@ -79,7 +79,7 @@ class LargestQuantile(Composition):
         normals = chosen_normals(errors, settings)
 
         def limits(values: Float) -> Limits:
-            ends = np.quantile(values, (0.5, max(settings.quantile, 0.5)), method="inverted_cdf")
+            ends = np.quantile(values, (0.5, settings.quantile), method="inverted_cdf")
             return Limits(*ends.tolist())
 
         scaled = tuple(scale_component(column, normals, settings, limits) for column in columns)

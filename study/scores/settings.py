@@ -176,3 +176,13 @@ class ScoreSettings(Settings):
         if self.scale == "log" and self.latent_distance == "signed":
             raise ValueError("scale log needs latent_distance absolute, found signed")
         return self
+
+    @model_validator(mode="after")
+    def _quantiles_are_above_the_median(self) -> Self:
+        for name, own in self.compositions.items():
+            if own.rule == "quantile" and len(own.components) > 1 and self.quantile <= 0.5:
+                raise ValueError(
+                    f"quantile must be above 0.5 for {name}, whose components are scaled from the"
+                    f" normals' median to their quantile, found {self.quantile:g}"
+                )
+        return self

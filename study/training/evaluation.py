@@ -144,13 +144,17 @@ class FoldEvaluator:
             name: fit_on_validation(errors, name, self.config.scores, metric.latent_form)
             for name in dict.fromkeys(followed)
         }
-        metrics = fits[metric.composition].metrics
+        fit = fits[metric.composition]
+        metrics = fit.metrics
         normals = errors.validation.normals().component(self.model.components[0])
         normal_error = float(normals.mean())
         # Larger is better, whatever the score.
         value = getattr(metrics, metric.score) if metric.reads_labels else -normal_error
         if not math.isfinite(value):
-            raise NonFiniteError(f"validation {metric.score} of {metric.composition} is {value}")
+            why = f" ({fit.note})" if fit.note else ""
+            raise NonFiniteError(
+                f"validation {metric.score} of {metric.composition}{why} is {value}"
+            )
         row: dict[str, Any] = {"value": value}
         row |= {name: getattr(metrics, name) for name in REPORTED_SCORES}
         row["normal_error"] = normal_error

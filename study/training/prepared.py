@@ -18,6 +18,7 @@ from study.data.variants import Variants, load_variants
 from study.errors import RequestError
 from study.ledger.study_folder import SplitFacts, VariantFacts
 from study.scores.metrics import constant_metric
+from study.scores.normals import allows_quantile
 from study.scores.rules import find_composition
 from study.scores.settings import NORMAL_ERROR
 from study.search.trial import LearnedTrial
@@ -116,7 +117,7 @@ def prepare(study: Study, data_folder: Path, study_folder: Path | None = None) -
         protocol: SplitFacts(divided.split_hash, *_counts(samples, divided))
         for protocol, divided in splits.items()
     }
-    problems = list(_missing_labels(study, samples, splits))
+    problems = [*_missing_labels(study, samples, splits), *_few_normals(study, samples, splits)]
     if problems:
         raise RequestError(*problems)
     if len(data) > 1:
@@ -160,8 +161,7 @@ def _missing_labels(study: Study, samples: Samples, splits: Mapping[str, Splits]
     ]
     if not lacking:
         return
-    metrics = {f"systems.{name}.metric": system.metric for name, system in study.systems.items()}
-    for key, metric in (metrics or {"search.metric": study.search.metric}).items():
+    for key, metric in _metrics(study).items():
         if metric.reads_labels:
             problem = f"{key}.score: {metric.score} needs"
         elif find_composition(metric.composition, study.scores).supervision != "none":
@@ -173,3 +173,32 @@ def _missing_labels(study: Study, samples: Samples, splits: Mapping[str, Splits]
             f" choose without labels, by {{composition: reconstruction_quantile, score:"
             f" {NORMAL_ERROR}}}, and set scores.quantile_of to held_out"
         )
+
+
+def _few_normals(study: Study, samples: Samples, splits: Mapping[str, Splits]) -> Iterator[str]:
+    """Yield an error message for each metric whose threshold needs more held-out normals."""
+    scores = study.scores
+    if scores.quantile_of == "training":
+        return
+    counts = {
+        protocol: min(int((samples.label[fold.validation] == 0).sum()) for fold in divided.folds)
+        for protocol, divided in splits.items()
+    }
+    protocol, fewest = min(counts.items(), key=lambda item: item[1])
+    if allows_quantile(fewest, scores.quantile):
+        return
+    for key, metric in _metrics(study).items():
+        composition = find_composition(metric.composition, scores)
+        if metric.reads_labels and composition.fitted_to_normals:
+            yield (
+                f"{key}.composition: the threshold of {metric.composition} is the"
+                f" {scores.quantile:g} quantile of held-out normals, and a fold's validation has"
+                f" {fewest} under protocol {protocol}, which are too few: lower scores.quantile,"
+                f" or set scores.quantile_of to training"
+            )
+
+
+def _metrics(study: Study) -> dict[str, MetricSettings]:
+    """Return the metrics of a study by their keys: its systems', or that of its search."""
+    metrics = {f"systems.{name}.metric": system.metric for name, system in study.systems.items()}
+    return metrics or {"search.metric": study.search.metric}

@@ -6,6 +6,7 @@ import shlex
 from markupsafe import Markup
 
 from models import MODELS
+from study.config.components import available_components
 from study.config.schema import Study
 from study.data.settings import DatasetSettings
 from study.report.page.inputs import PageInputs, ranked
@@ -37,8 +38,17 @@ def simple_model_commands(study: Study, dataset: DatasetSettings) -> tuple[str, 
     metric = f"{{composition: outlier_score, score: {study.search.metric.score}}}"
     settings = [f"name={name}", "model={name: knn}", "training={}"]
     settings += ["systems={}"] * bool(study.systems)
+    settings += ["comparisons.named={}"] * bool(study.comparisons.named)
     if dataset != study.dataset:
         settings.append(f"dataset={json.dumps(dataset.model_dump(mode='json'))}")
+    own = study.scores.compositions
+    components = available_components(MODELS["knn"].settings(), dataset)
+    kept = {name: each for name, each in own.items() if {*each.components} <= {*components}}
+    if kept != own:
+        content = {name: each.model_dump(mode="json") for name, each in kept.items()}
+        settings.append(f"scores.compositions={json.dumps(content)}")
+        tracked = [name for name in study.measures.tracked if name not in own.keys() - kept.keys()]
+        settings.append(f"measures.tracked={json.dumps(tracked)}")
     settings.append(f"search={{trials: 1, metric: {metric}}}")
     overrides = [part for setting in settings for part in ("--set", setting)]
     train = ["python", "-m", "study.run", f"{study.name}.yaml", *overrides]

@@ -16,7 +16,7 @@ from study.report.page.parts import (
     Section,
     Table,
     count,
-    distinct_decimals,
+    had_and_needed,
     number,
     with_left_out,
     with_note,
@@ -158,6 +158,7 @@ def _cutoffs(inputs: PageInputs) -> Table | None:
     stopped = [row for row in reversed(rungs) if not row["goes_on"]]
     if not stopped:
         return None
+    metric = inputs.study.search.metric
     rows = [
         [
             Cell(row["trial"]),
@@ -168,13 +169,11 @@ def _cutoffs(inputs: PageInputs) -> Table | None:
             count(row["earlier"]),
         ]
         for row in stopped[:MOST_ROWS]
-        for had, needed in [distinct_decimals(row["value"], row["cutoff"])]
+        for had, needed in [had_and_needed(row, is_error=not metric.reads_labels)]
     ]
     head = ["trial", "by", "epoch", "it had", "it needed", "of trials before it"]
     which = f"the latest {MOST_ROWS} of {len(stopped):,}" if len(stopped) > MOST_ROWS else "each"
-    return Table(
-        head, rows, f"why it was stopped: {which}, in {metric_label(inputs.study.search.metric)}"
-    )
+    return Table(head, rows, f"why it was stopped: {which}, in {metric_label(metric)}")
 
 
 def _failed(records: Sequence[TrialRecord]) -> Table | None:

@@ -10,10 +10,9 @@ from study.report.page.parts import (
     Section,
     Table,
     count,
-    decimal,
     difference,
-    number,
     p_value,
+    shown_value,
     with_interval,
 )
 from study.report.summary import INTERVAL
@@ -34,11 +33,12 @@ def confirmation_sections(inputs: PageInputs) -> list[Section]:
     head = ["trial", "folds", "validation", "again"]
     if metric.reads_labels:
         head += ["test", "again", "less the first tried", "p (Holm)"]
-    rows = [_row(row)[: len(head)] for _, row in frame.iterrows()]
+    is_error = not metric.reads_labels
+    rows = [_row(row, is_error)[: len(head)] for _, row in frame.iterrows()]
     table = Table(head, rows, f"{metric_label(metric)}, means over folds")
     return [
         Section(
-            "confirmed", "The best trials again", reading, [table], lede=_verdict(frame)
+            "confirmed", "The best trials again", reading, [table], lede=_verdict(frame, is_error)
         )
     ]  # fmt: skip
 
@@ -49,21 +49,23 @@ _ON_TEST = (
 )
 
 
-def _row(row: "pd.Series[Any]") -> list[Cell]:
+def _row(row: "pd.Series[Any]", is_error: bool) -> list[Cell]:
     numbers = ("value", "confirmed_value", "test_value", "confirmed_test_value")
     compared = difference(row["difference"])
     if row["p"] == row["p"]:
         compared = with_interval(row["difference"], row["low"], row["high"])
-    values = [number(row[name]) for name in numbers]
+    values = [Cell(shown_value(row[name], is_error=is_error), "number") for name in numbers]
     again = [compared, Cell(p_value(row["p_holm"]), "number")]
     return [Cell(row["trial"]), count(row["folds"]), *values, *again]
 
 
-def _verdict(frame: pd.DataFrame) -> str:
+def _verdict(frame: pd.DataFrame, is_error: bool) -> str:
     """Say whether the best trial is better than the first tried beyond chance."""
     best = frame.iloc[0]
     name, first = best["trial"], frame["against"].max()
-    fell = f"{name} had {decimal(best['value'])}, and {decimal(best['confirmed_value'])} again."
+    values = best["value"], best["confirmed_value"]
+    value, again = (shown_value(each, is_error=is_error) for each in values)
+    fell = f"{name} had {value}, and {again} again."
     if not first:
         return fell
     if not best["against"]:

@@ -182,6 +182,17 @@ def shown_error(value: float) -> str:
     return f"{value:.2g}".replace("-", MINUS) if 0 < abs(value) < 0.01 else decimal(value)
 
 
+def shown_value(value: float, *, is_error: bool) -> str:
+    """Return a value that a study ranks by; an error is ranked by its negative."""
+    return shown_error(-value) if is_error else decimal(value)
+
+
+def had_and_needed(rung: Mapping[str, float], *, is_error: bool) -> tuple[str, str]:
+    """Return the value and the cutoff of a row of `rungs.parquet`, so that they differ."""
+    values = rung["value"], rung["cutoff"]
+    return distinct_decimals(*(-each if is_error else each for each in values))
+
+
 def p_value(p: float | None) -> str:
     """Return a p; "<0.001" where three digits would show 0."""
     return "<0.001" if p is not None and p < 0.0005 else decimal(p)

@@ -21,8 +21,8 @@ from study.report.page.parts import (
     Table,
     count,
     decimal,
-    distinct_decimals,
     format_setting,
+    had_and_needed,
     shown_error,
     with_note,
     with_noun,
@@ -195,7 +195,9 @@ class _Columns:
     @cached_property
     def _stops(self) -> Mapping[str, str]:
         """Why each stopped trial was, by its name."""
-        return {row["trial"]: _stop(row) for row in self.inputs.rows("rungs") if not row["goes_on"]}
+        is_error = not self.inputs.study.search.metric.reads_labels
+        stopped = [row for row in self.inputs.rows("rungs") if not row["goes_on"]]
+        return {row["trial"]: _stop(row, is_error) for row in stopped}
 
     @cached_property
     def _with_events(self) -> frozenset[str]:
@@ -221,9 +223,9 @@ class _Columns:
             yield "card", f"{quote(card_folder(self.inputs.study, trial))}{CARD}"
 
 
-def _stop(row: Mapping[str, Any]) -> str:
+def _stop(row: Mapping[str, Any], is_error: bool) -> str:
     """Return what a stopped trial had, and why it was stopped; `row` is of `rungs.parquet`."""
-    had, needed = distinct_decimals(row["value"], row["cutoff"])
+    had, needed = had_and_needed(row, is_error=is_error)
     reasons = {
         "asha": f"needed {needed}",
         "paired": f"worse than {row['against']} (p {decimal(row['p'])})",

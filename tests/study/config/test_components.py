@@ -89,6 +89,20 @@ def test_of_systems_one_with_the_components_is_enough() -> None:
         ({"measures": {"tracked": ["latnt"]}}, ["measures.tracked", "did you mean 'latent'"]),
         ({"scores": {"scale": "logs"}}, ["scores.scale", "'log'"]),
         ({"scores": {"scale": "log", "latent_distance": "signed"}}, ["scores", "absolute"]),
+        (
+            {
+                "scores": {
+                    "quantile": 0.5,
+                    "compositions": {
+                        "both": {
+                            "components": ["reconstruction_error", "latent_norm"],
+                            "rule": "quantile",
+                        }
+                    },
+                }
+            },
+            ["scores", "quantile must be above 0.5 for both"],
+        ),
         ({"scores": {"prevalence": 1.0}}, ["scores.prevalence", "less than 1"]),
         ({"scores": {"reference": "day"}}, ["scores.reference", "record"]),
         (

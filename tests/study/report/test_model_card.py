@@ -132,6 +132,26 @@ def test_classes_are_counted_from_the_stored_errors_by_the_cards_threshold(
         assert row[column].startswith(f"{expected:.3f}")
 
 
+@pytest.mark.parametrize(
+    ("scores", "composition", "said"),
+    [
+        ({}, "lambda_grid", "for a share of abnormal samples that validation had;"),
+        ({"prevalence": 0.025}, "lambda_grid", "for a share of abnormal samples of 2.5%;"),
+        ({"prevalence": 0.025}, "reconstruction_quantile", "heeds no abnormal samples"),
+    ],
+)
+def test_what_a_threshold_depends_on_is_said(
+    scores: dict[str, float], composition: str, said: str, drawn: DrawnLedger
+) -> None:
+    content = dump_study(drawn.study)
+    content["scores"] |= scores
+    content["search"]["metric"]["composition"] = composition
+    drawn.study = check_study(content, "drawn.yaml")
+    drawn.commit(0)
+    (limit,) = (line for line in card(drawn).splitlines() if "Its threshold" in line)
+    assert said in limit
+
+
 @pytest.mark.slow
 def test_limits_are_those_that_the_tables_show(searched: Reported, of_systems: Reported) -> None:
     text = (Path(searched.results.locate()) / "report/MODEL_CARD.md").read_text()

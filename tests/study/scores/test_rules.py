@@ -94,6 +94,7 @@ def test_weights_of_two_components_are_the_best_of_the_grid(fold):
         for tau in np.sort(score)[::9]
     ]
     assert reached >= max(every)
+    assert np.isnan(own.gamma), "there is no third component"
 
 
 def test_a_machine_is_scikit_learns_on_the_scaled_components(fold):

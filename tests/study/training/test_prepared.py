@@ -60,6 +60,25 @@ def test_each_system_without_labels_is_named(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_threshold_of_held_out_normals_needs_enough_of_them(tmp_path: Path) -> None:
+    """Of n the largest is the threshold of quantile n / (n + 1), and there is none above."""
+    metric = {"composition": "reconstruction_quantile", "score": "f1_weighted"}
+
+    def prepared(quantile: float, **metrics: Any) -> Prepared:
+        scores = {"quantile_of": "held_out", "quantile": quantile}
+        study = own(tmp_path, 80, 40, scores=scores, search={"metric": metric | metrics})
+        return prepare(study, tmp_path / "data", tmp_path)
+
+    fold = prepared(0.5).splits["paper"].folds[0]
+    normals = int((prepared(0.5).samples.label[fold.validation] == 0).sum())
+    most = normals / (normals + 1)
+    prepared(most)
+    with pytest.raises(RequestError, match=rf"search\.metric\.composition: .* has {normals} under"):
+        prepared(most + 0.001)
+    prepared(most + 0.001, score="normal_error")
+    prepared(most + 0.001, composition="reconstruction")
+
+
 def test_few_updates_and_lengths_that_are_brought_to_another_are_said(tmp_path: Path) -> None:
     study = own(tmp_path, 200, 40)
     lines = list(prepare(study, tmp_path / "data", tmp_path).warnings(study))

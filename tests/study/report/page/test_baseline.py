@@ -11,8 +11,34 @@ from tests.study.report.trained import PARTS, SEARCH, Reported
 
 SYSTEMS = {"ae": {"model": {"name": "ae", "width": 4}, "metric": {"composition": "latent"}}}
 
+SCORED = {
+    **SEARCH,
+    "name": "scored",
+    "dataset": {"name": "mitbih", "window": "centred", "components": "record"},
+    "scores": {
+        "compositions": {
+            "both": {"components": ["reconstruction_error", "latent_norm"], "rule": "quantile"},
+            "early": {"components": ["prematurity"], "rule": "fixed", "thresholds": [0.15]},
+        }
+    },
+    "measures": {"tracked": ["both", "early", "lambda_grid"]},
+}
 
-@pytest.mark.parametrize("content", [SEARCH, {"name": "systems", "systems": SYSTEMS, **PARTS}])
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        SEARCH,
+        {"name": "systems", "systems": SYSTEMS, **PARTS},
+        {
+            "name": "named",
+            "systems": {**SYSTEMS, "vae": {**SYSTEMS["ae"], "model": {"name": "vae"}}},
+            "comparisons": {"named": {"beta": [["ae", "vae"]]}},
+            **PARTS,
+        },
+        SCORED,
+    ],
+)
 def test_the_commands_train_a_simple_model_on_the_same_folds(
     content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -27,6 +53,8 @@ def test_the_commands_train_a_simple_model_on_the_same_folds(
     assert simple.model_names == ("knn",)
     assert (simple.dataset, simple.split, simple.seed) == (study.dataset, study.split, study.seed)
     assert simple.search.metric.score == study.search.metric.score
+    usable = set(study.scores.compositions) - {"both"}
+    assert set(simple.scores.compositions) == usable
     assert compare[3:] == [f"results/{study.name}", f"results/{simple.name}"]
     other = study.dataset.model_copy(update={"limit": 70})
     train = shlex.split(simple_model_commands(study, other)[0])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from study.config.study_file import check_study
@@ -15,8 +16,9 @@ from study.report.page import inputs as page_inputs
 from study.report.page import kept_samples
 from study.report.page.build import page_facts, page_sections
 from study.report.page.charts import page_style
+from study.report.page.confirmation import confirmation_sections
 from study.report.page.inputs import PageInputs
-from study.report.page.parts import distinct_decimals, p_value
+from study.report.page.parts import distinct_decimals, had_and_needed, p_value, shown_value
 from study.report.page.search import search_sections
 from study.report.page.training import trial_curves
 from study.report.page.trials import trials_section
@@ -76,6 +78,33 @@ def test_two_numbers_have_as_many_digits_as_show_which_is_larger(
     one: float, other: float, shown: tuple[str, str]
 ) -> None:
     assert distinct_decimals(one, other) == shown
+
+
+def test_an_error_is_shown_as_it_is_measured() -> None:
+    """It is ranked by its negative, which nobody has measured."""
+    rung = {"value": -0.00121, "cutoff": -0.00118}
+    assert had_and_needed(rung, is_error=True) == ("0.00121", "0.00118")
+    assert had_and_needed({"value": 0.81, "cutoff": 0.82}, is_error=False) == ("0.810", "0.820")
+    assert shown_value(-0.00121, is_error=True) == "0.0012"
+    assert shown_value(0.8125, is_error=False) == "0.812"
+    first = {"confirmed_value": -0.00148, "folds": 2, "against": "", "p": np.nan}
+    rest = ("test_value", "confirmed_test_value", "difference", "low", "high", "p_holm")
+    row = {"trial": "trial-00003", "value": -0.00121, **first, **dict.fromkeys(rest, np.nan)}
+    study = check_study(
+        {
+            "name": "normals",
+            "dataset": {"name": "synthetic"},
+            "model": {"name": "pca"},
+            "search": {
+                "metric": {"composition": "reconstruction_quantile", "score": "normal_error"}
+            },
+        },
+        "normals.yaml",
+    )
+    tables = {"confirmed": pa.Table.from_pylist([row])}
+    (section,) = confirmation_sections(PageInputs(study, [], tables, open_folder("nowhere")))
+    assert section.lede.startswith("trial-00003 had 0.0012, and 0.0015 again.")
+    assert [cell.text for cell in section.tables[0].rows[0]][2:] == ["0.0012", "0.0015"]
 
 
 @pytest.mark.parametrize(
