@@ -171,6 +171,7 @@ def _prepare(request: Request, data: str | None) -> "Prepared":
     from study.ledger.learned import has_learned, trials_to_learn
     from study.ledger.replay import refuse_other_trials
     from study.ledger.study_folder import read_study, refuse_other_study
+    from study.storage.folder import is_same_folder
     from study.training.prepared import prepare
 
     study = request.study
@@ -180,6 +181,11 @@ def _prepare(request: Request, data: str | None) -> "Prepared":
     if not request.fresh:
         refuse_other_study(request.results, study, *trained_on)
     if request.replayed:
+        if request.fresh and is_same_folder(request.replayed, request.results):
+            raise RequestError(
+                f"--replay: {request.replayed.locate()} is what --fresh puts aside: name another"
+                " --output, or move it first"
+            )
         read_study(request.replayed)  # refuses what holds no study
         refuse_other_study(request.replayed, study, *trained_on)
         if not request.fresh:

@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from markupsafe import Markup
 
+from study.errors import RequestError
 from study.ledger.view import LedgerView
 from study.report.page.live import news_line, render_live
 from study.storage.folder import Folder
@@ -65,7 +66,10 @@ class Watch:
         while True:
             poll_seconds = STORE_POLL_SECONDS if self._view.is_in_store else POLL_SECONDS
             await asyncio.sleep(max(poll_seconds, REST * self._seconds))
-            state = await asyncio.to_thread(self._view.read)
+            try:
+                state = await asyncio.to_thread(self._view.read)
+            except (RequestError, OSError):
+                continue  # the study begins anew, or its folder cannot be reached just now
             if state.version != self._state.version:
                 async with self._changed:
                     self._state = state

@@ -4,6 +4,7 @@ For what reads one, such as optuna-dashboard. It is made from the ledger, and no
 it back: it can be deleted and made again at any time.
 """
 
+import sqlite3
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,8 +52,8 @@ def export(
 def write_storage(study: "Study", records: Any, path: Path) -> None:
     """Write ended trials as an Optuna study of the same name; a complete file replaces the old.
 
-    Trials keep their numbers. Stopped ones are pruned with the values they had reached.
-    Every value after an epoch is an intermediate value.
+    Trials keep their numbers; one that has not ended waits. Stopped ones are pruned with the
+    values they had reached. Every value after an epoch is an intermediate value.
 
     Args:
         study: the study.
@@ -60,6 +61,7 @@ def write_storage(study: "Study", records: Any, path: Path) -> None:
         path: the SQLite file.
     """
     import optuna
+    from optuna.trial import TrialState
 
     from study.search.proposals import frozen_trial
     from study.search.sources import trial_source
@@ -67,7 +69,9 @@ def write_storage(study: "Study", records: Any, path: Path) -> None:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with replacing([path]) as (draft,):
-        storage = optuna.storages.RDBStorage(f"sqlite:///{draft}")
+        # Not by a URL, in which a path may mean something else.
+        connect = {"creator": lambda: sqlite3.connect(draft)}
+        storage = optuna.storages.RDBStorage("sqlite://", engine_kwargs=connect)
         try:
             written = optuna.create_study(
                 study_name=study.name, storage=storage, direction="maximize"
@@ -76,6 +80,8 @@ def write_storage(study: "Study", records: Any, path: Path) -> None:
             written.set_user_attr("metric", f"{metric.score} of {metric.composition}")
             space = trial_source(study).space
             for record in records:
+                while len(written.trials) < record.trial.number:
+                    written.add_trial(optuna.trial.create_trial(state=TrialState.WAITING))
                 trial = frozen_trial(record, space)
                 trial.set_user_attr("trial", record.name)
                 if record.reason:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator
 
@@ -72,10 +72,22 @@ def tpe(request: SamplerRequest) -> "BaseSampler":
     estimated in the groups in which they occur.
     """
     from optuna.samplers import TPESampler
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+    class OfOwnSettings(TPESampler):
+        """Of trials that run, it heeds only settings that they have.
+
+        Optuna's heeds those, too, that were drawn for such a trial and do not hold in it. They are
+        unknown where a study goes on, which would then propose something else.
+        """
+
+        def _get_params(self, trial: FrozenTrial, study: Study) -> dict[str, Any]:
+            return trial.params
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls `group` an experiment
-        return TPESampler(
+        return OfOwnSettings(
             seed=request.seed,
             n_startup_trials=request.startup_trials,
             multivariate=True,
@@ -144,7 +156,8 @@ def sampler_entry(name: str) -> SamplerEntry:
     """Return a sampler of the table, or one by its import path.
 
     Raises:
-        RequestError: there is nothing to import, or it is no class of Optuna's samplers.
+        RequestError: there is nothing to import, it is no class of Optuna's samplers, or one that
+            cannot be made from a request.
     """
     if name in SAMPLERS:
         return SAMPLERS[name]
@@ -158,14 +171,36 @@ def sampler_entry(name: str) -> SamplerEntry:
         raise RequestError(f"search.sampler: {name} cannot be imported ({problem})") from None
     if not (inspect.isclass(sampler) and issubclass(sampler, BaseSampler)):
         raise RequestError(f"search.sampler: {name} is no class of optuna.samplers.BaseSampler")
-    return SamplerEntry(partial(_made, sampler), remembers=True, takes_conditions=True)
+    make = partial(_made, sampler)
+    try:
+        make(SamplerRequest(seed=0, study_seed=0, startup_trials=1, is_conditional=False))
+    except Exception as error:  # whatever its constructor does
+        problem = f"{type(error).__name__}: {one_line(error)}"
+        raise RequestError(
+            f"search.sampler: {name} cannot be made of a seed and a number of startup trials"
+            f" ({problem})"
+        ) from None
+    return SamplerEntry(make, remembers=True, takes_conditions=True)
 
 
-def _made(sampler: Callable[..., "BaseSampler"], request: SamplerRequest) -> "BaseSampler":
+def _made(sampler: type["BaseSampler"], request: SamplerRequest) -> "BaseSampler":
     """Make a sampler from as much of a request as it takes, by Optuna's names."""
     known = {"seed": request.seed, "n_startup_trials": request.startup_trials}
-    takes = inspect.signature(sampler).parameters
+    takes = _parameter_names(sampler)
     return sampler(**{key: value for key, value in known.items() if key in takes})
+
+
+def _parameter_names(sampler: type) -> set[str]:
+    """Return what a class can be made of, also what it hands on to its base as `**`."""
+    names: set[str] = set()
+    for base in sampler.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        own = inspect.signature(base.__init__).parameters
+        names |= own.keys()
+        if all(each.kind != inspect.Parameter.VAR_KEYWORD for each in own.values()):
+            break
+    return names
 
 
 def _known_or_a_path(name: str) -> str:

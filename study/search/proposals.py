@@ -118,7 +118,9 @@ class Proposals:
     def _sampler(self) -> SamplerEntry:
         """Return what proposes now: the study's sampler, or the one of its first trials."""
         search, entry = self._study.search, self._entry
-        known = self._counted["completed"] + self._counted["pruned"] * entry.learns_from_pruned
+        # With metrics a stopped trial counts as completed; see `_end`.
+        learns_from_pruned = entry.learns_from_pruned or bool(search.metrics)
+        known = self._counted["completed"] + self._counted["pruned"] * learns_from_pruned
         is_startup = entry.learns and known < search.startup_trials
         return SAMPLERS["qmc"] if is_startup and search.startup == "qmc" else entry
 

@@ -210,6 +210,13 @@ class LocalFolder:
         """See `Folder.check`: on a disk, folders appear when needed."""
 
 
+def is_same_folder(one: Folder, other: Folder) -> bool:
+    """Return whether two folders are one, on a disk by whatever path."""
+    if isinstance(one, LocalFolder) and isinstance(other, LocalFolder):
+        return Path(one.locate()).resolve() == Path(other.locate()).resolve()
+    return one.locate() == other.locate()
+
+
 def total_bytes(versions: Mapping[str, str]) -> int:
     """Return the bytes of all files that `Folder.versions` returned."""
     return sum(int(version.partition(" ")[0]) for version in versions.values())

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from study import driver
+from study.errors import RequestError
 from study.ledger.index import open_ledger
 from study.ledger.ledger import Ledger
 from study.ledger.run_time import RunTime
@@ -81,6 +82,17 @@ def test_a_replay_begins_with_the_decisions_of_the_other_results(
     first.ledger.record_decision(decision)
     again = run(tmp_path / "again", monkeypatch, replayed=first.results)
     assert again.ledger.decisions() == [decision]
+
+
+def test_what_a_fresh_start_puts_aside_is_not_replayed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(tmp_path, monkeypatch)
+    first.ledger.record_decision(RungDecision("trial-00000", 2, 0.25, goes_on=False, order=0))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RequestError, match=r"--replay: short is what --fresh puts aside"):
+        run(tmp_path, monkeypatch, fresh=True, replayed=LocalFolder(Path("short")))
+    assert len(first.ledger.decisions()) == 1
 
 
 @pytest.mark.parametrize("fresh", [False, True])

@@ -58,6 +58,27 @@ def test_trials_are_read_back_by_optuna(
     assert (beta.low, beta.high, beta.log) == (1e-6, 0.1, True)
 
 
+def test_numbers_are_kept_where_a_trial_has_not_ended(
+    study: Study, records: list[TrialRecord], tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.sqlite3"
+    write_storage(study, [records[0], records[2]], path)
+    found = loaded(path).trials
+    assert [trial.state.name for trial in found] == ["COMPLETE", "WAITING", "FAIL"]
+    assert found[2].user_attrs["trial"] == "trial-00002"
+
+
+@pytest.mark.parametrize("folder", ["a?b", "a%20b"])
+def test_a_folder_may_have_any_name(
+    folder: str, study: Study, records: list[TrialRecord], tmp_path: Path
+) -> None:
+    path = tmp_path / folder / "tiny.sqlite3"
+    path.parent.mkdir()
+    write_storage(study, records, path)
+    assert [each.name for each in tmp_path.iterdir()] == [folder]
+    assert loaded(path.rename(tmp_path / "tiny.sqlite3")).best_value == 0.75
+
+
 def test_systems_are_choices(tiny_study: Callable[..., Study], tmp_path: Path) -> None:
     systems = {
         "a": {"model": {"name": "ae"}, "metric": {"composition": "latent"}},
@@ -71,7 +92,7 @@ def test_systems_are_choices(tiny_study: Callable[..., Study], tmp_path: Path) -
     trial = source.next_trial({}, set())
     assert isinstance(trial, Trial)
     write_storage(study, [record_of(trial, values=[(1, 0.5)])], tmp_path / "systems.sqlite3")
-    (written,) = loaded(tmp_path / "systems.sqlite3").trials
+    _, written = loaded(tmp_path / "systems.sqlite3").trials
     assert written.params == {"system": "b"}
     assert written.distributions["system"].choices == ("a", "b")
 

@@ -115,6 +115,23 @@ def test_a_page_that_is_closed_is_no_error(
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
+def test_a_study_that_begins_anew_is_followed_on(results: LocalFolder) -> None:
+    """For a moment its folder holds no study."""
+    ledger, content = Ledger(results.folder("ledger")), results.read("study.yaml")
+
+    async def ask(client: aiohttp.ClientSession) -> None:
+        async with client.get("/events") as response:
+            await next_news(response)
+            results.remove("study.yaml")
+            ledger.record_trial(record_of(proposed(1), "pruned", [(1, 0.125)], 1))
+            await asyncio.sleep(0.2)
+            results.write("study.yaml", content)
+            news = await next_news(response)
+            assert news["line"].startswith("2 of 4 trials ended")
+
+    asked(results, ask)
+
+
 def test_nothing_is_written(results: LocalFolder, tmp_path: Path) -> None:
     def written() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

@@ -56,6 +56,13 @@ def space_of(sampler: str) -> dict[str, Any]:
     return NUMBERS | CHOICES if entry is None or entry.takes_choices else NUMBERS
 
 
+CONDITIONAL = {
+    "model.name": {"choice": ["beta_vaegan", "vae"]},
+    "model.beta": NUMBERS["model.beta"],
+    "training.discriminator_updates": {"int": [1, 5], "when": {"model.name": "beta_vaegan"}},
+}
+
+
 def study_with(sampler: str, **search: Any) -> Study:
     return searching(space_of(sampler), sampler=sampler, trials=40, **search)
 
@@ -108,6 +115,20 @@ def test_a_search_that_is_resumed_proposes_what_an_undisturbed_one_does(
     left = [p.trial for p in second.written if p.trial.name not in again]
     assert [third.start(again) for _ in left] == left
     assert third.start(again) == first.start(ended)
+
+
+def test_a_search_with_conditions_that_is_resumed_proposes_what_an_undisturbed_one_does() -> None:
+    """Of what runs, settings count that it has, and none that was drawn for it beside them."""
+    for seed in range(6):
+        metric = {"composition": "reconstruction"}
+        study = searching(CONDITIONAL, seed, sampler="tpe", trials=40, metric=metric)
+        ended: dict[str, TrialRecord] = {}
+        first = Driver(study, [])
+        played(first, ended, 12, beside=3)
+        again, second = dict(ended), Driver(study, first.written)
+        running = [p.trial for p in first.written if p.trial.name not in again]
+        assert [second.start(again) for _ in running] == running
+        assert [second.start(again) for _ in range(3)] == [first.start(ended) for _ in range(3)]
 
 
 @pytest.mark.parametrize("sampler", EVERY)

@@ -12,7 +12,7 @@ from study.config.schema import Study
 from study.config.trial_config import TrialConfig
 from study.search.proposals import Proposals
 from study.search.trial import State, TrialRecord, trial_name
-from tests.study.search.searches import SPACE, ended, searching, watched
+from tests.study.search.searches import BETA, SPACE, ended, searching, watched
 from tests.study.trials import record_of, trial_of
 
 
@@ -155,6 +155,24 @@ def test_values_matter_after_the_startup_trials_and_not_before() -> None:
     turned = [replace(r, values=[(epoch, -value) for epoch, value in r.values]) for r in records]
     assert propose(study, 5, records[:5]) == propose(study, 5, turned[:5])
     assert propose(study, 12, records) != propose(study, 12, turned)
+
+
+def test_with_metrics_stopped_trials_end_the_start_as_completed_ones_do() -> None:
+    """They have all values then, from which a Gaussian process can learn."""
+    space = {**BETA, "model.nu": {"uniform": [0, 2]}}
+    study = searching(space, sampler="gp", startup="qmc", metrics=["parameters"])
+    sobol = searching(space, sampler="qmc")
+    records = [
+        replace(
+            record_of(trial_of(study, number, parameters), "pruned", [(1, 0.5)], number),
+            objectives={"parameters": 5.0 + number},
+        )
+        for number, parameters in enumerate(each.trial.parameters for each in ended(sobol, 4))
+    ]
+    learned, evenly = Proposals(study), Proposals(sobol)
+    for each in (learned, evenly):
+        each.learn(records)
+    assert learned.propose(4, "trial-00004") != evenly.propose(4, "trial-00004")
 
 
 def test_random_proposals_take_no_notice_of_values() -> None:
