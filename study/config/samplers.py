@@ -196,7 +196,7 @@ def _parameter_names(sampler: type) -> set[str]:
     for base in sampler.__mro__:
         if "__init__" not in vars(base):
             continue
-        own = inspect.signature(base.__init__).parameters
+        own = inspect.signature(vars(base)["__init__"]).parameters
         names |= own.keys()
         if all(each.kind != inspect.Parameter.VAR_KEYWORD for each in own.values()):
             break
