@@ -141,7 +141,8 @@ class ScoreSettings(Settings):
 
     prevalence: Annotated[float, Field(gt=0, lt=1)] | None = added_field(None)
     """Share of abnormal samples at which scores will be used: thresholds, weights and machines
-    are fitted to validation as if it had that share; null fits to validation as it is."""
+    are fitted to validation as if it had that share; null fits to validation as it is. Epochs and
+    trials are ranked by validation as it is, either way."""
 
     quantile_of: Literal["training", "held_out", "held_out_patients"] = added_field("training")
     """Normals whose quantile is the threshold of the compositions without supervision:
