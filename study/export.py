@@ -87,14 +87,13 @@ def scoring_network(fold: "TrainedFold") -> "ScoringNetwork":
     Raises:
         RequestError: the model's errors need a search, draws, or no network.
     """
-    from models.exported import ScoringNetwork
+    from models.exported import OWN_LIMITS, ScoringNetwork
 
     scaling = fold.scaling
-    limits = None
-    if scaling is not None:
-        limits = [(each.minimum, each.maximum) for each in scaling.limits]
+    own = OWN_LIMITS if fold.rows.scales_rows else None
+    fixed = scaling and [(each.minimum, each.maximum) for each in scaling.limits]
     try:
-        return ScoringNetwork(fold.model, limits)
+        return ScoringNetwork(fold.model, fixed or own)
     except TypeError as error:
         raise RequestError(f"{fold.location}: {fold.config.model.name}: {error}") from None
 

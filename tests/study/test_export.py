@@ -2,6 +2,7 @@ import errno
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 import torch
 
 from models.interface import Shape
-from study import export, load_detector
+from study import Detector, export, load_detector
 from study.config.trial_config import TrialConfig
+from study.data.ucr import UcrSettings
 from study.detectors import trained
 from study.detectors.exported_decision import DecidingNetwork, deciding_onnx
+from study.detectors.row_form import RowForm
 from study.scores.components import SplitErrors
 from study.scores.settings import ScoreSettings
 from study.terminal.command import REQUEST_WRONG
@@ -102,6 +105,21 @@ def test_what_is_exported_decides_as_the_program_does(
     clear = np.abs(expected.score - fold.fitted.tau) > 1e-5
     assert clear.sum() >= len(samples) - 1
     np.testing.assert_array_equal(decision[clear], expected.decision[clear])
+
+
+def test_samples_that_are_scaled_by_themselves_have_the_errors_that_the_program_gives_them(
+    trained_beats: Trained,
+) -> None:
+    fold = trained.read_fold(trained.locate(str(trained_beats.fold())), 0)
+    dataset = UcrSettings(length=96, path=("a.tsv",), normal_labels=("1",), scaling="sample")
+    fold = replace(fold, rows=RowForm(dataset, fold.model.shape, None))
+    x = 40 + 25 * trained_beats.samples.values
+    x[2] = 3.5  # constant
+    network = export.scoring_network(fold)
+    with torch.inference_mode():
+        result = dict(zip(network.outputs, network(torch.from_numpy(x)), strict=True))
+    for name, expected in Detector((fold,)).errors(x).items():
+        np.testing.assert_allclose(result[name], expected, rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 def assert_decides_alike(file: Path, trained_beats: Trained) -> None:
