@@ -78,7 +78,9 @@ def _missing_of_the_decision(fold: "TrainedFold") -> str:
     own = [c.name for c in fold.fitted.columns if c.name not in fold.model.components]
     if own:
         return f"{fold.composition} needs {', '.join(own)} of the samples"
-    return ""
+    from study.detectors.exported_decision import has_form
+
+    return "" if has_form(fold.fitted) else "the composition has no form for other runtimes"
 
 
 def scoring_network(fold: "TrainedFold") -> "ScoringNetwork":

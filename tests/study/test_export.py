@@ -19,7 +19,8 @@ from study.data.ucr import UcrSettings
 from study.detectors import trained
 from study.detectors.exported_decision import DecidingNetwork, deciding_onnx
 from study.detectors.row_form import RowForm
-from study.scores.components import SplitErrors
+from study.scores.components import Float, SplitErrors
+from study.scores.compositions import FittedComposition, FittedSum
 from study.scores.settings import ScoreSettings
 from study.terminal.command import REQUEST_WRONG
 from tests.study.conftest import Trained
@@ -165,6 +166,40 @@ def test_a_torch_file_gives_the_stored_errors_and_decides_by_the_composition_tha
     np.testing.assert_array_equal(outputs[-1].numpy(), expected)
     stored = trained_beats.stored(1)["reconstruction_error"]
     np.testing.assert_allclose(outputs[0].numpy(), stored, rtol=1e-3, atol=1e-5)
+
+
+class FittedMaximum(FittedComposition):
+    """As `docs/new_composition.md` makes one."""
+
+    def score(self, split: SplitErrors) -> Float:
+        return np.stack([column.read(split) for column in self.columns], axis=1).max(axis=1)
+
+
+class FittedSquare(FittedSum):
+    def score(self, split: SplitErrors) -> Float:
+        return super().score(split) ** 2
+
+
+@pytest.mark.parametrize("own", [FittedMaximum, FittedSquare])
+def test_of_a_composition_of_another_class_the_errors_alone_are_written(
+    trained_beats: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    own: type[FittedComposition],
+) -> None:
+    fold = trained.read_fold(trained.locate(str(trained_beats.fold())), 0)
+    fitted = fold.fitted
+    weights = ((1.0, 1.0),) if own is FittedSquare else ()
+    fitted = own(fitted.columns, "threshold", np.nan, np.nan, 0.5, *weights)
+    monkeypatch.setattr(trained, "read_fold", lambda *_: replace(fold, fitted=fitted))
+    assert run(monkeypatch, trained_beats.fold(), tmp_path / "m.pt2") == 0
+    printed = capsys.readouterr().out
+    assert "errors alone, without score and decision: the composition has no form" in printed
+    assert "decision" not in printed.splitlines()[-1]
+    samples = torch.from_numpy(trained_beats.samples.values)
+    outputs = torch.export.load(tmp_path / "m.pt2").module()(samples)
+    assert len(outputs) == len(fold.model.components) + 1
 
 
 def test_a_wrong_request_is_one_line_and_writes_nothing(
