@@ -166,9 +166,12 @@ def test_samples_that_are_not_there_are_not_drawn(run, trained_rows: Trained) ->
     for options, words in (
         (["--from", "80"], "--from 80: expected a sample of the table, which has 80"),
         (["--from", "500", "--to", "510"], "--from 500: expected a sample of the table"),
-        (["--from", "5", "--to", "3"], "--from 5, --to 3: expected a sample after the first one"),
-        (["--from", "5.2", "--to", "5.8"], "--from 5, --to 5: expected a sample after"),
-        (["--to", "0"], "--from 0, --to 0: expected a sample after the first one"),
+        (
+            ["--from", "5", "--to", "3"],
+            "--from 5, --to 3: expected --to above --from, found no sample",
+        ),
+        (["--from", "5.2", "--to", "5.8"], "--from 5, --to 5: expected --to above"),
+        (["--to", "0"], "--from 0, --to 0: expected --to above --from, found no sample"),
         (["--to", "61"], "--from 0, --to 61: expected at most 60 samples, found 61"),
     ):
         code, printed, error = run(trained_rows.fold(), "new.npy", "--plot", "p.png", *options)

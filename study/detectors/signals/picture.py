@@ -52,8 +52,8 @@ def require_members(
     """
     if last is not None and last <= first:
         raise RequestError(
-            f"--from {first}, --to {last}: expected a {member} after the first one, found none:"
-            " --to is the one after the last"
+            f"--from {first}, --to {last}: expected --to above --from, found no {member}"
+            " between them: --to is the one after the last"
         )
     if last is not None and last - first > most:
         raise RequestError(

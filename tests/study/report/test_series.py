@@ -316,7 +316,7 @@ def test_the_command_scores_recordings_with_labels_and_without(
     )
     before = sorted(tmp_path.iterdir())
     for options, words in (
-        (["--from", "5", "--to", "3"], "--from 5, --to 3: expected a point after the first one"),
+        (["--from", "5", "--to", "3"], "--from 5, --to 3: expected --to above --from"),
         (["--from", "1000"], "--from 1000: expected a point of the recording, which has 1000"),
         (["--to", "50001"], "--from 0, --to 50001: expected at most 50000 points"),
     ):
