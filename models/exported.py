@@ -5,8 +5,8 @@ only operations that `torch.export` and ONNX know.
 """
 
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from models.interface import Model, Shape
 
 INPUT = "x"
 RECONSTRUCTION = "reconstruction"
+OWN_LIMITS: Literal["own"] = "own"
+"""Limits of each sample by itself, see `ScoringNetwork`."""
 SAMPLES = "samples"
 """Name of the one dimension that may have any size."""
 
@@ -28,7 +30,8 @@ class ScoringNetwork(nn.Module):
     Args:
         model: an encoder model; it is frozen, and from then on only scores.
         limits: values that become 0 and 1 before the model sees them, a pair for each channel;
-            None for none.
+            `OWN_LIMITS` for the smallest and largest value of each channel of each sample; None
+            for none.
 
     Raises:
         TypeError: a model whose scores are no fixed function of the sample's values.
@@ -37,7 +40,9 @@ class ScoringNetwork(nn.Module):
     _low: Tensor
     _span: Tensor
 
-    def __init__(self, model: Model, limits: Sequence[tuple[float, float]] | None) -> None:
+    def __init__(
+        self, model: Model, limits: Sequence[tuple[float, float]] | Literal["own"] | None
+    ) -> None:
         super().__init__()
         self._model = with_fixed_scores(model)
         self._model.freeze()
@@ -46,8 +51,9 @@ class ScoringNetwork(nn.Module):
         later = tuple(name for name in model.components if name == DRAWN_NORM)
         first = tuple(name for name in model.components if name not in later)
         self.outputs = (*first, RECONSTRUCTION, *later)
-        self._is_scaled = limits is not None
-        ends = torch.tensor(limits or [(0.0, 1.0)], dtype=torch.float64)
+        self._is_scaled, self._has_own_limits = limits is not None, limits == OWN_LIMITS
+        fixed = [(0.0, 1.0)] if limits is None or limits == OWN_LIMITS else limits
+        ends = torch.tensor(fixed, dtype=torch.float64)
         # float64, as samples are scaled for training.
         self.register_buffer("_low", ends[:, :1])  # (channels, 2) -> (channels, 1)
         self.register_buffer("_span", ends[:, 1:] - ends[:, :1])
@@ -64,20 +70,25 @@ class ScoringNetwork(nn.Module):
         Args:
             x: `(n, channels, length)` float32, in the dataset's units.
         """
-        scaled = self._scaled(x) if self._is_scaled else x
-        errors, reconstructed = self._model.scored_batch(scaled)
-        values = {**errors, RECONSTRUCTION: self._restored(reconstructed)}
-        return tuple(values[name].float() for name in self.outputs)
-
-    def _scaled(self, x: Tensor) -> Tensor:
-        # A channel that was constant holds no information and becomes zeros.
-        span = torch.where(self._span == 0, torch.inf, self._span)
-        return ((x.double() - self._low) / span).float()
-
-    def _restored(self, x: Tensor) -> Tensor:
         if not self._is_scaled:
-            return x
-        return (self._low + x.double() * self._span).float()
+            return self._outputs(*self._model.scored_batch(x))
+        low, span = self._limits(x)
+        # A channel that is constant holds no information and becomes zeros.
+        divisor = torch.where(span == 0, torch.inf, span)
+        errors, reconstructed = self._model.scored_batch(((x.double() - low) / divisor).float())
+        return self._outputs(errors, low + reconstructed.double() * span)
+
+    def _limits(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what becomes 0, and its distance to what becomes 1, of each channel."""
+        if not self._has_own_limits:
+            return self._low, self._span
+        values = x.double()
+        low = values.amin(dim=2, keepdim=True)  # (n, c, length) -> (n, c, 1)
+        return low, values.amax(dim=2, keepdim=True) - low
+
+    def _outputs(self, errors: Mapping[str, Tensor], reconstructed: Tensor) -> tuple[Tensor, ...]:
+        values = {**errors, RECONSTRUCTION: reconstructed}
+        return tuple(values[name].float() for name in self.outputs)
 
 
 def exported_program(network: ScoringNetwork) -> ExportedProgram:

@@ -78,7 +78,9 @@ def _missing_of_the_decision(fold: "TrainedFold") -> str:
     own = [c.name for c in fold.fitted.columns if c.name not in fold.model.components]
     if own:
         return f"{fold.composition} needs {', '.join(own)} of the samples"
-    return ""
+    from study.detectors.exported_decision import has_form
+
+    return "" if has_form(fold.fitted) else "the composition has no form for other runtimes"
 
 
 def scoring_network(fold: "TrainedFold") -> "ScoringNetwork":
@@ -87,14 +89,13 @@ def scoring_network(fold: "TrainedFold") -> "ScoringNetwork":
     Raises:
         RequestError: the model's errors need a search, draws, or no network.
     """
-    from models.exported import ScoringNetwork
+    from models.exported import OWN_LIMITS, ScoringNetwork
 
     scaling = fold.scaling
-    limits = None
-    if scaling is not None:
-        limits = [(each.minimum, each.maximum) for each in scaling.limits]
+    own = OWN_LIMITS if fold.rows.scales_rows else None
+    fixed = scaling and [(each.minimum, each.maximum) for each in scaling.limits]
     try:
-        return ScoringNetwork(fold.model, limits)
+        return ScoringNetwork(fold.model, fixed or own)
     except TypeError as error:
         raise RequestError(f"{fold.location}: {fold.config.model.name}: {error}") from None
 

@@ -177,9 +177,15 @@ class _Picture:
 
 
 def _score_table(detector: "Detector", rows: "RowSource", target: Path, picture: _Picture) -> None:
-    from study.detectors.signals.rows_picture import chosen_samples, draw_samples
+    from study.detectors.signals.rows_picture import (
+        chosen_samples,
+        draw_samples,
+        require_samples,
+    )
     from study.detectors.signals.table import write_scores
 
+    if picture.path:
+        require_samples(rows, *picture.rows)
     sys.stdout.write(f"{rows.table.path}: {rows.table.understood}\n")
     if rows.note:
         sys.stdout.write(f"{rows.note}\n")
@@ -200,6 +206,10 @@ def _score_recording(detector: "Detector", path: Path, target: Path, picture: _P
     fold = detector.folds[0]
     assert isinstance(fold.config.dataset, SeriesSettings)
     dataset = fold.config.dataset
+    if picture.path:
+        from study.detectors.signals.points_picture import require_points
+
+        require_points(recording_parts(path, dataset, fold.channels), *picture.rows)
     counts = write_points(target, detector, recording_parts(path, dataset, fold.channels))
     if counts.labelled is not None:
         normal, alarms = counts.points - counts.labelled, counts.abnormal - counts.hits

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.interface import Shape
-from study.detectors.record_inputs import RecordInputs
+from study.detectors.record_inputs import RecordInputs, require_numbers
 from study.detectors.stream import PointStream
 from study.detectors.trained import Errors, TrainedFold, Values, fold_numbers, locate, read_fold
 from study.errors import RequestError
@@ -143,8 +143,8 @@ class Detector:
         """Return errors, score and decision of samples.
 
         Raises:
-            ValueError: samples of another shape, values that are not finite, or something
-                that the composition needs beside them is missing.
+            ValueError: samples of another shape, values that are no real numbers or not finite,
+                or something that the composition needs beside them is missing.
         """
         errors = self.errors_by_fold(samples)
         return self.decide(errors, components, seconds, self.references())
@@ -246,6 +246,7 @@ class Detector:
 
     def _checked(self, samples: npt.ArrayLike) -> Values:
         values = np.asarray(samples)
+        require_numbers("samples", values)
         channels, form = self.shape.channels, self.folds[0].rows
         if values.ndim == 2 and channels == 1:
             values = values[:, np.newaxis, :]

@@ -18,12 +18,21 @@ THRESHOLD = "tau"
 SCORE, DECISION = "score", "decision"
 
 
+def has_form(fitted: FittedComposition) -> bool:
+    """Return whether `DecidingNetwork` knows how a composition scores.
+
+    Of a class that is derived from a known one it does not: its `score` may be another.
+    """
+    return type(fitted) in (FittedSum, FittedLargest, FittedMachine)
+
+
 class DecidingNetwork(nn.Module):
     """A scoring network's outputs, then the score, float64, and the decision, 1 abnormal.
 
     Args:
         network: gives the errors of samples.
-        fitted: the composition that makes one score of them, and needs nothing else.
+        fitted: the composition that makes one score of them, and needs nothing else; it
+            `has_form`.
     """
 
     def __init__(self, network: ScoringNetwork, fitted: FittedComposition) -> None:

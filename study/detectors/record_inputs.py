@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +70,12 @@ class RecordInputs:
             name: reference(errors[name].astype(np.float64), self.seconds)
             for name, reference in learned.items()
         }
+
+
+def require_numbers(name: str, values: npt.NDArray[Any]) -> None:
+    """Raise `ValueError` unless values are real numbers: no text, dates or complex numbers."""
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must be real numbers, found values of type {values.dtype}")
 
 
 def _column(name: str, values: npt.ArrayLike, count: int) -> Float:

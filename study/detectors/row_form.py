@@ -22,11 +22,13 @@ class RowForm:
         shape: channels and length of its samples.
         width: values of the rows that its samples were made of, before they were brought to
             the length of a sample; None if that is not known, or they were made of records.
+        channels: names of several channels; () of one, and where they are not known.
     """
 
     dataset: DatasetSettings
     shape: Shape
     width: int | None
+    channels: tuple[str, ...] = ()
 
     @property
     def widths(self) -> tuple[int, ...]:

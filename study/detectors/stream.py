@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from study.detectors.record_inputs import require_numbers
 from study.scores.components import Float, Label
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ class PointStream:
             points: `(m, channels)`, or `(m,)` of one channel, in the dataset's units.
 
         Raises:
-            ValueError: points of another shape, or that are not finite; the stream is closed.
+            ValueError: points of another shape, or that are no real numbers or not finite; the
+                stream is closed.
         """
         if self._is_closed:
             raise ValueError("the stream is closed: start another for another recording")
@@ -134,7 +136,9 @@ class PointStream:
         return ScoredPoints(first, score, (score > self._detector.tau).astype(np.int8))
 
     def _checked(self, points: npt.ArrayLike) -> Float:
-        values = np.asarray(points, dtype=np.float64)
+        numbers = np.asarray(points)
+        require_numbers("points", numbers)
+        values = numbers.astype(np.float64, copy=False)
         channels = self._detector.shape.channels
         if values.ndim == 1 and channels == 1:
             values = values[:, np.newaxis]

@@ -235,18 +235,20 @@ def read_fold(
     weights = trial.ledger.read(manifest, fold_files.WEIGHTS)
     model.load_weights(safetensors.torch.load(weights))
     scaling = described["scaling"]
+    channels = tuple(described.get("channels", ()))
+    # Older folds do not say how wide their rows were.
+    row_width = described.get("row_width") or config.dataset.row_width
     return TrainedFold(
         location=where,
         config=config,
         model=model,
-        # Older folds do not say how wide their rows were.
-        rows=RowForm(config.dataset, shape, described.get("row_width") or config.dataset.row_width),
+        rows=RowForm(config.dataset, shape, row_width, channels),
         scaling=None if scaling is None else Scaling.from_dict(scaling),
         composition=name,
         latent_form=used_form,
         fitted=fitted,
         deviation=float(fitted.score(errors.training).std()),
-        channels=tuple(described.get("channels", ())),
+        channels=channels,
     )
 
 

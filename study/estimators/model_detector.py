@@ -2,7 +2,8 @@
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import fields
+from copy import deepcopy
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -35,6 +36,20 @@ OWN_PARAMETERS = {
 Float = npt.NDArray[np.float64]
 
 
+FITTED = ("_model", "_fitted", "weights_", "limits_", "offset_")
+"""Attributes of a fit; the last one is set when all else is."""
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """Parameters as they were in the fit: of the model, of its training, and the detector's own."""
+
+    settings: BaseModel
+    training: TrainingSettings
+    scaling: str
+    component: str
+
+
 class ModelDetector(OutlierMixin, BaseEstimator):
     """A model of the table as an outlier detector.
 
@@ -49,7 +64,10 @@ class ModelDetector(OutlierMixin, BaseEstimator):
       sample's own (`sample`), each channel by itself, or not at all (`none`).
     - `contamination`: share of the training samples that is outside, in (0, 0.5]; the
       threshold is a quantile of their scores.
-    - `random_state`: seed, generator or None; decides weights, batches and draws.
+    - `random_state`: a seed, a `numpy.random.RandomState`, or None for NumPy's own; decides
+      weights, batches and draws.
+
+    Parameters that are set after a fit count from the next one on; a fit that fails leaves none.
 
     Attributes:
         n_features_in_: values of a sample, of all its channels.
@@ -73,25 +91,39 @@ class ModelDetector(OutlierMixin, BaseEstimator):
             ValueError: a parameter is not allowed, X has another form, or training diverged.
         """
         del y
-        settings = self._checked_settings()
+        fitted = self._checked_settings()
+        random = check_random_state(self.random_state)
+        for name in FITTED:
+            self.__dict__.pop(name, None)
         channels, flat = _flattened(X)
         rows = validate_data(self, flat, dtype=np.float64, ensure_min_samples=2)
         self.n_channels_in_ = channels
         values = rows.astype(np.float32).reshape(len(rows), channels, -1)
-        self.limits_ = Scaling.fit(values) if self.scaling == "training" else None
-        self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        self._model = self._build(*settings)
+        self._fitted = fitted
+        self.limits_ = Scaling.fit(values) if fitted.scaling == "training" else None
+        self._seed = int(random.randint(np.iinfo(np.int32).max))
+        self._model = self._build(fitted)
         self._train(self._samples(rows))
         self.weights_ = {name: value.numpy() for name, value in self._model.weights().items()}
         # As scikit-learn's own: at most this share of the training samples is below.
-        scores = self.score_samples(X)
+        scores = -self._errors_of(rows)[fitted.component]
         self.offset_ = float(np.percentile(scores, 100 * self.contamination))
         return self
 
     def score_samples(self, X: npt.ArrayLike) -> Float:  # noqa: N803
-        """Return `(n,)` the score component with its sign turned: larger is more normal."""
+        """Return `(n,)` the score component with its sign turned: larger is more normal.
+
+        Raises:
+            ValueError: X is not as it was in the fit, or `component` is another one.
+        """
         errors = self._errors(X)
-        return -errors[self.component or self._model.components[0]]
+        fitted = self._fitted.component
+        if fitted != (self.component or self._model.components[0]):
+            raise ValueError(
+                f"component is {self.component!r}, but {type(self).__name__} was fitted with"
+                f" {fitted!r}: fit it again"
+            )
+        return -errors[fitted]
 
     def decision_function(self, X: npt.ArrayLike) -> Float:  # noqa: N803
         """Return `(n,)` distances to the threshold; 0 or more is an inlier."""
@@ -110,7 +142,7 @@ class ModelDetector(OutlierMixin, BaseEstimator):
         return MODELS[self.model_name]
 
     def _errors(self, X: npt.ArrayLike) -> dict[str, Float]:  # noqa: N803
-        check_is_fitted(self)
+        check_is_fitted(self, FITTED[-1])
         channels, flat = _flattened(X)
         rows = validate_data(self, flat, dtype=np.float64, reset=False)
         if channels != self.n_channels_in_:
@@ -118,11 +150,14 @@ class ModelDetector(OutlierMixin, BaseEstimator):
                 f"X has {channels} channels, but {type(self).__name__} was fitted on"
                 f" {self.n_channels_in_}"
             )
+        return self._errors_of(rows)
+
+    def _errors_of(self, rows: Float) -> dict[str, Float]:
         errors = self._model.errors(shared_tensor(self._samples(rows)))
         return {name: values.numpy().astype(np.float64) for name, values in errors.items()}
 
-    def _checked_settings(self) -> tuple[BaseModel, TrainingSettings]:
-        """Return the model's settings and the training's; ValueError names what is wrong."""
+    def _checked_settings(self) -> _Fitted:
+        """Return the parameters; ValueError names what is wrong."""
         entry, values = self._entry, self.get_params(deep=False)
         of_training = {name: values[name] for name in _training_names(entry) if name in values}
         of_model = {name: values[name] for name in values if name in entry.settings.model_fields}
@@ -136,7 +171,10 @@ class ModelDetector(OutlierMixin, BaseEstimator):
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
             raise ValueError(f"{key}: {first['msg']}, found {first['input']!r}") from None
-        if not 0 < self.contamination <= 0.5:
+        if (
+            not isinstance(self.contamination, int | float | np.floating)
+            or not 0 < self.contamination <= 0.5
+        ):
             raise ValueError(f"contamination must be in (0, 0.5], found {self.contamination!r}")
         if self.scaling not in ("training", "sample", "none"):
             raise ValueError(f"scaling must be training, sample or none, found {self.scaling!r}")
@@ -144,15 +182,15 @@ class ModelDetector(OutlierMixin, BaseEstimator):
         if self.component not in (None, *components):
             allowed = ", ".join(components)
             raise ValueError(f"component must be one of {allowed}, found {self.component!r}")
-        return settings, training
+        return _Fitted(settings, training, self.scaling, self.component or components[0])
 
-    def _build(self, settings: BaseModel, training: TrainingSettings) -> Model:
+    def _build(self, fitted: _Fitted) -> Model:
         import torch
 
         seeds = Seeds(**{each.name: stream_seed(self._seed, each.name) for each in fields(Seeds)})
         build = implementation(self.model_name)
         shape = Shape(self.n_channels_in_, self._length)
-        return build(settings, training, shape, seeds, torch.device("cpu"))
+        return build(fitted.settings, fitted.training, shape, seeds, torch.device("cpu"))
 
     @property
     def _length(self) -> int:
@@ -162,7 +200,7 @@ class ModelDetector(OutlierMixin, BaseEstimator):
     def _samples(self, rows: Float) -> npt.NDArray[np.float32]:
         """Return `(n, features)` as the model takes them, `(n, channels, length)`."""
         single = rows.reshape(len(rows) * self.n_channels_in_, -1)  # (n, c * l) -> (n * c, l)
-        scaled = scale_rows(single) if self.scaling == "sample" else single
+        scaled = scale_rows(single) if self._fitted.scaling == "sample" else single
         long = interpolate_rows(scaled, self._length)
         values = long.astype(np.float32).reshape(len(rows), self.n_channels_in_, -1)
         return values if self.limits_ is None else self.limits_.apply(values)
@@ -185,7 +223,9 @@ class ModelDetector(OutlierMixin, BaseEstimator):
 
         super().__setstate__(state)
         if "weights_" in state:
-            self._model = self._build(*self._checked_settings())
+            if "_fitted" not in state:  # of a pickle from before there was one
+                self._fitted = self._checked_settings()
+            self._model = self._build(self._fitted)
             weights = {n: torch.from_numpy(np.array(value)) for n, value in self.weights_.items()}
             self._model.load_weights(weights)
 
@@ -236,7 +276,7 @@ def detector_class(name: str) -> type[ModelDetector]:
         for unknown in parameters.keys() - defaults.keys():
             raise TypeError(f"{type(self).__name__} has no parameter {unknown!r}")
         for parameter, default in defaults.items():
-            setattr(self, parameter, parameters.get(parameter, default))
+            setattr(self, parameter, parameters.get(parameter, deepcopy(default)))
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     __init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

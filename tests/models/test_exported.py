@@ -1,4 +1,5 @@
 import io
+from collections.abc import Callable
 
 import numpy as np
 import onnxruntime
@@ -6,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.exported import ScoringNetwork, exported_program, onnx_program
+from models.exported import OWN_LIMITS, ScoringNetwork, exported_program, onnx_program
 from tests.models.trained import Build, Waves, trained
 
 pytestmark = pytest.mark.slow
@@ -55,6 +56,34 @@ def test_an_exported_program_agrees_for_any_number_of_samples(build: Build, wave
         result = dict(zip(network.outputs, program(x[:count]), strict=True))
         for component, values in errors.items():
             torch.testing.assert_close(result[component], values[:count], **NEAR)
+
+
+def in_torch_export(network: ScoringNetwork, x: Tensor) -> list[np.ndarray]:
+    buffer = io.BytesIO()
+    torch.export.save(exported_program(network), buffer)
+    buffer.seek(0)
+    return [each.numpy() for each in torch.export.load(buffer).module()(x)]
+
+
+@pytest.mark.parametrize("run", [in_onnxruntime, in_torch_export])
+def test_samples_are_scaled_each_by_its_own_limits(
+    build: Build, waves: Waves, run: Callable[[ScoringNetwork, Tensor], list[np.ndarray]]
+) -> None:
+    model = trained(build, "ae", waves(24, 2, 64), epochs=2)
+    x = waves(17, 2, 64, seed=5) * torch.arange(1.0, 18)[:, None, None] - 50
+    x[3, 1] = 7  # constant
+    values = x.numpy().astype(np.float64)
+    low, span = values.min(axis=2, keepdims=True), np.ptp(values, axis=2, keepdims=True)
+    scaled = np.divide(values - low, span, out=np.zeros_like(values), where=span > 0)
+    scaled_x = torch.from_numpy(scaled.astype(np.float32))
+    network = ScoringNetwork(model, OWN_LIMITS)
+    result = dict(zip(network.outputs, run(network, x), strict=True))
+    for component, expected in model.errors(scaled_x).items():
+        np.testing.assert_allclose(result[component], expected.numpy(), **NEAR, err_msg=component)
+    reconstructed = model.reconstruct(scaled_x)
+    assert reconstructed is not None
+    in_units = low + reconstructed.numpy() * span
+    np.testing.assert_allclose(result["reconstruction"], in_units, rtol=1e-5, atol=1e-3)
 
 
 def test_samples_without_a_range_become_zeros(build: Build, waves: Waves) -> None:

@@ -1,12 +1,15 @@
 import ast
+import copy
 import inspect
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.base import clone, is_outlier_detector
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -22,6 +25,7 @@ from study.estimators import (
     BetaVAEGANDetector,
     IsolationForestDetector,
     KNNDetector,
+    LatentRefinementDetector,
     OneClassSVMDetector,
     PCADetector,
 )
@@ -189,6 +193,9 @@ def test_the_seed_decides_the_weights() -> None:
         ({"epochs": 0}, "epochs: Input should be greater than or equal to 1, found 0"),
         ({"beta": -1}, "beta: Input should be greater"),
         ({"contamination": 0}, "contamination must be in"),
+        ({"contamination": "auto"}, "contamination must be in .*, found 'auto'"),
+        ({"contamination": None}, "contamination must be in .*, found None"),
+        ({"random_state": "x"}, "'x' cannot be used to seed"),
         ({"scaling": "z"}, "scaling must be training, sample or none"),
         ({"component": "outlier_score"}, "component must be one of reconstruction_error"),
         ({"optimizer": {"name": "sgd"}}, "optimizer.name"),
@@ -210,7 +217,7 @@ def test_an_unknown_parameter_is_refused_at_once() -> None:
 
 def test_an_optimiser_is_laid_over_the_models_own() -> None:
     detector = BeatGANDetector(epochs=1, optimizer={"learning_rate": 0.5})
-    _, training = detector._checked_settings()
+    training = detector._checked_settings().training
     assert (training.optimizer.name, training.optimizer.learning_rate) == ("adam", 0.5)
     assert training.batch_size == 64
 
@@ -220,3 +227,59 @@ def test_training_that_diverges_is_an_error() -> None:
     rows[0] = -1e30
     with pytest.raises(ValueError, match="diverged"):
         AutoencoderDetector(epochs=1, scaling="none", reconstruction_loss="mse").fit(rows)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_what_is_set_after_a_fit_counts_from_the_next_one_on(
+    copied: Callable[[Any], Any],
+) -> None:
+    rows = waves()
+    detector = quick("ae").fit(rows)
+    score, size = detector.score_samples(rows), detector.get_params()["latent_size"]
+    detector.set_params(latent_size=size + 1, contamination="auto", scaling="sample")
+    for each in (detector, copied(detector)):
+        np.testing.assert_array_equal(each.score_samples(rows), score)
+        assert each.get_params()["latent_size"] == size + 1
+    detector.set_params(contamination=0.1)
+    assert (copied(detector).fit(rows).score_samples(rows) != score).any()
+
+
+def test_a_pickle_without_the_parameters_of_its_fit_has_those_that_it_has() -> None:
+    detector = PCADetector(components=2, scaling="sample").fit(waves())
+    older = detector.__getstate__()
+    older.pop("_fitted", None)
+    restored = PCADetector.__new__(PCADetector)
+    restored.__setstate__(older)
+    np.testing.assert_array_equal(restored.predict(waves()), detector.predict(waves()))
+
+
+def test_another_component_than_that_of_the_fit_has_no_threshold() -> None:
+    detector = PCADetector(random_state=0).fit(waves())
+    expected = detector.predict(waves())
+    for name in ("latent_norm", "outlier_score"):
+        detector.set_params(component=name)
+        with pytest.raises(ValueError, match="was fitted with 'reconstruction_error': fit it"):
+            detector.predict(waves())
+    for same in ("reconstruction_error", None):
+        np.testing.assert_array_equal(
+            detector.set_params(component=same).predict(waves()), expected
+        )
+
+
+def test_no_two_detectors_share_a_default() -> None:
+    one, other = LatentRefinementDetector(), LatentRefinementDetector()
+    assert one.encoder == other.encoder
+    one.encoder["width"] = 1
+    assert other.encoder["width"] == LatentRefinementDetector().encoder["width"] == 32
+
+
+def test_a_fit_that_fails_leaves_none() -> None:
+    detector = AutoencoderDetector(epochs=1, scaling="none", reconstruction_loss="mse")
+    detector.set_params(width=NARROW).fit(waves())
+    rows = np.full((4, 40), 1e30)
+    rows[0] = -1e30
+    with pytest.raises(ValueError, match="diverged"):
+        detector.fit(rows)
+    for each in (detector, copy.deepcopy(detector)):
+        with pytest.raises(NotFittedError):
+            each.predict(waves())

@@ -2,6 +2,7 @@ import errno
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import pytest
 import torch
 
 from models.interface import Shape
-from study import export, load_detector
+from study import Detector, export, load_detector
 from study.config.trial_config import TrialConfig
+from study.data.ucr import UcrSettings
 from study.detectors import trained
 from study.detectors.exported_decision import DecidingNetwork, deciding_onnx
-from study.scores.components import SplitErrors
+from study.detectors.row_form import RowForm
+from study.scores.components import Float, SplitErrors
+from study.scores.compositions import FittedComposition, FittedSum
 from study.scores.settings import ScoreSettings
 from study.terminal.command import REQUEST_WRONG
 from tests.study.conftest import Trained
@@ -104,6 +108,21 @@ def test_what_is_exported_decides_as_the_program_does(
     np.testing.assert_array_equal(decision[clear], expected.decision[clear])
 
 
+def test_samples_that_are_scaled_by_themselves_have_the_errors_that_the_program_gives_them(
+    trained_beats: Trained,
+) -> None:
+    fold = trained.read_fold(trained.locate(str(trained_beats.fold())), 0)
+    dataset = UcrSettings(length=96, path=("a.tsv",), normal_labels=("1",), scaling="sample")
+    fold = replace(fold, rows=RowForm(dataset, fold.model.shape, None))
+    x = 40 + 25 * trained_beats.samples.values
+    x[2] = 3.5  # constant
+    network = export.scoring_network(fold)
+    with torch.inference_mode():
+        result = dict(zip(network.outputs, network(torch.from_numpy(x)), strict=True))
+    for name, expected in Detector((fold,)).errors(x).items():
+        np.testing.assert_allclose(result[name], expected, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
 def assert_decides_alike(file: Path, trained_beats: Trained) -> None:
     samples = trained_beats.samples.values
     expected = load_detector(str(trained_beats.fold())).score(samples)
@@ -147,6 +166,40 @@ def test_a_torch_file_gives_the_stored_errors_and_decides_by_the_composition_tha
     np.testing.assert_array_equal(outputs[-1].numpy(), expected)
     stored = trained_beats.stored(1)["reconstruction_error"]
     np.testing.assert_allclose(outputs[0].numpy(), stored, rtol=1e-3, atol=1e-5)
+
+
+class FittedMaximum(FittedComposition):
+    """As `docs/new_composition.md` makes one."""
+
+    def score(self, split: SplitErrors) -> Float:
+        return np.stack([column.read(split) for column in self.columns], axis=1).max(axis=1)
+
+
+class FittedSquare(FittedSum):
+    def score(self, split: SplitErrors) -> Float:
+        return super().score(split) ** 2
+
+
+@pytest.mark.parametrize("own", [FittedMaximum, FittedSquare])
+def test_of_a_composition_of_another_class_the_errors_alone_are_written(
+    trained_beats: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    own: type[FittedComposition],
+) -> None:
+    fold = trained.read_fold(trained.locate(str(trained_beats.fold())), 0)
+    fitted = fold.fitted
+    weights = ((1.0, 1.0),) if own is FittedSquare else ()
+    fitted = own(fitted.columns, "threshold", np.nan, np.nan, 0.5, *weights)
+    monkeypatch.setattr(trained, "read_fold", lambda *_: replace(fold, fitted=fitted))
+    assert run(monkeypatch, trained_beats.fold(), tmp_path / "m.pt2") == 0
+    printed = capsys.readouterr().out
+    assert "errors alone, without score and decision: the composition has no form" in printed
+    assert "decision" not in printed.splitlines()[-1]
+    samples = torch.from_numpy(trained_beats.samples.values)
+    outputs = torch.export.load(tmp_path / "m.pt2").module()(samples)
+    assert len(outputs) == len(fold.model.components) + 1
 
 
 def test_a_wrong_request_is_one_line_and_writes_nothing(

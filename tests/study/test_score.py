@@ -163,9 +163,22 @@ def test_samples_of_a_table_are_drawn(
 
 def test_samples_that_are_not_there_are_not_drawn(run, trained_rows: Trained) -> None:
     np.save("new.npy", trained_rows.rows)
-    code, _, error = run(trained_rows.fold(), "new.npy", "--plot", "p.png", "--from", "500")
-    assert code == REQUEST_WRONG
-    assert "which has 80" in error
+    for options, words in (
+        (["--from", "80"], "--from 80: expected a sample of the table, which has 80"),
+        (["--from", "500", "--to", "510"], "--from 500: expected a sample of the table"),
+        (
+            ["--from", "5", "--to", "3"],
+            "--from 5, --to 3: expected --to above --from, found no sample",
+        ),
+        (["--from", "5.2", "--to", "5.8"], "--from 5, --to 5: expected --to above"),
+        (["--to", "0"], "--from 0, --to 0: expected --to above --from, found no sample"),
+        (["--to", "61"], "--from 0, --to 61: expected at most 60 samples, found 61"),
+    ):
+        code, printed, error = run(trained_rows.fold(), "new.npy", "--plot", "p.png", *options)
+        assert (code, printed) == (REQUEST_WRONG, "")
+        assert words in error
+        assert error.count("\n") == 1
+        assert [path.name for path in Path().iterdir()] == ["new.npy"]
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "feather", "arrow"])

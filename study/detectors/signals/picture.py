@@ -1,5 +1,6 @@
 """A picture of a stretch of a record: its signal, abnormal beats, and reconstructions."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,43 @@ def require_format(plot: Path) -> None:
     """
     if plot.suffix.lower() not in FORMATS:
         raise RequestError(f"--plot {plot}: expected a file ending in {', '.join(FORMATS)}")
+
+
+def require_members(
+    first: int, last: int | None, most: int, sizes: Iterable[int], member: str, whole: str
+) -> None:
+    """Refuse a part of a table or a recording that cannot be drawn.
+
+    Args:
+        first: the first sample or point.
+        last: the one after the last; None for as many as there is room for.
+        most: as many may be drawn.
+        sizes: of consecutive parts of the whole; read as far as `first` alone.
+        member: what is counted, in a word.
+        whole: what it is of, in a word.
+
+    Raises:
+        RequestError: there are none, or too many.
+    """
+    if last is not None and last <= first:
+        raise RequestError(
+            f"--from {first}, --to {last}: expected --to above --from, found no {member}"
+            " between them: --to is the one after the last"
+        )
+    if last is not None and last - first > most:
+        raise RequestError(
+            f"--from {first}, --to {last}: expected at most {most} {member}s, found"
+            f" {last - first}: draw fewer"
+        )
+    count = 0
+    for size in sizes if first else ():
+        count += size
+        if count > first:
+            return
+    if first:
+        raise RequestError(
+            f"--from {first}: expected a {member} of the {whole}, which has {count}, counted from 0"
+        )
 
 
 @dataclass(frozen=True)

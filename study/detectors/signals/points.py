@@ -12,6 +12,7 @@ from study.data.resampling import FloatArray
 from study.data.series_settings import SeriesSettings
 from study.data.wfdb_files import channel_indices, reading
 from study.detectors.detector import Detector
+from study.detectors.signals.record_file import without_extension
 from study.detectors.signals.score_file import basis_columns, score_file
 from study.detectors.stream import ScoredPoints
 from study.errors import RequestError
@@ -43,16 +44,17 @@ def recording_parts(path: Path, dataset: SeriesSettings, channels: tuple[str, ..
     """Yield the points of a recording as the model's dataset reads them.
 
     Args:
-        path: a table with a row per point, with labels and times or without, or a WFDB record
-            without extension.
+        path: a table with a row per point, with labels and times or without, or a WFDB record,
+            without extension or with that of one of its files.
         dataset: what the model was trained on.
         channels: names of the model's channels; () of one, whatever its name.
 
     Raises:
         RequestError: the file cannot be read, or has other channels.
     """
-    if path.with_name(f"{path.name}.hea").is_file():
-        yield from _wfdb_parts(path, channels or dataset.channels or ())
+    record = without_extension(path)
+    if record.with_name(f"{record.name}.hea").is_file():
+        yield from _wfdb_parts(record, channels or dataset.channels or ())
         return
     chosen = dataset.channels or channels or None
     table = open_points(path, PointColumns(dataset.label, dataset.time, chosen, may_lack=True))

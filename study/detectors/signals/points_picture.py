@@ -6,14 +6,28 @@ import numpy as np
 
 from study.data.resampling import FloatArray
 from study.detectors.detector import Detector
-from study.detectors.signals.picture import ABNORMAL, RECONSTRUCTION, SIGNAL
+from study.detectors.signals.picture import (
+    ABNORMAL,
+    RECONSTRUCTION,
+    SIGNAL,
+    require_members,
+)
 from study.detectors.signals.points import Parts, PointCounts
 from study.detectors.stream import ScoredPoints
-from study.errors import RequestError
 
 DRAWN = 2000
 MOST_DRAWN = 50_000
 MOST_CHANNELS = 12
+
+
+def require_points(parts: Parts, first: int, last: int | None) -> None:
+    """Refuse points that cannot be drawn; see `chosen_points`.
+
+    Raises:
+        RequestError: there are none, or too many.
+    """
+    sizes = (len(values) for values, _ in parts)
+    require_members(first, last, MOST_DRAWN, sizes, "point", "recording")
 
 
 def chosen_points(counts: PointCounts, first: int, last: int | None) -> tuple[int, int]:
@@ -21,23 +35,14 @@ def chosen_points(counts: PointCounts, first: int, last: int | None) -> tuple[in
 
     Args:
         counts: of the recording.
-        first: the first point.
+        first: the first point, which is one of the recording's.
         last: the point after the last; None for those around the highest score, if `first` is 0,
             else for as many from `first` on.
-
-    Raises:
-        RequestError: there are none, or too many.
     """
     if last is None:
         first = first or max(counts.highest - DRAWN // 2, 0)
         last = first + DRAWN
-    last = min(last, counts.points)
-    if not first < last <= first + MOST_DRAWN:
-        raise RequestError(
-            f"--from {first}, --to {last}: expected 1 to {MOST_DRAWN} of the recording's"
-            f" {counts.points} points: choose others"
-        )
-    return first, last
+    return first, min(last, counts.points)
 
 
 def draw_points(

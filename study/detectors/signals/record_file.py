@@ -63,6 +63,11 @@ class RecordFile:
         return signal
 
 
+def without_extension(path: Path) -> Path:
+    """Return the record that a path names, without extension or with that of one of its files."""
+    return path.with_suffix("") if path.suffix in (".hea", ".dat", ".atr") else path
+
+
 def open_leads(path: Path, leads: Leads) -> tuple[RecordFile, ...]:
     """Return leads of the record at `path`, without extension or with that of one of its files.
 
@@ -71,8 +76,7 @@ def open_leads(path: Path, leads: Leads) -> tuple[RecordFile, ...]:
     """
     import wfdb
 
-    if path.suffix in (".hea", ".dat", ".atr"):
-        path = path.with_suffix("")
+    path = without_extension(path)
     if not path.with_name(f"{path.name}.hea").is_file():
         raise RequestError(
             f"{path}: expected a WFDB record, or a table that ends in {', '.join(ENDINGS)}, found"

@@ -5,16 +5,31 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from study.data.tables.reader import ROWS_AT_ONCE
 from study.detectors.detector import Detector
-from study.detectors.signals.picture import ABNORMAL, RECONSTRUCTION, SIGNAL
+from study.detectors.signals.picture import (
+    ABNORMAL,
+    RECONSTRUCTION,
+    SIGNAL,
+    require_members,
+)
 from study.detectors.signals.rows import RowSource
 from study.detectors.signals.table import Written
-from study.errors import RequestError
 
 DRAWN = 12
 MOST_DRAWN = 60
 COLUMNS = 3
 ROW_INCHES = 1.9
+
+
+def require_samples(source: RowSource, first: int, last: int | None) -> None:
+    """Refuse samples that cannot be drawn; see `chosen_samples`.
+
+    Raises:
+        RequestError: there are none, or too many.
+    """
+    sizes = (len(rows.values) for rows in source.table.blocks(ROWS_AT_ONCE))
+    require_members(first, last, MOST_DRAWN, sizes, "sample", "table")
 
 
 def chosen_samples(
@@ -24,22 +39,10 @@ def chosen_samples(
 
     Args:
         written: scores of all samples.
-        first: the first sample.
+        first: the first sample, which is one of them.
         last: the sample after the last; None for those of highest score from the first one on.
-
-    Raises:
-        RequestError: there are none, or too many.
     """
-    if last is not None and last - first > MOST_DRAWN:
-        raise RequestError(
-            f"--from {first}, --to {last}: expected at most {MOST_DRAWN} samples, found"
-            f" {last - first}: draw fewer"
-        )
     members = np.arange(first, len(written) if last is None else min(last, len(written)))
-    if not len(members):
-        raise RequestError(
-            f"--from {first}: expected a sample of the table, which has {len(written)}"
-        )
     if last is not None:
         return members, f"samples {first} to {members[-1]}"
     highest = members[np.argsort(-written.score[members], kind="stable")[:DRAWN]]

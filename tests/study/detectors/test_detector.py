@@ -178,6 +178,22 @@ def test_samples_of_another_shape_are_refused(
         detector.predict(np.full((1, 32), np.nan))
 
 
+@pytest.mark.parametrize("wrong", ["1", 1 + 2j, np.datetime64("2020-01-01"), np.timedelta64(1)])
+def test_samples_that_are_no_real_numbers_are_refused(trained_rows: Trained, wrong: object) -> None:
+    detector = load_detector(str(trained_rows.fold()))
+    message = r"samples must be real numbers, found values of type \S+$"
+    for method in (detector.predict, detector.errors, detector.reconstruct):
+        with pytest.raises(ValueError, match=message):
+            method(np.full((2, 32), wrong))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.int8, np.uint16, bool])
+def test_samples_may_be_numbers_of_any_size(trained_rows: Trained, kind: type) -> None:
+    detector, rows = load_detector(str(trained_rows.fold())), np.arange(64).reshape(2, 32)
+    expected = detector.score(rows.astype(kind).astype(np.float64)).score
+    np.testing.assert_array_equal(detector.score(rows.astype(kind)).score, expected)
+
+
 def test_no_samples_have_no_scores(trained_beats: Trained) -> None:
     assert load_detector(str(trained_beats.place)).predict(np.zeros((0, 96))).shape == (0,)
 

@@ -95,4 +95,7 @@ def test_what_is_no_stream_of_points_is_refused(detector: Detector, trained_beat
         stream.push(np.zeros((4, 2)))
     with pytest.raises(ValueError, match="finite"):
         stream.push([np.nan])
+    for wrong in (["1"], [1 + 2j], [np.datetime64("2020-01-01")]):
+        with pytest.raises(ValueError, match="points must be real numbers, found values of type"):
+            stream.push(np.array(wrong))
     assert load_detector(str(trained_beats.place)).stream().seen == 0

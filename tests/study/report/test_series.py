@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import wfdb
 from rich.console import Console
 from sklearn.metrics import average_precision_score, f1_score, matthews_corrcoef
 
@@ -34,6 +35,7 @@ from study.terminal.command import REQUEST_WRONG
 from study.terminal.summary import show_summary
 from study.training.fold import FoldTask, train_fold
 from tests.commands import call
+from tests.study.conftest import write_heartbeats
 from tests.study.report.page.text import visible_text
 from tests.study.report.trained import Reported
 from tests.study.trials import trial_of
@@ -240,11 +242,22 @@ def test_a_file_is_scored_by_parts_as_a_stream_is(series: Series, tmp_path: Path
     assert (counts.labelled, counts.hits) == (60, table.query("label == 1")["decision"].sum())
     assert counts.highest == table["score"].argmax()
     assert chosen_points(counts, 0, None) == (0, 1000)
-    with pytest.raises(RequestError, match=r"--from 1200, --to 1000: expected 1 to 50000"):
-        chosen_points(counts, 1200, None)
+    assert chosen_points(counts, 900, 1200) == (900, 1000)
     np.save(series.root / "one.npy", values[:, 0])
     with pytest.raises(RequestError, match=r"expected x, y, z, found the columns 0"):
         list(series.parts("one.npy"))
+
+
+@pytest.mark.parametrize("ending", ["", ".hea", ".dat", ".atr"])
+def test_a_record_is_named_with_or_without_the_ending_of_one_of_its_files(
+    tmp_path: Path, ending: str
+) -> None:
+    record = write_heartbeats(tmp_path, "101", 20)
+    wfdb_settings = {"folder": ".", "beats": {"normal": ["N"], "abnormal": ["V"]}}
+    dataset = SeriesSettings.model_validate({"wfdb": wfdb_settings})
+    (values, _), *_ = recording_parts(tmp_path / f"101{ending}", dataset, ("MLII",))
+    expected = wfdb.rdrecord(str(record)).p_signal
+    np.testing.assert_array_equal(values, expected)
 
 
 def test_a_first_part_without_a_whole_window_changes_nothing(
@@ -301,6 +314,16 @@ def test_the_command_scores_recordings_with_labels_and_without(
     pd.testing.assert_frame_equal(
         pd.read_parquet("new.scores.parquet"), labelled.drop(columns="label")
     )
+    before = sorted(tmp_path.iterdir())
+    for options, words in (
+        (["--from", "5", "--to", "3"], "--from 5, --to 3: expected --to above --from"),
+        (["--from", "1000"], "--from 1000: expected a point of the recording, which has 1000"),
+        (["--to", "50001"], "--from 0, --to 50001: expected at most 50000 points"),
+    ):
+        done = call(score.app, trial, file, "--output", "o.csv", "--plot", "o.png", *options)
+        assert (done.code, done.output) == (REQUEST_WRONG, "")
+        assert words in done.errors
+        assert sorted(tmp_path.iterdir()) == before
     for options in (["--resample"], ["--label", "label"], ["--label-first"], ["--leave-out", "x"]):
         done = call(score.app, trial, file, *options)
         assert done.code == REQUEST_WRONG

@@ -224,13 +224,11 @@ def test_a_first_column_can_be_the_label_of_a_table_with_a_header(
 
 
 @pytest.mark.parametrize("resample", [False, True])
-def test_a_label_that_nobody_named_is_asked_for(
-    table: np.ndarray, tmp_path: Path, resample: bool
-) -> None:
-    path = tmp_path / "a.csv"
-    np.savetxt(path, np.column_stack([np.arange(7) % 2, table]), delimiter=",")
+def test_a_label_that_nobody_named_is_asked_for(tmp_path: Path, resample: bool) -> None:
+    path, beats = tmp_path / "a.csv", np.random.default_rng(0).random((7, 160))
+    np.savetxt(path, np.column_stack([np.arange(7) % 2, beats]), delimiter=",")
     with pytest.raises(RequestError, match="is one of the columns a label\\? name it with --label"):
-        read(path, resample=resample)
+        read(path, MitbihSettings(), resample=resample)
 
 
 def test_new_rows_have_the_columns_of_those_that_were_trained_on(
@@ -245,6 +243,103 @@ def test_new_rows_have_the_columns_of_those_that_were_trained_on(
         (block,) = read(path, dataset)
         np.testing.assert_array_equal(block.values[:, 0], table.astype(np.float32))
         assert ("label" in block.columns) == ("state" in beside)
+
+
+def table_settings(**settings: object) -> TableSettings:
+    labels = {} if settings.get("label", "") is None else {"normal_labels": ("0",)}
+    return TableSettings.model_validate({"path": "x", "length": 32, **labels, **settings})
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.tsv", "a.csv", "a.npy"])
+@pytest.mark.parametrize("position", [-1, 32, 3, 0])
+@pytest.mark.parametrize("resample", [False, True])
+def test_the_label_is_in_the_column_that_the_models_table_had(
+    table: np.ndarray, tmp_path: Path, name: str, position: int, resample: bool
+) -> None:
+    at = position % 33
+    labelled = np.insert(table, at, [0, 1, 0, 1, 0, 1, 0], axis=1)
+    dataset = table_settings(label=position)
+    (block,) = read(write(tmp_path, name, labelled), dataset, resample=resample)
+    np.testing.assert_array_equal(block.values[:, 0], table.astype(np.float32))
+    assert [float(label) for label in block.columns["label"]] == [0, 1, 0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.tsv", "a.csv", "a.npy", "a.parquet"])
+@pytest.mark.parametrize("position", [None, -1, 32, 0])
+def test_a_table_with_a_column_less_has_no_labels(
+    table: np.ndarray, tmp_path: Path, name: str, position: int | None
+) -> None:
+    (block,) = read(write(tmp_path, name, table), table_settings(label=position))
+    np.testing.assert_array_equal(block.values[:, 0], table.astype(np.float32))
+    assert block.columns == {}
+
+
+def test_a_table_of_another_width_keeps_the_label_where_it_was(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(3, 50))
+    path = write(tmp_path, "a.txt", np.column_stack([values, [0, 1, 0]]))
+    (block,) = read(path, table_settings(label=-1), resample=True)
+    expected = interpolate_rows(values, 32).astype(np.float32)
+    np.testing.assert_array_equal(block.values[:, 0], expected)
+    assert [float(label) for label in block.columns["label"]] == [0, 1, 0]
+
+
+def test_columns_left_out_by_position_do_not_move(table: np.ndarray, tmp_path: Path) -> None:
+    dataset = table_settings(label=0, leave_out=(1,))
+    path = write(tmp_path, "a.csv", np.column_stack([range(7), table]))
+    with pytest.raises(RequestError, match="expected rows of 32 values"):
+        read(path, dataset)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.npy"])
+def test_a_table_in_the_archives_form_has_its_label_first(
+    table: np.ndarray, tmp_path: Path, name: str
+) -> None:
+    path = write(tmp_path, name, np.column_stack([np.arange(7) % 2, table]))
+    (block,) = read(path)
+    np.testing.assert_array_equal(block.values[:, 0], table.astype(np.float32))
+    assert [float(label) for label in block.columns["label"]] == [0, 1, 0, 1, 0, 1, 0]
+
+
+def lists(folder: Path, **channels: np.ndarray) -> Path:
+    """Write a table with a column of lists for each channel."""
+    columns = {name: list(values) for name, values in channels.items()}
+    pd.DataFrame(columns).assign(label="0").to_parquet(folder / "a.parquet")
+    return folder / "a.parquet"
+
+
+def with_channels(*names: str) -> RowForm:
+    return RowForm(table_settings(), Shape(len(names), 32), 32, names)
+
+
+def test_channels_are_taken_by_their_names(table: np.ndarray, tmp_path: Path) -> None:
+    form, values = with_channels("a", "b", "c"), {"a": table, "b": table + 100, "c": -table}
+    for order in ("abc", "cab", "bca"):
+        path = lists(tmp_path, **{name: values[name] for name in order})
+        source = open_rows(path, form)
+        is_moved = order != "abc"
+        assert source.note == is_moved * "channels brought into the order of training, a, b, c"
+        (block,) = source.blocks()
+        expected = np.stack([table, table + 100, -table], axis=1).astype(np.float32)
+        np.testing.assert_array_equal(block.values, expected)
+
+
+def test_channels_of_other_names_are_refused(table: np.ndarray, tmp_path: Path) -> None:
+    path = lists(tmp_path, x=table, b=table)
+    with pytest.raises(RequestError, match=r"expected the channels a, b, .* found x, b") as error:
+        open_rows(path, with_channels("a", "b"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("trained", "new"), [("01", "ba"), ("ab", "01"), ("01", "01")])
+def test_channels_that_are_numbered_are_taken_by_position(
+    table: np.ndarray, tmp_path: Path, trained: str, new: str
+) -> None:
+    path = lists(tmp_path, **{new[0]: table, new[1]: -table})
+    (block,) = open_rows(path, with_channels(*trained)).blocks()
+    np.testing.assert_array_equal(block.values, np.stack([table, -table], 1).astype(np.float32))
+    np.save(tmp_path / "a.npy", np.stack([table, -table], axis=1))
+    (block,) = open_rows(tmp_path / "a.npy", with_channels(*trained)).blocks()
+    np.testing.assert_array_equal(block.values, np.stack([table, -table], 1).astype(np.float32))
 
 
 def test_columns_that_are_no_values_are_left_out(table: np.ndarray, tmp_path: Path) -> None:
