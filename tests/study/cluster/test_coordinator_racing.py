@@ -119,10 +119,14 @@ def test_a_stop_is_committed_by_the_folds_that_there_are() -> None:
     asyncio.run(exchange())
 
 
-def test_a_repetition_has_all_its_folds_from_the_start() -> None:
+@pytest.mark.parametrize(
+    "again",
+    [trial_of(STUDY, 0, is_repetition=True), trial_of(STUDY, 0, {"model.name": "pca"})],
+    ids=["a repetition", "a model that is fitted once"],
+)
+def test_what_is_compared_at_no_rung_has_all_its_folds_from_the_start(again: Trial) -> None:
     async def exchange() -> None:
         at = bench()
-        again = trial_of(STUDY, 0, is_repetition=True)
         first, result = assigned(at, "a", 3, of=again)
         for fold in range(3):
             assert not result.done()
@@ -134,12 +138,14 @@ def test_a_repetition_has_all_its_folds_from_the_start() -> None:
     asyncio.run(exchange())
 
 
-def test_a_trial_that_waits_for_slots_of_others_waits_for_no_nodes() -> None:
+@pytest.mark.parametrize("is_repetition", [False, True])
+def test_a_trial_that_waits_for_slots_of_others_waits_for_no_nodes(is_repetition: bool) -> None:
     """Only where the living nodes have no room for a trial at all is time counted."""
 
     async def exchange(nodes: list[str]) -> str:
         at = bench(cluster=FewNodes(nodes), nodes_seconds=60.0)
-        _, result = assigned(at, "a", 2, after=2)
+        waiting = trial_of(STUDY, 0, is_repetition=is_repetition, is_confirmation=is_repetition)
+        _, result = assigned(at, "a", 3 if is_repetition else 2, after=2, of=waiting)
         assert await waits(result)
         at.now = 61.0
         at.coordinator.look()
