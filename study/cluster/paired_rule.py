@@ -38,7 +38,7 @@ class PairedRule:
     def __init__(self, settings: PairedSettings | None, state: SearchState, ratio: float) -> None:
         self._settings, self._state, self._ratio = settings, state, ratio
         self._best = ""
-        self._values: Mapping[int, list[float]] = {}
+        self._values: Mapping[int, Mapping[int, float]] = {}
 
     def compare(self, result: Mapping[str, Any]) -> Comparison:
         """Return how a trial's folds, which report `result`, compare with the best one's."""
@@ -47,8 +47,9 @@ class PairedRule:
             return Comparison()
         if best.name != self._best:
             self._best, self._values = best.name, values_by_fold(self._state.ledger, best)
-        others = self._values.get(result["epoch"], [])
-        names = [f"{fold_name(fold)}/value" for fold in range(len(others))]
-        values = [float(result[name]) for name in names if name in result]
-        p = p_of_no_worse(values, others[: len(values)], self._settings.test, self._ratio)
+        of_best = self._values.get(result["epoch"], {})
+        shared = {f: name for f in of_best if (name := f"{fold_name(f)}/value") in result}
+        values = [float(result[name]) for name in shared.values()]
+        others = [of_best[fold] for fold in shared]
+        p = p_of_no_worse(values, others, self._settings.test, self._ratio)
         return Comparison(best.name, p, p < self._settings.level)
