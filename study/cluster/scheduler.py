@@ -58,8 +58,7 @@ class RungScheduler(AsyncHyperBandScheduler):
         self._decided = {(decision.trial, decision.epoch): decision for decision in decisions}
         for decision in decisions:
             self._enter_rungs(decision.trial, [(decision.epoch, decision.value)])
-        records = [*state.ended.values(), *state.incomplete.values()]
-        for record in sorted(records, key=lambda record: record.completion_order):
+        for record in state.known_ended.values():
             if not record.trial.is_repetition:
                 self._enter_rungs(record.name, self._undecided(record))
 
@@ -134,7 +133,7 @@ class RungScheduler(AsyncHyperBandScheduler):
 
     def _is_budget_spent(self) -> bool:
         """Return whether what runs is to end; not before a trial has completed."""
-        ended = self._state.ended
+        ended = self._state.known_ended
         return self._state.budget.is_spent(ended) and best_trial(ended.values()) is not None
 
     def _written_down(

@@ -83,6 +83,11 @@ class SearchState:
         """Tune pickles its parts; of this nothing is ever read back."""
         return {}
 
+    @property
+    def known_ended(self) -> dict[str, TrialRecord]:
+        """Records of all ended trials by name, with those of which folds are lost."""
+        return {**self.incomplete, **self.ended}
+
     def take(self, trial: Trial, result: Mapping[str, Any]) -> None:
         """Remember what all folds of a trial report of an epoch; resumed ones repeat some."""
         epoch, state = int(result["epoch"]), result["state"]
