@@ -110,7 +110,7 @@ class SearchState:
                 self.ledger,
                 self.results.folder("checkpoints"),
                 trial,
-                len(self.ended.keys() | self.incomplete.keys()),
+                self._completion_order(trial),
                 self.failed.get(trial.name, ""),
                 self.reported.pop(trial.name, None),
                 self._num_folds(trial),
@@ -125,6 +125,17 @@ class SearchState:
         else:
             self.ended[trial.name] = record
             self.observer.on_ended(record)
+
+    def _completion_order(self, trial: Trial) -> int:
+        """Return how many trials ended before one; its own order where its record was damaged.
+
+        That is the smallest that no other has: a trial that this driver began ends after all.
+        """
+        orders = {record.completion_order for record in self.known_ended.values()}
+        last = max(orders, default=-1) + 1
+        if trial.name not in self.begun:
+            return last
+        return min({*range(last + 1)} - orders)
 
     def _num_folds(self, trial: Trial) -> int | None:
         """Return how many folds a trial was to have that was stopped at a rung; None for all."""
