@@ -163,7 +163,8 @@ class Attempt:
         """Take a fold's next reports, in order; return whether there is a result by them."""
         before, state = len(self.results), self.folds[fold]
         for report in reports:
-            if report.epoch > state.latest and self.takes_turns:
+            trains_alone = self.takes_turns or report.epoch <= self.epoch  # its turn, or it is late
+            if report.epoch > state.latest and trains_alone:
                 state.failures, state.fault = 0, None  # it may be long until all folds get on
             state.latest = max(report.epoch, state.latest)
             state.has_ended = report.state != "running"

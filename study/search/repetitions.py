@@ -29,7 +29,7 @@ class Repetitions:
     def repetitions(self) -> int:
         """See `TrialSource.repetitions`."""
         confirm = self._study.search.confirm
-        confirmed = min(confirm, self.size) + bool(confirm and self._study.search.enqueue)
+        confirmed = confirm + bool(confirm and self._study.search.enqueue)
         return confirmed + bool(self._study.split.beside)
 
     @property

@@ -13,6 +13,7 @@ from tests.study.cluster.bench import (
     NODES,
     STOP,
     STUDY,
+    UNKNOWN,
     Bench,
     report,
     task,
@@ -165,6 +166,25 @@ def test_a_fold_that_fails_as_it_catches_up_fails_the_trial() -> None:
             await at.send(worker("b", 1), second, ill, previous=epoch - 1)
         merged = await result
         assert (merged["state"], merged["reason"]) == ("failed", "fold 1: loss is nan")
+
+    asyncio.run(exchange())
+
+
+@pytest.mark.parametrize("gets_on", [True, False])
+def test_a_fold_that_catches_up_may_die_at_every_epoch_but_not_always_at_one(gets_on: bool) -> None:
+    """The other is at the rung; until it is there too, its own epochs say that it gets on."""
+
+    async def exchange() -> None:
+        at = Bench(folds=2, rungs=(10,), at_rungs=(1,))
+        await at.coordinator.promote(trial().name, 10)
+        grown, result = assigned(at, "b", 2, after=10)
+        for epoch in range(1, 5):
+            late = report(0.5, epoch=epoch if gets_on else 1)
+            await at.send(worker("b", 1), grown, late)
+            await at.coordinator.report_deaths("b", {1: UNKNOWN})
+            await at.coordinator.before_start("b")
+        assert await waits(result) == gets_on
+        assert gets_on or (await result)["state"] == "lost"
 
     asyncio.run(exchange())
 
