@@ -126,6 +126,14 @@ class SearchState:
             self.ended[trial.name] = record
             self.observer.on_ended(record)
 
+    def remove_checkpoints(self) -> None:
+        """Remove what is left of checkpoints, unless a trial that has not ended goes on from them.
+
+        There may be such trials beyond the number that the study asks for now.
+        """
+        if set(self.ledger.names()) <= self.ended.keys():
+            self.results.remove("checkpoints")
+
     def _completion_order(self, trial: Trial) -> int:
         """Return how many trials ended before one; its own order where its record was damaged.
 

@@ -202,7 +202,7 @@ def run_search(
         raise state.errors[0]
     missing = state.source.missing(state.ended)
     if not missing:
-        results.remove("checkpoints")
+        state.remove_checkpoints()
     return missing
 
 

@@ -72,7 +72,7 @@ class Repetitions:
             return trial
         if self._search.missing(ended):
             return NoTrial.MORE if lost else NoTrial.YET
-        for repetition in self._trials(ended) if not lost else ():
+        for repetition in self._trials(ended):
             if repetition.name not in {*ended, *self._proposed}:
                 self._proposed.add(repetition.name)
                 return repetition
