@@ -140,10 +140,10 @@ class SearchState:
         That is the smallest that no other has: a trial that this driver began ends after all.
         """
         orders = {record.completion_order for record in self.known_ended.values()}
-        last = max(orders, default=-1) + 1
+        following = max(orders, default=-1) + 1
         if trial.name not in self.begun:
-            return last
-        return min({*range(last + 1)} - orders)
+            return following
+        return next(order for order in range(following + 1) if order not in orders)
 
     def _num_folds(self, trial: Trial) -> int | None:
         """Return how many folds a trial was to have that was stopped at a rung; None for all."""
