@@ -231,7 +231,6 @@ def _search(request: Request, prepared: "Prepared", run: str, plan: "Plan") -> l
     """Run the trials that are missing; return the names of those that could not be finished."""
     from study.cluster.tune_search import run_search
     from study.ledger.run_time import RunTime
-    from study.search.budget import Budget
     from study.terminal.progress import Display
     from study.training.hparams import reading_command, write_outcomes
 
@@ -248,7 +247,7 @@ def _search(request: Request, prepared: "Prepared", run: str, plan: "Plan") -> l
             write_outcomes([record], results)
 
     run_time = RunTime(request.ledger)
-    budget = Budget(study.search.budget, run_time.seconds)
+    budget = request.budget(run_time.seconds)
     observer = Observer(study.name, request.source(), console, budget)
     observer.start(request.ended())
     try:

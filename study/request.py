@@ -1,7 +1,7 @@
 """A study that is to be planned or run, with what its results folder holds of it."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -62,18 +62,22 @@ class Request:
         known = known_proposals(self.ledger, ()) if has_past else ()
         return trial_source(self.study, known, is_spent=self.budget().is_spent)
 
-    def budget(self) -> "Budget":
-        """Return what the study may take, and what its runs have taken."""
+    def budget(self, seconds: "Callable[[], float] | None" = None) -> "Budget":
+        """Return what the study may take, and what its runs have taken.
+
+        Args:
+            seconds: returns for how long they have run; None: as the ledger has it.
+        """
         from study.ledger.run_time import stored_seconds
         from study.search.budget import Budget
 
-        def seconds() -> float:
+        def stored() -> float:
             # What is damaged is put aside before the study runs.
             with contextlib.suppress(StudyFailedError):
                 return 0.0 if self.fresh else stored_seconds(self.ledger)
             return 0.0
 
-        return Budget(self.study.search.budget, seconds)
+        return Budget(self.study.search.budget, seconds or stored, self._incomplete())
 
     @cached_property
     def ledger(self) -> "Ledger":
@@ -87,6 +91,13 @@ class Request:
         from study.ledger.trial_outcome import split_by_completeness
 
         return split_by_completeness(self.ledger)[0]
+
+    def _incomplete(self) -> "list[TrialRecord]":
+        """Return the records of ended trials of which folds are lost, if a budget counts them."""
+        from study.ledger.trial_outcome import split_by_completeness
+
+        is_counted = self.study.search.budget and not self.fresh
+        return split_by_completeness(self.ledger)[1] if is_counted else []
 
     def missing(self) -> list[str]:
         """Return the names of the trials that are still to run."""

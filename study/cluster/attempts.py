@@ -31,6 +31,7 @@ class Attempt:
         results: what all folds have reported, in order, as far as nobody has fetched it.
         is_over: whether its workers have nothing more to do for it.
         schedule: how many folds a result is of; None: all.
+        is_raced: whether trials that grow may take the slots that it waits for.
     """
 
     assignment: Assignment
@@ -45,6 +46,7 @@ class Attempt:
     results: list[dict[str, Any]] = field(default_factory=list)
     is_over: bool = False
     schedule: FoldSchedule | None = None
+    is_raced: bool = False
 
     @classmethod
     def begin(
@@ -54,18 +56,18 @@ class Attempt:
 
         Args:
             assignment: what is trained.
-            schedule: the study's; a repetition has all its folds from the start.
+            schedule: the study's.
             after: the last epoch of which there is a result; 0 for none.
             now: seconds.
         """
         trial, num_folds = assignment.trial, assignment.folds or schedule.all_folds
-        is_compared = trial is not None and not trial.is_repetition
         return cls(
             assignment,
             [FoldState() for _ in range(num_folds)],
             epoch=after,
             waits_since=now,
-            schedule=schedule if is_compared else None,
+            schedule=schedule if trial is not None and schedule.races(trial) else None,
+            is_raced=schedule.is_raced,
         )
 
     @property
@@ -87,11 +89,6 @@ class Attempt:
     def takes_turns(self) -> bool:
         """Whether there are more folds than workers."""
         return self.workers < len(self.folds)
-
-    @property
-    def is_raced(self) -> bool:
-        """Whether trials that grow may take the slots that it waits for."""
-        return self.schedule is not None and self.schedule.is_raced
 
     @property
     def is_training(self) -> bool:
@@ -166,7 +163,8 @@ class Attempt:
         """Take a fold's next reports, in order; return whether there is a result by them."""
         before, state = len(self.results), self.folds[fold]
         for report in reports:
-            if report.epoch > state.latest and self.takes_turns:
+            trains_alone = self.takes_turns or report.epoch <= self.epoch  # its turn, or it is late
+            if report.epoch > state.latest and trains_alone:
                 state.failures, state.fault = 0, None  # it may be long until all folds get on
             state.latest = max(report.epoch, state.latest)
             state.has_ended = report.state != "running"

@@ -8,7 +8,7 @@ from study.cluster.search_state import SearchState
 from study.config.schema import PairedSettings
 from study.ledger.trial_outcome import values_by_fold
 from study.search.paired import p_of_no_worse
-from study.search.trial import best_trial, fold_name
+from study.search.trial import TrialRecord, best_trial, fold_name
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,19 @@ class PairedRule:
 
     def __init__(self, settings: PairedSettings | None, state: SearchState, ratio: float) -> None:
         self._settings, self._state, self._ratio = settings, state, ratio
-        self._best = ""
-        self._values: Mapping[int, list[float]] = {}
+        self._best: TrialRecord | None = None
+        self._values: Mapping[int, Mapping[int, float]] = {}
 
     def compare(self, result: Mapping[str, Any]) -> Comparison:
         """Return how a trial's folds, which report `result`, compare with the best one's."""
-        best = best_trial(self._state.ended.values())
+        best = best_trial(self._state.known_ended.values())
         if best is None or self._settings is None:
             return Comparison()
-        if best.name != self._best:
-            self._best, self._values = best.name, values_by_fold(self._state.ledger, best)
-        others = self._values.get(result["epoch"], [])
-        names = [f"{fold_name(fold)}/value" for fold in range(len(others))]
-        values = [float(result[name]) for name in names if name in result]
-        p = p_of_no_worse(values, others[: len(values)], self._settings.test, self._ratio)
+        if best is not self._best:  # its record is another when it has its lost folds again
+            self._best, self._values = best, values_by_fold(self._state.ledger, best)
+        of_best = self._values.get(result["epoch"], {})
+        shared = {f: name for f in of_best if (name := f"{fold_name(f)}/value") in result}
+        values = [float(result[name]) for name in shared.values()]
+        others = [of_best[fold] for fold in shared]
+        p = p_of_no_worse(values, others, self._settings.test, self._ratio)
         return Comparison(best.name, p, p < self._settings.level)

@@ -15,6 +15,7 @@ from study.cluster.paired_rule import Comparison, PairedRule
 from study.cluster.ray_internals.tune import enter_rung, forget_trial, pending_trials
 from study.cluster.search_state import SearchState
 from study.config.schema import StoppingSettings
+from study.ledger.trial_outcome import mean_of_first
 from study.search.rungs import rungs
 from study.search.trial import RungDecision, Trial, TrialRecord, best_trial
 
@@ -57,14 +58,23 @@ class RungScheduler(AsyncHyperBandScheduler):
         self._decided = {(decision.trial, decision.epoch): decision for decision in decisions}
         for decision in decisions:
             self._enter_rungs(decision.trial, [(decision.epoch, decision.value)])
-        records = [*state.ended.values(), *state.incomplete.values()]
-        for record in sorted(records, key=lambda record: record.completion_order):
-            if not record.trial.is_repetition and self._is_older(record):
-                self._enter_rungs(record.name, record.values)
+        for record in state.known_ended.values():
+            if not record.trial.is_repetition:
+                self._enter_rungs(record.name, self._undecided(record))
 
-    def _is_older(self, record: TrialRecord) -> bool:
-        """Tell whether a trial passed rungs before decisions were written down."""
-        return not any((record.name, epoch) in self._decided for epoch in self._rungs)
+    def _undecided(self, record: TrialRecord) -> list[tuple[int, float]]:
+        """Return what an ended trial had at rungs that it passed and no decision is known of.
+
+        The decision was damaged, or the trial is of before decisions were written down.
+        """
+        last, values = record.trial.config.training.epochs, []
+        for epoch, value in record.values:
+            if epoch in self._rungs and epoch < last and (record.name, epoch) not in self._decided:
+                folds = self._state.slots.schedule.at(epoch)
+                if folds < len(record.folds):  # the others came later
+                    value = mean_of_first(self._state.ledger, record, folds, epoch)
+                values.append((epoch, value))
+        return values
 
     def _enter_rungs(self, trial: str, values: Sequence[tuple[int, float]]) -> None:
         for epoch, value in values:
@@ -91,7 +101,9 @@ class RungScheduler(AsyncHyperBandScheduler):
         epoch = result["epoch"]
         if not _is_sound(result):
             return str(TrialScheduler.STOP)
-        if ours.is_repetition:  # its values are of other samples: it is compared with nothing
+        # A repetition's values are of other samples; a trial's last would be held against earlier
+        # ones of trials that go on. Neither is compared with anything.
+        if ours.is_repetition or result["state"] == "completed":
             return str(TrialScheduler.CONTINUE)
         if ours.name in self._state.interrupted:
             decision = _verdict(epoch < self._state.interrupted[ours.name])
@@ -106,8 +118,6 @@ class RungScheduler(AsyncHyperBandScheduler):
             decision = self._written_down(ours, result, decision != TrialScheduler.STOP)
         else:
             decision = self._compared(ours, result)
-        if result["state"] == "completed":  # it ends by itself; a stop would only cut it off
-            return str(TrialScheduler.CONTINUE)
         if epoch in self._waits and decision == TrialScheduler.STOP:
             self._state.stopped[ours.name] = epoch
         return decision
@@ -123,7 +133,7 @@ class RungScheduler(AsyncHyperBandScheduler):
 
     def _is_budget_spent(self) -> bool:
         """Return whether what runs is to end; not before a trial has completed."""
-        ended = self._state.ended
+        ended = self._state.known_ended
         return self._state.budget.is_spent(ended) and best_trial(ended.values()) is not None
 
     def _written_down(
@@ -141,7 +151,7 @@ class RungScheduler(AsyncHyperBandScheduler):
             epoch=epoch,
             value=result["value"],
             goes_on=goes_on,
-            order=len(self._decided),
+            order=1 + max((each.order for each in self._decided.values()), default=-1),
             folds=self._state.slots.schedule.some_at(epoch),
             rule="budget" if is_cut else "paired" if compared else None,
             against=compared.against if compared else None,

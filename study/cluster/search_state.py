@@ -83,6 +83,11 @@ class SearchState:
         """Tune pickles its parts; of this nothing is ever read back."""
         return {}
 
+    @property
+    def known_ended(self) -> dict[str, TrialRecord]:
+        """Records of all ended trials by name, with those of which folds are lost."""
+        return {**self.incomplete, **self.ended}
+
     def take(self, trial: Trial, result: Mapping[str, Any]) -> None:
         """Remember what all folds of a trial report of an epoch; resumed ones repeat some."""
         epoch, state = int(result["epoch"]), result["state"]
@@ -105,7 +110,7 @@ class SearchState:
                 self.ledger,
                 self.results.folder("checkpoints"),
                 trial,
-                len(self.ended.keys() | self.incomplete.keys()),
+                self._completion_order(trial),
                 self.failed.get(trial.name, ""),
                 self.reported.pop(trial.name, None),
                 self._num_folds(trial),
@@ -120,6 +125,25 @@ class SearchState:
         else:
             self.ended[trial.name] = record
             self.observer.on_ended(record)
+
+    def remove_checkpoints(self) -> None:
+        """Remove what is left of checkpoints, unless a trial that has not ended goes on from them.
+
+        There may be such trials beyond the number that the study asks for now.
+        """
+        if set(self.ledger.names()) <= self.ended.keys():
+            self.results.remove("checkpoints")
+
+    def _completion_order(self, trial: Trial) -> int:
+        """Return how many trials ended before one; its own order where its record was damaged.
+
+        That is the smallest that no other has: a trial that this driver began ends after all.
+        """
+        orders = {record.completion_order for record in self.known_ended.values()}
+        following = max(orders, default=-1) + 1
+        if trial.name not in self.begun:
+            return following
+        return next(order for order in range(following + 1) if order not in orders)
 
     def _num_folds(self, trial: Trial) -> int | None:
         """Return how many folds a trial was to have that was stopped at a rung; None for all."""

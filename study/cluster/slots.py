@@ -38,7 +38,7 @@ class Slots:
 
     def grow(self, trial: Trial, rung: int) -> None:
         """Count a trial with the folds that it has after a rung."""
-        if not trial.is_repetition:
+        if self.schedule.races(trial):
             self._taken[trial.name] = min(self.schedule.after(rung), self._most)
 
     def end(self, trial: Trial) -> None:

@@ -5,7 +5,7 @@ trials, knows the same rungs, and runs those that have not ended. Tune's own fil
 of no use to it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -173,10 +173,9 @@ def run_search(
         Names of the trials that could not be finished.
     """
     results = outputs.folder(study.name)
-    budget = Budget(study.search.budget, run_time.seconds)
     schedule = FoldSchedule.of(study)
     slots = Slots(schedule, plan.slots, plan.workers)
-    state = search_state(study, results, ledger, observer, slots, budget)
+    state = search_state(study, results, ledger, observer, slots, run_time.seconds)
     try:
         with (
             running_coordinator(schedule, plan, study.resources) as coordinator,
@@ -203,7 +202,7 @@ def run_search(
         raise state.errors[0]
     missing = state.source.missing(state.ended)
     if not missing:
-        results.remove("checkpoints")
+        state.remove_checkpoints()
     return missing
 
 
@@ -213,7 +212,7 @@ def search_state(
     ledger: Ledger,
     observer: Observer,
     slots: Slots | None = None,
-    budget: Budget | None = None,
+    seconds: Callable[[], float] = lambda: 0.0,
 ) -> SearchState:
     """Return what a driver knows of a study's trials when it comes.
 
@@ -223,13 +222,13 @@ def search_state(
         ledger: its ledger.
         observer: follows the search.
         slots: what its trials take; None: they are not bounded.
-        budget: what the search may take; None: what it takes.
+        seconds: returns for how long the study has run, by which its budget is counted.
     """
-    budget = budget or Budget()
     complete, incomplete = (
         {record.name: record for record in records} for records in split_by_completeness(ledger)
     )
     known = known_proposals(ledger, incomplete.values())
+    budget = Budget(study.search.budget, seconds, incomplete.values())
     source = trial_source(study, known, ledger.record_proposal, ledger.learned(), budget.is_spent)
     begun = frozenset(ledger.names())
     return SearchState(

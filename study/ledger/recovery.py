@@ -81,7 +81,8 @@ def _damaged_search(results: Folder, ledger: Ledger, name: str) -> Iterator[str]
             ledger.decision(name, decision)
         except DamagedError as error:
             aside = _put_trial_aside(results, ledger, f"{name}/{decision}")
-            yield f"{error}; it is put aside as {aside} and decided anew"
+            again = "" if ledger.trial(name) else " and decided anew"
+            yield f"{error}; it is put aside as {aside}{again}"
 
 
 def _damaged_learned(results: Folder, ledger: Ledger) -> Iterator[str]:

@@ -125,21 +125,33 @@ def _end(ledger: Ledger, manifests: Sequence[FoldManifest]) -> ReportedEnd:
     return ReportedEnd("pruned" if is_pruned else "completed", values)
 
 
-def values_by_fold(ledger: Ledger, record: TrialRecord) -> dict[int, list[float]]:
-    """Return the metric of each fold, in their order, at every epoch that was validated."""
+def values_by_fold(ledger: Ledger, record: TrialRecord) -> dict[int, dict[int, float]]:
+    """Return the metric of each fold that is committed, at every epoch that was validated."""
     return _values_by_fold(ledger, filter(None, map(ledger.fold, record.folds)))
+
+
+def mean_of_first(ledger: Ledger, record: TrialRecord, folds: int, epoch: int) -> float:
+    """Return the metric's mean at an epoch over the first folds, or what is left of them.
+
+    Where all of these are lost it is the mean over all folds, as the record has it.
+    """
+    values = values_by_fold(ledger, record).get(epoch, {})
+    first = [value for fold, value in values.items() if fold < folds]
+    return mean_over_folds(first) if first else dict(record.values)[epoch]
 
 
 def _mean_values(ledger: Ledger, manifests: Iterable[FoldManifest]) -> list[tuple[int, float]]:
     """Return the metric's mean over folds at every epoch that was validated."""
     by_epoch = _values_by_fold(ledger, manifests)
-    return [(epoch, mean_over_folds(values)) for epoch, values in sorted(by_epoch.items())]
+    return [(e, mean_over_folds(list(values.values()))) for e, values in sorted(by_epoch.items())]
 
 
-def _values_by_fold(ledger: Ledger, manifests: Iterable[FoldManifest]) -> dict[int, list[float]]:
-    by_epoch: dict[int, list[float]] = {}
+def _values_by_fold(
+    ledger: Ledger, manifests: Iterable[FoldManifest]
+) -> dict[int, dict[int, float]]:
+    by_epoch: dict[int, dict[int, float]] = {}
     for manifest in manifests:
         for row in read_history(ledger, manifest):
             if "value" in row:
-                by_epoch.setdefault(int(row["epoch"]), []).append(row["value"])
+                by_epoch.setdefault(int(row["epoch"]), {})[manifest.fold] = row["value"]
     return by_epoch

@@ -18,14 +18,17 @@ class Budget:
     Args:
         settings: the study's; None: it may take what it takes.
         seconds: returns for how long the study has run, all its runs together.
+        incomplete: ended trials of which folds are lost: they count as they ended.
     """
 
     def __init__(
         self,
         settings: BudgetSettings | None = None,
         seconds: Callable[[], float] = lambda: 0.0,
+        incomplete: Iterable[TrialRecord] = (),
     ) -> None:
         self._settings, self._seconds = settings or BudgetSettings(), seconds
+        self._incomplete = {record.name: record for record in incomplete}
         self._counted = (0, 0)
 
     def is_spent(self, ended: Mapping[str, TrialRecord]) -> bool:
@@ -46,8 +49,9 @@ class Budget:
             cost, limit = self._seconds() / 3600 * settings.price, settings.cost
             yield cost, limit, f"{cost:.2f} of a cost of {limit:g}"
         if most := settings.without_improvement:
-            if self._counted[0] != len(ended):
-                self._counted = len(ended), trials_without_improvement(ended.values())
+            known = {**self._incomplete, **ended}
+            if self._counted[0] != len(known):
+                self._counted = len(known), trials_without_improvement(known.values())
             since = self._counted[1]
             yield since, most, f"{since} of {most} trials without improvement"
 

@@ -29,7 +29,7 @@ class Repetitions:
     def repetitions(self) -> int:
         """See `TrialSource.repetitions`."""
         confirm = self._study.search.confirm
-        confirmed = min(confirm, self.size) + bool(confirm and self._study.search.enqueue)
+        confirmed = confirm + bool(confirm and self._study.search.enqueue)
         return confirmed + bool(self._study.split.beside)
 
     @property
@@ -72,7 +72,7 @@ class Repetitions:
             return trial
         if self._search.missing(ended):
             return NoTrial.MORE if lost else NoTrial.YET
-        for repetition in self._trials(ended) if not lost else ():
+        for repetition in self._trials(ended):
             if repetition.name not in {*ended, *self._proposed}:
                 self._proposed.add(repetition.name)
                 return repetition

@@ -75,9 +75,16 @@ class FoldSchedule:
         """Return how many folds a trial trains once it has passed a rung; 0: from its start."""
         return self.at(rung + 1)
 
+    def races(self, trial: Trial) -> bool:
+        """Return whether a trial comes to a rung at which it is compared with others.
+
+        A repetition is compared with nothing, and a model that is fitted once ends before.
+        """
+        return not trial.is_repetition and trial.config.training.epochs > min(self.rungs, default=0)
+
     def at_start(self, trial: Trial) -> int:
-        """Return how many folds a trial starts with; a repetition is compared with nothing."""
-        return self.all_folds if trial.is_repetition else self.after(0)
+        """Return how many folds a trial starts with: all, where no rung could bring it more."""
+        return self.after(0) if self.races(trial) else self.all_folds
 
     @property
     def is_raced(self) -> bool:

@@ -28,12 +28,14 @@ class Messages:
 
 
 class Run:
-    """A scheduler of a study of six epochs, with rungs at 2 and 4."""
+    """A scheduler of a study of six epochs, with rungs at 2 and 4 if nothing else is said."""
 
-    def __init__(self, state: SearchState, study: Study) -> None:
+    def __init__(
+        self, state: SearchState, study: Study, stopping: StoppingSettings = STOPPING
+    ) -> None:
         self.state, self.study = state, study
         self.messages = Messages()
-        self.scheduler = RungScheduler(state, STOPPING, self.messages)
+        self.scheduler = RungScheduler(state, stopping, self.messages)
 
     def start(self, trial: Trial) -> Trial:
         self.state.running[trial.name] = trial

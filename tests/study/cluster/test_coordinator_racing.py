@@ -13,6 +13,7 @@ from tests.study.cluster.bench import (
     NODES,
     STOP,
     STUDY,
+    UNKNOWN,
     Bench,
     report,
     task,
@@ -119,10 +120,14 @@ def test_a_stop_is_committed_by_the_folds_that_there_are() -> None:
     asyncio.run(exchange())
 
 
-def test_a_repetition_has_all_its_folds_from_the_start() -> None:
+@pytest.mark.parametrize(
+    "again",
+    [trial_of(STUDY, 0, is_repetition=True), trial_of(STUDY, 0, {"model.name": "pca"})],
+    ids=["a repetition", "a model that is fitted once"],
+)
+def test_what_is_compared_at_no_rung_has_all_its_folds_from_the_start(again: Trial) -> None:
     async def exchange() -> None:
         at = bench()
-        again = trial_of(STUDY, 0, is_repetition=True)
         first, result = assigned(at, "a", 3, of=again)
         for fold in range(3):
             assert not result.done()
@@ -134,12 +139,14 @@ def test_a_repetition_has_all_its_folds_from_the_start() -> None:
     asyncio.run(exchange())
 
 
-def test_a_trial_that_waits_for_slots_of_others_waits_for_no_nodes() -> None:
+@pytest.mark.parametrize("is_repetition", [False, True])
+def test_a_trial_that_waits_for_slots_of_others_waits_for_no_nodes(is_repetition: bool) -> None:
     """Only where the living nodes have no room for a trial at all is time counted."""
 
     async def exchange(nodes: list[str]) -> str:
         at = bench(cluster=FewNodes(nodes), nodes_seconds=60.0)
-        _, result = assigned(at, "a", 2, after=2)
+        waiting = trial_of(STUDY, 0, is_repetition=is_repetition, is_confirmation=is_repetition)
+        _, result = assigned(at, "a", 3 if is_repetition else 2, after=2, of=waiting)
         assert await waits(result)
         at.now = 61.0
         at.coordinator.look()
@@ -159,6 +166,25 @@ def test_a_fold_that_fails_as_it_catches_up_fails_the_trial() -> None:
             await at.send(worker("b", 1), second, ill, previous=epoch - 1)
         merged = await result
         assert (merged["state"], merged["reason"]) == ("failed", "fold 1: loss is nan")
+
+    asyncio.run(exchange())
+
+
+@pytest.mark.parametrize("gets_on", [True, False])
+def test_a_fold_that_catches_up_may_die_at_every_epoch_but_not_always_at_one(gets_on: bool) -> None:
+    """The other is at the rung; until it is there too, its own epochs say that it gets on."""
+
+    async def exchange() -> None:
+        at = Bench(folds=2, rungs=(10,), at_rungs=(1,))
+        await at.coordinator.promote(trial().name, 10)
+        grown, result = assigned(at, "b", 2, after=10)
+        for epoch in range(1, 5):
+            late = report(0.5, epoch=epoch if gets_on else 1)
+            await at.send(worker("b", 1), grown, late)
+            await at.coordinator.report_deaths("b", {1: UNKNOWN})
+            await at.coordinator.before_start("b")
+        assert await waits(result) == gets_on
+        assert gets_on or (await result)["state"] == "lost"
 
     asyncio.run(exchange())
 

@@ -11,6 +11,7 @@ from study.cluster.scheduler import StopOnError
 from study.config.schema import StoppingSettings
 from study.search.rungs import rungs
 from tests.study.cluster.scheduling import CONTINUE, STOP, Run
+from tests.study.trials import record_of
 
 
 @given(st.integers(1, 50), st.integers(2, 16), st.integers(1, 100_000))
@@ -67,6 +68,20 @@ def test_a_trial_that_is_complete_is_not_stopped(run: Run) -> None:
         assert run.report(trial, 6, value, "completed") == CONTINUE
     assert not run.state.stopped
     assert not [sent for sent in run.messages.sent if sent[0] == "stop_trial"]
+
+
+def test_a_model_that_is_fitted_once_is_compared_with_nothing(run: Run) -> None:
+    """It ends at the first rung of the others, with all that it will come to."""
+    stopping = StoppingSettings(grace_epochs=1, reduction=2)
+    run = Run(run.state, run.study, stopping)
+    fitted = [run.start(run.trial(number, parameters={"model.name": "pca"})) for number in (0, 1)]
+    for trial, value in zip(fitted, (0.9, 0.3), strict=True):
+        assert run.report(trial, 1, value, "completed") == CONTINUE
+        run.state.ended[trial.name] = record_of(trial, values=[(1, value)])
+    assert run.state.ledger.decisions() == []
+    for driver in (run, Run(run.state, run.study, stopping)):
+        network = driver.start(driver.trial(2))
+        assert driver.report(network, 1, 0.5) == CONTINUE
 
 
 def test_a_failed_trial_is_stopped_at_no_rung(run: Run) -> None:

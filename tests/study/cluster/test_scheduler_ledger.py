@@ -13,7 +13,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from study.config.schema import Study
 from study.ledger.ledger import Ledger
-from tests.study.cluster.scheduling import CONTINUE, STOP, Run
+from tests.study.cluster.scheduling import CONTINUE, STOP, Run, commit_fold
 from tests.study.cluster.searches import state_of
 from tests.study.search.searches import searching
 from tests.study.trials import record_of, trial_of
@@ -46,6 +46,35 @@ def test_a_trial_that_lost_a_fold_ends_as_it_had(
     search.ended[best.name], search.incomplete[again.name] = best, again
     run = Run(search, study)
     assert run.report(run.start(run.trial(1)), 2, 0.1) == decision
+
+
+@pytest.mark.parametrize("folds", [[], [1]])
+def test_a_damaged_decision_of_a_trial_that_ended_leaves_its_value_at_the_rung(
+    folds: list[int], tmp_path: Path, tiny_study: Callable[..., Study]
+) -> None:
+    """Where folds are raced the value is of those of the rung, not the mean that is recorded."""
+    stopping = {"grace_epochs": 2, "reduction": 2, "folds": folds}
+    study = tiny_study(search={"trials": 4, "stopping": stopping}, training={"epochs": 6})
+    state = state_of(study, tmp_path)
+    run = Run(state, study)
+    trials = [run.start(run.trial(number)) for number in range(2)]
+    for trial, of_folds in zip(trials, ((0.3, 0.3), (0.9, 0.1)), strict=True):
+        value = of_folds[0] if folds else sum(of_folds) / 2
+        for epoch, at_rung in ((2, value), (4, sum(of_folds) / 2)):
+            assert run.report(trial, epoch, at_rung) == CONTINUE
+            state.take(trial, {"epoch": epoch, "state": "running", "value": at_rung})
+        for address, of_fold in zip(trial.folds, of_folds, strict=True):
+            commit_fold(state.ledger, address, [of_fold] * 6)
+        state.take(trial, {"epoch": 6, "state": "completed", "value": sum(of_folds) / 2})
+        state.finalize(trial)
+    before = state.ledger.decisions()
+    (tmp_path / "ledger" / trials[1].name / "rung-000002.json").unlink()
+    again = Run(state, study)
+    new = again.start(again.trial(2))
+    middle = (0.3 + (0.9 if folds else 0.5)) / 2
+    assert again.report(new, 2, middle - 0.01) == STOP
+    kept = [each.order for each in before if (each.trial, each.epoch) != (trials[1].name, 2)]
+    assert [each.order for each in state.ledger.decisions()] == [*kept, len(before)]
 
 
 def decided(run: Run) -> list[tuple[str, int, bool]]:

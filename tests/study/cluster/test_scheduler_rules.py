@@ -4,18 +4,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from study.cluster.scheduler import RungScheduler
 from study.cluster.slots import Slots
+from study.cluster.tune_search import search_state
 from study.config.schema import BudgetSettings, Study
 from study.ledger.trial_outcome import split_by_completeness
+from study.request import Request
 from study.search.budget import Budget
 from study.search.paired import p_of_no_worse
-from study.search.trial import State, Trial
+from study.search.trial import Proposal, State, Trial
+from study.storage.folder import LocalFolder
 from tests.study.cluster.scheduling import CONTINUE, STOP, Run, commit_fold
-from tests.study.cluster.searches import state_of
+from tests.study.cluster.searches import Seen, state_of
 from tests.study.search.searches import searching
-from tests.study.trials import record_of
+from tests.study.trials import record_of, trial_of
 
 
 def test_a_race_writes_down_of_how_many_folds_a_value_is_and_counts_what_goes_on(
@@ -96,6 +100,28 @@ def test_a_spent_budget_stops_what_runs_at_its_next_rung_once_a_trial_has_comple
     assert again.report(first, 4, 0.9) == STOP
 
 
+def test_a_budget_is_spent_though_the_best_trial_has_lost_a_fold(
+    tmp_path: Path, tiny_study: Callable[..., Study]
+) -> None:
+    """It is the only one that has completed; a driver that takes over proposes none, as before."""
+    search = {"trials": 4, "budget": {"without_improvement": 1}}
+    study = tiny_study(search=search, training={"epochs": 6})
+    request = Request(study, LocalFolder(tmp_path), Console(), fresh=False)
+    trials, ledger = [trial_of(study, number) for number in range(3)], request.ledger
+    for trial in trials:
+        ledger.record_proposal(Proposal(trial, 0, (), 0))
+    ledger.record_trial(record_of(trials[0], values=[(6, 0.9)]))  # no fold of it is there
+    commit_fold(ledger, trials[1].folds[0], [0.1], "failed")
+    ledger.record_trial(record_of(trials[1], "failed", completion_order=1))
+    state = search_state(study, request.results, ledger, Seen())
+    assert list(state.ended) == [trials[1].name]
+    left = [trials[0].name, trials[2].name]
+    assert state.source.missing(state.ended) == request.missing() == left
+    run = Run(state, study)
+    assert run.report(run.start(trials[2]), 2, 0.7) == STOP
+    assert [each.rule for each in ledger.decisions()] == ["budget"]
+
+
 def test_between_rungs_a_trial_ends_that_is_worse_than_the_best_fold_by_fold(
     tmp_path: Path, tiny_study: Callable[..., Study]
 ) -> None:
@@ -137,6 +163,16 @@ def test_between_rungs_a_trial_ends_that_is_worse_than_the_best_fold_by_fold(
         ("paired", best.name, False),
     ]
     assert decisions[-1].p == p_of_no_worse(folds, of_best, "corrected_t", ratio)
+    # The best lost its first fold: others are held against it on those that are left.
+    run.state.incomplete[best.name] = run.state.ended.pop(best.name)
+    (tmp_path / "ledger" / best.folds[0].path / "manifest.json").unlink()
+    run.scheduler = scheduler()
+    other = run.start(run.trial(3))
+    report(other, 5, [0.9, 0.4, 0.52])
+    (compared,) = set(ledger.decisions()) - set(decisions)
+    assert compared.against == best.name
+    assert compared.p == p_of_no_worse([0.4, 0.52], of_best[1:], "corrected_t", ratio)
+    decisions = ledger.decisions()
     # Whoever takes over decides nothing twice, whatever is best by then.
     run.state.ended.clear()
     run.scheduler = scheduler()

@@ -2,9 +2,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from study.cluster.search_state import SearchState
+from study.cluster.tune_search import search_state
 from study.config.schema import Study
 from study.ledger.ledger import Ledger
+from study.ledger.recovery import recover
 from study.storage.folder import LocalFolder
+from tests.study.cluster.scheduling import commit_fold
 from tests.study.cluster.searches import Seen, state_of
 from tests.study.trials import record_of, trial_of
 
@@ -43,6 +46,32 @@ def test_trials_are_numbered_in_the_order_of_completion(
     stored = Ledger(LocalFolder(tmp_path / "ledger")).trials()
     assert {record.trial.number: record.completion_order for record in stored} == orders
     assert [record.trial.number for record in observed(state).ended] == [3, 0]
+
+
+def test_a_record_that_is_made_again_has_the_order_that_it_had(
+    tmp_path: Path, tiny_study: Callable[..., Study]
+) -> None:
+    """Proposals say by these orders what they were made from, and budgets what came before."""
+    study, folder = tiny_study(search={"trials": 6}), LocalFolder(tmp_path)
+    state = state_of(study, tmp_path)
+    for number in (0, 2, 1, 3):
+        trial = trial_of(study, number)
+        for address in trial.folds:
+            commit_fold(state.ledger, address, [0.1 * number])
+        state.finalize(trial)
+    before = state.ledger.trials()
+    path = tmp_path / "ledger/trial-00002/trial.json"
+    path.write_bytes(path.read_bytes().replace(b"completed", b"comPleted"))
+    recover(folder)
+    again = search_state(study, folder, Ledger.of(folder), Seen())
+    for number in (4, 2):  # what ends first in this run takes it from nobody
+        trial = trial_of(study, number)
+        for address in trial.folds if number == 4 else ():
+            commit_fold(again.ledger, address, [0.4])
+        again.finalize(trial)
+    *records, new = again.ledger.trials()
+    assert records == before
+    assert new.completion_order == 4
 
 
 def test_a_trial_with_folds_missing_is_left_to_the_next_run(

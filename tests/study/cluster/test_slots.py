@@ -56,6 +56,13 @@ def test_where_trials_have_all_folds_from_the_start_nothing_is_bounded_here() ->
         slots.start(trial(number))
 
 
+def test_a_model_that_is_fitted_once_takes_all_its_folds_at_once() -> None:
+    slots = Slots(FoldSchedule(3, RUNGS, (1,)), 4)
+    slots.start(trial(0, parameters={"model.name": "pca"}))
+    slots.start(trial(1))
+    assert not slots.has_room()
+
+
 def test_a_repetition_takes_all_its_folds_at_once() -> None:
     slots = Slots(FoldSchedule(3, RUNGS, (1,)), 4)
     again = trial(0, is_repetition=True)

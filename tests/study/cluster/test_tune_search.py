@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -6,11 +7,15 @@ from typing import Any
 import pytest
 from ray.tune.search import Searcher
 
+from study.cluster import tune_search
 from study.cluster.search_state import SearchState
 from study.cluster.tune_search import SourceSearcher, TrialFinalizer
 from study.config.schema import Study
-from study.ledger.ledger import FoldManifest
-from study.search.trial import Trial, TrialRecord
+from study.ledger.ledger import FoldManifest, Ledger
+from study.ledger.run_time import RunTime
+from study.search.plan import Plan
+from study.search.trial import Proposal, Trial, TrialRecord
+from study.storage.folder import LocalFolder
 from tests.study.cluster.searches import Seen, state_of
 from tests.study.trials import record_of, trial_of
 
@@ -149,6 +154,37 @@ def test_what_keeps_every_trial_from_going_on_ends_the_study(
     TrialFinalizer(running).on_trial_result(1, [], TUNE_TRIAL, result(state))
     assert [str(error) for error in running.errors] == ["trial-00000: fold 0: no"]
     assert not running.failed
+
+
+@pytest.mark.parametrize("proposed", [1, 2])
+def test_checkpoints_go_with_the_run_but_those_of_trials_that_are_not_asked_for_now(
+    proposed: int, study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`search.trials` was lowered to one that has ended: raised again, the other goes on."""
+    search = study.search.model_copy(update={"trials": 1})
+    split = study.split.model_copy(update={"beside": None})
+    study = study.model_copy(update={"search": search, "split": split})
+    outputs = LocalFolder(tmp_path)
+    results = outputs.folder(study.name)
+    ledger = Ledger.of(results)
+    trials = [trial_of(study, number) for number in range(proposed)]
+    for trial in trials:
+        ledger.record_proposal(Proposal(trial, 0, (), 0))
+        results.write(f"checkpoints/{trial.name}/fold-0/checkpoint-000002.state", b"1")
+    ledger.record_trial(record_of(trials[0], "failed"))
+    for part in ("running_coordinator", "ray_folder", "NewsReader"):
+        monkeypatch.setattr(tune_search, part, lambda *_: nullcontext())
+    monkeypatch.setattr(tune_search, "ray", SimpleNamespace(put=lambda each: each))
+    monkeypatch.setattr(tune_search, "_tuner", lambda *_: SimpleNamespace(fit=lambda: None))
+    fold = SimpleNamespace(validation=[0], training=[1])
+    splits: Any = {study.split.protocol: SimpleNamespace(folds=[fold])}
+    variants: Any = SimpleNamespace(settings=(), samples=())
+    run_time, plan = RunTime(ledger), Plan(1, 0, 1)
+    missing = tune_search.run_search(
+        study, plan, variants, splits, outputs, "run", Seen(), ledger, run_time
+    )
+    assert missing == []
+    assert results.exists("checkpoints") == (proposed == 2)
 
 
 def test_a_trial_that_this_run_cannot_finish_is_shown_and_ends_without_a_record(

@@ -182,10 +182,15 @@ def test_a_damaged_proposal_of_a_trial_in_training_takes_the_trial_along(
 def test_a_damaged_decision_is_named_and_goes_alone(results: LocalFolder, tmp_path: Path) -> None:
     ledger = Ledger(results.folder("ledger"))
     kept = RungDecision(trial_name(1), 2, 0.5, goes_on=True, order=1)
-    for decision in (RungDecision(trial_name(0), 2, 0.25, goes_on=True, order=0), kept):
-        ledger.record_decision(decision)
-    flip(tmp_path / "ledger/trial-00000/rung-000002.json")
-    (line,) = recover(results)
-    assert "rung-000002.json" in line
+    for number in (0, 2):
+        ledger.record_decision(
+            RungDecision(trial_name(number), 2, 0.25, goes_on=True, order=number)
+        )
+        flip(tmp_path / f"ledger/{trial_name(number)}/rung-000002.json")
+    ledger.record_decision(kept)
+    lines = recover(results)
+    assert ["rung-000002.json" in line for line in lines] == [True, True]
+    # One that has ended comes to no rung any more.
+    assert ["decided anew" in line for line in lines] == [False, True]
     assert ledger.decisions() == [kept]
     assert len(ledger.trials()) == 2

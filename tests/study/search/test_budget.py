@@ -93,6 +93,20 @@ def test_a_search_whose_budget_is_spent_proposes_nothing_and_trains_what_it_has(
     assert len(written) == 4
 
 
+def test_a_trial_that_lost_a_fold_counts_as_it_ended() -> None:
+    """Without it the best of the others would have ended later, and the search would go on."""
+    values = (0.5, 0.9, 0.6, 0.7, 0.8)
+    records = [record(number, value=value, order=number) for number, value in enumerate(values)]
+    complete = by_name(*(each for each in records if each.best_value < 0.9))
+    settings = BudgetSettings(without_improvement=3)
+    assert not Budget(settings).is_spent(complete)
+    budget = Budget(settings, incomplete=[records[1]])
+    assert budget.is_spent(complete)
+    assert budget.shown(complete) == "3 of 3 trials without improvement"
+    complete[records[1].name] = records[1]  # it is trained again, and ends as it had
+    assert budget.is_spent(complete)
+
+
 def test_a_search_goes_on_if_what_still_ran_was_better_or_if_it_is_given_more() -> None:
     budget = Budget(BudgetSettings(without_improvement=2))
     search = Search(STUDY, is_spent=budget.is_spent)

@@ -60,6 +60,25 @@ def test_the_best_trials_and_the_first_enqueued_are_trained_again_with_another_s
     assert source.missing(ended) == []
 
 
+def test_a_search_of_fewer_trials_than_have_ended_counts_all_that_are_trained_again() -> None:
+    """Tune is asked for so many samples."""
+    source, ended = trial_source(searched(6, confirm=3)), {}
+    for value in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
+        end(taken(source, ended), ended, value)
+    fewer = trial_source(searched(1, confirm=3))
+    assert len(fewer.missing(ended)) == 3 <= fewer.repetitions
+
+
+def test_a_repetition_that_is_lost_keeps_no_other_from_starting() -> None:
+    source, ended = trial_source(searched(3, confirm=3)), {}
+    for value in (0.1, 0.2, 0.3):
+        end(taken(source, ended), ended, value)
+    lost = taken(source, ended).name
+    others = [taken(source, ended, lost={lost}).name for _ in range(2)]
+    assert [lost, *others] == source.missing(ended)
+    assert source.next_trial(ended, {lost}) is NoTrial.MORE
+
+
 def test_without_a_completed_trial_nothing_is_confirmed() -> None:
     source, ended = trial_source(searched(2, confirm=3, enqueue=[{}])), {}
     for trial in [taken(source, ended) for _ in range(2)]:

@@ -64,6 +64,18 @@ def test_a_studys_schedule_has_its_rungs_and_folds() -> None:
     assert schedule.at_start(trial_of(study, 0, is_repetition=True)) == 5
 
 
+def test_what_comes_to_no_rung_has_all_its_folds_from_the_start() -> None:
+    """A model that is fitted once, in a search that includes networks, has one epoch."""
+    stopping = {"grace_epochs": 2, "reduction": 2, "folds": [1]}
+    study = load_study("wafer", [f"search.stopping={stopping}", "training.epochs=6"])
+    schedule = FoldSchedule.of(study)
+    network, fitted_once = trial_of(study, 0), trial_of(study, 1, {"model.name": "pca"})
+    assert [schedule.races(trial) for trial in (network, fitted_once)] == [True, False]
+    assert [schedule.at_start(trial) for trial in (network, fitted_once)] == [1, 5]
+    earlier = FoldSchedule(5, (1, 2), (1,))  # it ends at that rung, and does not wait there
+    assert [earlier.at_start(trial) for trial in (network, fitted_once)] == [1, 5]
+
+
 def test_comparisons_are_between_rungs_and_folds_wait_at_both() -> None:
     stopping = {"grace_epochs": 4, "reduction": 2, "paired": {"interval": 3}}
     study = load_study("wafer", [f"search.stopping={stopping}", "training.epochs=20"])
