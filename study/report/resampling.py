@@ -82,13 +82,15 @@ class Resampled:
         drawn = self.drawn.get(metric, {})
         if self.size < 2 or first not in drawn or second not in drawn:
             return float("nan")
-        differences = drawn[first] - drawn[second]
-        means = np.nanmean(differences[~np.isnan(differences).all(axis=1)], axis=1)
-        if len(means) < 2:
+        one, other = drawn[first], drawn[second]
+        has_both = ~np.isnan(one - other)
+        known = has_both.any(axis=1)
+        if np.count_nonzero(known) < 2:
             return float("nan")
+        means = (each[known].mean(axis=1, where=has_both[known]) for each in (one, other))
         # Drawing from so few units understates the variance by (size - 1) / size.
         correction = self.size / (self.size - 1)
-        return float(np.sqrt(correction * np.var(means, ddof=1)))
+        return float(np.sqrt(correction * np.var(np.subtract(*means), ddof=1)))
 
 
 def units_of_patients(strata: pd.DataFrame) -> Units | None:
