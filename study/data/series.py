@@ -1,6 +1,7 @@
 """Long recordings, cut into windows: files of your own, of benchmarks, and WFDB records."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from study.data.recordings import Recording, read_events, read_recording, record
 from study.data.resampling import IntArray, scale_rows
 from study.data.samples import Samples
 from study.data.series_settings import SeriesSettings
+from study.data.tables.form import order_by_name
 from study.data.windows import cut, overlap, window_starts
 from study.errors import RequestError
 
@@ -80,7 +82,7 @@ def sources(
 
 
 def recordings(settings: SeriesSettings, data_folder: Path) -> Iterator[Recording]:
-    """Yield the recordings, by their names.
+    """Yield the recordings, by their names; channels have the order of the first one's.
 
     Raises:
         RequestError: a file cannot be read, or recordings have different channels.
@@ -97,15 +99,27 @@ def recordings(settings: SeriesSettings, data_folder: Path) -> Iterator[Recordin
         else:
             recording = read_recording(path, columns, events)
         first = first or recording
-        if recording.channels != first.channels and (
-            settings.channels or len(recording.channels) != len(first.channels)
-        ):
-            raise RequestError(
-                f"{path}: expected the channels of {first.name}, {', '.join(first.channels)},"
-                f" found {', '.join(recording.channels)}: name those that all have in"
-                " dataset.channels"
-            )
-        yield recording
+        yield _in_order(path, recording, first)
+
+
+def _in_order(path: Path, recording: Recording, first: Recording) -> Recording:
+    """Return a recording with its channels in the order of the first one's.
+
+    Without names channels go by their positions, and a single one is meant whatever its name.
+    """
+    names, wanted = recording.channels, first.channels
+    if names == wanted:
+        return recording
+    order = order_by_name(names, wanted)
+    if order is not None:
+        return replace(recording, values=recording.values[:, order], channels=wanted)
+    has_names = not any(all(map(str.isdecimal, each)) for each in (names, wanted))
+    if len(names) == len(wanted) and (len(names) == 1 or not has_names):
+        return recording
+    raise RequestError(
+        f"{path}: expected the channels of {first.name}, {', '.join(wanted)}, found"
+        f" {', '.join(names)}: name those that all have in dataset.channels"
+    )
 
 
 def parts_of(recording: Recording, settings: SeriesSettings) -> list[tuple[str, int, int]]:

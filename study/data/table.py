@@ -1,6 +1,7 @@
 """Tables of one's own: a row per sample, in any of the forms of `study.data.tables`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
@@ -13,7 +14,7 @@ from study.data.digests import source_digests
 from study.data.entry import DatasetEntry, ScaledDatasetSettings
 from study.data.resampling import interpolate_rows, scale_rows
 from study.data.samples import Samples
-from study.data.tables.form import Column, TableForm, canonical_label
+from study.data.tables.form import Column, TableForm, canonical_label, order_by_name
 from study.data.tables.reader import Table, read_table
 from study.errors import RequestError
 from study.settings import Texts, as_tuple
@@ -151,8 +152,11 @@ def sources(
 def read_tables(settings: FilesSettings, data_folder: Path) -> list[Table]:
     """Read the files of `settings`, whose rows are all of one shape.
 
+    Channels with names have the order of the first file's.
+
     Raises:
-        RequestError: a file is missing or of another form, or its rows are of another shape.
+        RequestError: a file is missing or of another form, or its rows are of another shape or
+            have channels of other names.
     """
     tables: list[Table] = []
     for item in (*settings.path, *settings.test_path):
@@ -165,8 +169,21 @@ def read_tables(settings: FilesSettings, data_folder: Path) -> list[Table]:
                 f" {settings.path[0]}, found {_shape_in_words(*shape)}:"
                 " give files of one shape"
             )
-        tables.append(table)
+        tables.append(_in_order(path, table, tables[0].channels) if tables else table)
     return tables
+
+
+def _in_order(path: Path, table: Table, channels: tuple[str, ...]) -> Table:
+    """Return a table with its channels in the order of the first file's, if both have names."""
+    if not table.channels or not channels or table.channels == channels:
+        return table
+    order = order_by_name(table.channels, channels)
+    if order is None:
+        raise RequestError(
+            f"{path}: expected the channels of the first file, {', '.join(channels)}, found"
+            f" {', '.join(table.channels)}: give files of the same channels"
+        )
+    return replace(table, values=table.values[:, order], channels=channels)
 
 
 def samples_of(tables: Sequence[Table], settings: FilesSettings) -> Samples:

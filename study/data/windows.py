@@ -23,7 +23,15 @@ def window_starts(first: int, stop: int, length: int, stride: int) -> IntArray:
 
 
 def cut(values: FloatArray, starts: IntArray, length: int) -> npt.NDArray[np.float32]:
-    """Return windows `(n, channels, length)` float32 of a recording `(points, channels)`."""
+    """Return windows `(n, channels, length)` float32 of a recording `(points, channels)`.
+
+    Args:
+        values: of the recording, which may be shorter than a window.
+        starts: `(n,)` first position of each window.
+        length: points of a window.
+    """
+    if not len(starts):
+        return np.empty((0, values.shape[1], length), dtype=np.float32)
     views = np.lib.stride_tricks.sliding_window_view(values.astype(np.float32), length, axis=0)
     return views[starts]
 

@@ -171,3 +171,15 @@ def test_stretches_that_touch_become_one(pairs: list[tuple[int, int]]) -> None:
     points = {point for first, stop in stretches for point in range(first, stop)}
     assert {point for first, stop in joined for point in range(first, stop)} == points
     assert (joined[1:, 0] > joined[:-1, 1]).all()
+
+
+def test_pandas_index_is_no_channel(tmp_path: Path) -> None:
+    kept = pd.DataFrame(VALUES, columns=["x", "y"])[FLAGS]
+    kept.to_parquet(tmp_path / "a.parquet")
+    kept.reset_index().rename(columns={"index": "Unnamed: 0"}).to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    for name in ("a.parquet", "a.csv"):
+        recording = read_recording(tmp_path / name, PointColumns())
+        assert recording.channels == ("x", "y")
+        np.testing.assert_array_equal(recording.values, VALUES[FLAGS])

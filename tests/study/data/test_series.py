@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -222,3 +223,53 @@ def test_one_source_is_needed() -> None:
     for given_source in ({}, {"path": "a.csv", "wfdb": wfdb}):
         with pytest.raises(ValueError, match="path or wfdb must be given, and not both"):
             SeriesSettings.model_validate(given_source)
+
+
+def test_channels_of_several_recordings_are_those_of_their_names(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(64, 2))
+    frame = pd.DataFrame(values, columns=["temp", "pressure"])
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame[["pressure", "temp"]].to_csv(tmp_path / "b.csv", index=False)
+    samples = prepared(tmp_path)
+    assert samples.channel_names == ("temp", "pressure")
+    first, second = (samples.values[samples.record == name] for name in "ab")
+    np.testing.assert_array_equal(first, second)
+    frame.rename(columns={"temp": "flow"}).to_csv(tmp_path / "c.csv", index=False)
+    problem = r"c\.csv: expected the channels of a, temp, pressure, found flow, pressure: "
+    with pytest.raises(RequestError, match=problem):
+        prepared(tmp_path)
+
+
+def test_channels_without_names_go_by_position_and_a_single_one_by_itself(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(64, 2))
+    np.save(tmp_path / "a.npy", values)
+    pd.DataFrame(values, columns=["temp", "pressure"]).to_csv(tmp_path / "b.csv", index=False)
+    samples = prepare(SeriesSettings(path=("a.npy", "b.csv"), length=32), tmp_path, 0)
+    first, second = (samples.values[samples.record == name] for name in "ab")
+    np.testing.assert_array_equal(first, second)
+    for name in ("pump1", "pump2"):
+        pd.DataFrame({name: values[:, 0]}).to_csv(tmp_path / f"{name}.csv", index=False)
+    assert set(prepare(SeriesSettings(path=("p*.csv",), length=32), tmp_path, 0).record) == {
+        *("pump1", "pump2")
+    }
+
+
+def test_signals_of_records_are_those_of_their_names(tmp_path: Path, write_record: Any) -> None:
+    signal = np.sin(np.arange(3600) / 20)
+    for name, leads in (("101", ("MLII", "V1")), ("114", ("V5", "MLII"))):
+        write_record(signal, [100, 400, 700], ["N", "V", "N"], name, leads)
+    settings = SeriesSettings.model_validate(
+        {"wfdb": {"folder": ".", "beats": {"abnormal": "V"}}, "length": 32}
+    )
+    with pytest.raises(RequestError, match="channels of 101, MLII, V1, found V5, MLII: name those"):
+        prepare(settings, tmp_path, 0)
+
+
+def test_a_recording_that_is_shorter_than_a_window_has_none(write: Write) -> None:
+    write("a", 20, [])
+    folder = write("b", 100, [])
+    settings = SeriesSettings(path=("a.csv", "b.csv"), length=32)
+    assert set(prepare(settings, folder, 0).record) == {"b"}
+    assert "0 windows in points 0 to 19" in check(settings, folder)[0]
+    with pytest.raises(RequestError, match=r"dataset\.length: expected recordings of at least 32"):
+        prepare(settings.model_copy(update={"path": ("a.csv",)}), folder, 0)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -292,3 +293,20 @@ def test_a_time_beyond_the_columns_of_a_header_has_no_name(tmp_path: Path) -> No
     path = tmp_path / "a.csv"
     path.write_text("a,b\n2026-01-01,1,2026-01-02\n")
     assert time_columns(path) == ("a",)
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.feather", "a.csv", "lists.parquet"])
+def test_pandas_index_is_no_value(tmp_path: Path, name: str) -> None:
+    every = pd.DataFrame({"x": list(VALUES)}) if "lists" in name else FRAME.drop(columns="state")
+    kept = every.iloc[[0, 2, 5]]  # an index that pandas does not make anew
+    path = tmp_path / name
+    if name == "a.csv":
+        kept.to_csv(tmp_path / "own.csv")
+        pd.read_csv(tmp_path / "own.csv").to_csv(path, index=False)  # "Unnamed: 0"
+    elif name == "a.feather":
+        pa.feather.write_feather(pa.Table.from_pandas(kept), path)
+    else:
+        kept.to_parquet(path)
+    table = open_table(path, TableForm())
+    assert "1 left out" in table.understood
+    np.testing.assert_array_equal(read_table(path, TableForm()).values[:, 0], VALUES[[0, 2, 5]])
