@@ -70,7 +70,8 @@ class SeriesSettings(ScaledDatasetSettings):
         None,
         ge=1,
         le=65_536,
-        description="points from one window to the next; null takes an eighth of length",
+        description="points from one window to the next, at most length; null takes an eighth of "
+        "length",
     )
     rate_hz: float = Field(
         0.0, ge=0, le=1e9, description="points a second, for false alarms a day; 0 if unknown"
@@ -80,6 +81,15 @@ class SeriesSettings(ScaledDatasetSettings):
     def _has_one_source(self) -> Self:
         if bool(self.path) == (self.wfdb is not None):
             raise ValueError("path or wfdb must be given, and not both")
+        return self
+
+    @model_validator(mode="after")
+    def _windows_leave_no_point_out(self) -> Self:
+        if self.step > self.length:
+            raise ValueError(
+                f"stride must be at most length, {self.length}, for points between two windows"
+                f" would have no score; found {self.step}"
+            )
         return self
 
     def beside(self, folder: Path) -> Self:

@@ -273,3 +273,11 @@ def test_a_recording_that_is_shorter_than_a_window_has_none(write: Write) -> Non
     assert "0 windows in points 0 to 19" in check(settings, folder)[0]
     with pytest.raises(RequestError, match=r"dataset\.length: expected recordings of at least 32"):
         prepare(settings.model_copy(update={"path": ("a.csv",)}), folder, 0)
+
+
+def test_windows_leave_no_point_without_a_score() -> None:
+    assert SeriesSettings(path=("a.csv",), length=32, stride=32).step == 32
+    with pytest.raises(ValueError, match="stride must be at most length, 32, .* found 33"):
+        SeriesSettings(path=("a.csv",), length=32, stride=33)
+    with pytest.raises(ValueError, match="limit must be null where .*: set a longer stride, or"):
+        SeriesSettings(path=("a.csv",), length=32, limit=10)
