@@ -131,14 +131,16 @@ class PointTable:
         if known in NORMAL_LABELS or known in ABNORMAL_WORDS:
             return known in ABNORMAL_WORDS
         try:
-            float(known)
+            is_number = np.isfinite(float(known))
         except ValueError:
+            is_number = False
+        if not is_number:
             raise RequestError(
                 f"{self.path}: expected labels that are 0 for normal points and another number for"
                 " abnormal ones, or words such as normal and fault, in"
                 f" {shown_column(self.label or 0)}, found {text!r} ({self.understood}): write them"
                 " so"
-            ) from None
+            )
         return True
 
 

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from study.data.assembly import build_samples
 from study.data.digests import source_digests
-from study.data.entry import DatasetEntry, ScaledDatasetSettings
+from study.data.entry import UNKNOWN, DatasetEntry, ScaledDatasetSettings
 from study.data.resampling import interpolate_rows, scale_rows
 from study.data.samples import Samples
 from study.data.tables.form import Column, TableForm, canonical_label, order_by_name
@@ -69,9 +69,9 @@ class FilesSettings(ScaledDatasetSettings):
         """Return `(n,)` 0 normal, 1 abnormal, -1 unknown, of labels as the source writes them."""
         if not self.normal_labels:
             return super().labels_of(written)
-        kind = [canonical_label(item) for item in written]
+        kind = np.array([canonical_label(item) for item in written], dtype=np.str_)
         normal = np.isin(kind, [canonical_label(item) for item in self.normal_labels])
-        return np.where(normal, 0, 1).astype(np.int8)
+        return np.where(kind == "", UNKNOWN, np.where(normal, 0, 1)).astype(np.int8)
 
     def beside(self, folder: Path) -> Self:
         """Return the same with the files that are in a folder named by their whole paths."""

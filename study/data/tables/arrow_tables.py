@@ -77,7 +77,8 @@ class _ArrowTable:
     def _label(self, batch: pa.RecordBatch) -> Any:
         if self.columns.label is None:
             return None
-        return np.array([str(each) for each in batch.column(self.columns.label).to_pylist()])
+        labels = batch.column(self.columns.label).to_pylist()
+        return np.array(["" if each is None or each != each else str(each) for each in labels])
 
 
 def open_arrow(path: Path, form: TableForm) -> TableFile:

@@ -48,7 +48,7 @@ class Rows:
 
     Attributes:
         values: `(n, channels, width)`, finite.
-        label: `(n,)` as written; None where rows have none.
+        label: `(n,)` as written, "" where one is missing; None where rows have none.
     """
 
     values: FloatArray
@@ -207,11 +207,13 @@ def as_column(text: str) -> Column:
 
 
 def canonical_label(text: str) -> str:
-    """Return one form for all ways of writing a number: 1, 1.0 and 1e0 are "1"."""
+    """Return one form for all ways of writing a number: 1, 1.0 and 1e0 are "1"; of nan, ""."""
     try:
         number = float(text)
     except ValueError:
         return text.strip()
+    if number != number:
+        return ""
     return str(int(number)) if number.is_integer() else repr(number)
 
 

@@ -183,3 +183,16 @@ def test_pandas_index_is_no_channel(tmp_path: Path) -> None:
         recording = read_recording(tmp_path / name, PointColumns())
         assert recording.channels == ("x", "y")
         np.testing.assert_array_equal(recording.values, VALUES[FLAGS])
+
+
+@pytest.mark.parametrize("missing", [np.nan, np.inf])
+def test_a_label_of_a_point_that_is_no_finite_number_is_refused(
+    tmp_path: Path, missing: float
+) -> None:
+    columns = {"x": [1.0, 2.0, 3.0], "label": [0.0, missing, 1.0]}
+    pd.DataFrame(columns).to_csv(tmp_path / "a.csv", index=False, na_rep="nan")
+    pd.DataFrame(columns).to_parquet(tmp_path / "a.parquet")
+    np.savez(tmp_path / "a.npz", values=np.ones((3, 1)), label=columns["label"])
+    for name in ("a.csv", "a.parquet", "a.npz"):
+        with pytest.raises(RequestError, match=f"{name}: expected labels that are 0 for normal"):
+            read_recording(tmp_path / name, PointColumns())

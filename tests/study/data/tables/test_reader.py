@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from study.data.table import TableSettings
 from study.data.tables.form import TableForm
 from study.data.tables.reader import is_table, open_table, read_table, time_columns
 from study.errors import RequestError
@@ -310,3 +311,21 @@ def test_pandas_index_is_no_value(tmp_path: Path, name: str) -> None:
     table = open_table(path, TableForm())
     assert "1 left out" in table.understood
     np.testing.assert_array_equal(read_table(path, TableForm()).values[:, 0], VALUES[[0, 2, 5]])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "na.csv", "a.parquet", "number.parquet", "a.npz"])
+def test_a_row_without_a_label_is_refused_with_its_number(tmp_path: Path, name: str) -> None:
+    missing, path = FRAME.assign(state=[0.0, 1, 0, 0, np.nan, 1]), tmp_path / name
+    if name == "a.npz":
+        np.savez(path, values=VALUES, state=missing["state"])
+    elif path.suffix == ".csv":
+        missing.to_csv(path, index=False, na_rep="nan" if name == "na.csv" else "")
+    else:
+        words = missing["state"].map({0: "ok", 1: "hot"})  # nan becomes null
+        missing.assign(state=missing["state"] if "number" in name else words).to_parquet(path)
+    form = TableForm(label="state")
+    with pytest.raises(RequestError, match=rf"{name}: expected a label .* none in row 5 .*fill it"):
+        read_table(path, form)
+    (rows,) = open_table(path, form).blocks(100)  # as study.score reads it
+    settings = TableSettings(path="a.csv", label="state", normal_labels=("0", "ok"))
+    assert settings.labels_of(rows.label).tolist() == [0, 1, 0, 0, -1, 1]
