@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from study.data.assembly import build_samples
 from study.data.digests import source_digests
 from study.data.entry import DatasetEntry
 from study.data.point_tables import PointColumns
+from study.data.precision import require_fine_steps, require_float32
 from study.data.recordings import Recording, read_events, read_recording, recording_name
 from study.data.resampling import IntArray, scale_rows
 from study.data.samples import Samples
@@ -85,7 +87,8 @@ def recordings(settings: SeriesSettings, data_folder: Path) -> Iterator[Recordin
     """Yield the recordings, by their names; channels have the order of the first one's.
 
     Raises:
-        RequestError: a file cannot be read, or recordings have different channels.
+        RequestError: a file cannot be read, a value is too large, or recordings have different
+            channels.
     """
     columns = PointColumns(settings.label, settings.time, settings.channels)
     listed = _events_path(settings, data_folder)
@@ -98,6 +101,7 @@ def recordings(settings: SeriesSettings, data_folder: Path) -> Iterator[Recordin
             recording = read_wfdb(path.with_suffix(""), settings.wfdb, settings.channels)
         else:
             recording = read_recording(path, columns, events)
+        require_float32(recording.values, str(path))
         first = first or recording
         yield _in_order(path, recording, first)
 
@@ -159,14 +163,15 @@ def prepare(settings: SeriesSettings, data_folder: Path, seed: int) -> Samples:
         RequestError: a file or a setting is wrong.
     """
     del seed
-    values, columns, events = [], _Columns(), {}
+    values, columns, events, ends = [], _Columns(), {}, []
     names: tuple[str, ...] = ()
     for recording in recordings(settings, data_folder):
         names = names or recording.channels
         events[recording.name] = recording.events
+        ends += [recording.values.min(axis=0), recording.values.max(axis=0)]
         for side, first, stop in parts_of(recording, settings):
             starts = window_starts(first, stop, settings.length, settings.step)
-            values.append(cut(recording.values, starts, settings.length))
+            values.append(_windows(recording, starts, settings))
             columns.add(recording, side, starts, settings.length)
     windows = np.concatenate(values)
     if not len(windows):
@@ -174,9 +179,10 @@ def prepare(settings: SeriesSettings, data_folder: Path, seed: int) -> Samples:
             f"dataset.length: expected recordings of at least {settings.length} points, found"
             " shorter ones: set a smaller length"
         )
-    if settings.scaling == "sample":
-        rows = windows.reshape(-1, settings.length).astype(np.float64)
-        windows = scale_rows(rows).reshape(windows.shape).astype(np.float32)
+    if settings.scaling == "training":
+        low, high = np.min(ends, axis=0), np.max(ends, axis=0)
+        source = "dataset.wfdb" if settings.wfdb else "dataset.path"
+        require_fine_steps(low, high, names if len(names) > 1 else (), source)
     if settings.scaling == "none" and (windows.min() < 0 or windows.max() > 1):
         raise RequestError(
             f"dataset.scaling: expected values in [0, 1] with scaling none, found {windows.min():g}"
@@ -199,6 +205,16 @@ def prepare(settings: SeriesSettings, data_folder: Path, seed: int) -> Samples:
         channel_names=names if len(names) > 1 else (),
         events=events,
     )
+
+
+def _windows(
+    recording: Recording, starts: IntArray, settings: SeriesSettings
+) -> npt.NDArray[np.float32]:
+    """Return windows `(n, channels, length)` of a recording, scaled if each is by itself."""
+    windows = cut(recording.values, starts, settings.length)
+    if settings.scaling == "sample":
+        windows = scale_rows(windows.reshape(-1, settings.length)).reshape(windows.shape)
+    return windows.astype(np.float32)
 
 
 class _Columns:

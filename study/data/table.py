@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from study.data.assembly import build_samples
 from study.data.digests import source_digests
 from study.data.entry import UNKNOWN, DatasetEntry, ScaledDatasetSettings
+from study.data.precision import require_fine_steps, require_float32
 from study.data.resampling import interpolate_rows, scale_rows
 from study.data.samples import Samples
 from study.data.tables.form import Column, TableForm, canonical_label, order_by_name
@@ -155,13 +156,14 @@ def read_tables(settings: FilesSettings, data_folder: Path) -> list[Table]:
     Channels with names have the order of the first file's.
 
     Raises:
-        RequestError: a file is missing or of another form, or its rows are of another shape or
-            have channels of other names.
+        RequestError: a file is missing or of another form, a value is too large, or its rows are
+            of another shape or have channels of other names.
     """
     tables: list[Table] = []
     for item in (*settings.path, *settings.test_path):
         path = locate(item, data_folder)
         table = read_table(path, settings.form)
+        require_float32(table.values, str(path))
         if tables and table.values.shape[1:] != tables[0].values.shape[1:]:
             expected, shape = tables[0].values.shape[1:], table.values.shape[1:]
             raise RequestError(
@@ -194,7 +196,8 @@ def samples_of(tables: Sequence[Table], settings: FilesSettings) -> Samples:
         settings: of the dataset.
 
     Raises:
-        RequestError: no row is normal, or unscaled values are not in [0, 1].
+        RequestError: no row is normal, unscaled values are not in [0, 1], or others vary too
+            little for float32.
     """
     values = np.concatenate([table.values for table in tables])
     count, channels, width = values.shape
@@ -205,6 +208,9 @@ def samples_of(tables: Sequence[Table], settings: FilesSettings) -> Samples:
             f"{settings.path[0]}: expected values in [0, 1] with scaling none, found "
             f"{values.min():g} to {values.max():g}: set dataset.scaling to sample"
         )
+    if settings.scaling == "training":
+        low, high = values.min(axis=(0, 2)), values.max(axis=(0, 2))
+        require_fine_steps(low, high, tables[0].channels, settings.path[0])
     rows = values.reshape(-1, width)  # (n, c, width) -> (n * c, width)
     fitted = interpolate_rows(rows, settings.length)
     scaled = scale_rows(fitted) if settings.scaling == "sample" else fitted

@@ -22,8 +22,8 @@ def window_starts(first: int, stop: int, length: int, stride: int) -> IntArray:
     return starts if starts[-1] == last else np.append(starts, last)
 
 
-def cut(values: FloatArray, starts: IntArray, length: int) -> npt.NDArray[np.float32]:
-    """Return windows `(n, channels, length)` float32 of a recording `(points, channels)`.
+def cut(values: FloatArray, starts: IntArray, length: int) -> FloatArray:
+    """Return windows `(n, channels, length)` of a recording `(points, channels)`.
 
     Args:
         values: of the recording, which may be shorter than a window.
@@ -31,8 +31,8 @@ def cut(values: FloatArray, starts: IntArray, length: int) -> npt.NDArray[np.flo
         length: points of a window.
     """
     if not len(starts):
-        return np.empty((0, values.shape[1], length), dtype=np.float32)
-    views = np.lib.stride_tricks.sliding_window_view(values.astype(np.float32), length, axis=0)
+        return np.empty((0, values.shape[1], length))
+    views = np.lib.stride_tricks.sliding_window_view(values, length, axis=0)
     return views[starts]
 
 

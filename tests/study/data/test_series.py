@@ -277,7 +277,27 @@ def test_a_recording_that_is_shorter_than_a_window_has_none(write: Write) -> Non
 
 def test_windows_leave_no_point_without_a_score() -> None:
     assert SeriesSettings(path=("a.csv",), length=32, stride=32).step == 32
-    with pytest.raises(ValueError, match="stride must be at most length, 32, .* found 33"):
+    with pytest.raises(ValueError, match=r"stride must be at most length, 32, .* found 33"):
         SeriesSettings(path=("a.csv",), length=32, stride=33)
-    with pytest.raises(ValueError, match="limit must be null where .*: set a longer stride, or"):
+    with pytest.raises(ValueError, match=r"limit must be null where .*: set a longer stride, or"):
         SeriesSettings(path=("a.csv",), length=32, limit=10)
+
+
+def test_points_that_float32_does_not_hold_are_refused(tmp_path: Path) -> None:
+    signal = np.sin(np.arange(200) / 5)
+    frame = pd.DataFrame({"x": signal, "y": 1e8 + signal})
+    frame.to_parquet(tmp_path / "a.parquet")
+    settings = SeriesSettings(path=("a.parquet",), length=32)
+    with pytest.raises(RequestError, match=r"expected channel y with a range .* subtract an"):
+        prepare(settings, tmp_path, 0)
+    scaled = prepare(settings.model_copy(update={"scaling": "sample"}), tmp_path, 0).values
+    np.testing.assert_allclose(scaled[:, 1], scaled[:, 0], atol=1e-7)
+    # A recording in which a channel hardly varies is fine beside others.
+    frame.assign(y=signal).to_parquet(tmp_path / "a.parquet")
+    frame.assign(y=1 + signal * 1e-5).to_parquet(tmp_path / "b.parquet")
+    both = settings.model_copy(update={"path": ("*.parquet",)})
+    assert set(prepare(both, tmp_path, 0).record) == {"a", "b"}
+    frame.assign(y=np.where(signal > 0.99, 1.797e308, signal)).to_parquet(tmp_path / "a.parquet")
+    problem = r"a\.parquet: expected values up to 3\.4e\+38, .* 1\.797e\+308 in row 9: replace it"
+    with pytest.raises(RequestError, match=problem):
+        prepare(settings, tmp_path, 0)

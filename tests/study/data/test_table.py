@@ -118,3 +118,19 @@ def test_channels_of_several_files_are_those_of_their_names(tmp_path: Path) -> N
     problem = r"c\.parquet: expected the channels of the first file, a, b, found a, c: "
     with pytest.raises(RequestError, match=problem):
         prepared(tmp_path, path=["a.parquet", "c.parquet"], **unlabelled)
+
+
+def test_values_that_float32_does_not_hold_are_refused(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(4, 32))
+    unlabelled = {"label": None, "normal_labels": (), "length": 32, "path": "a.npy"}
+    np.save(tmp_path / "a.npy", np.where(np.arange(32) == 5, 1.797e308, values))
+    with pytest.raises(RequestError, match=r"a\.npy: expected values up to 3\.4e\+38, .* in row 1"):
+        prepared(tmp_path, **unlabelled)
+    np.save(tmp_path / "a.npy", values + 1e8)
+    with pytest.raises(RequestError, match=r"a\.npy: expected values with a range .* subtract an"):
+        prepared(tmp_path, **unlabelled)
+    scaled = prepared(tmp_path, **unlabelled, scaling="sample").values[:, 0]
+    low, span = values.min(axis=1, keepdims=True), np.ptp(values, axis=1, keepdims=True)
+    np.testing.assert_allclose(scaled, (values - low) / span, atol=1e-7)
+    np.save(tmp_path / "a.npy", np.full((4, 32), 0.3) + 1e-16 * np.sign(values))  # a constant
+    assert len(prepared(tmp_path, **unlabelled)) == 4
