@@ -13,7 +13,13 @@ from study.data.digests import source_digests
 from study.data.entry import DatasetEntry
 from study.data.point_tables import PointColumns
 from study.data.precision import require_fine_steps, require_float32
-from study.data.recordings import Recording, read_events, read_recording, recording_name
+from study.data.recordings import (
+    Recording,
+    read_events,
+    read_recording,
+    recording_name,
+    require_recordings,
+)
 from study.data.resampling import IntArray, scale_rows
 from study.data.samples import Samples
 from study.data.series_settings import SeriesSettings
@@ -87,14 +93,17 @@ def recordings(settings: SeriesSettings, data_folder: Path) -> Iterator[Recordin
     """Yield the recordings, by their names; channels have the order of the first one's.
 
     Raises:
-        RequestError: a file cannot be read, a value is too large, or recordings have different
-            channels.
+        RequestError: a file cannot be read, a value is too large, recordings have different
+            channels or rates, or events are of other recordings.
     """
     columns = PointColumns(settings.label, settings.time, settings.channels)
     listed = _events_path(settings, data_folder)
     events = read_events(listed[0]) if listed else None
+    paths = locate(settings, data_folder)
+    if events is not None:
+        require_recordings(events, [recording_name(path) for path in paths])
     first: Recording | None = None
-    for path in locate(settings, data_folder):
+    for path in paths:
         if settings.wfdb:
             from study.data.wfdb_series import read_wfdb
 
@@ -103,6 +112,11 @@ def recordings(settings: SeriesSettings, data_folder: Path) -> Iterator[Recordin
             recording = read_recording(path, columns, events)
         require_float32(recording.values, str(path))
         first = first or recording
+        if recording.rate_hz != first.rate_hz:
+            raise RequestError(
+                f"{path}: expected {first.rate_hz:g} points a second, as {first.name} has, found"
+                f" {recording.rate_hz:g}: keep records of one rate in dataset.wfdb.folder"
+            )
         yield _in_order(path, recording, first)
 
 
@@ -133,11 +147,16 @@ def parts_of(recording: Recording, settings: SeriesSettings) -> list[tuple[str, 
     `test` the rest. Where nothing is known to be normal, all is one part without a side.
 
     Raises:
-        RequestError: the parts are not in this order.
+        RequestError: the parts are not in this order, or the first is missing.
     """
     count = len(recording)
     normal = _points(settings.normal_until, count) or recording.normal_until
     validated = _points(settings.validate_until, count)
+    if normal is None and validated is not None:
+        raise RequestError(
+            f"dataset.validate_until: expected a normal beginning of {recording.name}, which what"
+            " validates follows, found none: set dataset.normal_until"
+        )
     if normal is None:
         return [("", 0, count)]
     edges = [0, normal, validated or normal, count]

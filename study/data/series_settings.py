@@ -53,7 +53,8 @@ class SeriesSettings(ScaledDatasetSettings):
     events: str | None = Field(
         None,
         description="JSON file of abnormal stretches by recording, {name: [[first, last], ...]}, "
-        "positions from 0 or times, as NAB's combined_windows.json",
+        "positions from 0 or times, as NAB's combined_windows.json; a recording without an entry "
+        "has none",
     )
     normal_until: Part | None = Field(
         None,
@@ -81,6 +82,12 @@ class SeriesSettings(ScaledDatasetSettings):
     def _has_one_source(self) -> Self:
         if bool(self.path) == (self.wfdb is not None):
             raise ValueError("path or wfdb must be given, and not both")
+        unread = [name for name in ("events", "label", "time") if getattr(self, name) is not None]
+        if self.wfdb and unread:
+            raise ValueError(
+                f"{unread[0]} must be left out beside wfdb, for labels of records are their"
+                " annotations"
+            )
         return self
 
     @model_validator(mode="after")

@@ -196,3 +196,17 @@ def test_a_label_of_a_point_that_is_no_finite_number_is_refused(
     for name in ("a.csv", "a.parquet", "a.npz"):
         with pytest.raises(RequestError, match=f"{name}: expected labels that are 0 for normal"):
             read_recording(tmp_path / name, PointColumns())
+
+
+@pytest.mark.parametrize("pair", [[30, 10], [40, 50], [-20, -10], [1.5, 3], [60, 70]])
+def test_stretches_by_position_are_in_the_recording(tmp_path: Path, pair: list[float]) -> None:
+    frame().to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(RequestError, match=r"a\.csv: dataset\.events: .* 0 <= first <= last < 50"):
+        read_recording(tmp_path / "a.csv", PointColumns(), {"a": [pair]})
+
+
+def test_a_stretch_of_time_does_not_end_before_it_begins(tmp_path: Path) -> None:
+    frame().to_csv(tmp_path / "a.csv", index=False)
+    events = {"a": [["2026-01-01 00:09:00", "2026-01-01 00:07:00"]]}
+    with pytest.raises(RequestError, match="found: a stretch that ends before it begins"):
+        read_recording(tmp_path / "a.csv", PointColumns(), events)

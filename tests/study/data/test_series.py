@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -5,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import wfdb
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -301,3 +303,71 @@ def test_points_that_float32_does_not_hold_are_refused(tmp_path: Path) -> None:
     problem = r"a\.parquet: expected values up to 3\.4e\+38, .* 1\.797e\+308 in row 9: replace it"
     with pytest.raises(RequestError, match=problem):
         prepare(settings, tmp_path, 0)
+
+
+def of_records(**settings: Any) -> SeriesSettings:
+    wfdb_settings = {"folder": ".", "beats": {"abnormal": "V"}}
+    return SeriesSettings.model_validate({"wfdb": wfdb_settings, "length": 32} | settings)
+
+
+def test_annotations_have_a_time_resolution_of_their_own(tmp_path: Path, write_record: Any) -> None:
+    write_record(np.sin(np.arange(3600) / 20), [100, 400, 700], ["N", "V", "N"])
+    position, symbol = np.array([50, 200, 350]), ["N", "V", "N"]
+    wfdb.wrann("r1", "atr", position, symbol=symbol, fs=180, write_dir=str(tmp_path))
+    assert prepare(of_records(), tmp_path, 0).events["r1"].tolist() == [[250, 550]]
+
+
+@pytest.mark.parametrize(
+    ("position", "symbol", "problem"),
+    [
+        ([100, 4000], ["N", "V"], "beats out of order or past the signal's end"),
+        ([100, 400], ["+", "+"], "no annotated beat"),
+    ],
+)
+def test_beats_are_in_the_signal(
+    tmp_path: Path, write_record: Any, position: list[int], symbol: list[str], problem: str
+) -> None:
+    write_record(np.sin(np.arange(3600) / 20), position, symbol)
+    with pytest.raises(RequestError, match=problem):
+        prepare(of_records(), tmp_path, 0)
+
+
+def test_records_have_one_rate(tmp_path: Path, write_record: Any) -> None:
+    for name in ("r1", "r2"):
+        record = write_record(np.sin(np.arange(3600) / 20), [100, 400], ["N", "V"], name)
+    header = record.with_suffix(".hea")
+    header.write_text(header.read_text().replace("360", "250", 1))
+    with pytest.raises(
+        RequestError, match=r"r2\.hea: expected 360 points a second, as r1 has, found 250"
+    ):
+        prepare(of_records(), tmp_path, 0)
+
+
+@pytest.mark.parametrize("name", ["events", "label", "time"])
+def test_what_records_do_not_have_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be left out beside wfdb"):
+        of_records(**{name: "a"})
+
+
+def test_validation_follows_a_normal_beginning(write: Write) -> None:
+    folder = write("a", 300, [(200, 220)])
+    with pytest.raises(RequestError, match=r"dataset\.validate_until: .*set dataset\.normal_until"):
+        prepared(folder, validate_until=0.5)
+
+
+def test_events_are_of_recordings_that_there_are(write: Write) -> None:
+    write("a", 300, [])
+    folder = write("b", 300, [])
+    listed = folder / "events.json"
+    for entries, stretches in (
+        ({"a.csv": [[10, 20]]}, {"a": [[10, 21]], "b": []}),  # b has none
+        ({"x/a.csv": [[10.0, 20.0]], "b": [], "c": [[1, 2]]}, {"a": [[10, 21]], "b": []}),
+    ):
+        listed.write_text(json.dumps(entries))
+        read = prepared(folder, events="events.json").events
+        assert {name: each.tolist() for name, each in read.items()} == stretches
+    listed.write_text(json.dumps({"a": [[10, 20]], "bb": [[1, 2]]}))
+    with pytest.raises(
+        RequestError, match=r"dataset\.events: .*'bb', while b has no entry: correct"
+    ):
+        check(SeriesSettings(path=("*.csv",), length=32, events="events.json"), folder)
