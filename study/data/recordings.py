@@ -19,6 +19,7 @@ from study.data.point_tables import Mask, PointColumns, PointTable, open_points
 from study.data.resampling import FloatArray, IntArray
 from study.data.tables.compressed import COMPRESSED
 from study.data.tables.reader import ENDINGS
+from study.data.times import require_rising
 from study.errors import RequestError, one_line
 
 _TSB_AD = re.compile(r"_tr_(\d+)_1st_\d+$")
@@ -64,13 +65,14 @@ def read_recording(path: Path, columns: PointColumns, events: Events | None = No
         events: abnormal stretches by recording; None takes the file's labels, or its name.
 
     Raises:
-        RequestError: the file cannot be read, or is not of this form.
+        RequestError: the file cannot be read, is not of this form, or its times fall.
     """
     return recording_of(open_points(path, columns), events)
 
 
 def recording_of(table: PointTable, events: Events | None = None) -> Recording:
     """Return the recording in a table; arguments and errors as of `read_recording`."""
+    require_rising(table)
     values, flagged = table.read()
     name = recording_name(table.path)
     by_name = _UCR.search(name)

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,23 @@ def test_windows_that_overlap_are_in_no_two_parts(write: Write) -> None:
     assert apart.start[-1] - apart.start[-2] < 32
     apart = apart.take(np.arange(len(apart) - 1))
     refuse_leakage(apart, make_splits(apart, SplitSettings(protocol="paper", folds=1), 0))
+
+
+def test_the_advice_against_windows_that_overlap_can_be_followed(write: Write) -> None:
+    events = [(200, 220), (300, 320), (400, 420), (500, 520)]
+    paper = SplitSettings(protocol="paper", folds=5)
+
+    def refusals(samples: Samples) -> Iterator[str]:
+        for seed in range(9):  # whether the last two windows are dealt apart depends on it
+            try:
+                refuse_leakage(samples, make_splits(samples, paper, seed))
+            except RequestError as error:
+                yield str(error)
+
+    refused = list(refusals(prepared(write("a", 600, events), stride=32)))
+    assert refused
+    assert all("recordings, and their parts, of a multiple of so many" in each for each in refused)
+    assert not list(refusals(prepared(write("a", 640, events), stride=32)))
 
 
 def test_time_needs_a_normal_beginning(write: Write) -> None:
