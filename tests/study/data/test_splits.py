@@ -351,7 +351,7 @@ def test_folds_of_kinds_that_are_not_rare_are_drawn_by_their_names() -> None:
 
 
 def test_a_single_abnormal_sample_cannot_be_halved() -> None:
-    with pytest.raises(RequestError, match="one abnormal sample is outside training"):
+    with pytest.raises(RequestError, match="fewer than two samples of one label"):
         make_splits(of_kinds((100,), (1,)), SplitSettings(protocol="paper", folds=2), 0)
 
 
