@@ -24,6 +24,7 @@ from study.data.resampling import IntArray, scale_rows
 from study.data.samples import Samples
 from study.data.series_settings import SeriesSettings
 from study.data.tables.form import order_by_name
+from study.data.wfdb_files import signal_files
 from study.data.windows import cut, overlap, window_starts
 from study.errors import RequestError
 
@@ -83,8 +84,12 @@ def sources(
     paths = locate(settings, data_folder)
     if settings.wfdb:
         endings = (".hea", ".dat", ".mat", f".{settings.wfdb.annotator}")
-        every = [path.with_suffix(ending) for path in paths for ending in endings]
-        paths = [path for path in every if path.is_file()]
+        every = [
+            file
+            for path in paths
+            for file in (*map(path.with_suffix, endings), *signal_files(path.with_suffix("")))
+        ]
+        paths = [path for path in dict.fromkeys(every) if path.is_file()]
     paths = [*paths, *_events_path(settings, data_folder)]
     return list(zip([p.name for p in paths], source_digests(paths, memo_folder), strict=True))
 

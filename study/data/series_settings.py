@@ -91,6 +91,13 @@ class SeriesSettings(ScaledDatasetSettings):
         return self
 
     @model_validator(mode="after")
+    def _channels_differ(self) -> Self:
+        names = self.channels or ()
+        if len(set(names)) < len(names):
+            raise ValueError(f"channels must be different ones, found {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
     def _windows_leave_no_point_out(self) -> Self:
         if self.step > self.length:
             raise ValueError(

@@ -272,9 +272,9 @@ def _halve(samples: Samples, members: Index, random: np.random.Generator) -> tup
     strata = _strata(samples.kind[members], samples.label[members])
     if len(members) < 2 or np.unique(strata, return_counts=True)[1].min() < 2:
         raise RequestError(
-            "split: fewer than two samples of one label, normal or abnormal, are outside training, so"
-            " that they cannot be in both validation and test; add samples, or raise dataset.limit"
-            " if it is set"
+            "split: fewer than two samples of one label, normal or abnormal, are outside training,"
+            " so that it cannot be in both validation and test; add samples, or raise"
+            " dataset.limit if it is set"
         )
     first, second = train_test_split(
         members,

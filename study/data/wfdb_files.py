@@ -44,6 +44,19 @@ def signal_names(path: Path) -> list[str]:
     return distinct(map(str, header.sig_name or ()))
 
 
+def signal_files(path: Path) -> list[Path]:
+    """Return the files that a record's header names for its signals; none of several segments.
+
+    Raises:
+        RequestError: the header is damaged.
+    """
+    import wfdb
+
+    with reading(path):
+        names = getattr(wfdb.rdheader(str(path)), "file_name", None)
+    return [path.with_name(name) for name in dict.fromkeys(names or ())]
+
+
 def distinct(names: Iterable[str]) -> list[str]:
     """Return names of signals, of equal ones the second as "II.2" and so on."""
     seen: Counter[str] = Counter()

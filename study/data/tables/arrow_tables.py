@@ -167,7 +167,9 @@ def _is_list(kind: Any) -> bool:
 
 
 def _is_number(kind: Any) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind))
+    """Return whether values of a type are numbers; truths are 0 and 1."""
+    is_of = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+    return any(each(kind) for each in is_of)
 
 
 def _numbers(column: Any) -> FloatArray:

@@ -20,6 +20,8 @@ TIME_NAMES = ("time", "timestamp", "datetime", "date")
 """Names of columns that say when a row is, so that they are no value of it."""
 NORMAL_WORDS = ("normal", "ok", "good", "healthy", "nominal", "n", "regular")
 """Labels that name normal rows by themselves."""
+LONGEST_WHOLE = 1000
+"""Characters of a label that is compared as a whole number."""
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__|Unnamed: 0(\.\d+)?")
 """Names that pandas gives an index without one: in Parquet, and in a CSV file that it reads."""
 
@@ -208,10 +210,15 @@ def as_column(text: str) -> Column:
 
 def canonical_label(text: str) -> str:
     """Return one form for all ways of writing a number: 1, 1.0 and 1e0 are "1"; of nan, ""."""
+    text = text.strip()
+    if "_" in text:  # which Python passes over in numbers
+        return text
+    if text.lstrip("+-").isdecimal() and len(text) < LONGEST_WHOLE:  # exact, beyond 2**53 too
+        return str(int(text))
     try:
         number = float(text)
     except ValueError:
-        return text.strip()
+        return text
     if number != number:
         return ""
     return str(int(number)) if number.is_integer() else repr(number)

@@ -388,3 +388,17 @@ def test_events_are_of_recordings_that_there_are(write: Write) -> None:
         RequestError, match=r"dataset\.events: .*'bb', while b has no entry: correct"
     ):
         check(SeriesSettings(path=("*.csv",), length=32, events="events.json"), folder)
+
+
+def test_sources_are_the_files_that_headers_name(tmp_path: Path, write_record: Any) -> None:
+    record = write_record(np.sin(np.arange(3600) / 20), [100, 400], ["N", "V"])
+    header = record.with_suffix(".hea")
+    header.write_text(header.read_text().replace("r1.dat", "r1_signals.d"))
+    record.with_suffix(".dat").rename(tmp_path / "r1_signals.d")
+    names = [name for name, _ in sources(of_records(), tmp_path, None)]
+    assert names == ["r1.hea", "r1.atr", "r1_signals.d"]
+
+
+def test_channels_are_different_ones() -> None:
+    with pytest.raises(ValueError, match="channels must be different ones, found x, x"):
+        SeriesSettings(path=("a.csv",), channels=("x", "x"), length=32)

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.data.table import TableSettings
-from study.data.tables.form import TableForm
+from study.data.tables.form import TableForm, canonical_label
 from study.data.tables.reader import is_table, open_table, read_table, time_columns
 from study.errors import RequestError
 
@@ -329,3 +329,21 @@ def test_a_row_without_a_label_is_refused_with_its_number(tmp_path: Path, name: 
     (rows,) = open_table(path, form).blocks(100)  # as study.score reads it
     settings = TableSettings(path="a.csv", label="state", normal_labels=("0", "ok"))
     assert settings.labels_of(rows.label).tolist() == [0, 1, 0, 0, -1, 1]
+
+
+def test_truths_are_zero_and_one(tmp_path: Path) -> None:
+    on = VALUES > 5
+    pd.DataFrame(on, columns=NAMES).assign(t0=VALUES[:, 0]).to_parquet(tmp_path / "a.parquet")
+    values = read_table(tmp_path / "a.parquet", TableForm()).values[:, 0]
+    np.testing.assert_array_equal(values, np.column_stack([VALUES[:, :1], on[:, 1:]]))
+
+
+@pytest.mark.parametrize(
+    ("written", "label"),
+    [
+        *(("+1", "1"), ("1e0", "1"), ("-0", "0"), ("007", "7"), ("-2.50", "-2.5"), ("nan", "")),
+        *((" ok ", "ok"), ("1_1", "1_1"), (str(2**53 + 1), str(2**53 + 1))),
+    ],
+)
+def test_labels_have_one_form(written: str, label: str) -> None:
+    assert canonical_label(written) == label
