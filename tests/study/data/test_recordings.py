@@ -267,3 +267,17 @@ def test_jumps_of_times_are_said(tmp_path: Path) -> None:
     assert not any(
         "longer than usual" in why for why in guess_recording(timed(moments, path)).reasons
     )
+
+
+def test_a_channel_may_be_called_index(tmp_path: Path) -> None:
+    pd.DataFrame(VALUES, columns=["index", "x"]).to_csv(tmp_path / "a.csv", index=False)
+    recording = read_recording(tmp_path / "a.csv", PointColumns(channels=("index", "x")))
+    np.testing.assert_array_equal(recording.values, VALUES)
+    assert read_recording(tmp_path / "a.csv", PointColumns()).channels == ("x",)
+
+
+def test_values_of_one_channel_stand_beside_their_labels(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", values=VALUES[:, 0], label=FLAGS.astype(int))
+    recording = read_recording(tmp_path / "a.npz", PointColumns())
+    np.testing.assert_array_equal(recording.values, VALUES[:, :1])
+    assert recording.events.tolist() == EVENTS
