@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from study.data.resampling import FloatArray, interpolate_rows
 from study.data.samples import Samples
@@ -47,8 +47,18 @@ class BaseDatasetSettings(Settings):
         ge=1,
         le=10**9,
         description="keep this many samples, a random subset with the kinds' own proportions, "
-        "drawn from the study's seed; at least 1; null keeps all",
+        "drawn from the study's seed; at least 1; null keeps all, as windows of recordings need",
     )
+
+    @model_validator(mode="after")
+    def _series_are_whole(self) -> Self:
+        if self.is_series and self.limit is not None:
+            raise ValueError(
+                "limit must be null where samples are windows of recordings, for points between"
+                " those that are kept would have no score: set a longer stride, or read fewer"
+                " recordings"
+            )
+        return self
 
     @property
     def scaled_by_fold(self) -> bool:

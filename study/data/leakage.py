@@ -171,7 +171,8 @@ def _refuse_overlap(keys: _Keys, fold: Fold, where: str) -> None:
         if shared:
             raise RequestError(
                 f"{where}: {shared} windows in {one} overlap windows in {other}; use split.protocol"
-                " time or series, or set dataset.stride to dataset.length"
+                " time or series, or windows that share no point: dataset.stride as dataset.length"
+                " is, and recordings, and their parts, of a multiple of so many points"
             )
 
 

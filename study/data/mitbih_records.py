@@ -15,7 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from study.data.resampling import FloatArray, IntArray
-from study.data.wfdb_files import Leads, damaged_record, lead_indices, reading, signal_names
+from study.data.wfdb_files import (
+    Leads,
+    annotated_beats,
+    damaged_record,
+    lead_indices,
+    reading,
+    signal_names,
+)
 from study.errors import RequestError
 
 AAMI_CLASSES = {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F", "Q": "/fQ"}
@@ -132,16 +139,4 @@ def read_annotation(path: Path, length: int) -> tuple[IntArray, npt.NDArray[np.s
     Raises:
         RequestError: the file is damaged, or its beats are not in order or in the signal.
     """
-    import wfdb
-
-    with reading(path):
-        annotation = wfdb.rdann(str(path), "atr")
-        position = np.asarray(annotation.sample, dtype=np.int64)
-        symbol = np.asarray(annotation.symbol, dtype=np.str_)
-    beat = np.isin(symbol, list(CLASS_OF_SYMBOL))
-    position, symbol = position[beat], symbol[beat]
-    if len(position) == 0:
-        raise damaged_record(path, "no annotated beat")
-    if (np.diff(position) <= 0).any() or position[-1] >= length:
-        raise damaged_record(path, "beats out of order or past the signal's end")
-    return position, symbol
+    return annotated_beats(path, "atr", list(CLASS_OF_SYMBOL), length)

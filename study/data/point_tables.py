@@ -131,14 +131,16 @@ class PointTable:
         if known in NORMAL_LABELS or known in ABNORMAL_WORDS:
             return known in ABNORMAL_WORDS
         try:
-            float(known)
+            is_number = np.isfinite(float(known))
         except ValueError:
+            is_number = False
+        if not is_number:
             raise RequestError(
                 f"{self.path}: expected labels that are 0 for normal points and another number for"
                 " abnormal ones, or words such as normal and fault, in"
                 f" {shown_column(self.label or 0)}, found {text!r} ({self.understood}): write them"
                 " so"
-            ) from None
+            )
         return True
 
 
@@ -152,11 +154,12 @@ def open_points(path: Path, columns: PointColumns) -> PointTable:
     names = [name.strip() for name in column_names(path) or ()]
     label = columns.label if columns.label is not None else _usual(names, LABEL_NAMES)
     times = time_columns(path)
-    time = columns.time if columns.time is not None else _usual(names, NAMES_OF_TIMES)
+    others = [name for name in names if name not in (columns.channels or ())]
+    time = columns.time if columns.time is not None else _usual(others, NAMES_OF_TIMES)
     time = time if time is not None else next(iter(times), None)
-    apart = [time, *times, *(name for name in names if name.lower() in NAMES_OF_TIMES)]
+    apart = [time, *times, *(name for name in others if name.lower() in NAMES_OF_TIMES)]
     if columns.channels:
-        apart = [*apart, *(name for name in names if name not in columns.channels)]
+        apart = [*apart, *others]
     left_out = (each for each in dict.fromkeys(apart) if each is not None and each != label)
     form = TableForm(label, columns.may_lack, tuple(left_out), columns.may_lack)
     file = open_file(path, form)

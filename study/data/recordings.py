@@ -19,6 +19,7 @@ from study.data.point_tables import Mask, PointColumns, PointTable, open_points
 from study.data.resampling import FloatArray, IntArray
 from study.data.tables.compressed import COMPRESSED
 from study.data.tables.reader import ENDINGS
+from study.data.times import require_rising
 from study.errors import RequestError, one_line
 
 _TSB_AD = re.compile(r"_tr_(\d+)_1st_\d+$")
@@ -41,6 +42,7 @@ class Recording:
         events: `(k, 2)` first point of each abnormal stretch and the one after its last.
         normal_until: points at its beginning that are known to be normal; None if that is not
             known.
+        rate_hz: points a second, as its file says; 0 where it says nothing.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Recording:
     channels: tuple[str, ...]
     events: IntArray
     normal_until: int | None
+    rate_hz: float = 0.0
 
     def __len__(self) -> int:
         return len(self.values)
@@ -62,18 +65,19 @@ def read_recording(path: Path, columns: PointColumns, events: Events | None = No
         events: abnormal stretches by recording; None takes the file's labels, or its name.
 
     Raises:
-        RequestError: the file cannot be read, or is not of this form.
+        RequestError: the file cannot be read, is not of this form, or its times fall.
     """
     return recording_of(open_points(path, columns), events)
 
 
 def recording_of(table: PointTable, events: Events | None = None) -> Recording:
     """Return the recording in a table; arguments and errors as of `read_recording`."""
+    require_rising(table)
     values, flagged = table.read()
     name = recording_name(table.path)
     by_name = _UCR.search(name)
     if events is not None:
-        stretches = _listed(table, events)
+        stretches = _listed(table, events, len(values))
     elif flagged is not None:
         stretches = _stretches(flagged)
     elif by_name:
@@ -116,10 +120,10 @@ def read_events(path: Path) -> Events:
         ) from None
 
 
-def _listed(table: PointTable, events: Events) -> IntArray:
+def _listed(table: PointTable, events: Events, count: int) -> IntArray:
     """Return a file's stretches, by position or by time, of a list for all files.
 
-    A pair is the first point and the last, both of them abnormal.
+    A pair is the first point and the last of `count`, both of them abnormal.
     """
     import pandas as pd
 
@@ -127,10 +131,11 @@ def _listed(table: PointTable, events: Events) -> IntArray:
     keys = [key for key in events if recording_name(Path(key)) == name]
     full = [key for key in keys if table.path.as_posix().endswith(key)]
     pairs = events[(full or keys)[0]] if keys else []
-    if all(isinstance(end, int) for pair in pairs for end in pair):
-        stretches = [(first, last + 1) for first, last in pairs]
-        return np.array(stretches, dtype=np.int64).reshape(-1, 2)
+    if all(isinstance(end, int | float) for pair in pairs for end in pair):
+        return _by_position(table.path, pairs, count)
     try:
+        if any(pd.Timestamp(first) > pd.Timestamp(last) for first, last in pairs):
+            raise ValueError("a stretch that ends before it begins")
         moments = pd.to_datetime(table.times())
         inside = [
             (moments >= pd.Timestamp(first)) & (moments <= pd.Timestamp(last))
@@ -141,6 +146,42 @@ def _listed(table: PointTable, events: Events) -> IntArray:
             f"{table.path}: expected times, as its events have them, found: {one_line(error)}"
         ) from None
     return np.concatenate([_stretches(np.asarray(each)) for each in inside])
+
+
+def _by_position(path: Path, pairs: Sequence[Sequence[Any]], count: int) -> IntArray:
+    for first, last in pairs:
+        is_whole = all(float(end).is_integer() for end in (first, last))
+        if not is_whole or not 0 <= first <= last < count:
+            raise RequestError(
+                f"{path}: dataset.events: expected the first and the last of {count} points,"
+                f" 0 <= first <= last < {count}, found [{first}, {last}]: correct the stretch"
+            )
+    stretches = [(int(first), int(last) + 1) for first, last in pairs]
+    return np.array(stretches, dtype=np.int64).reshape(-1, 2)
+
+
+def require_recordings(events: Events, names: Sequence[str]) -> None:
+    """Refuse entries of other names than recordings have, where one of these lacks its entry.
+
+    A list may be for more recordings than are read, and recordings may have no entry; both at once
+    is a name that is written in two ways.
+
+    Args:
+        events: abnormal stretches by recording.
+        names: of all recordings.
+
+    Raises:
+        RequestError: there is such an entry.
+    """
+    entries = {recording_name(Path(key)): key for key in events}
+    others = [key for name, key in entries.items() if name not in names]
+    lacking = [name for name in names if name not in entries]
+    if others and lacking:
+        raise RequestError(
+            f"dataset.events: expected names of recordings, found {others[0]!r}, while {lacking[0]}"
+            " has no entry: correct the name, take the entry out, or add an empty one for"
+            f" {lacking[0]}"
+        )
 
 
 def merged(stretches: IntArray) -> IntArray:

@@ -1,19 +1,30 @@
 """Long recordings, cut into windows: files of your own, of benchmarks, and WFDB records."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from study.data.assembly import build_samples
 from study.data.digests import source_digests
 from study.data.entry import DatasetEntry
 from study.data.point_tables import PointColumns
-from study.data.recordings import Recording, read_events, read_recording, recording_name
+from study.data.precision import require_fine_steps, require_float32
+from study.data.recordings import (
+    Recording,
+    read_events,
+    read_recording,
+    recording_name,
+    require_recordings,
+)
 from study.data.resampling import IntArray, scale_rows
 from study.data.samples import Samples
 from study.data.series_settings import SeriesSettings
+from study.data.tables.form import order_by_name
+from study.data.wfdb_files import signal_files
 from study.data.windows import cut, overlap, window_starts
 from study.errors import RequestError
 
@@ -73,39 +84,65 @@ def sources(
     paths = locate(settings, data_folder)
     if settings.wfdb:
         endings = (".hea", ".dat", ".mat", f".{settings.wfdb.annotator}")
-        every = [path.with_suffix(ending) for path in paths for ending in endings]
-        paths = [path for path in every if path.is_file()]
+        every = [
+            file
+            for path in paths
+            for file in (*map(path.with_suffix, endings), *signal_files(path.with_suffix("")))
+        ]
+        paths = [path for path in dict.fromkeys(every) if path.is_file()]
     paths = [*paths, *_events_path(settings, data_folder)]
     return list(zip([p.name for p in paths], source_digests(paths, memo_folder), strict=True))
 
 
 def recordings(settings: SeriesSettings, data_folder: Path) -> Iterator[Recording]:
-    """Yield the recordings, by their names.
+    """Yield the recordings, by their names; channels have the order of the first one's.
 
     Raises:
-        RequestError: a file cannot be read, or recordings have different channels.
+        RequestError: a file cannot be read, a value is too large, recordings have different
+            channels or rates, or events are of other recordings.
     """
     columns = PointColumns(settings.label, settings.time, settings.channels)
     listed = _events_path(settings, data_folder)
     events = read_events(listed[0]) if listed else None
+    paths = locate(settings, data_folder)
+    if events is not None:
+        require_recordings(events, [recording_name(path) for path in paths])
     first: Recording | None = None
-    for path in locate(settings, data_folder):
+    for path in paths:
         if settings.wfdb:
             from study.data.wfdb_series import read_wfdb
 
             recording = read_wfdb(path.with_suffix(""), settings.wfdb, settings.channels)
         else:
             recording = read_recording(path, columns, events)
+        require_float32(recording.values, str(path))
         first = first or recording
-        if recording.channels != first.channels and (
-            settings.channels or len(recording.channels) != len(first.channels)
-        ):
+        if recording.rate_hz != first.rate_hz:
             raise RequestError(
-                f"{path}: expected the channels of {first.name}, {', '.join(first.channels)},"
-                f" found {', '.join(recording.channels)}: name those that all have in"
-                " dataset.channels"
+                f"{path}: expected {first.rate_hz:g} points a second, as {first.name} has, found"
+                f" {recording.rate_hz:g}: keep records of one rate in dataset.wfdb.folder"
             )
-        yield recording
+        yield _in_order(path, recording, first)
+
+
+def _in_order(path: Path, recording: Recording, first: Recording) -> Recording:
+    """Return a recording with its channels in the order of the first one's.
+
+    Without names channels go by their positions, and a single one is meant whatever its name.
+    """
+    names, wanted = recording.channels, first.channels
+    if names == wanted:
+        return recording
+    order = order_by_name(names, wanted)
+    if order is not None:
+        return replace(recording, values=recording.values[:, order], channels=wanted)
+    has_names = not any(all(map(str.isdecimal, each)) for each in (names, wanted))
+    if len(names) == len(wanted) and (len(names) == 1 or not has_names):
+        return recording
+    raise RequestError(
+        f"{path}: expected the channels of {first.name}, {', '.join(wanted)}, found"
+        f" {', '.join(names)}: name those that all have in dataset.channels"
+    )
 
 
 def parts_of(recording: Recording, settings: SeriesSettings) -> list[tuple[str, int, int]]:
@@ -115,11 +152,16 @@ def parts_of(recording: Recording, settings: SeriesSettings) -> list[tuple[str, 
     `test` the rest. Where nothing is known to be normal, all is one part without a side.
 
     Raises:
-        RequestError: the parts are not in this order.
+        RequestError: the parts are not in this order, or the first is missing.
     """
     count = len(recording)
     normal = _points(settings.normal_until, count) or recording.normal_until
     validated = _points(settings.validate_until, count)
+    if normal is None and validated is not None:
+        raise RequestError(
+            f"dataset.validate_until: expected a normal beginning of {recording.name}, which what"
+            " validates follows, found none: set dataset.normal_until"
+        )
     if normal is None:
         return [("", 0, count)]
     edges = [0, normal, validated or normal, count]
@@ -145,14 +187,15 @@ def prepare(settings: SeriesSettings, data_folder: Path, seed: int) -> Samples:
         RequestError: a file or a setting is wrong.
     """
     del seed
-    values, columns, events = [], _Columns(), {}
+    values, columns, events, ends = [], _Columns(), {}, []
     names: tuple[str, ...] = ()
     for recording in recordings(settings, data_folder):
         names = names or recording.channels
         events[recording.name] = recording.events
+        ends += [recording.values.min(axis=0), recording.values.max(axis=0)]
         for side, first, stop in parts_of(recording, settings):
             starts = window_starts(first, stop, settings.length, settings.step)
-            values.append(cut(recording.values, starts, settings.length))
+            values.append(_windows(recording, starts, settings))
             columns.add(recording, side, starts, settings.length)
     windows = np.concatenate(values)
     if not len(windows):
@@ -160,9 +203,10 @@ def prepare(settings: SeriesSettings, data_folder: Path, seed: int) -> Samples:
             f"dataset.length: expected recordings of at least {settings.length} points, found"
             " shorter ones: set a smaller length"
         )
-    if settings.scaling == "sample":
-        rows = windows.reshape(-1, settings.length).astype(np.float64)
-        windows = scale_rows(rows).reshape(windows.shape).astype(np.float32)
+    if settings.scaling == "training":
+        low, high = np.min(ends, axis=0), np.max(ends, axis=0)
+        source = "dataset.wfdb" if settings.wfdb else "dataset.path"
+        require_fine_steps(low, high, names if len(names) > 1 else (), source)
     if settings.scaling == "none" and (windows.min() < 0 or windows.max() > 1):
         raise RequestError(
             f"dataset.scaling: expected values in [0, 1] with scaling none, found {windows.min():g}"
@@ -185,6 +229,16 @@ def prepare(settings: SeriesSettings, data_folder: Path, seed: int) -> Samples:
         channel_names=names if len(names) > 1 else (),
         events=events,
     )
+
+
+def _windows(
+    recording: Recording, starts: IntArray, settings: SeriesSettings
+) -> npt.NDArray[np.float32]:
+    """Return windows `(n, channels, length)` of a recording, scaled if each is by itself."""
+    windows = cut(recording.values, starts, settings.length)
+    if settings.scaling == "sample":
+        windows = scale_rows(windows.reshape(-1, settings.length)).reshape(windows.shape)
+    return windows.astype(np.float32)
 
 
 class _Columns:

@@ -1,7 +1,7 @@
 """What a recording of one's own probably is: its columns, its rhythm, its normal beginning."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from study.data.recordings import Recording, normal_part, recording_name, record
 from study.data.resampling import FloatArray
 from study.data.tables.compressed import inner_suffix
 from study.data.tables.form import Column
+from study.data.times import jumps
 from study.errors import RequestError
 
 FEWEST_VALUES = 8
@@ -94,8 +95,9 @@ def guess_recording(path: Path, label: Column | None = None) -> SeriesGuess:
         reason = f"no rhythm was detected, so that the window of {length} points is a first try"
     stride = min(max(length // 8, math.ceil(count / MOST_WINDOWS)), length)
     normal_until, why = _normal_until(recording, length)
-    reasons = (reason, why, *_possible_labels(recording, table))
-    return SeriesGuess(table, recording, length, stride, normal_until, _rate_hz(table), reasons)
+    times = [] if table.time is None else table.times()
+    reasons = (reason, why, *_possible_labels(recording, table), *filter(None, [jumps(times)]))
+    return SeriesGuess(table, recording, length, stride, normal_until, _rate_hz(times), reasons)
 
 
 def rhythm(values: FloatArray) -> int | None:
@@ -160,13 +162,10 @@ def _possible_labels(recording: Recording, table: PointTable) -> Iterator[str]:
         )
 
 
-def _rate_hz(table: PointTable) -> float:
-    """Return points a second by the column of times; 0 if these are no moments."""
+def _rate_hz(written: Sequence[str]) -> float:
+    """Return points a second by the times of all points; 0 if these are no moments."""
     import pandas as pd
 
-    if table.time is None:
-        return 0.0
-    written = table.times()
     if len(written) < 2 or not any(mark in written[0] for mark in ":-"):
         return 0.0
     try:

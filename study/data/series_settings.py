@@ -53,7 +53,8 @@ class SeriesSettings(ScaledDatasetSettings):
     events: str | None = Field(
         None,
         description="JSON file of abnormal stretches by recording, {name: [[first, last], ...]}, "
-        "positions from 0 or times, as NAB's combined_windows.json",
+        "positions from 0 or times, as NAB's combined_windows.json; a recording without an entry "
+        "has none",
     )
     normal_until: Part | None = Field(
         None,
@@ -70,7 +71,8 @@ class SeriesSettings(ScaledDatasetSettings):
         None,
         ge=1,
         le=65_536,
-        description="points from one window to the next; null takes an eighth of length",
+        description="points from one window to the next, at most length; null takes an eighth of "
+        "length",
     )
     rate_hz: float = Field(
         0.0, ge=0, le=1e9, description="points a second, for false alarms a day; 0 if unknown"
@@ -80,6 +82,28 @@ class SeriesSettings(ScaledDatasetSettings):
     def _has_one_source(self) -> Self:
         if bool(self.path) == (self.wfdb is not None):
             raise ValueError("path or wfdb must be given, and not both")
+        unread = [name for name in ("events", "label", "time") if getattr(self, name) is not None]
+        if self.wfdb and unread:
+            raise ValueError(
+                f"{unread[0]} must be left out beside wfdb, for labels of records are their"
+                " annotations"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _channels_differ(self) -> Self:
+        names = self.channels or ()
+        if len(set(names)) < len(names):
+            raise ValueError(f"channels must be different ones, found {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _windows_leave_no_point_out(self) -> Self:
+        if self.step > self.length:
+            raise ValueError(
+                f"stride must be at most length, {self.length}, for points between two windows"
+                f" would have no score; found {self.step}"
+            )
         return self
 
     def beside(self, folder: Path) -> Self:

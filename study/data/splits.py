@@ -260,24 +260,44 @@ def _by_label(samples: Samples) -> tuple[Index, Index]:
 
 
 def _halve(samples: Samples, members: Index, random: np.random.Generator) -> tuple[Index, Index]:
-    """Halve `members`, stratified by class; the halves of a class differ by one at most."""
+    """Halve `members`, stratified by class; the halves of a class differ by one at most.
+
+    Classes with a single member are halved together, those of normals and those of others; where
+    there is one such class, its member is halved with the most frequent class of its label.
+    """
     from sklearn.model_selection import train_test_split
 
-    kinds = samples.kind[members]
     if not len(members) and not samples.label.any():
         return members, members
-    if len(members) < 2 or np.unique(kinds, return_counts=True)[1].min() < 2:
+    strata = _strata(samples.kind[members], samples.label[members])
+    if len(members) < 2 or np.unique(strata, return_counts=True)[1].min() < 2:
         raise RequestError(
-            "split: a class has fewer than two samples outside training, so that it cannot be"
-            " in both validation and test; raise dataset.limit"
+            "split: fewer than two samples of one label, normal or abnormal, are outside training,"
+            " so that it cannot be in both validation and test; add samples, or raise"
+            " dataset.limit if it is set"
         )
     first, second = train_test_split(
         members,
         test_size=0.5,
-        stratify=kinds,
+        stratify=strata,
         random_state=int(random.integers(2**32)),
     )
     return first, second
+
+
+def _strata(kind: npt.NDArray[np.str_], label: npt.NDArray[np.int8]) -> Index:
+    """Return numbers `(n,)` of the classes, those with a single member joined by label."""
+    _, strata, counts = np.unique(kind, return_inverse=True, return_counts=True)
+    is_single = counts[strata] == 1
+    for value in (0, 1):
+        single, others = (
+            np.flatnonzero((label == value) & is_in) for is_in in (is_single, ~is_single)
+        )
+        if len(single) == 1 and len(others):
+            strata[single] = np.bincount(strata[others]).argmax()
+        elif len(single):
+            strata[single] = strata[single[0]]
+    return np.asarray(strata, dtype=np.int64)
 
 
 def _without_neighbours(samples: Samples, fold: Fold) -> Fold:

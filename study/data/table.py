@@ -1,6 +1,7 @@
 """Tables of one's own: a row per sample, in any of the forms of `study.data.tables`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
@@ -10,10 +11,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from study.data.assembly import build_samples
 from study.data.digests import source_digests
-from study.data.entry import DatasetEntry, ScaledDatasetSettings
+from study.data.entry import UNKNOWN, DatasetEntry, ScaledDatasetSettings
+from study.data.precision import require_fine_steps, require_float32
 from study.data.resampling import interpolate_rows, scale_rows
 from study.data.samples import Samples
-from study.data.tables.form import Column, TableForm, canonical_label
+from study.data.tables.form import Column, TableForm, canonical_label, order_by_name
 from study.data.tables.reader import Table, read_table
 from study.errors import RequestError
 from study.settings import Texts, as_tuple
@@ -68,9 +70,9 @@ class FilesSettings(ScaledDatasetSettings):
         """Return `(n,)` 0 normal, 1 abnormal, -1 unknown, of labels as the source writes them."""
         if not self.normal_labels:
             return super().labels_of(written)
-        kind = [canonical_label(item) for item in written]
+        kind = np.array([canonical_label(item) for item in written], dtype=np.str_)
         normal = np.isin(kind, [canonical_label(item) for item in self.normal_labels])
-        return np.where(normal, 0, 1).astype(np.int8)
+        return np.where(kind == "", UNKNOWN, np.where(normal, 0, 1)).astype(np.int8)
 
     def beside(self, folder: Path) -> Self:
         """Return the same with the files that are in a folder named by their whole paths."""
@@ -151,13 +153,17 @@ def sources(
 def read_tables(settings: FilesSettings, data_folder: Path) -> list[Table]:
     """Read the files of `settings`, whose rows are all of one shape.
 
+    Channels with names have the order of the first file's.
+
     Raises:
-        RequestError: a file is missing or of another form, or its rows are of another shape.
+        RequestError: a file is missing or of another form, a value is too large, or its rows are
+            of another shape or have channels of other names.
     """
     tables: list[Table] = []
     for item in (*settings.path, *settings.test_path):
         path = locate(item, data_folder)
         table = read_table(path, settings.form)
+        require_float32(table.values, str(path))
         if tables and table.values.shape[1:] != tables[0].values.shape[1:]:
             expected, shape = tables[0].values.shape[1:], table.values.shape[1:]
             raise RequestError(
@@ -165,8 +171,21 @@ def read_tables(settings: FilesSettings, data_folder: Path) -> list[Table]:
                 f" {settings.path[0]}, found {_shape_in_words(*shape)}:"
                 " give files of one shape"
             )
-        tables.append(table)
+        tables.append(_in_order(path, table, tables[0].channels) if tables else table)
     return tables
+
+
+def _in_order(path: Path, table: Table, channels: tuple[str, ...]) -> Table:
+    """Return a table with its channels in the order of the first file's, if both have names."""
+    if not table.channels or not channels or table.channels == channels:
+        return table
+    order = order_by_name(table.channels, channels)
+    if order is None:
+        raise RequestError(
+            f"{path}: expected the channels of the first file, {', '.join(channels)}, found"
+            f" {', '.join(table.channels)}: give files of the same channels"
+        )
+    return replace(table, values=table.values[:, order], channels=channels)
 
 
 def samples_of(tables: Sequence[Table], settings: FilesSettings) -> Samples:
@@ -177,7 +196,8 @@ def samples_of(tables: Sequence[Table], settings: FilesSettings) -> Samples:
         settings: of the dataset.
 
     Raises:
-        RequestError: no row is normal, or unscaled values are not in [0, 1].
+        RequestError: no row is normal, unscaled values are not in [0, 1], or others vary too
+            little for float32.
     """
     values = np.concatenate([table.values for table in tables])
     count, channels, width = values.shape
@@ -188,6 +208,9 @@ def samples_of(tables: Sequence[Table], settings: FilesSettings) -> Samples:
             f"{settings.path[0]}: expected values in [0, 1] with scaling none, found "
             f"{values.min():g} to {values.max():g}: set dataset.scaling to sample"
         )
+    if settings.scaling == "training":
+        low, high = values.min(axis=(0, 2)), values.max(axis=(0, 2))
+        require_fine_steps(low, high, tables[0].channels, settings.path[0])
     rows = values.reshape(-1, width)  # (n, c, width) -> (n * c, width)
     fitted = interpolate_rows(rows, settings.length)
     scaled = scale_rows(fitted) if settings.scaling == "sample" else fitted

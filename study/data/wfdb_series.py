@@ -7,7 +7,7 @@ import numpy as np
 
 from study.data.recordings import Recording, merged
 from study.data.resampling import IntArray
-from study.data.wfdb_files import channel_indices, damaged_record, reading
+from study.data.wfdb_files import annotated_beats, channel_indices, damaged_record, reading
 
 if TYPE_CHECKING:
     from study.data.series_settings import WfdbSettings
@@ -22,24 +22,23 @@ def read_wfdb(path: Path, settings: "WfdbSettings", channels: tuple[str, ...] | 
         channels: names of signals; None for all.
 
     Raises:
-        RequestError: a file is damaged or missing, or a signal is not there.
+        RequestError: a file is damaged or missing, beats are not in order or not in the signal, or
+            a signal is not there.
     """
     import wfdb
 
     names, indices = channel_indices(path, channels or ())
     with reading(path):
         stored = wfdb.rdrecord(str(path), channels=indices)
-        annotation = wfdb.rdann(str(path), settings.annotator)
         values = np.asarray(stored.p_signal, dtype=np.float64)
-        position = np.asarray(annotation.sample, dtype=np.int64)
-        symbol = np.asarray(annotation.symbol, dtype=np.str_)
+        rate_hz = float(stored.fs)
     if not values.size or not np.isfinite(values).all():
         raise damaged_record(path, "an empty signal or values that are not finite")
     beats = settings.beats
-    is_beat = np.isin(symbol, [*beats.normal, *beats.abnormal])
-    position, symbol = position[is_beat], symbol[is_beat]
+    symbols = (*beats.normal, *beats.abnormal)
+    position, symbol = annotated_beats(path, settings.annotator, symbols, len(values))
     events = abnormal_stretches(position, np.isin(symbol, beats.abnormal), len(values))
-    return Recording(path.name, values, names, events, None)
+    return Recording(path.name, values, names, events, None, rate_hz)
 
 
 def abnormal_stretches(position: IntArray, abnormal: "np.ndarray", count: int) -> IntArray:

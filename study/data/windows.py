@@ -22,9 +22,17 @@ def window_starts(first: int, stop: int, length: int, stride: int) -> IntArray:
     return starts if starts[-1] == last else np.append(starts, last)
 
 
-def cut(values: FloatArray, starts: IntArray, length: int) -> npt.NDArray[np.float32]:
-    """Return windows `(n, channels, length)` float32 of a recording `(points, channels)`."""
-    views = np.lib.stride_tricks.sliding_window_view(values.astype(np.float32), length, axis=0)
+def cut(values: FloatArray, starts: IntArray, length: int) -> FloatArray:
+    """Return windows `(n, channels, length)` of a recording `(points, channels)`.
+
+    Args:
+        values: of the recording, which may be shorter than a window.
+        starts: `(n,)` first position of each window.
+        length: points of a window.
+    """
+    if not len(starts):
+        return np.empty((0, values.shape[1], length))
+    views = np.lib.stride_tricks.sliding_window_view(values, length, axis=0)
     return views[starts]
 
 

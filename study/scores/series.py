@@ -50,15 +50,23 @@ class Points:
     Attributes:
         abnormal: `(n,)`.
         score: `(n,)` mean score of the windows that hold a point.
+        after_gap: `(k,)` rising, which points follow others that no window holds.
     """
 
     abnormal: npt.NDArray[np.bool_]
     score: Float
+    after_gap: Index
+
+    def with_gaps(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Return `(n,)` as `(n + k,)`, a False in each gap, so that no stretch reaches over it."""
+        return np.insert(mask, self.after_gap, False)
 
 
 @dataclass(frozen=True)
 class PointMetrics:
     """Metrics of the points of a record; a point is predicted abnormal where it is above tau.
+
+    Stretches end where no window holds the next point, but for those of the volumes.
 
     Attributes:
         vus_pr: volume under the precision-recall surface (Paparrizos et al. 2022), in [0, 1].
@@ -133,9 +141,10 @@ def point_scores(windows: Windows, score: Float) -> dict[str, Points]:
         sums = PointSums.of(windows.start[own], windows.extent[own], score[own])
         events = windows.events.get(str(record), np.empty((0, 2), np.int64))
         abnormal = ranges.mask_of(events - sums.first, len(sums.total))
-        covered = sums.count > 0
+        covered = np.flatnonzero(sums.count)
         mean = sums.total[covered] / sums.count[covered]
-        points[str(record)] = Points(abnormal[covered], mean)
+        after_gap = np.flatnonzero(np.diff(covered) > 1) + 1
+        points[str(record)] = Points(abnormal[covered], mean, after_gap)
     return points
 
 
@@ -175,11 +184,12 @@ def series_metrics(windows: Windows, score: Float, tau: float, buffer: int) -> S
     """
     records = list(point_scores(windows, score).values())
     predicted = [each.score > tau for each in records]
-    events = [ranges.event_recall(p.abnormal, y) for p, y in zip(records, predicted, strict=True)]
-    detected, num_events = np.sum(events, axis=0)
-    alarms = sum(
-        ranges.false_alarms(p.abnormal, y) for p, y in zip(records, predicted, strict=True)
-    )
+    in_time = [
+        (each.with_gaps(each.abnormal), each.with_gaps(alarms))
+        for each, alarms in zip(records, predicted, strict=True)
+    ]
+    detected, num_events = np.sum([ranges.event_recall(*pair) for pair in in_time], axis=0)
+    alarms = sum(ranges.false_alarms(*pair) for pair in in_time)
     count = sum(len(each.score) for each in records)
     days = count / windows.rate_hz / SECONDS_PER_DAY if windows.rate_hz else float("nan")
     measured = [
@@ -198,20 +208,22 @@ def series_metrics(windows: Windows, score: Float, tau: float, buffer: int) -> S
 
 def _point_metrics(points: Points, predicted: npt.NDArray[np.bool_], buffer: int) -> PointMetrics:
     abnormal, score = points.abnormal, points.score
+    events, alarms = points.with_gaps(abnormal), points.with_gaps(predicted)
     volumes = volumes_under_surface(abnormal, score, buffer)
     pointwise = compute_metrics(abnormal.astype(np.int8), score, predicted.astype(np.int8))
     random, share = np.random.default_rng(0), predicted.mean()
     by_chance = [
-        ranges.adjusted_f1(abnormal, random.random(len(score)) < share) for _ in range(RANDOM_DRAWS)
+        ranges.adjusted_f1(events, points.with_gaps(random.random(len(score)) < share))
+        for _ in range(RANDOM_DRAWS)
     ]
     return PointMetrics(
         vus_pr=volumes.pr,
         vus_roc=volumes.roc,
         auc_pr=pointwise.auprc,
         auc_roc=pointwise.auroc,
-        range_f1=ranges.range_f1(abnormal, predicted),
-        affiliation_f1=ranges.affiliation_f1(abnormal, predicted),
-        point_adjusted_f1=ranges.adjusted_f1(abnormal, predicted),
+        range_f1=ranges.range_f1(events, alarms),
+        affiliation_f1=ranges.affiliation_f1(events, alarms),
+        point_adjusted_f1=ranges.adjusted_f1(events, alarms),
         point_adjusted_f1_random=float(np.mean(by_chance)),
     )
 

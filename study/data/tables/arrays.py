@@ -90,6 +90,9 @@ def open_npz(path: Path, form: TableForm) -> TableFile:
     values = next((n for n in VALUE_NAMES if n in shaped), None)
     if values is None and len(shaped) == 1:
         values = shaped[0]
+    if not shaped:  # a value a row, by its name alone
+        flat = [n for n in VALUE_NAMES if n in arrays and n != label and arrays[n].ndim == 1]
+        values = next(iter(flat), None)
     shapes = ", ".join(f"{n} {arrays[n].shape}" for n in names[:8])
     if values is None:
         raise RequestError(

@@ -77,7 +77,8 @@ class _ArrowTable:
     def _label(self, batch: pa.RecordBatch) -> Any:
         if self.columns.label is None:
             return None
-        return np.array([str(each) for each in batch.column(self.columns.label).to_pylist()])
+        labels = batch.column(self.columns.label).to_pylist()
+        return np.array(["" if each is None or each != each else str(each) for each in labels])
 
 
 def open_arrow(path: Path, form: TableForm) -> TableFile:
@@ -166,7 +167,9 @@ def _is_list(kind: Any) -> bool:
 
 
 def _is_number(kind: Any) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind))
+    """Return whether values of a type are numbers; truths are 0 and 1."""
+    is_of = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+    return any(each(kind) for each in is_of)
 
 
 def _numbers(column: Any) -> FloatArray:

@@ -1,5 +1,6 @@
 """What a table is: which columns hold values and labels, and the rows that are read of it."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ TIME_NAMES = ("time", "timestamp", "datetime", "date")
 """Names of columns that say when a row is, so that they are no value of it."""
 NORMAL_WORDS = ("normal", "ok", "good", "healthy", "nominal", "n", "regular")
 """Labels that name normal rows by themselves."""
+LONGEST_WHOLE = 1000
+"""Characters of a label that is compared as a whole number."""
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__|Unnamed: 0(\.\d+)?")
+"""Names that pandas gives an index without one: in Parquet, and in a CSV file that it reads."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Rows:
 
     Attributes:
         values: `(n, channels, width)`, finite.
-        label: `(n,)` as written; None where rows have none.
+        label: `(n,)` as written, "" where one is missing; None where rows have none.
     """
 
     values: FloatArray
@@ -98,7 +103,7 @@ class Columns:
     ) -> "Columns":
         """Return what each column is.
 
-        A first column without a name, as pandas writes its index, is left out.
+        pandas' index is left out: a first column without a name, or one of its own names.
 
         Args:
             path: the file.
@@ -126,6 +131,7 @@ class Columns:
             )
         if names and not names[0].strip():
             left_out.add(0)
+        left_out |= {i for i, name in enumerate(names or ()) if _PANDAS_INDEX.fullmatch(name)}
         values = tuple(i for i in range(count) if i != label and i not in left_out)
         for i in values if names else ():
             if names and names[i].strip().lower() in TIME_NAMES:
@@ -190,17 +196,31 @@ def shown_column(column: Column) -> str:
     return f"column {column}" if isinstance(column, int) else f"the column {column!r}"
 
 
+def order_by_name(names: Sequence[str], wanted: Sequence[str]) -> list[int] | None:
+    """Return where each of `wanted` is among `names`; None if these are not the same names."""
+    if len(set(names)) < len(names) or sorted(names) != sorted(wanted):
+        return None
+    return [names.index(name) for name in wanted]
+
+
 def as_column(text: str) -> Column:
     """Return a column by position if the text is a number, else by name."""
     return int(text) if text.lstrip("-").isdecimal() else text
 
 
 def canonical_label(text: str) -> str:
-    """Return one form for all ways of writing a number: 1, 1.0 and 1e0 are "1"."""
+    """Return one form for all ways of writing a number: 1, 1.0 and 1e0 are "1"; of nan, ""."""
+    text = text.strip()
+    if "_" in text:  # which Python passes over in numbers
+        return text
+    if text.lstrip("+-").isdecimal() and len(text) < LONGEST_WHOLE:  # exact, beyond 2**53 too
+        return str(int(text))
     try:
         number = float(text)
     except ValueError:
-        return text.strip()
+        return text
+    if number != number:
+        return ""
     return str(int(number)) if number.is_integer() else repr(number)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from study.data.resampling import FloatArray
 from study.data.tables.arrays import array_names, open_npy, open_npz
 from study.data.tables.compressed import inner_suffix
-from study.data.tables.form import Column, Labels, TableFile, TableForm
+from study.data.tables.form import Column, Labels, TableFile, TableForm, canonical_label
 from study.data.tables.text import open_text, text_head
 from study.data.tables.ts import open_ts
 from study.errors import RequestError
@@ -128,15 +128,21 @@ def read_table(path: Path, form: TableForm) -> Table:
     """Read all rows of a file.
 
     Raises:
-        RequestError: as `open_table`, or a row is not as the others.
+        RequestError: as `open_table`, or a row is not as the others, or lacks its label.
     """
     table = open_table(path, form)
     blocks = list(table.blocks(ROWS_AT_ONCE))
     if not blocks:
         raise RequestError(f"{path}: expected a row per sample, found none: give another file")
     labels = [block.label for block in blocks if block.label is not None]
+    symbol = np.concatenate(labels) if labels else None
+    if symbol is not None and "" in (kinds := list(map(canonical_label, symbol.tolist()))):
+        raise RequestError(
+            f"{path}: expected a label in each row, found none in row {kinds.index('') + 1}"
+            f" ({table.understood}): fill it in, or leave the row out"
+        )
     return Table(
         values=np.concatenate([block.values for block in blocks]),
-        symbol=np.concatenate(labels) if labels else None,
+        symbol=symbol,
         channels=table.names if table.channels > 1 else (),
     )

@@ -1,5 +1,6 @@
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from study.data.recordings import (
     read_recording,
     recording_name,
 )
+from study.data.series_guess import guess_recording
 from study.errors import RequestError
 
 VALUES = np.random.default_rng(0).normal(size=(50, 2)).round(6)
@@ -171,3 +173,111 @@ def test_stretches_that_touch_become_one(pairs: list[tuple[int, int]]) -> None:
     points = {point for first, stop in stretches for point in range(first, stop)}
     assert {point for first, stop in joined for point in range(first, stop)} == points
     assert (joined[1:, 0] > joined[:-1, 1]).all()
+
+
+def test_pandas_index_is_no_channel(tmp_path: Path) -> None:
+    kept = pd.DataFrame(VALUES, columns=["x", "y"])[FLAGS]
+    kept.to_parquet(tmp_path / "a.parquet")
+    kept.reset_index().rename(columns={"index": "Unnamed: 0"}).to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    for name in ("a.parquet", "a.csv"):
+        recording = read_recording(tmp_path / name, PointColumns())
+        assert recording.channels == ("x", "y")
+        np.testing.assert_array_equal(recording.values, VALUES[FLAGS])
+
+
+@pytest.mark.parametrize("missing", [np.nan, np.inf])
+def test_a_label_of_a_point_that_is_no_finite_number_is_refused(
+    tmp_path: Path, missing: float
+) -> None:
+    columns = {"x": [1.0, 2.0, 3.0], "label": [0.0, missing, 1.0]}
+    pd.DataFrame(columns).to_csv(tmp_path / "a.csv", index=False, na_rep="nan")
+    pd.DataFrame(columns).to_parquet(tmp_path / "a.parquet")
+    np.savez(tmp_path / "a.npz", values=np.ones((3, 1)), label=columns["label"])
+    for name in ("a.csv", "a.parquet", "a.npz"):
+        with pytest.raises(RequestError, match=f"{name}: expected labels that are 0 for normal"):
+            read_recording(tmp_path / name, PointColumns())
+
+
+@pytest.mark.parametrize("pair", [[30, 10], [40, 50], [-20, -10], [1.5, 3], [60, 70]])
+def test_stretches_by_position_are_in_the_recording(tmp_path: Path, pair: list[float]) -> None:
+    frame().to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(RequestError, match=r"a\.csv: dataset\.events: .* 0 <= first <= last < 50"):
+        read_recording(tmp_path / "a.csv", PointColumns(), {"a": [pair]})
+
+
+def test_a_stretch_of_time_does_not_end_before_it_begins(tmp_path: Path) -> None:
+    frame().to_csv(tmp_path / "a.csv", index=False)
+    events = {"a": [["2026-01-01 00:09:00", "2026-01-01 00:07:00"]]}
+    with pytest.raises(RequestError, match="found: a stretch that ends before it begins"):
+        read_recording(tmp_path / "a.csv", PointColumns(), events)
+
+
+def timed(times: Sequence[object], path: Path) -> Path:
+    pd.DataFrame({"time": list(times), "x": np.arange(len(times))}).to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M", "%s"])
+def test_times_of_a_recording_rise(tmp_path: Path, form: str) -> None:
+    moments = pd.date_range("2026-01-05", periods=40, freq="6h")
+    times = moments.strftime(form).tolist()
+    path = tmp_path / "a.csv"
+    assert len(read_recording(timed(times, path), PointColumns())) == 40
+    mixed = [*times[:20], *times[30:], *times[20:30]]
+    for wrong, row in ((times[::-1], 2), (mixed, 31)):
+        problem = rf"a\.csv: expected times that rise .* in row {row}, .*: sort the rows"
+        with pytest.raises(RequestError, match=problem):
+            read_recording(timed(wrong, path), PointColumns())
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [
+            "2026-10-25 02:30:00",
+            "2026-10-25 02:59:00",
+            "2026-10-25 02:00:00",
+            "2026-10-25 02:31:00",
+        ],
+        ["23:58:00", "23:59:00", "00:00:00", "00:01:00"],  # midnight
+        ["12.01.2026", "12.01.2026", "01.02.2026", "02.02.2026"],  # the day comes first
+        ["2026-01-01", "2026-01-01", "2026-01-02", "2026-01-02"],
+        ["soon", "now", "later", "then"],
+    ],
+)
+def test_times_that_may_rise_are_taken(tmp_path: Path, times: list[str]) -> None:
+    assert len(read_recording(timed(times, tmp_path / "a.csv"), PointColumns())) == 4
+
+
+def test_a_counter_may_begin_anew(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"index": [0, 1, 0, 1], "x": [1.0, 2.0, 3.0, 4.0]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    assert read_recording(tmp_path / "a.csv", PointColumns()).channels == ("x",)
+
+
+def test_jumps_of_times_are_said(tmp_path: Path) -> None:
+    moments = pd.date_range("2026-01-01", periods=200, freq="min").astype(str)
+    path = timed([*moments[:100], *moments[150:]], tmp_path / "a.csv")
+    assert any(
+        "1 step(s) of time are longer than usual, the first after row 100" in why
+        for why in guess_recording(path).reasons
+    )
+    assert not any(
+        "longer than usual" in why for why in guess_recording(timed(moments, path)).reasons
+    )
+
+
+def test_a_channel_may_be_called_index(tmp_path: Path) -> None:
+    pd.DataFrame(VALUES, columns=["index", "x"]).to_csv(tmp_path / "a.csv", index=False)
+    recording = read_recording(tmp_path / "a.csv", PointColumns(channels=("index", "x")))
+    np.testing.assert_array_equal(recording.values, VALUES)
+    assert read_recording(tmp_path / "a.csv", PointColumns()).channels == ("x",)
+
+
+def test_values_of_one_channel_stand_beside_their_labels(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", values=VALUES[:, 0], label=FLAGS.astype(int))
+    recording = read_recording(tmp_path / "a.npz", PointColumns())
+    np.testing.assert_array_equal(recording.values, VALUES[:, :1])
+    assert recording.events.tolist() == EVENTS

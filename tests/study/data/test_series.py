@@ -1,9 +1,12 @@
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import wfdb
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -142,6 +145,23 @@ def test_windows_that_overlap_are_in_no_two_parts(write: Write) -> None:
     refuse_leakage(apart, make_splits(apart, SplitSettings(protocol="paper", folds=1), 0))
 
 
+def test_the_advice_against_windows_that_overlap_can_be_followed(write: Write) -> None:
+    events = [(200, 220), (300, 320), (400, 420), (500, 520)]
+    paper = SplitSettings(protocol="paper", folds=5)
+
+    def refusals(samples: Samples) -> Iterator[str]:
+        for seed in range(9):  # whether the last two windows are dealt apart depends on it
+            try:
+                refuse_leakage(samples, make_splits(samples, paper, seed))
+            except RequestError as error:
+                yield str(error)
+
+    refused = list(refusals(prepared(write("a", 600, events), stride=32)))
+    assert refused
+    assert all("recordings, and their parts, of a multiple of so many" in each for each in refused)
+    assert not list(refusals(prepared(write("a", 640, events), stride=32)))
+
+
 def test_time_needs_a_normal_beginning(write: Write) -> None:
     samples = prepared(write("a", 300, [(200, 220)]))
     assert set(samples.side) == {""}
@@ -222,3 +242,163 @@ def test_one_source_is_needed() -> None:
     for given_source in ({}, {"path": "a.csv", "wfdb": wfdb}):
         with pytest.raises(ValueError, match="path or wfdb must be given, and not both"):
             SeriesSettings.model_validate(given_source)
+
+
+def test_channels_of_several_recordings_are_those_of_their_names(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(64, 2))
+    frame = pd.DataFrame(values, columns=["temp", "pressure"])
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame[["pressure", "temp"]].to_csv(tmp_path / "b.csv", index=False)
+    samples = prepared(tmp_path)
+    assert samples.channel_names == ("temp", "pressure")
+    first, second = (samples.values[samples.record == name] for name in "ab")
+    np.testing.assert_array_equal(first, second)
+    frame.rename(columns={"temp": "flow"}).to_csv(tmp_path / "c.csv", index=False)
+    problem = r"c\.csv: expected the channels of a, temp, pressure, found flow, pressure: "
+    with pytest.raises(RequestError, match=problem):
+        prepared(tmp_path)
+
+
+def test_channels_without_names_go_by_position_and_a_single_one_by_itself(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(64, 2))
+    np.save(tmp_path / "a.npy", values)
+    pd.DataFrame(values, columns=["temp", "pressure"]).to_csv(tmp_path / "b.csv", index=False)
+    samples = prepare(SeriesSettings(path=("a.npy", "b.csv"), length=32), tmp_path, 0)
+    first, second = (samples.values[samples.record == name] for name in "ab")
+    np.testing.assert_array_equal(first, second)
+    for name in ("pump1", "pump2"):
+        pd.DataFrame({name: values[:, 0]}).to_csv(tmp_path / f"{name}.csv", index=False)
+    assert set(prepare(SeriesSettings(path=("p*.csv",), length=32), tmp_path, 0).record) == {
+        *("pump1", "pump2")
+    }
+
+
+def test_signals_of_records_are_those_of_their_names(tmp_path: Path, write_record: Any) -> None:
+    signal = np.sin(np.arange(3600) / 20)
+    for name, leads in (("101", ("MLII", "V1")), ("114", ("V5", "MLII"))):
+        write_record(signal, [100, 400, 700], ["N", "V", "N"], name, leads)
+    settings = SeriesSettings.model_validate(
+        {"wfdb": {"folder": ".", "beats": {"abnormal": "V"}}, "length": 32}
+    )
+    with pytest.raises(RequestError, match="channels of 101, MLII, V1, found V5, MLII: name those"):
+        prepare(settings, tmp_path, 0)
+
+
+def test_a_recording_that_is_shorter_than_a_window_has_none(write: Write) -> None:
+    write("a", 20, [])
+    folder = write("b", 100, [])
+    settings = SeriesSettings(path=("a.csv", "b.csv"), length=32)
+    assert set(prepare(settings, folder, 0).record) == {"b"}
+    assert "0 windows in points 0 to 19" in check(settings, folder)[0]
+    with pytest.raises(RequestError, match=r"dataset\.length: expected recordings of at least 32"):
+        prepare(settings.model_copy(update={"path": ("a.csv",)}), folder, 0)
+
+
+def test_windows_leave_no_point_without_a_score() -> None:
+    assert SeriesSettings(path=("a.csv",), length=32, stride=32).step == 32
+    with pytest.raises(ValueError, match=r"stride must be at most length, 32, .* found 33"):
+        SeriesSettings(path=("a.csv",), length=32, stride=33)
+    with pytest.raises(ValueError, match=r"limit must be null where .*: set a longer stride, or"):
+        SeriesSettings(path=("a.csv",), length=32, limit=10)
+
+
+def test_points_that_float32_does_not_hold_are_refused(tmp_path: Path) -> None:
+    signal = np.sin(np.arange(200) / 5)
+    frame = pd.DataFrame({"x": signal, "y": 1e8 + signal})
+    frame.to_parquet(tmp_path / "a.parquet")
+    settings = SeriesSettings(path=("a.parquet",), length=32)
+    with pytest.raises(RequestError, match=r"expected channel y with a range .* subtract an"):
+        prepare(settings, tmp_path, 0)
+    scaled = prepare(settings.model_copy(update={"scaling": "sample"}), tmp_path, 0).values
+    np.testing.assert_allclose(scaled[:, 1], scaled[:, 0], atol=1e-7)
+    # A recording in which a channel hardly varies is fine beside others.
+    frame.assign(y=signal).to_parquet(tmp_path / "a.parquet")
+    frame.assign(y=1 + signal * 1e-5).to_parquet(tmp_path / "b.parquet")
+    both = settings.model_copy(update={"path": ("*.parquet",)})
+    assert set(prepare(both, tmp_path, 0).record) == {"a", "b"}
+    frame.assign(y=np.where(signal > 0.99, 1.797e308, signal)).to_parquet(tmp_path / "a.parquet")
+    problem = r"a\.parquet: expected values up to 3\.4e\+38, .* 1\.797e\+308 in row 9: replace it"
+    with pytest.raises(RequestError, match=problem):
+        prepare(settings, tmp_path, 0)
+
+
+def of_records(**settings: Any) -> SeriesSettings:
+    wfdb_settings = {"folder": ".", "beats": {"abnormal": "V"}}
+    return SeriesSettings.model_validate({"wfdb": wfdb_settings, "length": 32} | settings)
+
+
+def test_annotations_have_a_time_resolution_of_their_own(tmp_path: Path, write_record: Any) -> None:
+    write_record(np.sin(np.arange(3600) / 20), [100, 400, 700], ["N", "V", "N"])
+    position, symbol = np.array([50, 200, 350]), ["N", "V", "N"]
+    wfdb.wrann("r1", "atr", position, symbol=symbol, fs=180, write_dir=str(tmp_path))
+    assert prepare(of_records(), tmp_path, 0).events["r1"].tolist() == [[250, 550]]
+
+
+@pytest.mark.parametrize(
+    ("position", "symbol", "problem"),
+    [
+        ([100, 4000], ["N", "V"], "beats out of order or past the signal's end"),
+        ([100, 400], ["+", "+"], "no annotated beat"),
+    ],
+)
+def test_beats_are_in_the_signal(
+    tmp_path: Path, write_record: Any, position: list[int], symbol: list[str], problem: str
+) -> None:
+    write_record(np.sin(np.arange(3600) / 20), position, symbol)
+    with pytest.raises(RequestError, match=problem):
+        prepare(of_records(), tmp_path, 0)
+
+
+def test_records_have_one_rate(tmp_path: Path, write_record: Any) -> None:
+    for name in ("r1", "r2"):
+        record = write_record(np.sin(np.arange(3600) / 20), [100, 400], ["N", "V"], name)
+    header = record.with_suffix(".hea")
+    header.write_text(header.read_text().replace("360", "250", 1))
+    with pytest.raises(
+        RequestError, match=r"r2\.hea: expected 360 points a second, as r1 has, found 250"
+    ):
+        prepare(of_records(), tmp_path, 0)
+
+
+@pytest.mark.parametrize("name", ["events", "label", "time"])
+def test_what_records_do_not_have_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be left out beside wfdb"):
+        of_records(**{name: "a"})
+
+
+def test_validation_follows_a_normal_beginning(write: Write) -> None:
+    folder = write("a", 300, [(200, 220)])
+    with pytest.raises(RequestError, match=r"dataset\.validate_until: .*set dataset\.normal_until"):
+        prepared(folder, validate_until=0.5)
+
+
+def test_events_are_of_recordings_that_there_are(write: Write) -> None:
+    write("a", 300, [])
+    folder = write("b", 300, [])
+    listed = folder / "events.json"
+    for entries, stretches in (
+        ({"a.csv": [[10, 20]]}, {"a": [[10, 21]], "b": []}),  # b has none
+        ({"x/a.csv": [[10.0, 20.0]], "b": [], "c": [[1, 2]]}, {"a": [[10, 21]], "b": []}),
+    ):
+        listed.write_text(json.dumps(entries))
+        read = prepared(folder, events="events.json").events
+        assert {name: each.tolist() for name, each in read.items()} == stretches
+    listed.write_text(json.dumps({"a": [[10, 20]], "bb": [[1, 2]]}))
+    with pytest.raises(
+        RequestError, match=r"dataset\.events: .*'bb', while b has no entry: correct"
+    ):
+        check(SeriesSettings(path=("*.csv",), length=32, events="events.json"), folder)
+
+
+def test_sources_are_the_files_that_headers_name(tmp_path: Path, write_record: Any) -> None:
+    record = write_record(np.sin(np.arange(3600) / 20), [100, 400], ["N", "V"])
+    header = record.with_suffix(".hea")
+    header.write_text(header.read_text().replace("r1.dat", "r1_signals.d"))
+    record.with_suffix(".dat").rename(tmp_path / "r1_signals.d")
+    names = [name for name, _ in sources(of_records(), tmp_path, None)]
+    assert names == ["r1.hea", "r1.atr", "r1_signals.d"]
+
+
+def test_channels_are_different_ones() -> None:
+    with pytest.raises(ValueError, match="channels must be different ones, found x, x"):
+        SeriesSettings(path=("a.csv",), channels=("x", "x"), length=32)

@@ -10,6 +10,7 @@ from study.data import load
 from study.data.resampling import interpolate_rows
 from study.data.samples import Samples
 from study.data.table import UNLABELLED, TableSettings, check
+from study.errors import RequestError
 
 VALUES = np.random.default_rng(0).random((6, 40))
 
@@ -95,3 +96,41 @@ def test_several_channels_are_each_brought_to_length(tmp_path: Path, scaling: st
 def test_a_label_goes_with_those_that_are_normal(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TableSettings(**{"path": "a.csv", "normal_labels": ["ok"]} | changes)
+
+
+def write_channels(path: Path, names: str, values: np.ndarray) -> None:
+    """Write channels as columns of lists, in the order of their one-letter names."""
+    columns = {name: list(values[:, "abc".index(name)]) for name in names}
+    pd.DataFrame(columns).to_parquet(path)
+
+
+def test_channels_of_several_files_are_those_of_their_names(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(4, 3, 32))
+    write_channels(tmp_path / "a.parquet", "ab", values)
+    write_channels(tmp_path / "b.parquet", "ba", values)
+    write_channels(tmp_path / "c.parquet", "ac", values)
+    unlabelled = {"label": None, "normal_labels": (), "length": 32}
+    for files in ({"path": ["a.parquet", "b.parquet"]}, {"test_path": "b.parquet"}):
+        samples = prepared(tmp_path, **({"path": "a.parquet"} | unlabelled | files))
+        assert samples.channel_names == ("a", "b")
+        np.testing.assert_array_equal(samples.values[:4], values[:, :2].astype(np.float32))
+        np.testing.assert_array_equal(samples.values[4:], samples.values[:4])
+    problem = r"c\.parquet: expected the channels of the first file, a, b, found a, c: "
+    with pytest.raises(RequestError, match=problem):
+        prepared(tmp_path, path=["a.parquet", "c.parquet"], **unlabelled)
+
+
+def test_values_that_float32_does_not_hold_are_refused(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(4, 32))
+    unlabelled = {"label": None, "normal_labels": (), "length": 32, "path": "a.npy"}
+    np.save(tmp_path / "a.npy", np.where(np.arange(32) == 5, 1.797e308, values))
+    with pytest.raises(RequestError, match=r"a\.npy: expected values up to 3\.4e\+38, .* in row 1"):
+        prepared(tmp_path, **unlabelled)
+    np.save(tmp_path / "a.npy", values + 1e8)
+    with pytest.raises(RequestError, match=r"a\.npy: expected values with a range .* subtract an"):
+        prepared(tmp_path, **unlabelled)
+    scaled = prepared(tmp_path, **unlabelled, scaling="sample").values[:, 0]
+    low, span = values.min(axis=1, keepdims=True), np.ptp(values, axis=1, keepdims=True)
+    np.testing.assert_allclose(scaled, (values - low) / span, atol=1e-7)
+    np.save(tmp_path / "a.npy", np.full((4, 32), 0.3) + 1e-16 * np.sign(values))  # a constant
+    assert len(prepared(tmp_path, **unlabelled)) == 4

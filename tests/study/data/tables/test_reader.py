@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from study.data.tables.form import TableForm
+from study.data.table import TableSettings
+from study.data.tables.form import TableForm, canonical_label
 from study.data.tables.reader import is_table, open_table, read_table, time_columns
 from study.errors import RequestError
 
@@ -292,3 +294,56 @@ def test_a_time_beyond_the_columns_of_a_header_has_no_name(tmp_path: Path) -> No
     path = tmp_path / "a.csv"
     path.write_text("a,b\n2026-01-01,1,2026-01-02\n")
     assert time_columns(path) == ("a",)
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.feather", "a.csv", "lists.parquet"])
+def test_pandas_index_is_no_value(tmp_path: Path, name: str) -> None:
+    every = pd.DataFrame({"x": list(VALUES)}) if "lists" in name else FRAME.drop(columns="state")
+    kept = every.iloc[[0, 2, 5]]  # an index that pandas does not make anew
+    path = tmp_path / name
+    if name == "a.csv":
+        kept.to_csv(tmp_path / "own.csv")
+        pd.read_csv(tmp_path / "own.csv").to_csv(path, index=False)  # "Unnamed: 0"
+    elif name == "a.feather":
+        pa.feather.write_feather(pa.Table.from_pandas(kept), path)
+    else:
+        kept.to_parquet(path)
+    table = open_table(path, TableForm())
+    assert "1 left out" in table.understood
+    np.testing.assert_array_equal(read_table(path, TableForm()).values[:, 0], VALUES[[0, 2, 5]])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "na.csv", "a.parquet", "number.parquet", "a.npz"])
+def test_a_row_without_a_label_is_refused_with_its_number(tmp_path: Path, name: str) -> None:
+    missing, path = FRAME.assign(state=[0.0, 1, 0, 0, np.nan, 1]), tmp_path / name
+    if name == "a.npz":
+        np.savez(path, values=VALUES, state=missing["state"])
+    elif path.suffix == ".csv":
+        missing.to_csv(path, index=False, na_rep="nan" if name == "na.csv" else "")
+    else:
+        words = missing["state"].map({0: "ok", 1: "hot"})  # nan becomes null
+        missing.assign(state=missing["state"] if "number" in name else words).to_parquet(path)
+    form = TableForm(label="state")
+    with pytest.raises(RequestError, match=rf"{name}: expected a label .* none in row 5 .*fill it"):
+        read_table(path, form)
+    (rows,) = open_table(path, form).blocks(100)  # as study.score reads it
+    settings = TableSettings(path="a.csv", label="state", normal_labels=("0", "ok"))
+    assert settings.labels_of(rows.label).tolist() == [0, 1, 0, 0, -1, 1]
+
+
+def test_truths_are_zero_and_one(tmp_path: Path) -> None:
+    on = VALUES > 5
+    pd.DataFrame(on, columns=NAMES).assign(t0=VALUES[:, 0]).to_parquet(tmp_path / "a.parquet")
+    values = read_table(tmp_path / "a.parquet", TableForm()).values[:, 0]
+    np.testing.assert_array_equal(values, np.column_stack([VALUES[:, :1], on[:, 1:]]))
+
+
+@pytest.mark.parametrize(
+    ("written", "label"),
+    [
+        *(("+1", "1"), ("1e0", "1"), ("-0", "0"), ("007", "7"), ("-2.50", "-2.5"), ("nan", "")),
+        *((" ok ", "ok"), ("1_1", "1_1"), (str(2**53 + 1), str(2**53 + 1))),
+    ],
+)
+def test_labels_have_one_form(written: str, label: str) -> None:
+    assert canonical_label(written) == label
