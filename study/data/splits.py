@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from study.data.halves import halve
 from study.data.samples import Samples
 from study.data.series_splits import by_series, by_time
 from study.data.settings import SplitSettings
@@ -136,7 +137,7 @@ def _paper(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
         order = random.permutation(normal)
         cut = round(TRAINING_SHARE * len(normal))
         training, rest = order[:cut], np.concatenate([order[cut:], abnormal])
-        validation, test = _halve(samples, rest, random)
+        validation, test = halve(samples, rest, random)
         yield _fold(training, validation, test)
 
 
@@ -151,7 +152,7 @@ def _kfold(samples: Samples, folds: int, seed: int) -> Iterator[Fold]:
     order = random.permutation(normal)
     cut = round((1 - TRAINING_SHARE) * len(normal))
     test_normal, rest = order[:cut], order[cut:]
-    validation_abnormal, test_abnormal = _halve(samples, abnormal, random)
+    validation_abnormal, test_abnormal = halve(samples, abnormal, random)
     test = np.concatenate([test_normal, test_abnormal])
     yield from _dealt(rest, validation_abnormal, test, folds, folds)
 
@@ -257,47 +258,6 @@ _PROTOCOLS: dict[str, Callable[[Samples, int, int], Iterator[Fold]]] = {
 
 def _by_label(samples: Samples) -> tuple[Index, Index]:
     return np.flatnonzero(samples.label == 0), np.flatnonzero(samples.label == 1)
-
-
-def _halve(samples: Samples, members: Index, random: np.random.Generator) -> tuple[Index, Index]:
-    """Halve `members`, stratified by class; the halves of a class differ by one at most.
-
-    Classes with a single member are halved together, those of normals and those of others; where
-    there is one such class, its member is halved with the most frequent class of its label.
-    """
-    from sklearn.model_selection import train_test_split
-
-    if not len(members) and not samples.label.any():
-        return members, members
-    strata = _strata(samples.kind[members], samples.label[members])
-    if len(members) < 2 or np.unique(strata, return_counts=True)[1].min() < 2:
-        raise RequestError(
-            "split: fewer than two samples of one label, normal or abnormal, are outside training,"
-            " so that it cannot be in both validation and test; add samples, or raise"
-            " dataset.limit if it is set"
-        )
-    first, second = train_test_split(
-        members,
-        test_size=0.5,
-        stratify=strata,
-        random_state=int(random.integers(2**32)),
-    )
-    return first, second
-
-
-def _strata(kind: npt.NDArray[np.str_], label: npt.NDArray[np.int8]) -> Index:
-    """Return numbers `(n,)` of the classes, those with a single member joined by label."""
-    _, strata, counts = np.unique(kind, return_inverse=True, return_counts=True)
-    is_single = counts[strata] == 1
-    for value in (0, 1):
-        single, others = (
-            np.flatnonzero((label == value) & is_in) for is_in in (is_single, ~is_single)
-        )
-        if len(single) == 1 and len(others):
-            strata[single] = np.bincount(strata[others]).argmax()
-        elif len(single):
-            strata[single] = strata[single[0]]
-    return np.asarray(strata, dtype=np.int64)
 
 
 def _without_neighbours(samples: Samples, fold: Fold) -> Fold:

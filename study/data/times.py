@@ -40,7 +40,8 @@ def require_rising(table: PointTable) -> None:
         raise RequestError(
             f"{table.path}: expected times that rise from row to row in"
             f" {shown_column(table.time)}, found {written[rows[0]]} in row {rows[0] + 1}, below a"
-            f" later one ({table.understood}): sort the rows"
+            f" later one ({table.understood}): sort the rows, or keep what begins anew as a"
+            " recording of its own"
         )
 
 

@@ -227,7 +227,7 @@ def test_times_of_a_recording_rise(tmp_path: Path, form: str) -> None:
     assert len(read_recording(timed(times, path), PointColumns())) == 40
     mixed = [*times[:20], *times[30:], *times[20:30]]
     for wrong, row in ((times[::-1], 2), (mixed, 31)):
-        problem = rf"a\.csv: expected times that rise .* in row {row}, .*: sort the rows"
+        problem = rf"a\.csv: expected times that rise .* in row {row}, .*: sort the rows, "
         with pytest.raises(RequestError, match=problem):
             read_recording(timed(wrong, path), PointColumns())
 
