@@ -49,7 +49,9 @@ def study_of(protocol: str = "paper", score: str = "phi", *, enqueue: bool = Tru
 
 def records_of(study: Study) -> list[TrialRecord]:
     records: list[TrialRecord] = []
-    for number, (value, again) in VALIDATION.items():
+    sign = 1 if study.search.metric.reads_labels else -1  # what is ranked is the larger the better
+    for number, values in VALIDATION.items():
+        value, again = (sign * each for each in values)
         trial = trial_of(study, number, {"model.beta": 10.0 ** -(number + 2)})
         config = trial.config.model_copy(update={"seed": 100 + number})
         confirmation = Trial(number, config, trial.parameters, is_repetition=True,
@@ -145,12 +147,12 @@ def test_the_error_of_normals_is_of_validation_and_has_no_value_on_test() -> Non
     table = confirmed_table(records, errors, study.search)
     for row in table.to_pylist():
         value, again = VALIDATION[int(row["trial"][-1])]
-        assert (row["value"], row["confirmed_value"], row["against"]) == (value, again, "")
+        assert (row["value"], row["confirmed_value"], row["against"]) == (-value, -again, "")
         of_test = ("test_value", "confirmed_test_value", "difference", "low", "high", "p", "p_holm")
         assert np.isnan([row[name] for name in of_test]).all()
     inputs = PageInputs(study, records, {"confirmed": table}, LocalFolder("nowhere"))
     (section,) = confirmation_sections(inputs)
-    assert section.lede == "trial-00001 had 0.900, and 0.820 again."
+    assert section.lede == "trial-00000 had 0.700, and 0.710 again."
     assert not re.search(r"\btest\b", section.reading)
     assert section.tables[0].head == ["trial", "folds", "validation", "again"]
     assert {len(row) for row in section.tables[0].rows} == {4}
