@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -104,8 +105,9 @@ class PointTable:
         values = np.concatenate([each for each, _ in parts])
         return values, np.concatenate(flagged) if flagged else None
 
+    @cached_property
     def times(self) -> list[str]:
-        """Return the time of each point, as written.
+        """The time of each point, as written; read once.
 
         Raises:
             RequestError: there is no column of times.

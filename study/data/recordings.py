@@ -136,7 +136,7 @@ def _listed(table: PointTable, events: Events, count: int) -> IntArray:
     try:
         if any(pd.Timestamp(first) > pd.Timestamp(last) for first, last in pairs):
             raise ValueError("a stretch that ends before it begins")
-        moments = pd.to_datetime(table.times())
+        moments = pd.to_datetime(table.times)
         inside = [
             (moments >= pd.Timestamp(first)) & (moments <= pd.Timestamp(last))
             for first, last in pairs

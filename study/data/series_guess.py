@@ -95,7 +95,7 @@ def guess_recording(path: Path, label: Column | None = None) -> SeriesGuess:
         reason = f"no rhythm was detected, so that the window of {length} points is a first try"
     stride = min(max(length // 8, math.ceil(count / MOST_WINDOWS)), length)
     normal_until, why = _normal_until(recording, length)
-    times = [] if table.time is None else table.times()
+    times = [] if table.time is None else table.times
     reasons = (reason, why, *_possible_labels(recording, table), *filter(None, [jumps(times)]))
     return SeriesGuess(table, recording, length, stride, normal_until, _rate_hz(times), reasons)
 

@@ -33,10 +33,14 @@ def require_rising(table: PointTable) -> None:
     """
     if table.time is None or str(table.time).lower() == COUNTED:
         return
-    written = table.times()
-    falls = [_first_fall(each) for each in _readings(written)]
-    rows = [row for row in falls if row is not None]
-    if rows and len(rows) == len(falls):
+    written = table.times
+    rows = []
+    for seconds in _readings(written):
+        row = _first_fall(seconds)
+        if row is None:  # they rise if they are read so
+            return
+        rows.append(row)
+    if rows:
         raise RequestError(
             f"{table.path}: expected times that rise from row to row in"
             f" {shown_column(table.time)}, found {written[rows[0]]} in row {rows[0] + 1}, below a"

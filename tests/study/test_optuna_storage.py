@@ -63,9 +63,9 @@ def test_numbers_are_kept_where_a_trial_has_not_ended(
 ) -> None:
     path = tmp_path / "tiny.sqlite3"
     write_storage(study, [records[0], records[2]], path)
-    found = loaded(path).trials
-    assert [trial.state.name for trial in found] == ["COMPLETE", "WAITING", "FAIL"]
-    assert found[2].user_attrs["trial"] == "trial-00002"
+    trials = loaded(path).trials
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "WAITING", "FAIL"]
+    assert trials[2].user_attrs["trial"] == "trial-00002"
 
 
 @pytest.mark.parametrize("folder", ["a?b", "a%20b"])

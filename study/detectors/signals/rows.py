@@ -8,7 +8,7 @@ from pathlib import Path
 from study.data.settings import DatasetSettings
 from study.data.table import FilesSettings
 from study.data.tables.compressed import inner_suffix
-from study.data.tables.form import Column, Rows, TableFile, TableForm, as_column
+from study.data.tables.form import Column, Rows, TableFile, TableForm, as_column, order_by_name
 from study.data.tables.reader import ROWS_AT_ONCE, column_names, open_table
 from study.detectors.row_form import RowForm
 from study.detectors.signals.block import Block
@@ -208,8 +208,9 @@ def _channel_order(table: TableFile, trained: tuple[str, ...]) -> tuple[int, ...
     """
     names = table.names if table.channels > 1 else ()
     positions = tuple(map(str, range(table.channels)))
-    if names and sorted(names) == sorted(trained):
-        return tuple(map(names.index, trained))
+    order = order_by_name(names, trained)
+    if names and order is not None:
+        return tuple(order)
     if names in ((), positions) or trained in ((), positions):
         return tuple(range(table.channels))
     raise RequestError(

@@ -73,12 +73,12 @@ def test_stretches_on_both_sides_of_a_gap_are_two() -> None:
     points = point_scores(where, np.zeros(4))["r"]
     assert (len(points.score), points.after_gap.tolist()) == (40, [20])
     # Of the event's two stretches, of five points each, the window at 30 holds the second.
-    found = series_metrics(where, np.array([0.0, 0, 1, 0]), tau=0.5, buffer=0)
-    assert (found.num_events, found.num_points) == (2, 40)
-    assert found.event_recall == 0.5
-    assert found.range_f1 == pytest.approx(0.5)  # precision 5 / 10, recall the mean of 0 and 1
-    assert found.point_adjusted_f1 == pytest.approx(2 * 5 / (10 + 10))
+    measured = series_metrics(where, np.array([0.0, 0, 1, 0]), tau=0.5, buffer=0)
+    assert (measured.num_events, measured.num_points) == (2, 40)
+    assert measured.event_recall == 0.5
+    assert measured.range_f1 == pytest.approx(0.5)  # precision 5 / 10, recall the mean of 0 and 1
+    assert measured.point_adjusted_f1 == pytest.approx(2 * 5 / (10 + 10))
     # Two alarms, each outside the events, that touch where the gap is cut out.
     elsewhere = Windows(where.record, start, where.extent, {"r": np.empty((0, 2), np.int64)}, 1.0)
-    found = series_metrics(elsewhere, np.array([0.0, 1, 1, 0]), tau=0.5, buffer=0)
-    assert found.false_alarms_per_day == pytest.approx(2 * 86_400 / 40)
+    measured = series_metrics(elsewhere, np.array([0.0, 1, 1, 0]), tau=0.5, buffer=0)
+    assert measured.false_alarms_per_day == pytest.approx(2 * 86_400 / 40)

@@ -300,48 +300,6 @@ def test_a_table_in_the_archives_form_has_its_label_first(
     assert [float(label) for label in block.columns["label"]] == [0, 1, 0, 1, 0, 1, 0]
 
 
-def lists(folder: Path, **channels: np.ndarray) -> Path:
-    """Write a table with a column of lists for each channel."""
-    columns = {name: list(values) for name, values in channels.items()}
-    pd.DataFrame(columns).assign(label="0").to_parquet(folder / "a.parquet")
-    return folder / "a.parquet"
-
-
-def with_channels(*names: str) -> RowForm:
-    return RowForm(table_settings(), Shape(len(names), 32), 32, names)
-
-
-def test_channels_are_taken_by_their_names(table: np.ndarray, tmp_path: Path) -> None:
-    form, values = with_channels("a", "b", "c"), {"a": table, "b": table + 100, "c": -table}
-    for order in ("abc", "cab", "bca"):
-        path = lists(tmp_path, **{name: values[name] for name in order})
-        source = open_rows(path, form)
-        is_moved = order != "abc"
-        assert source.note == is_moved * "channels brought into the order of training, a, b, c"
-        (block,) = source.blocks()
-        expected = np.stack([table, table + 100, -table], axis=1).astype(np.float32)
-        np.testing.assert_array_equal(block.values, expected)
-
-
-def test_channels_of_other_names_are_refused(table: np.ndarray, tmp_path: Path) -> None:
-    path = lists(tmp_path, x=table, b=table)
-    with pytest.raises(RequestError, match=r"expected the channels a, b, .* found x, b") as error:
-        open_rows(path, with_channels("a", "b"))
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(("trained", "new"), [("01", "ba"), ("ab", "01"), ("01", "01")])
-def test_channels_that_are_numbered_are_taken_by_position(
-    table: np.ndarray, tmp_path: Path, trained: str, new: str
-) -> None:
-    path = lists(tmp_path, **{new[0]: table, new[1]: -table})
-    (block,) = open_rows(path, with_channels(*trained)).blocks()
-    np.testing.assert_array_equal(block.values, np.stack([table, -table], 1).astype(np.float32))
-    np.save(tmp_path / "a.npy", np.stack([table, -table], axis=1))
-    (block,) = open_rows(tmp_path / "a.npy", with_channels(*trained)).blocks()
-    np.testing.assert_array_equal(block.values, np.stack([table, -table], 1).astype(np.float32))
-
-
 def test_columns_that_are_no_values_are_left_out(table: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     pd.DataFrame(table).add_prefix("t").assign(time=range(7), who="x").to_csv(path, index=False)
