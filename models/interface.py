@@ -1,6 +1,7 @@
 """What a study needs of a model: to be trained on normals and to score samples."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +77,10 @@ class Examination:
     latents: Latents | None
 
 
+def _nothing() -> None:
+    """Nobody listens."""
+
+
 class Model(ABC):
     """A one-class model.
 
@@ -83,12 +88,22 @@ class Model(ABC):
     its error components. `samples` are always `(n, channels, length)` float32 in
     [0, 1], on the model's device; scoring is deterministic and leaves the model as
     it was.
+
+    Attributes:
+        components: names of the error components.
+        latent_size: of z; None without an encoder or generator.
+        shape: of one sample.
+        device: where it is.
+        on_progress: called after each batch that it trains on or scores, and each step of a search
+            for z: a sign of life, as these may take long. A model that never calls it is judged
+            by how long its epochs take.
     """
 
     components: tuple[str, ...]
     latent_size: int | None
     shape: Shape
     device: torch.device
+    on_progress: Callable[[], None] = staticmethod(_nothing)
 
     @abstractmethod
     def __init__(

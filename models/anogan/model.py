@@ -79,7 +79,7 @@ class AnoGAN(AdversarialModel):
         assert isinstance(starts, Tensor)
         starts = starts.expand(len(x), -1, -1)  # (starts, latent) -> (n, starts, latent)
         with frozen(self.networks["decoder"]):
-            return search_latent(self.decode, x, starts, self.settings).z
+            return search_latent(self.decode, x, starts, self.settings, self.on_progress).z
 
     def freeze(self) -> None:
         """Freeze the networks, through which gradients still reach z; see `Model.freeze`."""

@@ -147,6 +147,7 @@ class GradientModel(Model):
             self._updates += 1
             if self._average:
                 self._average.update(self._updates)
+            self.on_progress()
         if self._average:
             self._measure_statistics(samples[index] for index in batches[:STATISTICS_BATCHES])
         return means.by_name()
@@ -217,8 +218,11 @@ class GradientModel(Model):
     def in_batches(self, function: Callable[[Tensor], Result], rows: Tensor) -> list[Result]:
         """Return `function` of each batch of `rows`, in evaluation mode."""
         with self._in_place_of_trained(training=False), nn.utils.parametrize.cached():
-            batches = torch.split(rows, SCORING_BATCH)  # (n, ...) -> (batch, ...), ...
-            return [function(batch) for batch in batches]
+            results = []
+            for batch in torch.split(rows, SCORING_BATCH):  # (n, ...) -> (batch, ...), ...
+                results.append(function(batch))
+                self.on_progress()
+            return results
 
     @contextlib.contextmanager
     def _in_place_of_trained(self, *, training: bool) -> Iterator[None]:

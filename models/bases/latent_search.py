@@ -40,6 +40,7 @@ def search_latent(
     x: Tensor,
     starts: Tensor,
     settings: LatentSearchSettings,
+    on_step: Callable[[], None] = lambda: None,
 ) -> SearchResult:
     """Search, from all starts of all samples at once, for the z of least error.
 
@@ -51,6 +52,7 @@ def search_latent(
         x: samples, `(n, channels, length)`.
         starts: `(n, starts, latent)`.
         settings: learning rate, epsilon, most steps.
+        on_step: called after each step.
     """
     with torch.inference_mode(False), torch.enable_grad():
         z = starts.clone().requires_grad_()
@@ -72,6 +74,7 @@ def search_latent(
             before = z.detach().clone()
             optimizer.step()
             path_length += (z.detach() - before).norm(dim=2)
+            on_step()
         return best.of_each_sample()
 
 

@@ -5,6 +5,7 @@ those of the z that the search finds, with how far it went. Scoring costs up to
 `max_steps` passes of the decoder, there and back.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -39,6 +40,15 @@ class LatentRefinement(Model):
         self.settings = settings
         self.components = components_of(settings)
         self.latent_size, self.shape, self.device = encoder_model.latent_size, shape, device
+
+    @property
+    def on_progress(self) -> Callable[[], None]:
+        """What the encoder model calls; see `Model`."""
+        return self.encoder_model.on_progress
+
+    @on_progress.setter
+    def on_progress(self, called: Callable[[], None]) -> None:
+        self.encoder_model.on_progress = called
 
     def train_epoch(self, samples: Tensor, members: Tensor) -> dict[str, float]:
         """Train the encoder model; see `Model.train_epoch`."""
@@ -130,4 +140,5 @@ class LatentRefinement(Model):
     def _refine(self, x: Tensor, start: Tensor) -> SearchResult:
         with frozen(self.encoder_model.networks["decoder"]):
             starts = start.unsqueeze(1)  # (n, latent) -> (n, 1, latent)
-            return search_latent(self.encoder_model.decode, x, starts, self.settings)
+            decode = self.encoder_model.decode
+            return search_latent(decode, x, starts, self.settings, self.on_progress)

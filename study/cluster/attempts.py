@@ -107,6 +107,13 @@ class Attempt:
             self.waits_since = None
         return fold
 
+    def is_idle(self, worker: FoldWorker) -> bool:
+        """Return whether a worker is known to wait, or to have another fold by now."""
+        known = (self.folds[fold] for fold in self.folds_of(worker.fold))
+        return any(
+            fold.worker != worker or fold.last_heartbeat is None for fold in known if fold.worker
+        )
+
     def lose_workers(self, now: float) -> None:
         """Take note that no fold has a worker any more: a group is started as a whole."""
         for fold in self.folds:

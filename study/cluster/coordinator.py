@@ -258,9 +258,14 @@ class Coordinator:
         is_stopped = current.stops_at is not None and report.epoch >= current.stops_at
         return is_stopped or self._decisions.let_pass(current.trial, report.epoch)
 
-    async def epoch_ended(self, worker: FoldWorker, attempt: str, longest_epoch: float) -> None:
-        """Take note that a fold has trained an epoch, be it without a validation."""
-        if current := self._groups.current(worker.group, attempt):
+    async def heartbeat(self, worker: FoldWorker, attempt: str, longest_epoch: float) -> None:
+        """Take note that a fold gets on, be it within an epoch or while it is scored.
+
+        Nobody waits for the answer, so it may come after the report that follows it: the fold then
+        waits, and would count as one that hangs.
+        """
+        current = self._groups.current(worker.group, attempt)
+        if current and not current.is_idle(worker):
             current.heartbeat(worker, self._clock(), longest_epoch)
 
     async def report_failure(self, worker: FoldWorker, attempt: str, fault: Fault) -> None:

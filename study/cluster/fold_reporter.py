@@ -12,7 +12,7 @@ from study.search.trial import Trial
 from study.training.validation_report import StoppedEarly, ValidationReport
 
 HEARTBEAT_SECONDS = 10.0
-"""Least seconds between reports of epochs that are not validated."""
+"""Least seconds between reports that a fold gets on."""
 
 
 class StoppedError(Exception):
@@ -83,11 +83,16 @@ class FoldReporter:
         return answer
 
     def epoch_ended(self) -> None:
-        """Take the time of an epoch, and report that it ended, unless the last report is recent."""
+        """Take the time of an epoch, and report that the fold gets on."""
         self._take_time()
-        if self._began - self._last_heartbeat > HEARTBEAT_SECONDS:
-            self._last_heartbeat = self._began
-            self._coordinator.epoch_ended.remote(self._worker, self._attempt, self._longest_epoch)
+        self.got_on()
+
+    def got_on(self) -> None:
+        """Report that the fold gets on, unless the last report is recent."""
+        now = time.monotonic()
+        if now - self._last_heartbeat > HEARTBEAT_SECONDS:
+            self._last_heartbeat = now
+            self._coordinator.heartbeat.remote(self._worker, self._attempt, self._longest_epoch)
 
     def _take_time(self) -> None:
         now = time.monotonic()

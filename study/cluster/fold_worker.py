@@ -135,7 +135,7 @@ def _train(
     """
     from study.cluster.ray_internals.train import is_node_leaving
     from study.training.events import FoldWriter
-    from study.training.fold import FoldTask, train_fold
+    from study.training.fold import FoldTask, Surroundings, train_fold
 
     results = context.results
     device = "cuda" if context.plan.gpu else "cpu"
@@ -151,8 +151,7 @@ def _train(
             results.folder(f"checkpoints/{address.path}"),
             reporter.validated,
             writer,
-            is_node_leaving,
-            reporter.epoch_ended,
+            Surroundings(is_node_leaving, reporter.epoch_ended, reporter.got_on),
         )
     finally:
         writer.close()

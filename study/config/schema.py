@@ -241,8 +241,8 @@ class ResourceSettings(Settings):
         10.0,
         gt=0,
         le=1_000_000,
-        description="a fold that says nothing for so many minutes, and for five times its own "
-        "longest epoch, hangs: it is killed, and goes on elsewhere from its checkpoint",
+        description="a fold that shows no sign of life for so many minutes, and for five times its "
+        "own longest epoch, hangs: it is killed, and goes on elsewhere from its checkpoint",
     )
     wait_for_nodes_minutes: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
         None,

@@ -64,6 +64,22 @@ class FoldTask:
         return sorted({*regular, *rungs, training.epochs})
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What looks after a fold while it trains.
+
+    Attributes:
+        is_leaving: whether this machine is about to be taken away: then there is a checkpoint
+            after every epoch.
+        on_epoch: called after each epoch that is trained, before its validation if it has one.
+        on_progress: called by the model; see `models.interface.Model`.
+    """
+
+    is_leaving: Callable[[], bool] = lambda: False
+    on_epoch: Callable[[], None] = lambda: None
+    on_progress: Callable[[], None] = lambda: None
+
+
 def train_fold(
     task: FoldTask,
     samples: Samples,
@@ -72,8 +88,7 @@ def train_fold(
     checkpoints: Folder,
     watch: Callable[[ValidationReport], None] = lambda report: None,
     writer: FoldWriter | None = None,
-    is_leaving: Callable[[], bool] = lambda: False,
-    on_epoch: Callable[[], None] = lambda: None,
+    surroundings: Surroundings = Surroundings(),
 ) -> FoldManifest:
     """Train a fold, or go on where its checkpoint is, and commit it.
 
@@ -91,9 +106,7 @@ def train_fold(
         checkpoints: the fold's own folder for checkpoints.
         watch: called after each validation epoch.
         writer: TensorBoard's files; None for none.
-        is_leaving: whether this machine is about to be taken away: then there is a checkpoint
-            after every epoch.
-        on_epoch: called after each epoch that is trained, before its validation if it has one.
+        surroundings: what looks after it.
 
     Returns:
         The committed manifest.
@@ -101,9 +114,7 @@ def train_fold(
     reports = FoldReports(task.config.training.epochs, task.validation_epochs, watch)
     manifest = ledger.fold(task.address)
     if manifest is None:
-        training = _Training(
-            task, samples, fold, checkpoints, reports, writer, is_leaving, on_epoch
-        )
+        training = _Training(task, samples, fold, checkpoints, reports, writer, surroundings)
         manifest = training.run(ledger)
     else:
         with contextlib.suppress(StoppedEarly):
@@ -123,16 +134,16 @@ class _Training:
         checkpoints: Folder,
         reports: FoldReports,
         writer: FoldWriter | None,
-        is_leaving: Callable[[], bool],
-        on_epoch: Callable[[], None],
+        surroundings: Surroundings,
     ) -> None:
-        self.task, self.fold, self.on_epoch = task, fold, on_epoch
+        self.task, self.fold, self.surroundings = task, fold, surroundings
         scaling = fit_scaling(task.config, samples, fold)
         self.samples = samples if scaling is None else scale(samples, scaling)
         self.checkpoints, self.reports, self.writer = checkpoints, reports, writer
-        self.is_leaving, self.saved_at = is_leaving, time.monotonic()
+        self.saved_at = time.monotonic()
         device = torch.device(task.device)
         self.model = build_model(task.config, samples, task.address.fold, device)
+        self.model.on_progress = surroundings.on_progress
         self.evaluator = FoldEvaluator.of(
             task.config, task.address.fold, self.model, self.samples, fold
         )
@@ -194,7 +205,7 @@ class _Training:
 
     def _train_epoch(self) -> dict[str, Any]:
         losses = self.model.train_epoch(self.evaluator.values, self.members)
-        self.on_epoch()
+        self.surroundings.on_epoch()
         self.progress.epoch += 1
         row: dict[str, Any] = {"epoch": self.progress.epoch, **losses}
         self.progress.history.append(row)
@@ -235,7 +246,7 @@ class _Training:
     def _save_if_due(self) -> None:
         """Write a checkpoint at a rung, after some time, and where this machine is leaving."""
         is_due = time.monotonic() - self.saved_at >= self.task.checkpoint_seconds
-        if is_due or self.progress.epoch in self.task.rungs or self.is_leaving():
+        if is_due or self.progress.epoch in self.task.rungs or self.surroundings.is_leaving():
             if self.writer:
                 self.writer.publish()  # nobody writes again what the checkpoint holds
             self.progress.model_state = self.model.state()

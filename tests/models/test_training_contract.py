@@ -34,6 +34,25 @@ def test_an_epoch_has_finite_losses_and_moves_weights_though_its_last_batch_is_o
     assert_same_tree(before, kept)  # they are copies
 
 
+def test_each_batch_that_it_trains_on_or_scores_is_a_sign_of_life(
+    name: str, build: Build, waves: Waves
+) -> None:
+    skip_without_networks(name)
+    model, signs = build(name, batch_size=4), 0
+
+    def count() -> None:
+        nonlocal signs
+        signs += 1
+
+    model.on_progress = count
+    model.train_epoch(waves(12), torch.arange(12))
+    assert signs == 3
+    for scored in (model.errors, model.reconstruct, model.latents, model.examine):
+        before = signs
+        if scored(waves(4)) is not None:
+            assert signs > before, scored
+
+
 def optimized_by(optimizer: AdaBelief | Optimizer) -> list[nn.Parameter]:
     if isinstance(optimizer, AdaBelief):
         return optimizer.parameters

@@ -28,6 +28,15 @@ def test_more_steps_bring_samples_nearer(name: str, build: Build, waves: Waves) 
 
 
 @pytest.mark.parametrize("name", SEARCHING)
+def test_each_step_of_a_search_is_a_sign_of_life(name: str, build: Build, waves: Waves) -> None:
+    model = build(name, settings={"max_steps": 20, "epsilon": 0.0})
+    signs: list[int] = []
+    model.on_progress = lambda: signs.append(1)
+    model.errors(waves(4))
+    assert len(signs) > 20
+
+
+@pytest.mark.parametrize("name", SEARCHING)
 def test_a_sample_within_epsilon_is_not_moved(name: str, build: Build, waves: Waves) -> None:
     x = waves(6)
     still = trained(build, name, x, settings={"max_steps": 0}).errors(x)

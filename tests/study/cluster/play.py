@@ -165,7 +165,7 @@ class Play:
             return
         for epoch in range(1, EPOCHS + 1):
             if epoch > self.checkpoints[fold]:
-                await self.bench.coordinator.epoch_ended(who, attempt, 1.0)
+                await self.bench.coordinator.heartbeat(who, attempt, 1.0)
                 self.trained[fold, epoch] += 1
                 if (fold, epoch) in self.deaths:
                     self.deaths.remove((fold, epoch))

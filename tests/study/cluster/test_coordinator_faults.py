@@ -177,6 +177,37 @@ def test_a_fault_of_the_only_node_ends_the_study_unless_memory_was_short() -> No
     asyncio.run(exchange())
 
 
+def test_a_fold_that_is_scored_for_long_is_not_killed_while_it_gets_on() -> None:
+    async def exchange() -> None:
+        bench = Bench()
+        attempt, _ = await bench.assign("a")
+        await bench.take(worker("a"))
+        for _ in range(4):
+            bench.now += FIRST_EPOCH_FACTOR * SILENCE
+            await bench.coordinator.heartbeat(worker("a"), attempt.attempt, 0.0)
+            assert bench.coordinator.look() == []
+        bench.now += FIRST_EPOCH_FACTOR * SILENCE + 1
+        assert bench.coordinator.look() == [worker("a")]
+
+    asyncio.run(exchange())
+
+
+def test_a_sign_of_life_that_comes_late_makes_no_fold_hang_that_waits_at_a_rung() -> None:
+    async def exchange() -> None:
+        bench = Bench(folds=2, rungs=(4,))
+        attempt, _ = await bench.assign("a")
+        for fold in (0, 1):
+            await bench.take(worker("a", fold))
+        waiting = task(bench.send(worker("a", 0), attempt, report(epoch=4)))
+        assert await waits(waiting)
+        await bench.coordinator.heartbeat(worker("a", 0), attempt.attempt, 1.0)
+        bench.now += 1e6
+        await bench.coordinator.heartbeat(worker("a", 1), attempt.attempt, 1.0)
+        assert bench.coordinator.look() == []
+
+    asyncio.run(exchange())
+
+
 def test_a_fold_that_says_nothing_is_killed_and_takes_its_trial_up_again() -> None:
     async def exchange() -> None:
         bench = Bench(folds=2)
@@ -186,7 +217,7 @@ def test_a_fold_that_says_nothing_is_killed_and_takes_its_trial_up_again() -> No
         bench.now = FIRST_EPOCH_FACTOR * SILENCE
         assert bench.coordinator.look() == [], "the first epoch may take longer"
         await bench.send(worker("a", 0), attempt, report(), longest=1.0)
-        await bench.coordinator.epoch_ended(worker("a", 1), attempt.attempt, 1.0)
+        await bench.coordinator.heartbeat(worker("a", 1), attempt.attempt, 1.0)
         bench.now += SILENCE
         assert bench.coordinator.look() == []
         await bench.send(worker("a", 0), attempt, report(epoch=6), previous=4, longest=1.0)

@@ -153,8 +153,8 @@ def test_a_trial_waits_for_no_more_workers_than_it_has() -> None:
         for rank in (0, 1):
             await bench.take(worker("a", rank))
         bench.now = 1e4
-        await bench.coordinator.epoch_ended(worker("a", 0), assignment.attempt, 1.0)
-        await bench.coordinator.epoch_ended(worker("a", 1), assignment.attempt, 1.0)
+        await bench.coordinator.heartbeat(worker("a", 0), assignment.attempt, 1.0)
+        await bench.coordinator.heartbeat(worker("a", 1), assignment.attempt, 1.0)
         assert bench.coordinator.look() == []
         assert await waits(result)
 

@@ -11,6 +11,7 @@ from study.config.schema import Study
 from study.ledger import fold_files
 from study.randomness import stream_seed
 from study.training import evaluation
+from study.training.fold import Surroundings, train_fold
 from study.training.measures.mmd import maximum_mean_discrepancy
 from study.training.setup import build_model
 from tests.study.training.bench import Bench
@@ -36,6 +37,29 @@ def test_folds_validate_at_the_interval_at_rungs_and_at_the_end(
 ) -> None:
     study = tiny_study(training={"epochs": epochs, "validation_interval": interval})
     assert task_of(study, rungs=rungs).validation_epochs == expected
+
+
+def test_signs_of_life_come_from_within_epochs_and_from_scoring(
+    bench: Callable[..., Bench],
+) -> None:
+    run = bench()
+    happened: list[str] = []
+    surroundings = Surroundings(
+        on_epoch=lambda: happened.append("epoch"), on_progress=lambda: happened.append("batch")
+    )
+    train_fold(
+        run.task, run.samples, run.fold, run.ledger, run.checkpoints, surroundings=surroundings
+    )
+    epochs = [index for index, name in enumerate(happened) if name == "epoch"]
+    assert len(epochs) == run.task.config.training.epochs
+    batches = math.ceil(len(run.fold.training) / run.task.config.training.batch_size)
+    between = [last - first - 1 for first, last in zip([-1, *epochs], epochs, strict=False)]
+    assert all(signs >= batches for signs in between)
+    validated = [epoch in run.task.validation_epochs for epoch in range(len(epochs))]
+    assert {
+        signs > batches for signs, scored in zip(between, validated, strict=True) if scored
+    } == {True}
+    assert len(happened) > epochs[-1] + 1, "the fold is scored at its end"
 
 
 def test_a_fold_reports_and_commits(whole: Bench) -> None:

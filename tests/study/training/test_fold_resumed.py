@@ -9,7 +9,7 @@ import pytest
 from models.beta_vaegan.model import BetaVAEGAN
 from study.ledger import fold_files
 from study.training.evaluation import FoldEvaluator
-from study.training.fold import train_fold
+from study.training.fold import Surroundings, train_fold
 from tests.study.training.bench import SIX, TRIAL, Bench, StopHere
 
 
@@ -138,7 +138,7 @@ def test_checkpoints_are_written_by_time_at_rungs_and_where_a_machine_is_leaving
     monkeypatch.setattr(BetaVAEGAN, "train_epoch", counted)
     task = replace(run.task, checkpoint_seconds=seconds)
     train_fold(task, run.samples, run.fold, run.ledger, run.checkpoints,
-               is_leaving=lambda: trained[-1] in leaving)  # fmt: skip
+               surroundings=Surroundings(is_leaving=lambda: trained[-1] in leaving))  # fmt: skip
     assert epochs == expected
 
 
