@@ -263,14 +263,15 @@ def describe(table: Table) -> str:
 def _labels(kind: npt.NDArray[np.str_], settings: FilesSettings) -> npt.NDArray[np.int8]:
     if not settings.normal_labels:
         return np.zeros(len(kind), dtype=np.int8)
-    label = settings.labels_of(kind)
-    if label.all():
+    occurring = np.unique(kind)
+    known = set(occurring) - {""}  # an empty one says that nothing is known
+    absent = [item for item in settings.normal_labels if canonical_label(item) not in known]
+    if absent:
         raise RequestError(
-            f"dataset.normal_labels: expected labels that occur, found "
-            f"{', '.join(settings.normal_labels)}: the labels in {settings.path[0]} are "
-            f"{', '.join(np.unique(kind)[:20])}"
+            f"dataset.normal_labels: expected labels that occur, found {', '.join(absent)}: the"
+            f" labels in {settings.path[0]} are {', '.join(occurring[:20])}"
         )
-    return label
+    return settings.labels_of(kind)
 
 
 def _symbols(table: Table) -> npt.NDArray[np.str_]:

@@ -16,6 +16,9 @@ from study.errors import RequestError
 SEPARATORS = ("\t", ";", ",")
 """In the order in which they are looked for; where there is none, blanks separate."""
 
+LOOKED_AT = 100
+"""Lines in which a number is looked for that has a comma or a point."""
+
 LEAST_COUNTED = 8
 """Fewer numbers that rise by one are values, and no numbers of columns."""
 
@@ -41,9 +44,11 @@ class _Dialect:
     is_comma_decimal: bool
 
     @classmethod
-    def of(cls, line: str) -> "_Dialect":
-        separator = next((mark for mark in SEPARATORS if mark in line), None)
-        fields = [field.strip(' "\r\n') for field in line.split(separator)]
+    def of(cls, lines: Sequence[str]) -> "_Dialect":
+        """Return that of a text's first lines, of which the first may name columns."""
+        second = lines[:2][-1]
+        separator = next((mark for mark in SEPARATORS if mark in second), None)
+        fields = [f.strip(' "\r\n') for line in lines for f in line.split(separator)]
         has_points = any("." in field and _as_float(field) is not None for field in fields)
         has_commas = any("," in f and _as_float(f.replace(",", ".")) is not None for f in fields)
         return cls(separator, separator in ("\t", ";") and has_commas and not has_points)
@@ -159,12 +164,12 @@ def text_head(path: Path) -> TextHead:
     Raises:
         RequestError: the file cannot be read, or is empty.
     """
-    head = list(itertools.islice(_lines(path), 2))
+    head = list(itertools.islice(_lines(path), LOOKED_AT))
     if not head:
         raise RequestError(
             f"{path}: expected a row per sample, found an empty file: replace the file"
         )
-    dialect = _Dialect.of(head[-1][1])
+    dialect = _Dialect.of([line for _, line in head])
     first = dialect.fields(head[0][1])
     second = dialect.fields(head[1][1]) if len(head) > 1 else None
     names = [name.strip() for name in first] if _is_header(dialect, first, second) else None

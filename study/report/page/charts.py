@@ -71,8 +71,16 @@ def page_style() -> Iterator[None]:
         yield
 
 
-def panel(x: str, y: str, *, wide: bool = False) -> tuple[Figure, Axes]:
-    """Return an empty picture with lines across; `y` stands above its axis, to be read level."""
+def panel(x: str, y: str, *, wide: bool = False, is_error: bool = False) -> tuple[Figure, Axes]:
+    """Return an empty picture with lines across; `y` stands above its axis, to be read level.
+
+    Args:
+        x: what stands across.
+        y: what stands upwards.
+        wide: whether it takes the page's whole width.
+        is_error: whether y are negatives of errors, by which a study ranks: the axis names the
+            errors, the least on top.
+    """
     figure = Figure(figsize=WIDE if wide else PANEL)
     width, height = figure.get_size_inches()
     axes = figure.add_axes((0.55 / width, 0.5 / height, 1 - 0.67 / width, 1 - 0.8 / height))
@@ -80,6 +88,8 @@ def panel(x: str, y: str, *, wide: bool = False) -> tuple[Figure, Axes]:
     axes.set_title(y, loc="left", fontsize=LETTER, color=MUTED, x=-0.3 / width, pad=8)
     axes.grid(axis="y")
     axes.tick_params(length=3, width=0.6)
+    if is_error:
+        axes.yaxis.set_major_formatter(lambda value, _: f"{0.0 - value:g}")
     return figure, axes
 
 

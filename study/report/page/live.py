@@ -8,7 +8,7 @@ from study.report.page.bookkeeping import endings_section, reproduction_section
 from study.report.page.build import PAGE, page_facts
 from study.report.page.charts import page_style
 from study.report.page.inputs import PageInputs, metric_label
-from study.report.page.parts import Picture, Section, decimal, with_noun
+from study.report.page.parts import Picture, Section, shown_value, with_noun
 from study.report.page.render import Live, render
 from study.report.page.search import search_sections
 from study.report.page.training import trial_curves
@@ -56,7 +56,9 @@ def _standing(inputs: PageInputs, state: LedgerState) -> Section:
     title, lede = news_line(state), ""
     if best is not None:
         metric = metric_label(best.trial.config.metric)
-        title = f"{best.name} is best so far: {metric} {decimal(best.best_value)} on validation"
+        is_error = not best.trial.config.metric.reads_labels
+        value = shown_value(best.best_value, is_error=is_error)
+        title = f"{best.name} is best so far: {metric} {value} on validation"
         lede = f"{news_line(state).capitalize()}."
     notes = [f"Damaged: {line}" for line in state.damaged]
     if inputs.results.exists(PAGE):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from study.report.marginals import LEARNED_FROM, MOST_TRIALS
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, MUTED
 from study.report.page.inputs import PageInputs, metric_label
-from study.report.page.parts import Picture, Section, with_noun
+from study.report.page.parts import Picture, Section, shown_value, with_noun
 from study.report.page.positions import Positions
 
 MOST_SETTINGS = 12
@@ -94,7 +95,8 @@ def _learned_from(inputs: PageInputs, frame: pd.DataFrame) -> str:
 
 def _effects(inputs: PageInputs) -> Iterator[Section]:
     frame = inputs.table("marginals")
-    space, label = inputs.study.search.space, metric_label(inputs.study.search.metric)
+    space, metric = inputs.study.search.space, inputs.study.search.metric
+    label, is_error = metric_label(metric), not metric.reads_labels
     alone, pairs = frame[frame["other"] == ""], frame[frame["other"] != ""]
     epochs, folds = (int(alone[name].iloc[0]) for name in ("epochs", "folds"))
     settings = list(dict.fromkeys(alone["setting"]))
@@ -109,7 +111,7 @@ def _effects(inputs: PageInputs) -> Iterator[Section]:
         f"epochs with this value, over what trials had of all other settings, on one scale; "
         f"{interval}. Unlike the clouds above, short trials are not held against a value here.",
         pictures=[
-            _effect(alone[alone["setting"] == key], Positions(space[key]), label, limits)
+            _effect(alone[alone["setting"] == key], Positions(space[key]), label, limits, is_error)
             for key in shown
         ],
         notes=[f"{with_noun(len(left), 'more setting')} in marginals.parquet."] if left else [],
@@ -118,11 +120,11 @@ def _effects(inputs: PageInputs) -> Iterator[Section]:
         return
     yield Section(
         "pairs", "Pairs of settings",
-        "The same of two settings together, those of most importance. Thick lines are high; the "
+        "The same of two settings together, those of most importance. Thick lines are better; the "
         "dot is the best pair of the grid. Where lines run straight along an axis, the other "
         "setting does not matter there.",
         pictures=[
-            _pair(part, space)
+            _pair(part, space, is_error)
             for _, part in pairs.groupby(["setting", "other"], sort=False)
             if part["mean"].notna().all() and min(
                 part["position"].nunique(), part["other_position"].nunique()) > 1
@@ -140,10 +142,14 @@ def _limits(rows: pd.DataFrame) -> tuple[float, float]:
 
 
 def _effect(
-    rows: pd.DataFrame, scale: Positions, label: str, limits: tuple[float, float]
+    rows: pd.DataFrame,
+    scale: Positions,
+    label: str,
+    limits: tuple[float, float],
+    is_error: bool,
 ) -> Picture:
     key = str(rows["setting"].iloc[0])
-    figure, axes = charts.panel(key, label)
+    figure, axes = charts.panel(key, label, is_error=is_error)
     axes.set_ylim(*limits)
     at, mean = rows["position"].to_numpy(), rows["mean"].to_numpy()
     low, high = rows["low"].to_numpy(), rows["high"].to_numpy()
@@ -157,7 +163,7 @@ def _effect(
     return charts.picture(figure, f"{key}: what its values are worth")
 
 
-def _pair(rows: pd.DataFrame, space: Mapping[str, Distribution]) -> Picture:
+def _pair(rows: pd.DataFrame, space: Mapping[str, Distribution], is_error: bool) -> Picture:
     best = rows.iloc[int(rows["mean"].argmax())]
     first, second = str(best["setting"]), str(best["other"])
     figure, axes = charts.panel(first, second)
@@ -167,7 +173,8 @@ def _pair(rows: pd.DataFrame, space: Mapping[str, Distribution]) -> Picture:
         levels = np.linspace(values.min(), values.max(), LEVELS + 2)[1:-1]
         lines = axes.contour(grid.columns, grid.index, values, levels=levels, colors=INK,
                              linewidths=np.linspace(0.4, 2.0, LEVELS))  # fmt: skip
-        axes.clabel(lines, fmt="%.3f", fontsize=charts.LETTER - 2)
+        written = partial(shown_value, is_error=is_error)
+        axes.clabel(lines, fmt=written, fontsize=charts.LETTER - 2)
     axes.scatter([best["position"]], [best["other_position"]], s=36, color=ACCENT, zorder=3)
     Positions(space[first]).set_ticks(axes)
     Positions(space[second]).set_ticks(axes, "y")

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from study.config.search_space import Distribution
 from study.report.page import charts
 from study.report.page.charts import ACCENT, FAINT, INK, MUTED, PAPER
 from study.report.page.inputs import PageInputs, metric_label
-from study.report.page.parts import Picture, Section, with_noun
+from study.report.page.parts import Picture, Section, shown_value, with_noun
 from study.report.page.positions import Positions
 from study.search.trial import TrialRecord
 
@@ -32,7 +33,7 @@ def search_sections(inputs: PageInputs) -> list[Section]:
 
 def _over_time(inputs: PageInputs) -> Section:
     records = inputs.records
-    figure, axes = charts.panel("trial", metric_label(inputs.study.search.metric), wide=True)
+    figure, axes = _panel(inputs, "trial", wide=True)
     _scatter(axes, inputs.listed, lambda record: float(record.trial.number))
     best = np.fmax.accumulate(
         [r.best_value if r.state == "completed" else math.nan for r in records]
@@ -79,7 +80,7 @@ def _settings(inputs: PageInputs) -> list[Section]:
 def _against(
     inputs: PageInputs, key: str, form: Distribution, records: Sequence[TrialRecord]
 ) -> Picture:
-    figure, axes = charts.panel(key, metric_label(inputs.study.search.metric))
+    figure, axes = _panel(inputs, key)
     scale = Positions(form)
     records = [record for record in records if key in record.parameters]
     _scatter(axes, records, lambda record: scale.position(record.parameters[key]))
@@ -111,7 +112,9 @@ def _parallel(
         charts.link(drawn, [record.trial.number for record in ranked[part]])
         axes.add_collection(drawn)
     names = [*(key.rpartition(".")[2] for key in space), inputs.study.search.metric.score]
-    ends = [scales[key].ends for key in space] + [(f"{low:.3f}", f"{high:.3f}")]
+    is_error = not inputs.study.search.metric.reads_labels
+    worst, most = (shown_value(value, is_error=is_error) for value in (low, high))
+    ends = [scales[key].ends for key in space] + [(worst, most)]
     for x, (name, (first, last)) in enumerate(zip(names, ends, strict=True)):
         axes.axvline(x, color=FAINT, linewidth=0.8)
         side = "left" if not x else "right" if x == len(names) - 1 else "center"
@@ -126,6 +129,12 @@ def _parallel(
         "through one point of an axis, good trials agree on it.",
         pictures=[charts.picture(figure, "settings and the metric of each trial", wide=True)],
     )  # fmt: skip
+
+
+def _panel(inputs: PageInputs, x: str, *, wide: bool = False) -> tuple[Figure, Axes]:
+    """Return an empty picture of the metric over `x`."""
+    metric = inputs.study.search.metric
+    return charts.panel(x, metric_label(metric), wide=wide, is_error=not metric.reads_labels)
 
 
 def _scatter(

@@ -116,6 +116,12 @@ def test_normal_labels_that_do_not_occur_are_answered_with_those_that_do(tmp_pat
         prepared(tmp_path)
 
 
+def test_a_label_beside_the_right_one_that_does_not_occur_is_refused(tmp_path):
+    (tmp_path / "a.tsv").write_text("good\t1\t2\nbad\t3\t4\nfine\t1\t0\n")
+    with pytest.raises(RequestError, match=r"normal_labels: .*found fien: .* bad, fine, good"):
+        prepared(tmp_path, normal_labels=["good", "fien"])
+
+
 def test_a_changed_file_is_prepared_anew(tmp_path):
     (tmp_path / "a.tsv").write_text("1\t0\t1\n")
     before = prepared(tmp_path)

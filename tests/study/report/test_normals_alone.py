@@ -1,6 +1,7 @@
 """A study of normals alone: chosen without labels, with thresholds, and without F1."""
 
 import io
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,12 @@ from rich.console import Console
 from study import load_detector
 from study.config.study_file import check_study
 from study.ledger.ledger import Ledger
-from study.report.page.parts import shown_error
+from study.report.page.parts import MINUS, shown_error
 from study.scores.evaluation import NOT_MEASURED
 from study.search.trial import best_trial
 from study.storage.folder import LocalFolder
 from study.terminal.summary import show_summary
+from tests.study.report.page.text import visible_text
 from tests.study.report.trained import PARTS, Reported, finished, reported, sines_and_steps
 from tests.study.trials import trial_of
 
@@ -77,6 +79,18 @@ def test_tables_have_thresholds_and_say_that_there_is_no_f1(normals: Reported) -
     assert scores[["f1_weighted", "phi", "auroc"]].isna().all(axis=None)
     assert set(scores["labels_chose"]) <= {"", "threshold", "weights, threshold"}
     assert "choices" not in normals.report.tables  # nothing was chosen by labels
+
+
+def test_pictures_name_errors_as_they_are(normals: Reported) -> None:
+    pictures = re.findall(r"<figure.*?</figure>", normals.text, re.DOTALL)
+    searched = [visible_text(each) for each in pictures if "metric" in each or "by trial" in each]
+    assert len(searched) == 3
+    errors = [-record.best_value for record in normals.ended()]
+    for text in searched:
+        assert MINUS not in text, text
+        numbers = [float(word) for word in text.split() if re.fullmatch(r"0\.\d+", word)]
+        assert min(numbers) <= 1.01 * max(errors), text
+        assert max(numbers) >= 0.99 * min(errors), text
 
 
 def test_page_says_how_many_normals_are_called_abnormal_and_no_more(normals: Reported) -> None:

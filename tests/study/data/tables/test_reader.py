@@ -150,6 +150,20 @@ def test_separator_and_header_are_recognised(
     assert read_table(path, TableForm()).values[:, 0].tolist() == rows
 
 
+@pytest.mark.parametrize("head", ["", "a;b\n", "0;1\n"])
+@pytest.mark.parametrize("at", [0, 1, 2, 50])
+def test_decimal_commas_are_seen_between_rows_of_whole_numbers(
+    tmp_path: Path, head: str, at: int
+) -> None:
+    rows = ["2;3"] * 60
+    rows[at] = "2,5;3"
+    (tmp_path / "a.csv").write_text(head + "\n".join(rows))
+    expected = np.full((60, 2), [2.0, 3.0])
+    expected[at, 0] = 2.5
+    values = read_table(tmp_path / "a.csv", TableForm()).values[:, 0]
+    np.testing.assert_array_equal(values[-60:], expected)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "form", "words"),
     [
