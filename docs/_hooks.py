@@ -22,7 +22,9 @@ PAGES = {
     "benchmarks/results/h100.md": "h100.md",
     "benchmarks/results/paper_mitbih_20_epochs.md": "paper_mitbih_20_epochs.md",
     "benchmarks/results/paper_wafer_40_epochs.md": "paper_wafer_40_epochs.md",
+    "benchmarks/results/paper_wafer_fast.md": "paper_wafer_fast.md",
     "benchmarks/results/recipes.md": "recipes.md",
+    "benchmarks/results/spectral_norm_mitbih.md": "spectral_norm_mitbih.md",
     "tests/chaos/README.md": "chaos.md",
     "tests/cluster/ray_up/README.md": "ray_up.md",
 }
