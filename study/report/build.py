@@ -151,6 +151,7 @@ def score_trials(
     backend: Backend | None = None,
     executor: Executor | None = None,
     *,
+    in_detail: Set[str] | None = None,
     keeps: bool = True,
 ) -> tuple[list[TrialScores], pa.Table, DetailedFolds]:
     """Fit the compositions of trials that are not in the cache.
@@ -161,6 +162,7 @@ def score_trials(
         records: of trials that did not fail.
         backend: where to fit; as of `build_report`.
         executor: of a cluster.
+        in_detail: names of those that are reported in detail; None for `detailed_trials`.
         keeps: whether what is fitted is cached.
 
     Returns:
@@ -171,7 +173,8 @@ def score_trials(
     """
     cache, details = FoldCache(results), DetailedFolds()
     with ThreadPoolExecutor() as readers:
-        read = partial(_read_trial, ledger, cache, detailed_trials(records))
+        names = detailed_trials(records) if in_detail is None else in_detail
+        read = partial(_read_trial, ledger, cache, names)
         trials = list(readers.map(read, records))
     tasks = [task for trial in trials for task in trial.tasks(ledger)]
     backend = backend or choose_backend(len(tasks), _work(tasks), executor)

@@ -4,6 +4,7 @@ Answers are paired where studies have the same samples and the same folds: then 
 each patient or sample of its test set, is the same on both sides. Others stand beside them.
 """
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
@@ -120,7 +121,8 @@ def _read(label: str, study: Study, folder: Folder, facts: Mapping[str, SplitFac
         if not own:
             raise StudyFailedError(f"{ledger.folder.locate()}: no trial has scores yet")
         records = sorted((each.record for each in own), key=lambda record: record.trial.order)
-        trials, _, details = score_trials(ledger, folder, records, keeps=False)
+        names = {record.name for record in records}  # also one that was stopped
+        trials, _, details = score_trials(ledger, folder, records, in_detail=names, keeps=False)
     scores = scores_table(facts, trials)
     return Compared(label, study, own, scores, summary_table(scores), details)
 
@@ -148,15 +150,12 @@ def side_by_side(studies: Sequence[Compared]) -> SideBySide:
 def _compare(together: Sequence[Compared], protocol: str) -> tuple[pa.Table, pa.Table]:
     """Return differences and groups of the answers of studies with the same folds."""
     scores = pa.concat_tables([_rows(each, protocol) for each in together]).combine_chunks()
-    with_details = [each for each in together if each.folds.histories]
-    units = {}
-    if len(with_details) == len(together):
-        strata, decisions = (
-            pd.concat([each.named(each.folds.table(name)) for each in together])
-            for name in ("strata", "decisions")
-        )
-        tested = {protocol: together[0].folds.tested.get(protocol, {})}
-        units = units_by_protocol(strata, decisions, tested)
+    strata, decisions = (
+        pd.concat([each.named(each.folds.table(name)) for each in together])
+        for name in ("strata", "decisions")
+    )
+    tested = ChainMap(*(each.folds.tested.get(protocol, {}) for each in together))
+    units = units_by_protocol(strata, decisions, {protocol: tested})
     seed = stream_seed(together[0].study.seed, "comparisons")
     differences = comparisons_table(scores, units, PAIRS, seed)
     return differences, groups_table(differences, mean_scores(scores))

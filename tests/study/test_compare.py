@@ -1,6 +1,8 @@
 """`python -m study.compare` of studies that were trained here."""
 
 import io
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from scipy import stats
 
 from study.compare import compare
 from study.errors import RequestError
+from study.ledger.ledger import Ledger
 from study.report.side_by_side import differences_table, read_compared, side_by_side
 from study.storage.folder import LocalFolder
 from tests.study.checked import run_here, small_study, trials_of_search, trials_of_systems
@@ -77,6 +80,36 @@ def test_studies_of_the_same_folds_are_compared_in_pairs(
     assert row["unit_p"] <= 1  # patients of generated beats are known
     for name in ("searched: trial-00000", "simple: nearest neighbours", "simple: PCA"):
         assert name in text
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_a_study_that_answers_with_a_stopped_trial_is_tested_on_the_folds_that_it_has(
+    studies: dict[str, LocalFolder], tmp_path: Path, folds: int
+) -> None:
+    """Its sample of patients counts, and others are tested as they are without it."""
+    shutil.copytree(studies["searched"].locate(), tmp_path / "stopped")
+    results = LocalFolder(tmp_path / "stopped")
+    ledger = Ledger(results.folder("ledger"))
+    (record,) = ledger.trials()
+    ledger.record_trial(replace(record, state="pruned", values=record.values[:1], num_folds=folds))
+    for left in record.folds[folds:]:
+        results.remove(f"ledger/{left.path}")
+    with_it, _ = compared(
+        {**studies, "stopped": results}, tmp_path, "stopped", "simple", "searched"
+    )
+    without, _ = compared(studies, tmp_path, "simple", "searched")
+    stopped, trained = "searched 1", "searched 3"  # studies of one name
+    own = with_it[with_it["first_study"] == stopped]
+    assert len(own) == len(with_it) / 2
+    assert set(own["folds"]) == {folds}
+    assert own["unit_p"].notna().sum() == without["unit_p"].notna().sum()
+    others = with_it[with_it["first_study"] != stopped].replace(trained, "searched")
+    keys = ["first_study", "first_trial", "second_study", "second_trial", "metric"]
+    assert len(others) == len(without)
+    merged = others.merge(without, on=keys, suffixes=("", "_without"))
+    assert len(merged) == len(without)
+    for name in ("difference", "unit_low", "unit_high", "unit_p"):
+        np.testing.assert_allclose(merged[name], merged[f"{name}_without"], err_msg=name)
 
 
 def test_what_differs_in_their_settings_is_listed_and_nothing_else(
