@@ -5,7 +5,8 @@ whose trials have all their folds and epochs (`search.stopping=null`), and gives
 in orders drawn at random, to the real searcher, scheduler and ledger in virtual time: stopped by
 epochs alone, and with `search.stopping.folds`. Nothing is trained: a fold reports what it did in
 the study. What a trial is worth is its best mean over all folds, as the study ranks it; `regret`
-is what the winner of a race is worth less than the study's.
+is what the winner of a race is worth less than the study's. What else the study improves
+(`search.metrics`) stops and ranks no trial, and plays no part.
 """
 
 import argparse
@@ -90,6 +91,7 @@ class WholeStudy:
             "trials": len(drawn),
             "enqueue": [dict(self._parameters[index]) for index in drawn],
             "confirm": 0,
+            "metrics": [],
             "stopping": {
                 "grace_epochs": GRACE_EPOCHS,
                 "reduction": reduction,

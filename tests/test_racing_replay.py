@@ -14,9 +14,10 @@ from study.errors import RequestError
 TRIALS, FOLDS, EPOCHS = 8, 5, 12
 
 
-def _whole(early: float) -> WholeStudy:
+def _whole(early: float, *more: str) -> WholeStudy:
     """Return trials of which the first is worth most; it is `early` better in all but the end."""
-    study = curve_study(f"search.trials={TRIALS}", f"split.folds={FOLDS}", "search.sampler=random")
+    settings = (f"search.trials={TRIALS}", f"split.folds={FOLDS}", "search.sampler=random")
+    study = curve_study(*settings, *more)
     curves = []
     for number in range(TRIALS):
         values = np.tile(np.linspace(0.5, 0.6, EPOCHS) - 0.01 * number, (FOLDS, 1))
@@ -31,8 +32,9 @@ def _whole(early: float) -> WholeStudy:
     return WholeStudy(study, curves)
 
 
-def test_a_best_trial_that_leads_from_the_start_wins_each_race() -> None:
-    whole = _whole(early=0.0)
+@pytest.mark.parametrize("more", [(), ("search.metrics=[parameters]",)])
+def test_a_best_trial_that_leads_from_the_start_wins_each_race(more: tuple[str, ...]) -> None:
+    whole = _whole(0.0, *more)
     races = replay(whole, orders=2, slots=10, reduction=2)
     assert len(races) == 2 * len(RACES)
     assert all(math.isclose(race.worth, whole.worths[0]) for race in races)
