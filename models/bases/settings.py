@@ -45,7 +45,7 @@ class TrainingSettings(Settings):
     recipe: RecipeName = Field(
         "paper",
         description="what the settings below are where they are not set: the paper's, or fast, "
-        "which comes as far in a third to half of the epochs, each of which takes less time",
+        "which comes as far in about half of the CPU time",
     )
     epochs: int = Field(500, ge=1, le=1_000_000, description="passes over the training normals")
     batch_size: int = Field(256, ge=2, le=1_000_000, description="samples of one update")

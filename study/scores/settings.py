@@ -118,8 +118,8 @@ class ScoreSettings(Settings):
     """How support vector machines are fitted. `exact` is scikit-learn's SVC, the paper's;
     its seconds grow with the square of the validation samples. `nystroem` solves the same
     problem on up to 256 landmarks, or 512 where these explain too little: where classes
-    overlap it takes a seventh of the time at 16,000 samples, with a weighted F1 on test within
-    0.002; below 2,000 it is no faster."""
+    overlap it takes an eighth (R, D and L) to a fiftieth (R and D) of the time at 16,000 samples,
+    with a weighted F1 on test within 0.002; below 2,000 it is no faster."""
 
     svm_nystroem_from: Annotated[int, Field(ge=2)] | None = 4000
     """Validation samples from which on the metric that a fold follows while it trains is
