@@ -299,3 +299,24 @@ def test_events_are_of_recordings_that_there_are(write: Write) -> None:
 def test_channels_are_different_ones() -> None:
     with pytest.raises(ValueError, match="channels must be different ones, found x, x"):
         SeriesSettings(path=("a.csv",), channels=("x", "x"), length=32)
+
+
+def test_a_beginning_that_holds_an_abnormal_stretch_trains_without_it(write: Write) -> None:
+    samples = prepared(write("a", 900, [(100, 120), (800, 830)]), normal_until=600)
+    for fold in make_splits(samples, SplitSettings(protocol="time", folds=3), 0).folds:
+        assert len(fold.training)
+        assert (samples.label[fold.training] == 0).all()
+
+
+def test_recordings_with_events_are_shared_out_and_the_seed_deals_them(write: Write) -> None:
+    for number in range(9):
+        events = [(200, 220)] if number < 3 else []
+        folder = write(f"r{number}", 300, events, seed=number)
+    samples = prepared(folder, normal_until=150)
+    dealt = []
+    for seed in range(6):
+        splits = make_splits(samples, SplitSettings(protocol="series", folds=3), seed)
+        tested = [set(samples.record[fold.test].tolist()) for fold in splits.folds]
+        assert [len(each & {"r0", "r1", "r2"}) for each in tested] == [1, 1, 1]
+        dealt.append([sorted(each) for each in tested])
+    assert any(each != dealt[0] for each in dealt)

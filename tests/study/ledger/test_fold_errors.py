@@ -124,3 +124,18 @@ def test_samples_without_a_reference_are_stored_without_time(
     plain = train_trial(pca_study(), tiny_samples(), tmp_path)
     assert "seconds" not in plain.stored()
     assert "record" not in pd.read_parquet(plain.fold() / "training_components.parquet")
+
+
+def test_a_records_errors_are_those_of_training_and_of_the_samples_own_part(tmp_path: Path) -> None:
+    beats = {"name": "synthetic", "length": 32, "patients": 2, "beats_per_patient": 60}
+    study = pca_study(dataset=beats, scores={"reference": "record"})  # protocol paper
+    own_samples = load(study.dataset, tmp_path, 0, tmp_path)
+    trained = train_trial(study, own_samples, tmp_path)
+    training = pd.read_parquet(trained.fold() / "training_components.parquet")
+    training = training.query("epoch_rule == 'best_validation'")
+    for name in ("validation", "test"):
+        own = part(trained, name)
+        errors = pd.concat([training, own]).groupby("record")["reconstruction_error"]
+        expected = own["reconstruction_error"] / own["record"].map(errors.median())
+        values = getattr(read(trained), name).values["reconstruction_error"]
+        np.testing.assert_allclose(values, expected, rtol=1e-5)

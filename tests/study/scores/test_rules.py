@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from sklearn.metrics import f1_score
 from sklearn.svm import SVC
 
 from study.errors import RequestError
@@ -8,7 +9,7 @@ from study.scores.components import FitErrors, FoldErrors, SplitErrors
 from study.scores.evaluation import evaluate_fold
 from study.scores.rules import applicable, compositions_of, find_composition
 from study.scores.settings import ScoreSettings
-from study.scores.thresholds import best_threshold
+from study.scores.thresholds import best_threshold, normal_weight
 
 from .conftest import random_fold
 
@@ -212,3 +213,21 @@ def test_octaves_move_no_threshold_of_a_single_interval():
     own = find_composition("own", settings).fit(FitErrors(validation), settings, "")
     tau = best_threshold(validation.values["prematurity"], validation.label).tau
     np.testing.assert_array_equal(own.predict(own.score(test)), test.values["prematurity"] > tau)
+
+
+@pytest.mark.parametrize("name", ["reconstruction", "lambda_grid"])
+def test_a_stated_prevalence_decides_thresholds_and_weights(name, fold):
+    plain, own = (
+        find_composition(name).fit(fold.for_fitting(), ScoreSettings(prevalence=share), "")
+        for share in (None, 0.02)
+    )
+    label = fold.validation.label
+    weight = np.where(label == 1, 1.0, normal_weight(label, 0.02))
+
+    def weighted_f1(predicted):
+        return f1_score(label, predicted, average="weighted", sample_weight=weight, zero_division=0)
+
+    score = own.score(fold.validation)
+    reached = weighted_f1(own.predict(score))
+    assert reached >= max(weighted_f1(score > tau) for tau in score) - 1e-12
+    assert reached > weighted_f1(plain.predict(plain.score(fold.validation)))

@@ -3,7 +3,7 @@
 import pytest
 
 from study.search.sources import Search, trial_source
-from study.search.trial import Proposal, Trial, order_of, trial_name
+from study.search.trial import Proposal, State, Trial, order_of, trial_name
 from study.search.trial_source import NoTrial
 from tests.study.search.searches import NO_ONE, end, searched, taken
 
@@ -109,3 +109,16 @@ def test_a_plan_says_what_is_trained_again(confirm: int) -> None:
     assert ("confirmed" in facts) == bool(confirm)
     if confirm:
         assert facts["confirmed"] == "the best 2 and the first enqueued with another seed"
+
+
+@pytest.mark.parametrize(("state", "again"), [("failed", [2, 1]), ("completed", [0, 2])])
+def test_the_first_enqueued_is_trained_again_once_and_not_where_it_failed(
+    state: State, again: list[int]
+) -> None:
+    source, ended = trial_source(searched(3, enqueue=[{}], confirm=2)), {}
+    trials = [taken(source, ended) for _ in range(3)]
+    values, states = (0.9, 0.5, 0.7), (state, "completed", "completed")
+    for trial, value, own in zip(trials, values, states, strict=True):
+        end(trial, ended, value, own)
+    repeated = [taken(source, ended).repeats for _ in source.missing(ended)]
+    assert repeated == [trial_name(number) for number in again]

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from sklearn.metrics import f1_score
 
 from study.config.schema import Study
 from study.ledger import fold_files
+from study.ledger.fold_errors import read_own_errors
 from study.randomness import stream_seed
+from study.scores.components import FitErrors
+from study.scores.rules import find_composition
 from study.training import evaluation
 from study.training.fold import Surroundings, train_fold
 from study.training.measures.mmd import maximum_mean_discrepancy
@@ -195,3 +199,20 @@ def test_mmd_of_many_normals_is_of_some_that_are_drawn(
     pair = (real.flatten(1).double().numpy(), model.reconstruct(real).flatten(1).double().numpy())
     measured = run.frame(manifest, fold_files.HISTORY)["generation/mmd"].iloc[-1]
     assert measured == pytest.approx(maximum_mean_discrepancy(*pair, 0, 2), rel=1e-4)
+
+
+@pytest.mark.parametrize("composition", ["reconstruction", "reconstruction_quantile"])
+def test_the_reported_value_is_that_of_errors_relative_to_their_records(
+    composition: str, bench: Callable[..., Bench]
+) -> None:
+    run = bench(
+        search={"metric": {"composition": composition, "score": "f1_weighted"}},
+        scores={"reference": "record"},
+        training={"epochs": 2},
+    )
+    errors = read_own_errors(run.ledger, run.run(), run.task.config)["last"]
+    of_fold = FitErrors(errors.validation, errors.training, run.study.model.latent_size)
+    fitted = find_composition(composition).fit(of_fold, run.study.scores, "")
+    predicted = fitted.predict(fitted.score(errors.validation))
+    expected = f1_score(errors.validation.label, predicted, average="weighted")
+    assert run.reports[-1].value == pytest.approx(expected, rel=1e-12)
