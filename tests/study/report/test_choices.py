@@ -143,6 +143,7 @@ def test_regret_of_a_trial_is_against_the_best_completed_one() -> None:
     ("search", "expected"),
     [
         (SearchSettings(trials=11), "trial"),
+        (SearchSettings(trials=3, learn_from=("another",)), "trial"),
         (SearchSettings(trials=11, sampler="random"), ""),
         (SearchSettings(trials=3, stopping=StoppingSettings()), "trial"),
     ],

@@ -145,7 +145,8 @@ def test_one_seed_gives_one_search_and_another_gives_another(sampler: str) -> No
     one = proposed(1)
     np.random.seed(3)  # noqa: NPY002 - the global stream must not matter
     assert proposed(1) == one
-    assert proposed(2) != one
+    of_sequence = slice(int(sampler == "qmc"), None)  # its first is drawn beside it
+    assert proposed(2)[of_sequence] != one[of_sequence]
 
 
 @pytest.mark.parametrize("sampler", EVERY)
