@@ -86,7 +86,7 @@ def test_studies_of_the_same_folds_are_compared_in_pairs(
 def test_a_study_that_answers_with_a_stopped_trial_is_tested_on_the_folds_that_it_has(
     studies: dict[str, LocalFolder], tmp_path: Path, folds: int
 ) -> None:
-    """Its sample of patients counts, and others are tested as they are without it."""
+    """Others are tested as they are without it."""
     shutil.copytree(studies["searched"].locate(), tmp_path / "stopped")
     results = LocalFolder(tmp_path / "stopped")
     ledger = Ledger(results.folder("ledger"))

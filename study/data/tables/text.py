@@ -48,10 +48,12 @@ class _Dialect:
         """Return that of a text's first lines, of which the first may name columns."""
         second = lines[:2][-1]
         separator = next((mark for mark in SEPARATORS if mark in second), None)
+        if separator not in ("\t", ";"):
+            return cls(separator, is_comma_decimal=False)
         fields = [f.strip(' "\r\n') for line in lines for f in line.split(separator)]
         has_points = any("." in field and _as_float(field) is not None for field in fields)
         has_commas = any("," in f and _as_float(f.replace(",", ".")) is not None for f in fields)
-        return cls(separator, separator in ("\t", ";") and has_commas and not has_points)
+        return cls(separator, is_comma_decimal=has_commas and not has_points)
 
     def fields(self, line: str) -> list[str]:
         line = line.strip("\r\n ")

@@ -1,10 +1,13 @@
 import asyncio
 import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from study.cluster import fold_reporter
 from study.cluster.exchange import Assignment, Turn
 from study.search.plan import Plan
 from study.search.rungs import FoldSchedule
@@ -190,6 +193,20 @@ def reports_through_a_death(coordinator: Any) -> bool:
     with pytest.raises(StoppedError):
         reporter.validated(report(0.4, epoch=4))
     return True
+
+
+def test_a_fold_says_that_it_gets_on_every_ten_seconds_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, sent = SimpleNamespace(now=0.0), []
+    monkeypatch.setattr(fold_reporter, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    heartbeat = SimpleNamespace(remote=lambda *_: sent.append(clock.now))
+    coordinator = SimpleNamespace(heartbeat=heartbeat)
+    reporter = fold_reporter.FoldReporter(coordinator, worker("a"))
+    for seconds in np.arange(0, 40, 0.5):
+        clock.now = seconds
+        reporter.got_on()
+    np.testing.assert_array_equal(sent, [10.5, 21.0, 31.5])
 
 
 @pytest.mark.cluster
