@@ -99,10 +99,11 @@ class CurveTable:
 
     def _point(self, parameters: Mapping[str, Any]) -> npt.NDArray[np.float64]:
         """Return parameters as a point of the unit cube."""
-        return np.array([_share(axis, parameters[key]) for key, axis in self._axes.items()])
+        return np.array([share_of_axis(axis, parameters[key]) for key, axis in self._axes.items()])
 
 
-def _share(axis: Any, value: float) -> float:
+def share_of_axis(axis: Any, value: float) -> float:
+    """Return where a value lies in the range of Optuna's distribution, from 0 to 1."""
     ends = np.array([axis.low, axis.high, value], float)
     low, high, at = np.log(ends) if axis.log else ends
     return float((at - low) / (high - low))

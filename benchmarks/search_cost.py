@@ -10,7 +10,8 @@ which no search sees.
 
 Each fold's curve is appended to the file `--to`, and read from there by a later run, so that what
 was interrupted goes on, and what searches have in common is trained once; each pays for it all the
-same.
+same. With `--fitted FILE` nothing is trained: curves are drawn around what is expected of those of
+such a file (`benchmarks.fitted_folds`), and what is expected of the incumbent stands for its test.
 """
 
 import argparse
@@ -27,8 +28,9 @@ from typing import Any
 
 import torch
 
+from benchmarks.fitted_folds import DrawnFolds, FittedFolds
 from benchmarks.occupancy import OurSearch, StockSearch
-from benchmarks.trained_folds import Curves, FoldCurve, TrainedFolds
+from benchmarks.trained_folds import Curves, FoldCurve, TrainedFolds, read_recorded
 from benchmarks.virtual_time import Search, VirtualTime, report_step
 from study.config.schema import Study
 from study.config.study_file import load_study
@@ -36,6 +38,8 @@ from study.search.rungs import FoldSchedule
 from study.search.trial import mean_over_folds
 
 MOST_TRIALS = 10_000
+MOST_LISTED = 5
+"""Seeds whose seconds are listed one by one."""
 SETTINGS = (
     f"search.trials={MOST_TRIALS}",
     "search.confirm=0",
@@ -185,12 +189,23 @@ def build(name: str, study: Study, folder: Path) -> Search:
     return StockSearch(study, folder) if name == "Ray Tune" else OurSearch(study, folder)
 
 
-def measure(options: argparse.Namespace, seed: int) -> dict[str, list[Incumbent]]:
+def curves_of(options: argparse.Namespace) -> Callable[[Study], Curves]:
+    """Return what makes the curves of a study's folds: of those that train, or of fitted ones."""
+    if not options.fitted:
+        return lambda study: TrainedFolds(study, options.data, options.to)
+    study = load_study(options.study, [*SETTINGS, *options.set])
+    fitted = FittedFolds(list(read_recorded(options.fitted).values()), study)
+    return lambda study: DrawnFolds(fitted, study.seed)
+
+
+def measure(
+    options: argparse.Namespace, seed: int, curves_of_study: Callable[[Study], Curves]
+) -> dict[str, list[Incumbent]]:
     """Run every search with one seed; return the incumbents of each."""
     incumbents: dict[str, list[Incumbent]] = {}
     request = [*SETTINGS, *options.set, f"seed={seed}"]
     # Searches differ in nothing that a fold is trained with: they share samples and curves.
-    curves = TrainedFolds(load_study(options.study, request), options.data, options.to)
+    curves = curves_of_study(load_study(options.study, request))
     for name in options.searches:
         study = load_study(options.study, [*request, *SEARCHES[name]])
         schedule = FoldSchedule.of(study)
@@ -226,35 +241,47 @@ def table(results: Mapping[int, Mapping[str, Sequence[Incumbent]]]) -> str:
                     f"{statistics.mean(getattr(best, part) for best in last):.4f}"
                     for part in ("validation", "test")
                 ),
-                ", ".join(_seconds(of_seed, name) for of_seed in results.values()),
+                _reached([_seconds(of_seed, name) for of_seed in results.values()]),
             ]
         )
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _seconds(incumbents: Mapping[str, Sequence[Incumbent]], name: str) -> str:
+def _seconds(incumbents: Mapping[str, Sequence[Incumbent]], name: str) -> float | None:
     if RANDOM not in incumbents:
-        return "-"
-    seconds = seconds_until(incumbents[name], incumbents[RANDOM][-1].validation)
-    return "not reached" if seconds is None else f"{seconds:.0f}"
+        return None
+    return seconds_until(incumbents[name], incumbents[RANDOM][-1].validation)
+
+
+def _reached(seconds: Sequence[float | None]) -> str:
+    """Return the seconds of every seed, or of many their median and how many there are."""
+    if len(seconds) <= MOST_LISTED:
+        return ", ".join("not reached" if each is None else f"{each:.0f}" for each in seconds)
+    median = statistics.median(float("inf") if each is None else each for each in seconds)
+    count = sum(each is not None for each in seconds)
+    return f"median {median:.0f}, reached with {count} of {len(seconds)} seeds"
 
 
 def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search_cost", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="data folder")
+    parser.add_argument("--data", type=Path, help="data folder")
     parser.add_argument("--study", default="mitbih", help="a study with a search, or its file")
     parser.add_argument("--set", action="append", default=[], help="key.path=value; repeatable")
     parser.add_argument("--seconds", type=float, default=20_000, help="CPU seconds of each search")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--slots", type=int, default=4, help="trials at a time")
     parser.add_argument("--searches", nargs="+", default=list(SEARCHES), choices=SEARCHES)
-    parser.add_argument("--to", type=Path, required=True, help="file of the folds' curves")
+    parser.add_argument("--to", type=Path, help="file of the folds' curves")
+    parser.add_argument("--fitted", type=Path, help="such a file, to draw around and train nothing")
     parser.add_argument("--json", type=Path, help="where to write the incumbents")
     options = parser.parse_args()
+    if not options.fitted and not (options.data and options.to):
+        parser.error("expected --data and --to, or --fitted")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     torch.set_num_threads(1)
-    results = {seed: measure(options, seed) for seed in options.seeds}
+    curves = curves_of(options)
+    results = {seed: measure(options, seed, curves) for seed in options.seeds}
     print(table(results))
     if options.json:
         rows = [

@@ -39,6 +39,34 @@ class FoldCurve:
     seconds: list[float] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class RecordedFold:
+    """A fold that trained.
+
+    Attributes:
+        parameters: its trial's.
+        seed: its study's.
+        fold: its number.
+        curve: what it reported.
+    """
+
+    parameters: Mapping[str, Any]
+    seed: int
+    fold: int
+    curve: FoldCurve
+
+
+def read_recorded(file: Path) -> dict[str, RecordedFold]:
+    """Return the folds of a file by key, the longest curve of each; none without the file."""
+    recorded: dict[str, RecordedFold] = {}
+    for line in map(json.loads, file.read_text().splitlines() if file.exists() else []):
+        key, curve = line.pop("key"), FoldCurve(**line.pop("curve"))
+        each, known = RecordedFold(**line, curve=curve), recorded.get(key)
+        if known is None or len(known.curve.values) < len(each.curve.values):
+            recorded[key] = each
+    return recorded
+
+
 class Curves(Protocol):
     """What folds report, and what that costs."""
 
@@ -65,11 +93,7 @@ class TrainedFolds:
         self._samples = load(study.dataset, data, study.seed)
         self._folds = make_splits(self._samples, study.split, study.seed).folds
         self._training: dict[str, _TrainedFold] = {}
-        self._curves: dict[str, FoldCurve] = {}
-        lines = file.read_text().splitlines() if file.exists() else []
-        for line in map(json.loads, lines):
-            key = line.pop("key")
-            self._curves[key] = FoldCurve(**line)
+        self._curves = {key: each.curve for key, each in read_recorded(file).items()}
 
     def at(self, parameters: Mapping[str, Any], fold: int, epoch: int) -> FoldCurve:
         """See `Curves.at`."""
@@ -80,8 +104,9 @@ class TrainedFolds:
                 config = self._config.with_parameters(parameters)
                 self._training[key] = _TrainedFold(config, self._samples, self._folds[fold], fold)
             curve = self._curves[key] = self._training[key].up_to(epoch)
+            recorded = RecordedFold(dict(parameters), self._config.seed, fold, curve)
             with self._file.open("a") as file:
-                file.write(json.dumps({"key": key, **asdict(curve)}) + "\n")
+                file.write(json.dumps({"key": key, **asdict(recorded)}) + "\n")
         return curve
 
     def forget(self, parameters: Mapping[str, Any]) -> None:
