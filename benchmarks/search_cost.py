@@ -1,12 +1,12 @@
 """How good a trial a search has for the same CPU seconds: this one, random, and Ray Tune's own.
 
 `python -m benchmarks.search_cost --data DATA --to FILE [--seconds 20000] [--seeds 0 1 2] [--json
-FILE]` trains real folds, one after the other with one thread, for every search of `SEARCHES` until
-it has spent that many CPU seconds. All draw from the study's space and begin with the settings that
-it enqueues. Side by side they would train `--slots` trials: who hears of what when is decided in
-virtual time, of CPU seconds; training is paid for as it starts. The incumbent of a search is its
-best trial by the mean over all folds on validation; beside it stands that trial's mean on test,
-which no search sees.
+FILE] [--picture FILE]` trains real folds, one after the other with one thread, for every search of
+`SEARCHES` until it has spent that many CPU seconds. All draw from the study's space and begin with
+the settings that it enqueues. Side by side they would train `--slots` trials: who hears of what
+when is decided in virtual time, of CPU seconds; training is paid for as it starts. The incumbent of
+a search is its best trial by the mean over all folds on validation; beside it stands that trial's
+mean on test, which no search sees.
 
 Each fold's curve is appended to the file `--to`, and read from there by a later run, so that what
 was interrupted goes on, and what searches have in common is trained once; each pays for it all the
@@ -29,6 +29,7 @@ from typing import Any
 import torch
 
 from benchmarks.fitted_folds import DrawnFolds, FittedFolds
+from benchmarks.incumbents import RANDOM, Incumbent, draw, table
 from benchmarks.occupancy import OurSearch, StockSearch
 from benchmarks.trained_folds import Curves, FoldCurve, TrainedFolds, read_recorded
 from benchmarks.virtual_time import Search, VirtualTime, report_step
@@ -38,8 +39,6 @@ from study.search.rungs import FoldSchedule
 from study.search.trial import mean_over_folds
 
 MOST_TRIALS = 10_000
-MOST_LISTED = 5
-"""Seeds whose seconds are listed one by one."""
 SETTINGS = (
     f"search.trials={MOST_TRIALS}",
     "search.confirm=0",
@@ -51,28 +50,10 @@ SEARCHES: Mapping[str, tuple[str, ...]] = {
     "study, folds raced": ("search.stopping.folds=[1,2]",),
     "study": (),
     "Ray Tune": (),
-    "random": ("search.sampler=random", NO_STOPS),
+    RANDOM: ("search.sampler=random", NO_STOPS),
     "enqueued only": ("search.trials=1", NO_STOPS),
 }
-"""Settings of each search, by its name; `RANDOM` is the one that others are held against."""
-RANDOM = "random"
-
-
-@dataclass(frozen=True)
-class Incumbent:
-    """The best trial of a search so far.
-
-    Attributes:
-        seconds: CPU seconds that had been spent.
-        trials: trials that had been started.
-        validation: mean over folds of the best trial, at its best epoch.
-        test: mean over folds of the same trial, each at its own best epoch on validation.
-    """
-
-    seconds: float
-    trials: int
-    validation: float
-    test: float
+"""Settings of each search, by its name."""
 
 
 @dataclass
@@ -224,44 +205,6 @@ def _print_better(name: str, seed: int, best: Incumbent) -> None:
     )
 
 
-def seconds_until(incumbents: Sequence[Incumbent], value: float) -> float | None:
-    """Return the CPU seconds until an incumbent had a value on validation; None if none has."""
-    return next((best.seconds for best in incumbents if best.validation >= value), None)
-
-
-def table(results: Mapping[int, Mapping[str, Sequence[Incumbent]]]) -> str:
-    """Return means over seeds by search, as Markdown."""
-    rows = [["search", "validation", "test", "CPU s to what random search ends with"], ["---"] * 4]
-    for name in next(iter(results.values())):
-        last = [of_seed[name][-1] for of_seed in results.values()]
-        rows.append(
-            [
-                name,
-                *(
-                    f"{statistics.mean(getattr(best, part) for best in last):.4f}"
-                    for part in ("validation", "test")
-                ),
-                _reached([_seconds(of_seed, name) for of_seed in results.values()]),
-            ]
-        )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _seconds(incumbents: Mapping[str, Sequence[Incumbent]], name: str) -> float | None:
-    if RANDOM not in incumbents:
-        return None
-    return seconds_until(incumbents[name], incumbents[RANDOM][-1].validation)
-
-
-def _reached(seconds: Sequence[float | None]) -> str:
-    """Return the seconds of every seed, or of many their median and how many there are."""
-    if len(seconds) <= MOST_LISTED:
-        return ", ".join("not reached" if each is None else f"{each:.0f}" for each in seconds)
-    median = statistics.median(float("inf") if each is None else each for each in seconds)
-    count = sum(each is not None for each in seconds)
-    return f"median {median:.0f}, reached with {count} of {len(seconds)} seeds"
-
-
 def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search_cost", description=__doc__)
@@ -275,6 +218,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, help="file of the folds' curves")
     parser.add_argument("--fitted", type=Path, help="such a file, to draw around and train nothing")
     parser.add_argument("--json", type=Path, help="where to write the incumbents")
+    parser.add_argument("--picture", type=Path, help="a picture of them: .svg, .png, .pdf")
     options = parser.parse_args()
     if not options.fitted and not (options.data and options.to):
         parser.error("expected --data and --to, or --fitted")
@@ -291,6 +235,8 @@ def main() -> None:
             for best in incumbents
         ]
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    if options.picture:
+        draw(results, options.seconds).savefig(options.picture)
 
 
 if __name__ == "__main__":

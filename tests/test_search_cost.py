@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.incumbents import Incumbent
 from benchmarks.learning_curves import CurveTable, curve_study
-from benchmarks.search_cost import SEARCHES, Incumbent, Race, build, seconds_until, table
+from benchmarks.search_cost import SEARCHES, Race, build
 from benchmarks.trained_folds import FoldCurve, TrainedFolds
 from study.config.schema import Study
 from study.config.study_file import load_study
@@ -61,15 +62,6 @@ def test_a_search_pays_for_what_it_trains(name: str, tmp_path: Path) -> None:
     values = [best.validation for best in incumbents]
     assert values == sorted(set(values))
     assert all(best.test == pytest.approx(best.validation - 0.01) for best in incumbents)
-
-
-def test_the_table_says_when_random_searchs_end_was_reached() -> None:
-    random = [Incumbent(10, 1, 0.9, 0.8), Incumbent(50, 4, 0.95, 0.85)]
-    quick = [Incumbent(20, 1, 0.94, 0.8), Incumbent(30, 2, 0.96, 0.9)]
-    assert seconds_until(quick, random[-1].validation) == 30
-    assert seconds_until(random[:1], 0.95) is None
-    lines = table({0: {"study": quick, "random": random}}).splitlines()
-    assert lines[2:] == ["| study | 0.9600 | 0.9000 | 30 |", "| random | 0.9500 | 0.8500 | 50 |"]
 
 
 def test_curves_are_those_of_training_and_are_kept(tmp_path: Path) -> None:
