@@ -1,5 +1,6 @@
 """What a search learns of other studies."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,29 @@ def test_trials_within_the_space_are_learned(other: LocalFolder) -> None:
     assert {trial.results for trial in learned} == {other.locate()}
     assert learned[1].best_value == 0.0
     assert learned[1].name == f"{other.locate()}/trial-00001"
+
+
+def test_repetitions_are_not_learned(other: LocalFolder) -> None:
+    study = study_of(learn_from=[other.locate()])
+    learned = trials_to_learn(study)
+    repetition = trial_of(study_of(), 1, {"model.beta": 0.01}, is_repetition=True)
+    Ledger(other.folder("ledger")).record_trial(record_of(repetition, values=[(3, -0.5)]))
+    assert trials_to_learn(study) == learned
+
+
+def test_of_several_metrics_those_are_learned_that_have_all(other: LocalFolder) -> None:
+    metrics = ["auroc", "bytes"]
+    study = study_of(metrics=metrics, learn_from=[other.locate()])
+    with pytest.raises(RequestError, match="none of its 6 ended trial"):
+        trials_to_learn(study)
+    ledger = Ledger(other.folder("ledger"))
+    objectives = {"auroc": 0.75, "bytes": 300.0, "parameters": 7.0}
+    for record, kept in zip(ledger.trials(), (["auroc"], metrics, list(objectives)), strict=False):
+        measured = {name: objectives[name] for name in kept}
+        ledger.record_trial(replace(record, objectives=measured))
+    learned = trials_to_learn(study)
+    assert [each.trial for each in learned] == ["trial-00001", "trial-00002"]
+    assert learned[0].objectives == {"auroc": 0.75, "bytes": 300.0}
 
 
 def test_settings_that_the_other_study_had_fixed_are_known_too(other: LocalFolder) -> None:

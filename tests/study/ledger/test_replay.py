@@ -9,6 +9,7 @@ from study.config.schema import Study
 from study.errors import RequestError
 from study.ledger.ledger import Ledger
 from study.ledger.replay import copy_decisions, known_proposals, refuse_other_trials
+from study.ledger.run_time import RunTime, stored_seconds
 from study.search.sources import Search
 from study.search.trial import Proposal, RungDecision, Trial
 from study.storage.folder import Folder, LocalFolder
@@ -66,6 +67,29 @@ def test_an_interrupted_replay_goes_on(study: Study, replayed: Folder, tmp_path:
     copy_decisions(replayed, results)
     assert ledger.proposals() == before
     assert ledger.decisions()[-1] == own
+
+
+def test_a_trial_of_which_one_decision_was_taken_over_has_its_others_too(
+    replayed: Folder, tmp_path: Path
+) -> None:
+    """It was interrupted between the two decisions of one trial."""
+    later = RungDecision("trial-00001", 4, 0.5, goes_on=False, order=1)
+    source = Ledger(replayed.folder("ledger"))
+    source.record_decision(later)
+    results = LocalFolder(tmp_path / "results")
+    target = Ledger(results.folder("ledger"))
+    target.record_decision(source.decisions()[0])
+    copy_decisions(replayed, results)
+    assert target.decisions() == source.decisions()
+    assert target.decisions()[-1] == later
+
+
+def test_the_time_that_the_search_took_is_taken_over(replayed: Folder, tmp_path: Path) -> None:
+    readings = iter((0.0, 90.0, 90.0))
+    RunTime(Ledger(replayed.folder("ledger")), lambda: next(readings)).save()
+    results = LocalFolder(tmp_path / "results")
+    copy_decisions(replayed, results)
+    assert stored_seconds(Ledger(results.folder("ledger"))) == 90.0
 
 
 def test_other_trials_are_refused(study: Study, replayed: Folder, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,6 +82,7 @@ def history(number: int, fold: int, rows: Sequence[tuple[int, float, float]]) ->
     return FoldHistory(keys, manifest, [{"epoch": 1, "loss": 2.0}, *written])
 
 
+THREE_TRIALS = SearchSettings(trials=3)
 ROWS = {  # epoch, value, normal error by trial; two folds alike but for 0.1
     0: [(2, 0.5, 0.3), (4, 0.7, 0.4), (6, 0.6, 0.2)],
     1: [(2, 0.4, 0.1), (4, 0.5, 0.3), (6, 0.45, 0.3)],
@@ -88,9 +90,9 @@ ROWS = {  # epoch, value, normal error by trial; two folds alike but for 0.1
 }
 
 
-def made(search: SearchSettings) -> pd.DataFrame:
+def records_and_scores() -> tuple[list[TrialRecord], list[dict[str, Any]]]:
+    """Trials, the last one stopped; normals have less error at best epochs where more at last."""
     records: list[TrialRecord] = []
-    folds: list[FoldHistory] = []
     scores = []
     for number, rows in ROWS.items():
         values = [(epoch, value) for epoch, value, _ in rows]
@@ -98,22 +100,34 @@ def made(search: SearchSettings) -> pd.DataFrame:
         state = "pruned" if number == 2 else "completed"
         records.append(record_of(trial, state, values, number))  # type: ignore[arg-type]
         for fold in (0, 1):
-            folds.append(history(number, fold, rows))
             for rule in (BEST, LAST):
-                error = rows[-1][2] + 0.1 * fold
+                error = rows[-1][2] + 0.1 * fold if rule == LAST else 1 - rows[-1][2]
                 for form, phi in (("implicit", -1.0), ("chi_mode", number + 0.1 * (rule == LAST))):
                     scores.append(
                         {"trial": trial.name, "fold": fold, "epoch_rule": rule}
                         | {"of_metric": form == "chi_mode"}
                         | {"phi": phi + fold, "normal_error": error}
                     )
-    table = choices_table(records, folds[:4], pa.Table.from_pylist(scores), search)
+    return records, scores
+
+
+def choices_of(
+    records: Sequence[TrialRecord],
+    scores: Sequence[dict[str, Any]],
+    search: SearchSettings = THREE_TRIALS,
+) -> pd.DataFrame:
+    folds = [history(number, fold, ROWS[number]) for number in (0, 1) for fold in (0, 1)]
+    table = choices_table(records, folds, pa.Table.from_pylist(scores), search)
     assert table.schema.equals(SCHEMA)
     return table.to_pandas()
 
 
+def made(search: SearchSettings = THREE_TRIALS) -> pd.DataFrame:
+    return choices_of(*records_and_scores(), search)
+
+
 def test_regret_of_an_epoch_is_against_the_best_of_the_same_fold() -> None:
-    frame = made(SearchSettings(trials=3))
+    frame = made()
     epochs = frame[(frame["choice"] == "epoch") & (frame["trial"] == "trial-00000")]
     assert epochs["rule"].tolist() == [BEST, LAST, LOWEST] * 2
     assert epochs["epoch"].tolist() == [4, 6, 6] * 2
@@ -129,7 +143,7 @@ def test_regret_of_an_epoch_is_against_the_best_of_the_same_fold() -> None:
 
 
 def test_regret_of_a_trial_is_against_the_best_completed_one() -> None:
-    frame = made(SearchSettings(trials=3))
+    frame = made()
     trials = frame[frame["choice"] == "trial"].set_index("rule")
     assert trials.index.tolist() == [BEST, LOWEST, AT_RANDOM]
     assert trials["trial"].tolist() == ["trial-00000", "trial-00000", ""]
@@ -137,6 +151,37 @@ def test_regret_of_a_trial_is_against_the_best_completed_one() -> None:
     np.testing.assert_allclose(trials["regret"], [0.0, 0.1, 0.7 - 0.525])
     np.testing.assert_allclose(trials["test_value"], [0.5, 0.6, (0.6 + 1.6) / 2])
     assert trials["labels_chose"].tolist() == ["trial, epoch", "", ""]
+
+
+def test_a_repetition_is_not_chosen_from() -> None:
+    """The best trial again, better by all measures."""
+    records, scores = records_and_scores()
+    repetition = replace(records[0].trial, is_repetition=True)
+    again = replace(records[0], trial=repetition, values=[(2, 0.9), (6, 0.95)])
+    of_again = [
+        {**row, "trial": again.name, "phi": row["phi"] + 5, "normal_error": 0.0}
+        for row in scores
+        if row["trial"] == records[0].name
+    ]
+    frame = choices_of([*records, again], [*scores, *of_again])
+    pd.testing.assert_frame_equal(frame, made())
+
+
+def test_systems_are_not_chosen_from() -> None:
+    records, scores = records_and_scores()
+    named = [replace(r, trial=replace(r.trial, system=f"s{n}")) for n, r in enumerate(records)]
+    frame = choices_of(named, scores)
+    assert set(frame["choice"]) == {"epoch"}
+    assert len(frame) == 12  # three rules of two folds of two trials
+
+
+def test_where_the_metric_reads_no_labels_nothing_was_chosen_by_them() -> None:
+    records, scores = records_and_scores()
+    metric = {"composition": "reconstruction_quantile", "score": "normal_error"}
+    trials = [trial_of(made_study(metric=metric), n, r.parameters) for n, r in enumerate(records)]
+    unlabelled = [replace(r, trial=trial) for r, trial in zip(records, trials, strict=True)]
+    assert choices_of(unlabelled, scores).empty
+    assert len(choices_of([*unlabelled[:1], *records[1:]], scores)) == 6  # epochs of the second
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,40 @@ def test_the_page_says_what_the_best_is_worth(study: Study, words: str) -> None:
     assert not confirmation_sections(PageInputs(study, [], {}, LocalFolder("nowhere")))
 
 
+SURE = {"low": 0.05, "high": 0.15, "p": 0.01, "p_holm": 0.02}
+UNKNOWN = dict.fromkeys(("low", "high", "p", "p_holm"), math.nan)
+
+
+@pytest.mark.parametrize(
+    ("row", "words", "compared", "p"),
+    [
+        (SURE, "Beyond chance it is better than trial-00000, the settings tried first (+0.100 on"
+         " test).", "0.100|0.050 to 0.150", "0.020"),
+        (SURE | {"difference": -0.1, "low": -0.15, "high": -0.05},
+         "Beyond chance it is worse than trial-00000, the settings tried first (−0.100 on test).",
+         "−0.100|−0.150 to −0.050", "0.020"),
+        (SURE | {"p_holm": 0.06}, "It cannot be told from trial-00000, the settings tried first"
+         " (+0.100 on test).", "0.100|0.050 to 0.150", "0.060"),
+        (UNKNOWN, "It is +0.100 on test from trial-00000; folds of one test set do not say how sure"
+         " that is.", "+0.100", "–"),
+        (UNKNOWN | {"against": "", "difference": math.nan},
+         "The settings that were tried first are the best.", "–", "–"),
+    ],
+)  # fmt: skip
+def test_the_pages_verdict_is_that_of_the_best_trials_row(
+    row: dict[str, Any], words: str, compared: str, p: str
+) -> None:
+    best = {"trial": "trial-00001", "folds": 4, "value": 0.9, "confirmed_value": 0.82}
+    best |= {"test_value": 0.81, "confirmed_test_value": 0.78, "difference": 0.1}
+    second = best | {"trial": "trial-00002", "against": "trial-00000", **UNKNOWN}
+    best |= {"against": "trial-00000", **row}
+    tables = {"confirmed": pa.Table.from_pylist([best, second])}
+    (section,) = confirmation_sections(PageInputs(study_of(), [], tables, LocalFolder("nowhere")))
+    assert section.lede == f"trial-00001 had 0.900, and 0.820 again. {words}"
+    texts = [re.sub("<[^>]*>", "|", cell.text).rstrip("|") for cell in section.tables[0].rows[0]]
+    assert texts == ["trial-00001", "4", "0.900", "0.820", "0.810", "0.780", compared, p]
+
+
 def test_trials_say_where_they_are_from_and_what_they_had_again() -> None:
     study = study_of()
     learned = LearnedTrial("other", "trial-00004", {"model.beta": 0.5}, "pruned", [(2, 0.4)])

@@ -1,7 +1,6 @@
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pytest
 
 from study.report.false_alarms import KEYS, false_alarms_table
 from study.scores.settings import ScoreSettings
@@ -10,7 +9,7 @@ OWN = {
     "unusual": {"components": ["reconstruction_error"], "rule": "quantile"},
     "machine": {"components": ["reconstruction_error"], "rule": "svm"},
 }
-HELD_OUT = ScoreSettings(quantile_of="held_out_patients", quantile=0.9, compositions=OWN)
+HELD_OUT = ScoreSettings(quantile_of="held_out_patients", quantile=0.75, compositions=OWN)
 
 
 def strata():
@@ -36,15 +35,20 @@ def test_quantiles_of_held_out_normals_have_a_row_per_patient_with_normals():
     frame = false_alarms_table(strata(), HELD_OUT).to_pandas()
     expected = pd.DataFrame(
         [
-            {"fold": fold, "composition": name, "patient": patient, "share": share}
+            {"fold": fold, "composition": name, "patient": patient, "normal": normal,
+             "false_alarms": alarms, "share": alarms / normal, "promised": 0.25}
             for fold in (0, 1)
             for name in ("reconstruction_quantile", "unusual")
-            for patient, share in (("p", (3 + fold) / 20), ("q", 0.0))
+            for patient, normal, alarms in (("p", 20, 3 + fold), ("q", 10, 0))
         ]
-    )
+    )  # fmt: skip
     pd.testing.assert_frame_equal(frame[list(expected)], expected)
     assert list(frame) == [*KEYS, "patient", "normal", "false_alarms", "share", "promised"]
-    assert frame["promised"].to_list() == pytest.approx([0.1] * len(frame))
+
+
+def test_held_out_samples_of_known_patients_promise_a_share_too():
+    settings = HELD_OUT.model_copy(update={"quantile_of": "held_out"})
+    assert false_alarms_table(strata(), settings).equals(false_alarms_table(strata(), HELD_OUT))
 
 
 def test_normals_that_trained_promise_nothing():

@@ -12,7 +12,14 @@ import pyarrow as pa
 import pytest
 
 from study.config.schema import Study
-from study.report.marginals import LEARNED_FROM, PAIR_GRID, learned_tables
+from study.report.marginals import (
+    LEARNED_FROM,
+    MOST_TRIALS,
+    PAIR_GRID,
+    MarginalRow,
+    importance,
+    learned_tables,
+)
 from study.report.page import charts
 from study.report.page.inputs import PageInputs
 from study.report.page.marginals import learned_sections
@@ -126,6 +133,40 @@ def test_folds_that_only_survivors_had_are_left_out() -> None:
     assert "of one fold, so that there is no interval" in sections[1].reading
 
 
+def test_a_fold_that_half_of_the_trials_had_counts() -> None:
+    study = study_of()
+    records = trials(study, 2 * LEARNED_FROM)
+    for having, folds in (LEARNED_FROM, 2), (LEARNED_FROM - 1, 1):
+        names = {record.name for record in records[:having]}
+        raced = scores(records, lambda record, names=names: 1 + (record.name in names))
+        marginals = learned_tables(study, records, raced)["marginals"]
+        assert set(marginals["folds"].to_pylist()) == {folds}
+
+
+def test_repetitions_are_not_learned_from(learned: Any) -> None:
+    study, records, tables = learned
+    again = [
+        replace(record, trial=replace(record.trial, is_repetition=True), values=[(EPOCHS, 0.1)])
+        for record in records[:30]
+    ]
+    with_again = learned_tables(study, [*records, *again], scores([*records, *again]))
+    assert all(with_again[n].to_pandas().equals(table.to_pandas()) for n, table in tables.items())
+
+
+def test_of_more_trials_an_even_part_is_learned_from() -> None:
+    """Only the second half of them was stopped early."""
+    study = study_of({"model.latent_size": {"int": [2, 3]}})
+    count = 2 * MOST_TRIALS
+    records = []
+    for number in range(count):
+        state: State = "completed" if number < MOST_TRIALS else "pruned"
+        trial = trial_of(study, number, {"model.latent_size": 2 + number % 2})
+        records.append(record_of(trial, state, [(4, number / count)], number))
+    tables = learned_tables(study, records, scores(records, lambda _: 1))
+    (row,) = tables["importance"].to_pylist()
+    assert (row["trials"], row["stopped"]) == (MOST_TRIALS, MOST_TRIALS // 2)
+
+
 def test_a_value_is_worth_what_a_whole_trial_has_there(learned: Any) -> None:
     """Two thirds of the trials have two epochs, and 0.25 less for it: that is not held against."""
     frame = learned[2]["marginals"].to_pandas()
@@ -221,6 +262,19 @@ def test_a_setting_of_some_trials_is_taken_from_these() -> None:
     rows = tables["marginals"].to_pandas().query("other == ''").groupby("setting")["trials"].max()
     assert rows.to_dict() == {"model.latent": 30, "model.beta": 15}
     assert set(tables["importance"]["setting"].to_pylist()) == set(space)
+
+
+def test_a_setting_matters_less_where_fewer_trials_have_it() -> None:
+    """Variances of 4 and 1 in a quarter and in all of the trials: alike; one that none has."""
+    ends = {"a": (0.0, 4.0, 5), "b": (0.5, 2.5, 20), "c": (math.nan, math.nan, 0)}
+    marginals = [
+        MarginalRow(key, "", 0.0, "", "", math.nan, EPOCHS, mean, math.nan, math.nan, count, FOLDS)
+        for key, (low, high, count) in ends.items()
+        for mean in (low, high)
+    ]
+    rows = {row.setting: row for row in importance(marginals, trials(study_of(), 20))}
+    assert [rows[key].share for key in ends] == [0.5, 0.5, 0.0]
+    assert [rows[key].spread for key in ("a", "b")] == [4.0, 2.0]
 
 
 @pytest.mark.parametrize("count", [2, LEARNED_FROM - 1])

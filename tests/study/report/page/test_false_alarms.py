@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from study.config.study_file import check_study
@@ -14,10 +15,14 @@ from study.ledger.study_folder import SplitFacts, write_study
 from study.ledger.trial_outcome import finalize
 from study.report.build import build_report
 from study.report.page.build import PAGE, write_page
+from study.report.page.false_alarms import false_alarm_sections
+from study.report.page.inputs import PageInputs
 from study.search.sources import trial_source
 from study.search.trial import Trial
 from study.storage.folder import LocalFolder
 from study.training.fold import FoldTask, train_fold
+from tests.study.report.page.text import visible_text
+from tests.study.trials import record_of, trial_of
 
 OWN = {
     "unusual": {"components": ["reconstruction_error", "pause"], "rule": "quantile"},
@@ -95,12 +100,52 @@ def test_what_scores_are_set_to_is_in_the_tables(results: LocalFolder) -> None:
     assert 0.1 in stated
 
 
-def test_the_page_says_what_was_promised_and_what_was_found(results: LocalFolder) -> None:
+def test_the_page_has_what_was_promised_and_what_patients_have(results: LocalFolder) -> None:
     page = Path(results.locate(PAGE)).read_text()
     section = page.partition('id="false-alarms"')[2].partition("</section>")[0]
-    shares = read(results, "false_alarms").query(
-        "epoch_rule == 'best_validation' and composition == 'unusual'"
+    frame = read(results, "false_alarms").query("epoch_rule == 'best_validation'")
+    for composition, rows in frame.groupby("composition"):
+        shares = rows.groupby("patient")["share"].mean()
+        numbers = f"0.300 {shares.mean():.3f} {shares.max():.3f} {shares.idxmax()}"
+        above = f"{(shares > 0.3).sum()} {len(shares)}"
+        label = composition.replace("_", " ")
+        row = f"trial-00000, inter_patient {label} {numbers} {above}"
+        assert row in visible_text(f"<section {section}")
+
+
+def test_patients_are_counted_whose_mean_over_folds_is_more_than_was_promised() -> None:
+    """By hand: p has 0.3 over two folds, q and r what was promised, s and t less."""
+    study = check_study(
+        {
+            "name": "made",
+            "dataset": {"name": "synthetic"},
+            "model": {"name": "pca"},
+            "search": {"metric": {"composition": "reconstruction_quantile"}, "trials": 2},
+        },
+        "made.yaml",
     )
-    assert f"{shares['share'].mean():.3f}" in section
-    assert "0.300" in section
-    assert "unusual" in section
+    records = [record_of(trial_of(study, n), values=[(1, 0.9 - 0.1 * n)]) for n in (0, 1)]
+    shares = {
+        "p": (0.2, 0.4),
+        "q": (0.25, 0.25),
+        "r": (0.5, 0.0),
+        "s": (0.125, 0.125),
+        "t": (0.0, 0.0),
+    }
+    of_composition = {"composition": "reconstruction_quantile", "latent_form": "", "promised": 0.25}
+    rows = [
+        {"trial": trial, "epoch_rule": rule, **of_composition}
+        | {"fold": fold, "patient": patient, "share": share + 0.5 * ((trial, rule) != own)}
+        for own in [("trial-00000", "best_validation")]
+        for trial in ("trial-00000", "trial-00001")
+        for rule in ("best_validation", "last")
+        for patient, of_folds in shares.items()
+        for fold, share in enumerate(of_folds)
+    ]
+    tables = {"false_alarms": pa.Table.from_pylist(rows)}
+    (section,) = false_alarm_sections(PageInputs(study, records, tables, LocalFolder("nowhere")))
+    (row,) = section.tables[0].rows
+    assert [cell.text for cell in row] == [
+        "trial-00000, paper", "reconstruction quantile", "0.250", "0.185", "0.300", "p", "1", "5"
+    ]  # fmt: skip
+    assert not false_alarm_sections(PageInputs(study, records, {}, LocalFolder("nowhere")))
