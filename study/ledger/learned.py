@@ -33,9 +33,10 @@ def trials_to_learn(study: Study) -> list[LearnedTrial]:
         records = Ledger.of(results).trials()
         learned = list(_learned(study, path, records))
         if not learned:
+            metrics = ", search.metrics" if study.search.metrics else ""
             raise RequestError(
                 f"search.learn_from: {path}: none of its {len(records)} ended trial(s) has this"
-                " study's metric and model, and settings within search.space"
+                f" study's metric{metrics} and model, and settings within search.space"
             )
         trials += learned
     return trials

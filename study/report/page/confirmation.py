@@ -13,7 +13,6 @@ from study.report.page.parts import (
     difference,
     p_value,
     shown_value,
-    with_interval,
 )
 from study.report.summary import INTERVAL
 
@@ -51,9 +50,7 @@ _ON_TEST = (
 
 def _row(row: "pd.Series[Any]", is_error: bool) -> list[Cell]:
     numbers = ("value", "confirmed_value", "test_value", "confirmed_test_value")
-    compared = difference(row["difference"])
-    if row["p"] == row["p"]:
-        compared = with_interval(row["difference"], row["low"], row["high"])
+    compared = difference(row["difference"], row["low"], row["high"])
     values = [Cell(shown_value(row[name], is_error=is_error), "number") for name in numbers]
     again = [compared, Cell(p_value(row["p_holm"]), "number")]
     return [Cell(row["trial"]), count(row["folds"]), *values, *again]

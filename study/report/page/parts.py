@@ -157,7 +157,11 @@ def with_interval(mean: float | None, low: float, high: float) -> Cell:
         return number(None)
     if math.isnan(low):
         return number(mean)
-    return Cell(Markup("{}<small>{}</small>").format(decimal(mean), interval(low, high)), "number")
+    return _over_interval(decimal(mean), low, high)
+
+
+def _over_interval(text: str, low: float, high: float) -> Cell:
+    return Cell(Markup("{}<small>{}</small>").format(text, interval(low, high)), "number")
 
 
 def interval(low: float, high: float) -> str:
@@ -207,11 +211,12 @@ def distinct_decimals(one: float, other: float) -> tuple[str, str]:
     return decimal(one), decimal(other)
 
 
-def difference(value: float | None) -> Cell:
-    """Return a signed number's cell."""
+def difference(value: float | None, low: float = math.nan, high: float = math.nan) -> Cell:
+    """Return a signed number's cell, over its interval if there is one."""
     if value is None or math.isnan(value):
         return number(None)
-    return Cell(f"{value:+.3f}".replace("-", MINUS), "number")
+    text = f"{value:+.3f}".replace("-", MINUS)
+    return Cell(text, "number") if math.isnan(low) else _over_interval(text, low, high)
 
 
 def format_setting(value: object) -> str:

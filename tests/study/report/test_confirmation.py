@@ -190,12 +190,12 @@ UNKNOWN = dict.fromkeys(("low", "high", "p", "p_holm"), math.nan)
     ("row", "words", "compared", "p"),
     [
         (SURE, "Beyond chance it is better than trial-00000, the settings tried first (+0.100 on"
-         " test).", "0.100|0.050 to 0.150", "0.020"),
+         " test).", "+0.100|0.050 to 0.150", "0.020"),
         (SURE | {"difference": -0.1, "low": -0.15, "high": -0.05},
          "Beyond chance it is worse than trial-00000, the settings tried first (−0.100 on test).",
          "−0.100|−0.150 to −0.050", "0.020"),
         (SURE | {"p_holm": 0.06}, "It cannot be told from trial-00000, the settings tried first"
-         " (+0.100 on test).", "0.100|0.050 to 0.150", "0.060"),
+         " (+0.100 on test).", "+0.100|0.050 to 0.150", "0.060"),
         (UNKNOWN, "It is +0.100 on test from trial-00000; folds of one test set do not say how sure"
          " that is.", "+0.100", "–"),
         (UNKNOWN | {"against": "", "difference": math.nan},
