@@ -48,7 +48,8 @@ class SamplerEntry:
     Attributes:
         make: makes it.
         learns: whether it draws its first trials at random, and learns from values then.
-        learns_from_pruned: whether trials that were stopped early count among those.
+        reads_pruned: whether it learns from trials that Optuna knows as pruned. If not, a trial
+            that was stopped early counts as one that completed, with the value that it had then.
         remembers: whether it keeps what it knows with trials or study, so that it has to propose
             again what it proposed before where a study goes on.
         takes_conditions: whether settings may be searched in some trials only.
@@ -58,7 +59,7 @@ class SamplerEntry:
 
     make: Callable[[SamplerRequest], "BaseSampler"]
     learns: bool = True
-    learns_from_pruned: bool = True
+    reads_pruned: bool = True
     remembers: bool = False
     takes_conditions: bool = False
     takes_choices: bool = True
@@ -97,7 +98,10 @@ def tpe(request: SamplerRequest) -> "BaseSampler":
 
 
 def gp(request: SamplerRequest) -> "BaseSampler":
-    """Expected improvement of a Gaussian process, also over trials that run."""
+    """Expected improvement of a Gaussian process, also over trials that run.
+
+    Optuna's leaves pruned trials out, and would propose again and again what was stopped.
+    """
     from optuna.samplers import GPSampler
 
     return GPSampler(
@@ -144,7 +148,7 @@ def random(request: SamplerRequest) -> "BaseSampler":
 
 SAMPLERS: dict[str, SamplerEntry] = {
     "tpe": SamplerEntry(tpe, takes_conditions=True),
-    "gp": SamplerEntry(gp, learns_from_pruned=False),
+    "gp": SamplerEntry(gp, reads_pruned=False),
     "cmaes": SamplerEntry(cmaes, remembers=True, takes_choices=False, takes_metrics=False),
     "qmc": SamplerEntry(qmc, learns=False, remembers=True),
     "random": SamplerEntry(random, learns=False, takes_conditions=True),

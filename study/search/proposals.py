@@ -113,14 +113,12 @@ class Proposals:
         """Learn of ended trials of other studies, as of this one's."""
         for trial in trials if self._study.search.space else ():
             self._counted[trial.state] += 1
-            self._optuna.add_trial(frozen_trial(trial, self.space, self._study.search.metrics))
+            self._optuna.add_trial(self._frozen(trial))
 
     def _sampler(self) -> SamplerEntry:
         """Return what proposes now: the study's sampler, or the one of its first trials."""
         search, entry = self._study.search, self._entry
-        # With metrics a stopped trial counts as completed; see `_end`.
-        learns_from_pruned = entry.learns_from_pruned or bool(search.metrics)
-        known = self._counted["completed"] + self._counted["pruned"] * learns_from_pruned
+        known = self._counted["completed"] + self._counted["pruned"]
         is_startup = entry.learns and known < search.startup_trials
         return SAMPLERS["qmc"] if is_startup and search.startup == "qmc" else entry
 
@@ -147,11 +145,9 @@ class Proposals:
 
     def _complete_optuna(self) -> None:
         """Add the trials that Optuna does not have yet."""
-        metrics = self._study.search.metrics
         for trial in self._not_in_optuna:
             if record := self._ended.get(trial.name):
-                frozen = frozen_trial(record, self.space, metrics, is_last_enough=True)
-                self._optuna.add_trial(frozen)
+                self._optuna.add_trial(self._frozen(record, is_last_enough=True))
             else:
                 self._optuna.enqueue_trial(self._searched(trial))
                 # It draws nothing: all settings are known.
@@ -161,13 +157,18 @@ class Proposals:
     def _end(self, asked: Any, record: TrialRecord) -> None:
         """Tell Optuna how one of its running trials ended."""
         metrics = self._study.search.metrics
-        if metrics:  # Optuna takes no values of epochs then, and a stopped trial counts as it was
-            state: State = "failed" if record.state == "failed" else "completed"
-            self._tell(asked, state, objective_values(record, metrics))
-            return
-        for epoch, value in record.values:
+        for epoch, value in () if metrics else record.values:  # with metrics Optuna takes none
             asked.report(value, epoch)
-        self._tell(asked, record.state, [record.best_value])
+        self._tell(asked, *outcome(record, metrics, reads_pruned=self._entry.reads_pruned))
+
+    def _frozen(self, ended: TrialRecord | LearnedTrial, *, is_last_enough: bool = False) -> Any:
+        return frozen_trial(
+            ended,
+            self.space,
+            self._study.search.metrics,
+            reads_pruned=self._entry.reads_pruned,
+            is_last_enough=is_last_enough,
+        )
 
     def _tell(self, asked: Any, state: State, values: Sequence[float] = ()) -> None:
         if state == "completed":
@@ -186,11 +187,33 @@ def _states() -> dict[State, Any]:
     }
 
 
+def outcome(
+    ended: TrialRecord | LearnedTrial, metrics: Sequence[Objective], *, reads_pruned: bool = True
+) -> tuple[State, list[float]]:
+    """Return the state of an ended trial for Optuna, and its values.
+
+    Optuna prunes no trial of several metrics: one that was stopped has completed then, with what
+    it had at its best epoch.
+
+    Args:
+        ended: how it ended.
+        metrics: what is improved beside the metric.
+        reads_pruned: whether the sampler learns from pruned trials. For one that does not, a
+            trial that was stopped has completed with the value that it was stopped with.
+    """
+    if ended.state == "pruned" and metrics:
+        return "completed", objective_values(ended, metrics)
+    if ended.state == "pruned" and not reads_pruned:
+        return "completed", [ended.values[-1][1]]
+    return ended.state, objective_values(ended, metrics)
+
+
 def frozen_trial(
     ended: TrialRecord | LearnedTrial,
     space: Mapping[str, Any],
     metrics: Sequence[Objective] = (),
     *,
+    reads_pruned: bool = True,
     is_last_enough: bool = False,
 ) -> Any:
     """Return an ended trial as Optuna's `FrozenTrial`.
@@ -199,17 +222,18 @@ def frozen_trial(
         ended: how it ended.
         space: Optuna's distributions by dotted key; only these settings are taken, as far as the
             trial has them.
-        metrics: what is improved beside the metric; a stopped trial counts as it was then.
+        metrics: what is improved beside the metric.
+        reads_pruned: as of `outcome`.
         is_last_enough: whether only the last of its values are wanted: samplers read no others.
     """
     import optuna
 
-    state: State = "completed" if metrics and ended.state == "pruned" else ended.state
+    state, of_optuna = outcome(ended, metrics, reads_pruned=reads_pruned)
     own = {key: values for key, values in space.items() if key in ended.parameters}
     values = ended.values[-1:] if is_last_enough else ended.values
     return optuna.trial.create_trial(
         state=_states()[state],
-        values=objective_values(ended, metrics) if state == "completed" else None,
+        values=of_optuna if state == "completed" else None,
         params={key: ended.parameters[key] for key in own},
         distributions=own,
         intermediate_values={} if metrics else dict(values),

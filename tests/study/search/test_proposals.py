@@ -175,6 +175,29 @@ def test_with_metrics_stopped_trials_end_the_start_as_completed_ones_do() -> Non
     assert learned.propose(4, "trial-00004") != evenly.propose(4, "trial-00004")
 
 
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_to_a_gaussian_process_a_stopped_trial_has_the_value_that_it_was_stopped_with(
+    is_resumed: bool,
+) -> None:
+    """Also where it was better before; Optuna's process leaves pruned trials out."""
+    study = searching({**BETA, "model.nu": {"uniform": [0, 2]}}, sampler="gp", startup_trials=4)
+
+    def proposed(state: State, values: list[tuple[int, float]]) -> dict[str, Any]:
+        proposals = Proposals(study)
+        for number in range(6):
+            name = trial_name(number)
+            parameters = {"model.beta": 10.0 ** (number - 6), "model.nu": number / 5}
+            if not is_resumed:
+                parameters = proposals.propose(number, name)
+            own = (state, values) if number % 2 else ("completed", [(4, 0.1 * number)])
+            proposals.learn([record_of(trial_of(study, number, parameters), *own, number)])
+        return proposals.propose(6, trial_name(6))
+
+    stopped = proposed("pruned", [(1, 0.9), (2, 0.3)])
+    assert stopped == proposed("completed", [(4, 0.3)])
+    assert stopped != proposed("pruned", [(1, 0.9), (2, 0.6)])
+
+
 def test_random_proposals_take_no_notice_of_values() -> None:
     study = searching(sampler="random")
     records = ended(study, 12)
