@@ -175,6 +175,18 @@ def test_with_metrics_stopped_trials_end_the_start_as_completed_ones_do() -> Non
     assert learned.propose(4, "trial-00004") != evenly.propose(4, "trial-00004")
 
 
+@pytest.mark.parametrize(("sampler", "learns_from_stopped"), [("tpe", True), ("gp", False)])
+def test_stopped_trials_end_the_start_of_a_sampler_that_learns_from_them(
+    sampler: str, learns_from_stopped: bool
+) -> None:
+    space = {**BETA, "model.nu": {"uniform": [0, 2]}}
+    sobol, study = searching(space, sampler="qmc"), searching(space, sampler=sampler, startup="qmc")
+    for state in ("pruned", "completed"):
+        records = ended(sobol, 4, lambda _, state=state: state)
+        is_at_start = state == "pruned" and not learns_from_stopped
+        assert (propose(study, 4, records) == propose(sobol, 4, records)) == is_at_start
+
+
 def test_random_proposals_take_no_notice_of_values() -> None:
     study = searching(sampler="random")
     records = ended(study, 12)
