@@ -47,15 +47,25 @@ def test_a_rare_kind_is_halved_with_others_of_its_label(
         assert max(abs(int(one) - int(other)) for one, other in counts) <= 2
 
 
-def test_folds_of_kinds_that_are_not_rare_are_drawn_by_their_names() -> None:
-    samples = of_kinds((100,), (6, 9))
+@pytest.mark.parametrize(
+    ("abnormal", "drawn_as"),
+    [
+        ((6, 9), "k1 k2"),
+        ((3, 9, 1), "k1 k2 k2"),  # with the most frequent kind
+        ((2, 2, 9), "k1 k2 k3"),  # two samples can be halved
+        ((1, 4, 1), "k1 k2 k1"),
+    ],
+)
+def test_folds_are_drawn_by_the_names_of_kinds_those_of_rare_ones_taken_together(
+    abnormal: tuple[int, ...], drawn_as: str
+) -> None:
+    samples = of_kinds((100,), abnormal)
     random = np.random.default_rng(stream_seed(stream_seed(3, "splits"), "kfold"))
     random.permutation(100)
-    abnormal = np.arange(100, 115)
     _, tested = train_test_split(
-        abnormal,
+        np.arange(100, len(samples)),
         test_size=0.5,
-        stratify=samples.kind[abnormal],
+        stratify=np.repeat(drawn_as.split(), abnormal),
         random_state=int(random.integers(2**32)),
     )
     fold = make_splits(samples, SplitSettings(protocol="kfold", folds=2), 3).folds[0]

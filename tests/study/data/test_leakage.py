@@ -217,6 +217,19 @@ def test_windows_that_touch_do_not_overlap(apart: tuple[Samples, Fold]) -> None:
         assert found == Leakage(2, expected, 0, 0), distance
 
 
+def test_a_window_without_points_overlaps_nothing_and_is_no_other_one(
+    apart: tuple[Samples, Fold],
+) -> None:
+    samples, fold = apart
+    start, extent = np.full(9, 500), np.full(9, 5)
+    start[fold.training], start[fold.test] = [10, 100], [12, 102]
+    extent[fold.test] = 0
+    one = replace(samples, record=np.full(9, "r"), start=start, extent=extent)
+    assert count_leakage(one, fold) == Leakage(2, 0, 0, 0)
+    empty = replace(one, start=np.full(9, 10), extent=np.zeros(9, np.int64))
+    assert refuse_leakage(empty, one_fold(fold)) == (Leakage(2, 0, 0, 0),)
+
+
 def test_a_long_window_overlaps_though_later_ones_have_ended(apart: tuple[Samples, Fold]) -> None:
     samples, _ = apart
     one = replace(

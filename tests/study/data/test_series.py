@@ -114,6 +114,16 @@ def test_parts_of_time_share_no_point_and_every_fold_tests_all_that_follows(writ
     assert held == {(name, point) for name in "ab" for point in range(600)}
 
 
+def test_a_single_fold_of_time_is_the_first_of_five(write: Write) -> None:
+    samples = prepared(write("a", 900, [(650, 670)]), normal_until=600, stride=8)
+    alone, five = (
+        make_splits(samples, SplitSettings(protocol="time", folds=folds), 0).folds
+        for folds in (1, 5)
+    )
+    (fold,) = alone
+    assert parts(fold, samples) == parts(five[0], samples)
+
+
 def test_series_are_dealt_whole_and_each_tests_once(write: Write) -> None:
     for k in range(6):
         folder = write(f"r{k}", 300, [(200, 220)] if k < 4 else [], seed=k)

@@ -1,9 +1,10 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,46 +22,55 @@ KINDS = ("S", "V", "F")
 
 
 @st.composite
-def sample_sets(draw: Callable[..., Any], smallest: int = 0) -> Samples:
-    normal = draw(st.integers(smallest, 60))
-    abnormal = [draw(st.integers(min(smallest, 4), 9)) for _ in KINDS]
-    patients = draw(st.integers(1, 12))
-    kinds = ["N"] * normal + [k for k, n in zip(KINDS, abnormal, strict=True) for _ in range(n)]
+def sample_sets(draw: Callable[..., Any]) -> Samples:
+    """Samples, few or many, of patients who have few or many of them."""
+    abnormal = [draw(st.integers(0, 9)) for _ in KINDS]
+    kinds = kinds_of(draw(st.integers(0, 60)), abnormal)
     random = np.random.default_rng(draw(st.integers(0, 1000)))
-    random.shuffle(kinds)
-    who = random.integers(patients, size=len(kinds))
+    who = random.integers(draw(st.integers(1, 12)), size=len(kinds))
+    return samples_of(kinds[random.permutation(len(kinds))], who)
+
+
+@st.composite
+def ample_sets(draw: Callable[..., Any]) -> Samples:
+    """Samples that every protocol can divide: each patient has about as many of each kind."""
+    patients = draw(st.integers(12, 16))
+    abnormal = [draw(st.integers(16, 24)) for _ in KINDS]
+    kinds = kinds_of(draw(st.integers(30, 90)), abnormal)
+    order = np.random.default_rng(draw(st.integers(0, 1000))).permutation(len(kinds))
+    return samples_of(kinds[order], (np.arange(len(kinds)) % patients)[order])
+
+
+def kinds_of(normal: int, abnormal: Sequence[int]) -> npt.NDArray[np.str_]:
+    return np.repeat(["N", *KINDS], [normal, *abnormal])
+
+
+def samples_of(kinds: npt.NDArray[np.str_], who: npt.NDArray[np.int64]) -> Samples:
+    """Samples of these kinds and patients, half of whom train and a quarter of whom test."""
     sides = np.array(["train", "test", "train", "excluded"])
     return build_samples(
         np.zeros((len(kinds), 32)),
-        [int(kind != "N") for kind in kinds],
-        np.array(kinds, dtype=np.str_),
-        np.array(kinds, dtype=np.str_),
-        record=np.array([f"r{w}-{i % 2}" for i, w in enumerate(who)], dtype=np.str_),
-        patient=np.array([f"p{w}" for w in who], dtype=np.str_),
-        side=sides[who % 4] if len(kinds) else [],
+        kinds != "N",
+        kinds,
+        kinds,
+        record=[f"r{w}-{i % 2}" for i, w in enumerate(who)],
+        patient=[f"p{w}" for w in who],
+        side=sides[who % 4],
     )
 
 
-def divided(samples: Samples, protocol: str, folds: int = 3, seed: int = 0) -> Splits | None:
-    """The splits, or None where the data are too small and said to be."""
-    try:
-        return make_splits(samples, SplitSettings(protocol=protocol, folds=folds), seed)
-    except RequestError:
-        return None
+def divided(samples: Samples, protocol: str, folds: int = 3, seed: int = 0) -> Splits:
+    return make_splits(samples, SplitSettings(protocol=protocol, folds=folds), seed)
 
 
 def indices(fold: Fold) -> dict[str, set[int]]:
     return {part: set(getattr(fold, part).tolist()) for part in PARTS}
 
 
-@pytest.mark.parametrize("protocol", ["paper", "kfold", "inter_patient", "given"])
-@given(samples=sample_sets(), folds=st.integers(2, 12), seed=st.integers(0, 2**63 - 1))
-def test_any_data_are_divided_soundly_or_refused(
-    protocol: str, samples: Samples, folds: int, seed: int
-) -> None:
-    splits = divided(samples, protocol, folds, seed)
-    if splits is None:
-        return
+PROTOCOLS = ["paper", "kfold", "inter_patient", "given"]
+
+
+def assert_sound(splits: Splits, samples: Samples, protocol: str, folds: int) -> None:
     assert splits.protocol == protocol
     assert len(splits.folds) == folds
     for fold in splits.folds:
@@ -79,13 +89,31 @@ def test_any_data_are_divided_soundly_or_refused(
                 assert (1 in labels) == samples.label.any()
 
 
-@given(samples=sample_sets(20), folds=st.integers(1, 5))
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@given(samples=sample_sets(), folds=st.integers(2, 12), seed=st.integers(0, 2**63 - 1))
+def test_any_data_are_divided_soundly_or_refused(
+    protocol: str, samples: Samples, folds: int, seed: int
+) -> None:
+    try:
+        splits = divided(samples, protocol, folds, seed)
+    except RequestError:
+        return
+    assert_sound(splits, samples, protocol, folds)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@given(samples=ample_sets(), folds=st.integers(2, 5), seed=st.integers(0, 2**63 - 1))
+def test_data_that_suffice_are_divided_soundly(
+    protocol: str, samples: Samples, folds: int, seed: int
+) -> None:
+    assert_sound(divided(samples, protocol, folds, seed), samples, protocol, folds)
+
+
+@given(samples=ample_sets(), folds=st.integers(1, 5))
 def test_paper_trains_on_85_percent_and_halves_the_rest_by_class(
     samples: Samples, folds: int
 ) -> None:
     splits = divided(samples, "paper", folds)
-    if splits is None:
-        return
     normals = int((samples.label == 0).sum())
     for fold in splits.folds:
         assert abs(len(fold.training) - 0.85 * normals) <= 0.5
@@ -97,16 +125,13 @@ def test_paper_trains_on_85_percent_and_halves_the_rest_by_class(
 
 def test_paper_draws_each_fold_anew(tiny_samples: Callable[..., Samples]) -> None:
     splits = divided(tiny_samples(100, 20), "paper", 4)
-    assert splits is not None
     assert len({fold.training.tobytes() for fold in splits.folds}) == 4
     assert len({fold.test.tobytes() for fold in splits.folds}) == 4
 
 
-@given(samples=sample_sets(20), folds=st.integers(2, 6))
+@given(samples=ample_sets(), folds=st.integers(2, 6))
 def test_kfold_has_one_test_set_and_deals_the_other_normals(samples: Samples, folds: int) -> None:
     splits = divided(samples, "kfold", folds)
-    if splits is None:
-        return
     first, normals = splits.folds[0], np.flatnonzero(samples.label == 0)
     for fold in splits.folds:
         assert np.array_equal(fold.test, first.test)
@@ -128,13 +153,11 @@ def test_kfold_has_one_test_set_and_deals_the_other_normals(samples: Samples, fo
     assert max(sizes) - min(sizes) <= 1
 
 
-@given(samples=sample_sets(20), folds=st.integers(1, 4), seed=st.integers(0, 99))
+@given(samples=ample_sets(), folds=st.integers(1, 4), seed=st.integers(0, 99))
 def test_inter_patient_keeps_records_and_patients_in_one_part(
     samples: Samples, folds: int, seed: int
 ) -> None:
     splits = divided(samples, "inter_patient", folds, seed)
-    if splits is None:
-        return
     tested = np.flatnonzero(samples.side == "test")
     for fold in splits.folds:
         assert np.array_equal(fold.test, tested)
@@ -150,32 +173,33 @@ def test_inter_patient_keeps_records_and_patients_in_one_part(
         assert sorted(validated.tolist()) == np.flatnonzero(samples.side == "train").tolist()
 
 
-@pytest.mark.parametrize("protocol", ["paper", "kfold"])
-def test_splits_depend_on_labels_and_seed_alone(
-    protocol: str, tiny_samples: Callable[..., Samples]
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@given(samples=ample_sets())
+def test_splits_depend_on_what_samples_are_and_on_the_seed_alone(
+    protocol: str, samples: Samples
 ) -> None:
-    samples = tiny_samples(60, 20)
     other = replace(samples, values=1 - samples.values, content_hash="other")
     np.random.seed(5)  # noqa: NPY002 - the global stream must not matter
     first = divided(samples, protocol, 3, 1)
     np.random.seed(6)  # noqa: NPY002
     second = divided(other, protocol, 3, 1)
-    assert first is not None
-    assert second is not None
     assert first.split_hash == second.split_hash
     for a, b in zip(first.folds, second.folds, strict=True):
         assert indices(a) == indices(b)
-    third = divided(samples, protocol, 3, 2)
-    assert third is not None
-    assert third.split_hash != first.split_hash
+    assert len({divided(samples, protocol, 3, seed).split_hash for seed in range(8)}) > 4
+
+
+@pytest.mark.parametrize("protocol", ["inter_patient", "given"])
+@given(samples=ample_sets(), seed=st.integers(0, 99))
+def test_a_single_fold_is_the_first_of_five(protocol: str, samples: Samples, seed: int) -> None:
+    (alone,) = divided(samples, protocol, 1, seed).folds
+    assert indices(alone) == indices(divided(samples, protocol, 5, seed).folds[0])
 
 
 def test_a_fold_of_paper_does_not_depend_on_how_many_there_are(
     tiny_samples: Callable[..., Samples],
 ) -> None:
     few, many = (divided(tiny_samples(60, 20), "paper", n) for n in (2, 5))
-    assert few is not None
-    assert many is not None
     for a, b in zip(few.folds, many.folds[:2], strict=True):
         assert indices(a) == indices(b)
 
@@ -186,7 +210,6 @@ def test_the_hash_is_of_every_index(tiny_samples: Callable[..., Samples]) -> Non
 
     samples = tiny_samples(60, 20)
     splits = divided(samples, "paper", 2)
-    assert splits is not None
     table = splits_table(samples, {"paper": splits}).to_pandas()
 
     def hashed(frame: Any) -> str:
@@ -266,13 +289,11 @@ def test_clean_leaves_neighbours_out_of_training_and_of_nothing_else(
     assert count_abnormal_neighbours(cleaned, clean) == (0, 0)
 
 
-@given(samples=sample_sets(20), folds=st.integers(1, 6))
+@given(samples=ample_sets(), folds=st.integers(1, 6))
 def test_given_tests_on_the_data_s_own_test_set_and_deals_the_normals_of_the_rest(
     samples: Samples, folds: int
 ) -> None:
     splits = divided(samples, "given", folds)
-    if splits is None:
-        return
     own = np.flatnonzero(samples.side == "train")
     normals, abnormals = (set(own[samples.label[own] == label].tolist()) for label in (0, 1))
     dealt = []
@@ -293,7 +314,6 @@ def test_data_of_normals_alone_are_divided(
 ) -> None:
     samples = tiny_samples(60, 0)
     splits = divided(samples, protocol, 3)
-    assert splits is not None
     for fold in splits.folds:
         assert {len(getattr(fold, part)) > 0 for part in PARTS} == {True}
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.data import load
+from study.data import load, load_all
 from study.data.assembly import build_samples, content_hash
 from study.data.beat_settings import CentredWindow
 from study.data.samples import Samples
@@ -146,3 +146,30 @@ def test_a_trial_has_the_samples_of_its_dataset() -> None:
     read_back = SyntheticSettings.model_validate(two[1].model_dump(mode="json"))
     assert variants.of(read_back) is variants.samples[1]
     assert variants.size == 6 * 32 * 4
+
+
+def clean_windows(seed: int, before: float, after: float) -> tuple[Variants | str, list[Any]]:
+    """Two windows of clean beats, or why they are refused; and of which labels they differ."""
+    folder = Path("/dev/null/nothing is kept")
+    window = {"name": "centred", "before": before, "after": after}
+    settings = [
+        SyntheticSettings.model_validate({**SIZE, "clean": True, **own})
+        for own in ({"length": 32}, {"window": window})
+    ]
+    one, two = (load_all(each, folder, seed, folder) for each in settings)
+    rows = zip(one.label, one.abnormal_neighbour, two.abnormal_neighbour, strict=True)
+    labels = sorted(int(label) for label, first, second in rows if first != second)
+    try:
+        return load_variants(settings, folder, seed, folder), labels
+    except RequestError as error:
+        return str(error), labels
+
+
+def test_clean_beats_are_the_same_normals_in_every_window_whatever_abnormal_ones_hold() -> None:
+    refusal, labels = clean_windows(0, before=0.2, after=0.12)
+    assert labels == [0, 0, 0, 1]
+    assert "leaves other normals out of training (3 here)" in str(refusal)
+    variants, labels = clean_windows(48, before=0.8, after=0.48)
+    assert labels == [1, 1]
+    assert isinstance(variants, Variants)
+    assert len(variants) == 2

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -78,6 +79,19 @@ def test_the_best_that_a_proposal_knew_is_of_trials_that_had_completed(
     np.testing.assert_array_equal(made["proposed_best"], [best] * 8)
     assert made["completion_order"].tolist() == list(orders)
     assert set(made["proposed_beside"]) == {"trial-00009"}
+
+
+def test_a_repetition_is_no_trial_that_a_proposal_could_improve_on() -> None:
+    study = searching()
+    again = replace(trial_of(study, 0), is_repetition=True)
+    records = [
+        record_of(trial_of(study, 0), values=[(1, 0.5)], completion_order=0),
+        record_of(again, values=[(1, 0.9)], completion_order=1),
+        record_of(trial_of(study, 1), values=[(1, 0.6)], completion_order=2),
+    ]
+    proposals = [Proposal(records[2].trial, 2, (), 3)]
+    made = trials_table(records, proposals).to_pandas().set_index("trial")
+    assert made["proposed_best"]["trial-00001"] == 0.5
 
 
 def test_a_study_says_of_each_trial_why_it_exists_and_how_it_ended(searched: Reported) -> None:

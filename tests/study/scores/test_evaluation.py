@@ -228,3 +228,22 @@ def test_many_samples_are_fitted_on_landmarks_while_a_fold_trains(fold):
     assert np.isnan(fitted("nystroem", **hard).phi)
     again = fitted("exact", svm_nystroem_from=many, **hard)
     assert again == fitted("exact", svm_nystroem_from=None, **hard)
+
+
+def test_a_fold_that_trains_holds_normals_out_one_by_one_where_its_patients_are_too_few(fold):
+    by_patient = SETTINGS.model_copy(update={"quantile_of": "held_out_patients", "quantile": 0.9})
+    errors = fold.for_fitting()
+    patient = np.where(np.arange(len(errors.validation)) % 2, "one", "other")
+    few = SplitErrors(errors.validation.label, errors.validation.values, patient)
+    (refused,) = evaluate_fold(
+        dataclasses.replace(fold, validation=few), by_patient, ["reconstruction_quantile"]
+    )
+    assert "normals of 2 patients allow no quantile above" in refused.note
+    score = few.values["reconstruction_error"].astype(np.float64)
+    tau = np.sort(score[few.label == 0])[int(np.ceil(121 * 0.9)) - 1]  # of 120 and a new one
+    fitted = fit_on_validation(
+        dataclasses.replace(errors, validation=few), "reconstruction_quantile", by_patient
+    )
+    expected = f1_score(few.label, score > tau, average="weighted")
+    assert fitted.metrics.f1_weighted == pytest.approx(expected)
+    assert fitted.note == ""

@@ -133,20 +133,33 @@ def test_a_search_with_conditions_that_is_resumed_proposes_what_an_undisturbed_o
 
 @pytest.mark.parametrize("sampler", EVERY)
 def test_one_seed_gives_one_search_and_another_gives_another(sampler: str) -> None:
+    startup_trials = SHORT.get(sampler, 3)
+
     def proposed(seed: int) -> list[Any]:
-        startup_trials = SHORT.get(sampler, 3)
-        driver, ended = (
-            Driver(study_with(sampler, startup_trials=startup_trials, seed=seed), []),
-            {},
-        )
-        played(driver, ended, startup_trials + SHORT.get(sampler, 4), beside=0)
+        study = study_with(sampler, startup_trials=startup_trials, seed=seed)
+        driver = Driver(study, [])
+        played(driver, {}, 2 * startup_trials + 1, beside=0)
         return [proposal.trial.parameters for proposal in driver.written]
 
-    one = proposed(1)
+    one, other = proposed(1), proposed(2)
     np.random.seed(3)  # noqa: NPY002 - the global stream must not matter
     assert proposed(1) == one
-    of_sequence = slice(int(sampler == "qmc"), None)  # its first is drawn beside it
-    assert proposed(2)[of_sequence] != one[of_sequence]
+    assert other[:startup_trials] != one[:startup_trials]
+    assert other[startup_trials:] != one[startup_trials:]
+
+
+@pytest.mark.parametrize("sampler", EVERY)
+def test_what_is_proposed_of_the_same_trials_depends_on_the_seed(sampler: str) -> None:
+    startup_trials = SHORT.get(sampler, 3)
+    driver, ended = Driver(study_with(sampler, startup_trials=startup_trials), []), {}
+    played(driver, ended, startup_trials + 2, beside=0)
+
+    def proposed(seed: int) -> dict[str, Any]:
+        proposals = Proposals(study_with(sampler, startup_trials=startup_trials, seed=seed))
+        proposals.learn(ended.values())
+        return proposals.propose(9, "trial-00009")
+
+    assert proposed(1) == proposed(1) != proposed(2)
 
 
 @pytest.mark.parametrize("sampler", EVERY)

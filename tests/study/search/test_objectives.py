@@ -109,18 +109,42 @@ def test_metrics_that_cannot_be_are_refused(search: Any, words: str) -> None:
         searching(BETA, **search)
 
 
-def test_the_table_has_completed_trials_and_a_front_that_grows() -> None:
+def test_the_table_has_completed_trials_and_the_front() -> None:
     table = front_table(records_of(12), study_of().search).to_pandas()
     assert len(table) == 8
     assert table.columns.tolist() == ["trial", "on_front", "hypervolume", "value", *METRICS]
     assert table["on_front"].all()  # what is better in one is worse in the others
-    beta = table["value"].to_numpy()
-    scaled = (beta - beta.min()) / (beta.max() - beta.min())
-    # Each adds a slab along the metric, which grows worse, of a square that grows.
-    slabs = np.diff(1 - scaled, append=1.0)
-    expected = [
-        slabs[:n] @ (1 - scaled[:n]) ** 2 + scaled[n] * (1 - scaled[n]) ** 2
-        for n in range(len(beta))
-    ]
-    np.testing.assert_allclose(table["hypervolume"], expected)
     assert front_table(records_of(12), searching(BETA).search).num_rows == 0
+
+
+def dominated(points: Any) -> float:
+    """Share of the unit box that points in it dominate: of the cells between their coordinates."""
+    edges = [np.unique([*each, 1.0]) for each in points.T]
+    cells = itertools.product(*(itertools.pairwise(each) for each in edges))
+    corners = np.array([list(zip(*cell, strict=True)) for cell in cells])  # (cells, 2, d)
+    sizes = np.prod(corners[:, 1] - corners[:, 0], axis=1)
+    is_dominated = [(points <= corner).all(axis=1).any() for corner in corners[:, 0]]
+    return float(sizes[is_dominated].sum())
+
+
+def test_each_trial_adds_what_no_earlier_one_dominates() -> None:
+    random, study = np.random.default_rng(0), study_of()
+    value, auroc, size = random.integers(0, 6, (3, 12)).astype(float)
+    order = random.permutation(12)
+    records = [
+        replace(
+            record_of(trial_of(study, n), values=[(2, value[n])], completion_order=order[n]),
+            objectives={"auroc": auroc[n], "bytes": size[n]},
+        )
+        for n in range(12)
+    ]
+    losses = np.stack([-value, -auroc, size], axis=1)[np.argsort(order)]
+    points = (losses - losses.min(axis=0)) / np.ptp(losses, axis=0)
+    expected = [dominated(points[: count + 1]) for count in range(12)]
+    table = front_table(records, study.search).to_pandas()
+    assert table["trial"].tolist() == [records[n].name for n in np.argsort(order)]
+    np.testing.assert_allclose(table["hypervolume"], expected, atol=1e-12)
+    is_beaten = [((losses <= a).all(axis=1) & (losses < a).any(axis=1)).any() for a in losses]
+    np.testing.assert_array_equal(table["on_front"], ~np.array(is_beaten))
+    assert 0 < sum(is_beaten) < 12
+    assert 1 < len(set(expected)) < 12  # some add something, and some nothing

@@ -198,6 +198,17 @@ def test_to_a_gaussian_process_a_stopped_trial_has_the_value_that_it_was_stopped
     assert stopped != proposed("pruned", [(1, 0.9), (2, 0.6)])
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+@pytest.mark.parametrize("state", ["pruned", "completed"])
+def test_stopped_trials_end_the_start_as_completed_ones_do(sampler: str, state: State) -> None:
+    space = {**BETA, "model.nu": {"uniform": [0, 2]}}
+    sobol, study = searching(space, sampler="qmc"), searching(space, sampler=sampler, startup="qmc")
+    records = ended(sobol, 4, lambda _: state)
+    assert propose(study, 4, records) != propose(sobol, 4, records)
+    failed = [replace(record, state="failed") for record in records]
+    assert propose(study, 4, failed) == propose(sobol, 4, failed)
+
+
 def test_random_proposals_take_no_notice_of_values() -> None:
     study = searching(sampler="random")
     records = ended(study, 12)
