@@ -24,6 +24,7 @@ PAGES = {
     "benchmarks/results/paper_wafer_40_epochs.md": "paper_wafer_40_epochs.md",
     "benchmarks/results/paper_wafer_fast.md": "paper_wafer_fast.md",
     "benchmarks/results/recipes.md": "recipes.md",
+    "benchmarks/results/search_cost.md": "search_cost.md",
     "benchmarks/results/spectral_norm_mitbih.md": "spectral_norm_mitbih.md",
     "tests/chaos/README.md": "chaos.md",
     "tests/cluster/ray_up/README.md": "ray_up.md",
