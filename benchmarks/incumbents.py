@@ -52,20 +52,19 @@ def table(results: Results) -> str:
                     f"{statistics.mean(getattr(best, part) for best in last):.4f}"
                     for part in ("validation", "test")
                 ),
-                _reached([_seconds(of_seed, name) for of_seed in results.values()]),
+                _reached(results, name),
             ]
         )
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _seconds(incumbents: Mapping[str, Sequence[Incumbent]], name: str) -> float | None:
-    if RANDOM not in incumbents:
-        return None
-    return seconds_until(incumbents[name], incumbents[RANDOM][-1].validation)
-
-
-def _reached(seconds: Sequence[float | None]) -> str:
-    """Return the seconds of every seed, or of many their median and how many there are."""
+def _reached(results: Results, name: str) -> str:
+    """Return the seconds with every seed, or of many their median and how many there are."""
+    if not all(RANDOM in of_seed for of_seed in results.values()):
+        return "-"
+    seconds = [
+        seconds_until(of_seed[name], of_seed[RANDOM][-1].validation) for of_seed in results.values()
+    ]
     if len(seconds) <= MOST_LISTED:
         return ", ".join("not reached" if each is None else f"{each:.0f}" for each in seconds)
     median = statistics.median(float("inf") if each is None else each for each in seconds)

@@ -12,6 +12,7 @@ def test_the_table_says_when_random_searchs_end_was_reached() -> None:
     assert seconds_until(random[:1], 0.95) is None
     lines = table({0: {"study": quick, "random": random}}).splitlines()
     assert lines[2:] == ["| study | 0.9600 | 0.9000 | 30 |", "| random | 0.9500 | 0.8500 | 50 |"]
+    assert table({0: {"study": quick}}).splitlines()[2] == "| study | 0.9600 | 0.9000 | - |"
 
 
 def test_of_many_seeds_the_table_has_the_median() -> None:
