@@ -155,12 +155,12 @@ def with_interval(mean: float | None, low: float, high: float) -> Cell:
     """Return a mean over its interval."""
     if mean is None or math.isnan(mean):
         return number(None)
-    if math.isnan(low):
-        return number(mean)
     return _over_interval(decimal(mean), low, high)
 
 
 def _over_interval(text: str, low: float, high: float) -> Cell:
+    if math.isnan(low):
+        return Cell(text, "number")
     return Cell(Markup("{}<small>{}</small>").format(text, interval(low, high)), "number")
 
 
@@ -215,8 +215,7 @@ def difference(value: float | None, low: float = math.nan, high: float = math.na
     """Return a signed number's cell, over its interval if there is one."""
     if value is None or math.isnan(value):
         return number(None)
-    text = f"{value:+.3f}".replace("-", MINUS)
-    return Cell(text, "number") if math.isnan(low) else _over_interval(text, low, high)
+    return _over_interval(f"{value:+.3f}".replace("-", MINUS), low, high)
 
 
 def format_setting(value: object) -> str:
