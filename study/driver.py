@@ -272,7 +272,7 @@ def _report(request: Request, prepared: "Prepared", executor: "Executor | None" 
     from study.ledger.study_folder import read_study
     from study.report.build import build_report
     from study.report.page.build import write_page
-    from study.terminal.summary import show_front, show_summary, show_systems
+    from study.terminal.summary import show_front, show_range_ends, show_summary, show_systems
     from study.training.hparams import reading_command, write_outcomes
 
     console, results = request.console, request.results
@@ -294,6 +294,7 @@ def _report(request: Request, prepared: "Prepared", executor: "Executor | None" 
     else:
         show_summary(console, study, ended, report.summary, best)
         show_front(console, study, report.tables.get("front"))
+        show_range_ends(console, study, ended)
     constant = prepared.constant_value(best.trial.config.metric, best.trial.protocol)
     if constant is not None and best.best_value <= constant:
         request.warn(

@@ -1,5 +1,6 @@
 """Distributions of searched settings, as a study file writes them."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -103,6 +104,15 @@ class Distribution(Settings):
             return False
         low, high = self.ends
         return bool(low <= value <= high)
+
+    def share(self, value: Any) -> float:
+        """Return where a value lies between the ends, from 0 to 1; a choice by its order."""
+        if self.choice is not None:
+            kinds = [(type(each), each) for each in self.choice]
+            return kinds.index((type(value), value)) / max(1, len(kinds) - 1)
+        is_log = self.form.startswith("log")
+        at, low, high = (math.log(v) if is_log else float(v) for v in (value, *self.ends))
+        return (at - low) / (high - low) if high > low else 0.5
 
     @property
     def is_integer(self) -> bool:

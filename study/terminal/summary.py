@@ -12,6 +12,7 @@ from rich.table import Table
 from study.config.schema import Study
 from study.ledger.answer import ANSWER_RULE
 from study.scores.settings import REPORTED_SCORES
+from study.search.range_ends import range_ends
 from study.search.trial import TrialRecord
 
 _POINTS = "vus_pr_mean"
@@ -90,6 +91,12 @@ def show_summary(
         " or an SVM",
         highlight=False,
     )
+
+
+def show_range_ends(console: Console, study: Study, ended: Sequence[TrialRecord]) -> None:
+    """Print at which ends of what was searched the best trials lie."""
+    for end in range_ends(study, ended):
+        console.print(end.advice, highlight=False)
 
 
 def show_front(console: Console, study: Study, front: pa.Table | None) -> None:

@@ -1,6 +1,5 @@
 """Positions of a searched setting's values on an axis of a picture."""
 
-import math
 from typing import Any, Literal
 
 from matplotlib.ticker import MaxNLocator
@@ -17,7 +16,7 @@ class Positions:
         self._choices = [str(value) for value in form.choice] if form.choice else []
         self._is_log = bool(form.loguniform or form.logint)
         self._is_whole = form.is_integer
-        self._low, self._high = (form.ends[0], form.ends[-1])
+        self._ends = (form.ends[0], form.ends[-1])
 
     @property
     def is_choice(self) -> bool:
@@ -27,20 +26,12 @@ class Positions:
     @property
     def ends(self) -> tuple[str, str]:
         """Labels of the axis's ends."""
-        return format_setting(self._low), format_setting(self._high)
+        low, high = map(format_setting, self._ends)
+        return low, high
 
     def position(self, value: Any) -> float:
         """Return a value's position on the axis of a picture."""
         return float(self._choices.index(str(value))) if self._choices else float(value)
-
-    def share(self, value: Any) -> float:
-        """Return a value's position between the ends, in [0, 1]."""
-        if self._choices:
-            return self.position(value) / max(1, len(self._choices) - 1)
-        position, low, high = (
-            (math.log(v) if self._is_log else float(v)) for v in (value, self._low, self._high)
-        )
-        return (position - low) / (high - low) if high > low else 0.5
 
     def set_ticks(self, axes: Any, name: Literal["x", "y"] = "x") -> None:
         """Give an axis its scale and ticks."""

@@ -15,6 +15,7 @@ from study.report.page.charts import ACCENT, FAINT, INK, MUTED, PAPER
 from study.report.page.inputs import PageInputs, metric_label
 from study.report.page.parts import Picture, Section, shown_value, with_noun
 from study.report.page.positions import Positions
+from study.search.range_ends import range_ends
 from study.search.trial import TrialRecord
 
 MOST_SETTINGS = 12
@@ -63,9 +64,9 @@ def _settings(inputs: PageInputs) -> list[Section]:
     if not space or len(records) < 2:
         return []
     left = len(inputs.study.search.space) - len(space)
-    notes = [f"{with_noun(left, 'more setting')} left out, by their order in the file."] * bool(
-        left
-    )
+    notes = [f"{end.advice}." for end in range_ends(inputs.study, inputs.records)]
+    if left:
+        notes.append(f"{with_noun(left, 'more setting')} left out, by their order in the file.")
     against = Section(
         "settings", "Every searched setting against the metric",
         "A cloud that rises to one side shows which values do better; one that is flat, that "
@@ -94,12 +95,11 @@ def _parallel(
     ranked = sorted(records, key=lambda r: (r.state == "completed", r.best_value))
     top = max(1, min(MOST_BEST, len(ranked) // 10))
     figure, axes = charts.panel("", "", wide=True)
-    scales = {key: Positions(form) for key, form in space.items()}
     values = np.array([record.best_value for record in ranked])
     low, high = float(values.min()), float(values.max())
     columns = [
-        [scales[k].share(p[k]) if k in p else math.nan for p in (r.parameters for r in ranked)]
-        for k in space
+        [form.share(p[k]) if k in p else math.nan for p in (r.parameters for r in ranked)]
+        for k, form in space.items()
     ]
     columns.append(list((values - low) / (high - low or 1.0)))
     lines = np.stack([np.broadcast_to(np.arange(len(columns)), (len(ranked), len(columns))),
@@ -114,7 +114,7 @@ def _parallel(
     names = [*(key.rpartition(".")[2] for key in space), inputs.study.search.metric.score]
     is_error = not inputs.study.search.metric.reads_labels
     worst, most = (shown_value(value, is_error=is_error) for value in (low, high))
-    ends = [scales[key].ends for key in space] + [(worst, most)]
+    ends = [Positions(form).ends for form in space.values()] + [(worst, most)]
     for x, (name, (first, last)) in enumerate(zip(names, ends, strict=True)):
         axes.axvline(x, color=FAINT, linewidth=0.8)
         side = "left" if not x else "right" if x == len(names) - 1 else "center"

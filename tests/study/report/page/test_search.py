@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from study.report.page import charts
@@ -7,8 +8,11 @@ from study.report.page.build import page_sections
 from study.report.page.inputs import PageInputs
 from study.report.page.search import search_sections
 from study.search.trial import TrialRecord
-from tests.study.report.page.unreported import trials
+from study.terminal.summary import show_range_ends
+from tests.study.report.page.unreported import STUDY, trials, unreported
 from tests.study.report.trained import Reported
+from tests.study.terminal.consoles import lines, log
+from tests.study.trials import record_of, trial_of
 
 
 def source(made: Reported, records: Sequence[TrialRecord]) -> PageInputs:
@@ -32,6 +36,20 @@ def test_one_trial_has_a_page(searched: Reported) -> None:
         sections = page_sections(source(searched, searched.ended()[:1]))
     assert {"answer", "learning", "errors", "samples", "again"} <= {s.key for s in sections}
     assert not {"over-time", "settings", "parallel"} & {s.key for s in sections}
+
+
+def test_the_page_and_the_run_say_where_the_best_lie_at_an_end() -> None:
+    records = [
+        record_of(trial_of(STUDY, number, {"model.beta": beta}), "completed", [(1, number / 31)])
+        for number, beta in enumerate(np.geomspace(0.1, 1e-6, 31).tolist())
+    ]
+    advice = "The best 3 trials lie at the lower end of model.beta (1e-06)"
+    with charts.page_style():
+        sections = {each.key: each for each in search_sections(unreported(records))}
+    assert [note.startswith(advice) for note in sections["settings"].notes] == [True]
+    console = log()
+    show_range_ends(console, STUDY, records)
+    assert "".join(lines(console)).startswith(advice)
 
 
 def size(sections: Sequence[object]) -> int:
