@@ -14,6 +14,10 @@ from study.config.schema import Objective, Study
 from study.randomness import stream_seed
 from study.search.objectives import directions, objective_values
 from study.search.trial import LearnedTrial, State, Trial, TrialRecord
+from study.storage.hashes import canonical_hash
+
+OF_SAMPLER, AT_RANDOM = 3, 100
+"""How many proposals a sampler may make until one is new, and how many draws follow then."""
 
 
 class Proposals:
@@ -31,6 +35,7 @@ class Proposals:
         self._known: set[str] = set()
         self._not_in_optuna: list[Trial] = []
         self._running: dict[str, Any] = {}
+        self._tried: set[str] = set()
         self._counted: dict[State, int] = {"completed": 0, "pruned": 0, "failed": 0}
 
     @cached_property
@@ -49,9 +54,15 @@ class Proposals:
         """Optuna's distributions of what is searched, by dotted key."""
         return {key: values.to_optuna() for key, values in self._study.search.space.items()}
 
-    def seed(self, number: int) -> int:
-        """Return what the sampler is seeded with for trial `number`."""
-        return stream_seed(self._study.seed, "search", number) % 2**32
+    def seed(self, number: int, attempt: int = 0) -> int:
+        """Return what the sampler is seeded with for trial `number`.
+
+        Args:
+            number: the trial's number.
+            attempt: how many of its proposals for this trial another trial has already.
+        """
+        path = (number, attempt) if attempt else (number,)
+        return stream_seed(self._study.seed, "search", *path) % 2**32
 
     def propose(self, number: int, name: str) -> dict[str, Any]:
         """Return the parameters of trial `number`, by dotted key; it counts as running.
@@ -63,10 +74,11 @@ class Proposals:
         if not self._study.search.space:
             return {}
         self._complete_optuna()
-        asked = self._ask(self._sampler(), number)
+        asked = self._ask_for_new(number)
         self._known.add(name)
         self._running[name] = asked
         parameters: dict[str, Any] = asked.params
+        self._tried.add(canonical_hash(parameters))
         return parameters
 
     def start(self, trial: Trial, *, is_enqueued: bool = False) -> None:
@@ -85,15 +97,16 @@ class Proposals:
         search = self._study.search
         may_remember = self._entry.remembers or search.startup == "qmc"
         if is_enqueued or not (search.space and may_remember and self._sampler().remembers):
-            self._not_in_optuna.append(trial)
+            self._add_later(trial)
             return
         self._complete_optuna()
-        asked = self._ask(self._sampler(), trial.number)
+        asked = self._ask_for_new(trial.number)
         if asked.params == self._searched(trial):
             self._running[trial.name] = asked
+            self._tried.add(canonical_hash(asked.params))
         else:
             self._tell(asked, "failed")
-            self._not_in_optuna.append(trial)
+            self._add_later(trial)
 
     def learn(self, ended: Iterable[TrialRecord]) -> None:
         """Learn how trials ended; what was learned before is passed over."""
@@ -107,7 +120,7 @@ class Proposals:
                 self._end(asked, record)
             elif record.name not in self._known:
                 self._known.add(record.name)
-                self._not_in_optuna.append(record.trial)
+                self._add_later(record.trial)
 
     def learn_others(self, trials: Iterable[LearnedTrial]) -> None:
         """Learn of ended trials of other studies, as of this one's."""
@@ -122,12 +135,29 @@ class Proposals:
         is_startup = entry.learns and known < search.startup_trials
         return SAMPLERS["qmc"] if is_startup and search.startup == "qmc" else entry
 
-    def _ask(self, sampler: SamplerEntry, number: int) -> Any:
+    def _ask_for_new(self, number: int) -> Any:
+        """Have the sampler draw settings that no other trial has, which would train in vain.
+
+        Where it does not come to any soon, they are drawn at random, as far as there are others.
+        """
+        for attempt in range(OF_SAMPLER):
+            asked = self._ask(self._sampler(), self.seed(number, attempt))
+            if canonical_hash(asked.params) not in self._tried:
+                return asked
+            self._tell(asked, "failed")
+        drawn = Proposals(self._study)
+        for attempt in range(AT_RANDOM):
+            parameters = drawn._ask(SAMPLERS["random"], self.seed(number, attempt)).params
+            if canonical_hash(parameters) not in self._tried:
+                return self._ask_with(parameters)
+        return self._ask_with(asked.params)
+
+    def _ask(self, sampler: SamplerEntry, seed: int) -> Any:
         """Have Optuna draw all settings of a trial, those first that others depend on."""
         search = self._study.search
         self._optuna.sampler = sampler.make(
             SamplerRequest(
-                seed=self.seed(number),
+                seed=seed,
                 study_seed=stream_seed(self._study.seed, "search") % 2**32,
                 startup_trials=search.startup_trials,
                 is_conditional=any(values.when for values in search.space.values()),
@@ -139,6 +169,16 @@ class Proposals:
                 values.suggest(asked, key)
         return asked
 
+    def _ask_with(self, parameters: Mapping[str, Any]) -> Any:
+        """Have Optuna begin a trial with known settings."""
+        self._optuna.enqueue_trial(dict(parameters))
+        return self._ask(SAMPLERS["random"], 0)  # which draws nothing
+
+    def _add_later(self, trial: Trial) -> None:
+        """Take note of a trial that Optuna gets when it is asked for the next."""
+        self._not_in_optuna.append(trial)
+        self._tried.add(canonical_hash(self._searched(trial)))
+
     def _searched(self, trial: Trial) -> dict[str, Any]:
         """Return the parameters of a trial that the sampler knows."""
         return {key: trial.parameters[key] for key in self.space if key in trial.parameters}
@@ -149,9 +189,7 @@ class Proposals:
             if record := self._ended.get(trial.name):
                 self._optuna.add_trial(self._frozen(record, is_last_enough=True))
             else:
-                self._optuna.enqueue_trial(self._searched(trial))
-                # It draws nothing: all settings are known.
-                self._running[trial.name] = self._ask(SAMPLERS["random"], trial.number)
+                self._running[trial.name] = self._ask_with(self._searched(trial))
         self._not_in_optuna.clear()
 
     def _end(self, asked: Any, record: TrialRecord) -> None:

@@ -10,7 +10,7 @@ from study.config.samplers import SAMPLERS
 from study.config.schema import Study
 from study.search.proposals import Proposals
 from study.search.sources import Search
-from study.search.trial import Proposal, Trial, TrialRecord
+from study.search.trial import Proposal, State, Trial, TrialRecord
 from tests.study.search.searches import searching, taken
 from tests.study.trials import record_of, trial_of
 
@@ -24,6 +24,18 @@ OWN = f"{__name__}:LeftOfTheLast"
 EVERY = [*SAMPLERS, OWN]
 SHORT = {"gp": 1}
 """Trials at random and trials in turn of those that take seconds to propose."""
+SIZES = {"gp": 3}
+"""Latent sizes in a space of few settings: one in which its proposals take seconds is smaller."""
+
+
+def few(sampler: str, **search: Any) -> tuple[Study, int]:
+    """A search of latent sizes and updates of D, and how many settings it has."""
+    sizes = SIZES.get(sampler, 6)
+    space = {
+        "model.latent_size": {"int": [2, 1 + sizes]},
+        "training.discriminator_updates": {"int": [1, 4]},
+    }
+    return searching(space, sampler=sampler, startup_trials=2, trials=40, **search), 4 * sizes
 
 
 class LeftOfTheLast(BaseSampler):
@@ -184,9 +196,44 @@ def test_what_runs_is_known_to_those_that_learn_from_it(sampler: str) -> None:
     proposed = alone.propose(30, "trial-00030")
     beside = Proposals(study)
     beside.learn(ended.values())
-    for number in range(31, 36):  # all where it would go
-        beside.start(trial_of(study, number, proposed))
+    for number in range(31, 36):  # all where it would go, but none the same
+        beta = {"model.beta": proposed["model.beta"] * (1 + number * 1e-12)}
+        beside.start(trial_of(study, number, proposed | beta))
     assert beside.propose(30, "trial-00030") != proposed
+
+
+@pytest.mark.parametrize("sampler", EVERY)
+@pytest.mark.parametrize("state", ["completed", "pruned", "failed"])
+def test_no_settings_are_tried_twice_while_there_are_others(sampler: str, state: State) -> None:
+    """Of a space of few settings; with a driver for each trial they are the same."""
+    study, count = few(sampler)
+
+    def tried(*trials_of_drivers: int) -> tuple[Driver, dict[str, TrialRecord]]:
+        driver, ended = Driver(study, []), {}
+        for trials in trials_of_drivers:
+            driver = Driver(study, driver.written)
+            for _ in range(trials):
+                trial = driver.start(ended)
+                value = -abs(trial.parameters["model.latent_size"] - 3)
+                ended[trial.name] = record_of(trial, state, [(1, value)], len(ended))
+        return driver, ended
+
+    driver, ended = tried(count)
+    settings = [tuple(proposal.trial.parameters.values()) for proposal in driver.written]
+    assert len(set(settings)) == len(settings) == count
+    assert tried(*[1] * count)[0].written == driver.written
+    assert tuple(driver.start(ended).parameters.values()) in settings  # there are no others
+
+
+def test_what_was_enqueued_is_not_proposed_again() -> None:
+    enqueued = [{"model.latent_size": size, "training.discriminator_updates": 1}
+                for size in (2, 3, 4)]  # fmt: skip
+    study, count = few("tpe", enqueue=enqueued)
+    driver = Driver(study, [])
+    for _ in range(count):
+        driver.start({})
+    tried = [tuple(proposal.trial.parameters.values()) for proposal in driver.written]
+    assert len(set(tried)) == count
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
