@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.learning_curves import share_of_axis
 from benchmarks.trained_folds import FoldCurve, RecordedFold
 from study.config.schema import Study
-from study.search.sources import trial_source
 
 Float = npt.NDArray[np.float64]
 
@@ -36,7 +34,7 @@ class FittedFolds:
 
     def __init__(self, recorded: Sequence[RecordedFold], study: Study) -> None:
         epochs = study.training.epochs
-        self._axes = trial_source(study).space
+        self._space = study.search.space
         self._divisions = sorted({(each.seed, each.fold) for each in recorded})
         self.seeds = sorted({seed for seed, _ in self._divisions})
         self.seconds = float(np.median([s for each in recorded for s in each.curve.seconds]))
@@ -46,7 +44,7 @@ class FittedFolds:
             rows = [each for each in recorded if len(each.curve.values) > epoch]
             inputs = np.stack([self._inputs(r.parameters, r.seed, r.fold) for r in rows])
             values = np.array([row.curve.values[epoch] for row in rows])
-            process, left_out = _fitted(inputs, values, len(self._axes))
+            process, left_out = fitted_process(inputs, values, len(self._space))
             self._processes.append(process)
             deviations.append(left_out[[len(row.curve.values) >= epochs for row in rows]])
         self.deviations: Float = np.stack(deviations, axis=1)
@@ -57,7 +55,7 @@ class FittedFolds:
         return np.concatenate([process.predict(inputs) for process in self._processes])
 
     def _inputs(self, parameters: Mapping[str, Any], seed: int, fold: int) -> Float:
-        shares = [share_of_axis(axis, parameters[key]) for key, axis in self._axes.items()]
+        shares = [form.share(parameters[key]) for key, form in self._space.items()]
         return np.array([*shares, *(float(each == (seed, fold)) for each in self._divisions)])
 
 
@@ -94,7 +92,7 @@ class DrawnFolds:
         """See `Curves.forget`."""
 
 
-def _fitted(inputs: Float, values: Float, settings: int) -> tuple[Any, Float]:
+def fitted_process(inputs: Float, values: Float, settings: int) -> tuple[Any, Float]:
     """Return a process, and how far each value is from what the others make of it.
 
     Args:

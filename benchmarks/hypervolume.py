@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from study.config.schema import Objective
 from study.errors import RequestError
 from study.ledger.fold_files import TIMINGS, read_json
 from study.ledger.ledger import Ledger
@@ -43,21 +44,31 @@ class Spent:
     losses: Float | None
 
 
-def read_search(results: Path) -> tuple[tuple[str, ...], list[Spent]]:
+def read_search(results: Path) -> tuple[tuple[Objective, ...], list[Spent]]:
     """Return what a search improves, and its trials in the order in which they ended.
 
     Raises:
         RequestError: it has one metric.
     """
     folder = LocalFolder(results)
-    metrics, ledger = read_study(folder).search.metrics, Ledger.of(folder)
+    metrics = read_study(folder).search.metrics
     if not metrics:
         raise RequestError(f"{results}: expected a search with search.metrics")
+    return metrics, trials_in_turn(Ledger.of(folder), metrics)
+
+
+def trials_in_turn(ledger: Ledger, metrics: Sequence[Objective]) -> list[Spent]:
+    """Return the trials of a search in the order in which they ended.
+
+    Args:
+        ledger: the search's.
+        metrics: what it improves beside its metric.
+    """
     ended = [r for r in ledger.trials() if r.state != "failed" and not r.trial.is_repetition]
     ended.sort(key=lambda record: record.completion_order)
     rows = losses(ended, metrics)
     spent = itertools.accumulate(_seconds(ledger, record) for record in ended)
-    return metrics, [
+    return [
         Spent(seconds, row if record.state == "completed" else None)
         for record, row, seconds in zip(ended, rows, spent, strict=True)
     ]

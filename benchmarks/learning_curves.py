@@ -78,7 +78,7 @@ class CurveTable:
     """
 
     def __init__(self, curves: Sequence[LearningCurve], study: Study) -> None:
-        self._axes = trial_source(study).space
+        self._space = study.search.space
         self._points = np.array([self._point(curve.parameters) for curve in curves])
         self._values = np.array([curve.values for curve in curves])
         self._seconds = np.array([curve.seconds for curve in curves])
@@ -99,14 +99,7 @@ class CurveTable:
 
     def _point(self, parameters: Mapping[str, Any]) -> npt.NDArray[np.float64]:
         """Return parameters as a point of the unit cube."""
-        return np.array([share_of_axis(axis, parameters[key]) for key, axis in self._axes.items()])
-
-
-def share_of_axis(axis: Any, value: float) -> float:
-    """Return where a value lies in the range of Optuna's distribution, from 0 to 1."""
-    ends = np.array([axis.low, axis.high, value], float)
-    low, high, at = np.log(ends) if axis.log else ends
-    return float((at - low) / (high - low))
+        return np.array([form.share(parameters[key]) for key, form in self._space.items()])
 
 
 def record(study: Study, data: Path, trials: int, to: Path) -> None:

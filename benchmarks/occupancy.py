@@ -79,7 +79,9 @@ class OurSearch:
         taken = Slots(FoldSchedule.of(study), slots)
         self._state = search_state(study, results, self.ledger, _Nobody(), taken)
         self._searcher = SourceSearcher(self._state)
-        self._scheduler = RungScheduler(self._state, study.search.stopping, _Nobody())
+        self._scheduler = RungScheduler(
+            self._state, study.search.stopping, _Nobody(), metrics=study.search.metrics
+        )
         self._epochs = study.training.epochs
         self._reports: dict[str, list[tuple[int, float]]] = {}
 
@@ -97,7 +99,7 @@ class OurSearch:
         """See `Search.goes_on`."""
         self._reports[name].append((epoch, value))
         state = "completed" if epoch == self._epochs else "running"
-        result = {"epoch": epoch, "value": value, "state": state}
+        result = {"epoch": epoch, "value": value, "state": state, **self.costs(self.trial(name))}
         decision = self._scheduler.on_trial_result(None, SimpleNamespace(trial_id=name), result)
         is_stopped = self._state.running[name].name in self._state.stopped  # its folds end it
         return bool(decision == self._scheduler.CONTINUE and not is_stopped)
@@ -116,11 +118,20 @@ class OurSearch:
         ):
             rows = [{"epoch": epoch, "value": values[epoch - 1]} for epoch, _ in reports]
             manifest = FoldManifest(address.trial, address.fold, state, "", last, last, {})
-            self.ledger.commit_fold(manifest, {HISTORY: history_file(rows)})
+            files = {HISTORY: history_file(rows)} | self.other_files(trial, address.fold, last)
+            self.ledger.commit_fold(manifest, files)
         self._scheduler.on_trial_complete(None, SimpleNamespace(trial_id=name), {})
         self._state.finalize(trial)
         if self._state.errors:
             raise self._state.errors[0]
+
+    def costs(self, trial: Trial) -> dict[str, float]:
+        """Return what a trial reports of `search.metrics`, by name."""
+        return {}
+
+    def other_files(self, trial: Trial, fold: int, epochs: int) -> dict[str, bytes]:
+        """Return what a worker would have committed of a fold beside its history, by file name."""
+        return {}
 
 
 class _Nobody:

@@ -256,5 +256,6 @@ def merge_reports(reports: Sequence[ValidationReport]) -> dict[str, Any]:
         return {**result, "state": "failed", "reason": "; ".join(failed)}
     result["value"] = mean_over_folds([report.value for report in reports])
     for name in reports[0].scores:
-        result[name] = mean_over_folds([report.scores[name] for report in reports])
+        if all(name in report.scores for report in reports):  # one may be of before it was measured
+            result[name] = mean_over_folds([report.scores[name] for report in reports])
     return result

@@ -5,7 +5,7 @@ over knows what each rung held, and decides nothing twice.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray import tune
@@ -14,9 +14,10 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from study.cluster.paired_rule import Comparison, PairedRule
 from study.cluster.ray_internals.tune import enter_rung, forget_trial, pending_trials
 from study.cluster.search_state import SearchState
-from study.config.schema import StoppingSettings
+from study.config.schema import Objective, StoppingSettings
 from study.ledger.trial_outcome import mean_of_first
-from study.search.rungs import rungs
+from study.search.objectives import loss_of_others
+from study.search.rungs import AtRung, cutoff, rungs
 from study.search.trial import RungDecision, Trial, TrialRecord, best_trial
 
 
@@ -32,6 +33,8 @@ class RungScheduler(AsyncHyperBandScheduler):
         stopping: the study's.
         coordinator: the actor's handle.
         ratio: validation samples to training samples, for the comparison.
+        metrics: what the search improves beside its metric: then trials are held only against
+            those that are no worse in any of them.
     """
 
     def __init__(
@@ -40,27 +43,31 @@ class RungScheduler(AsyncHyperBandScheduler):
         stopping: StoppingSettings | None,
         coordinator: Any,
         ratio: float = 0.0,
+        metrics: Sequence[Objective] = (),
     ) -> None:
         last = state.source.longest
         self._rungs = rungs(stopping, last)
         self._waits = frozenset((*self._rungs, *state.slots.schedule.checks))
-        self._paired = PairedRule(stopping.paired if stopping else None, state, ratio)
+        self._reduction = stopping.reduction if stopping else 2
+        self._paired = PairedRule(stopping.paired if stopping else None, state, ratio, metrics)
         super().__init__(
             time_attr="epoch",
             metric="value",
             mode="max",
             max_t=last,
             grace_period=self._rungs[0] if self._rungs else last,
-            reduction_factor=stopping.reduction if stopping else 2,
+            reduction_factor=self._reduction,
         )
         self._state, self._coordinator = state, coordinator
+        self._metrics = metrics
+        self._at_rungs: dict[int, dict[str, AtRung]] = {rung: {} for rung in self._rungs}
         decisions = state.ledger.decisions()
         self._decided = {(decision.trial, decision.epoch): decision for decision in decisions}
-        for decision in decisions:
-            self._enter_rungs(decision.trial, [(decision.epoch, decision.value)])
+        for decided in decisions:
+            self._enter_rungs(decided.trial, [(decided.epoch, decided.value)], decided.objectives)
         for record in state.known_ended.values():
             if not record.trial.is_repetition:
-                self._enter_rungs(record.name, self._undecided(record))
+                self._enter_rungs(record.name, self._undecided(record), record.objectives)
 
     def _undecided(self, record: TrialRecord) -> list[tuple[int, float]]:
         """Return what an ended trial had at rungs that it passed and no decision is known of.
@@ -76,10 +83,15 @@ class RungScheduler(AsyncHyperBandScheduler):
                 values.append((epoch, value))
         return values
 
-    def _enter_rungs(self, trial: str, values: Sequence[tuple[int, float]]) -> None:
+    def _enter_rungs(
+        self, trial: str, values: Sequence[tuple[int, float]], objectives: Mapping[str, float]
+    ) -> None:
         for epoch, value in values:
-            if epoch in self._rungs:
+            if epoch in self._rungs and not self._metrics:
                 enter_rung(self, trial, epoch, value)
+            elif epoch in self._rungs:  # what is not known of it speaks for no other
+                losses = loss_of_others(objectives, self._metrics, unknown=-math.inf)
+                self._at_rungs[epoch].setdefault(trial, AtRung(value, losses))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """See `TrialScheduler.on_trial_result`."""
@@ -114,13 +126,25 @@ class RungScheduler(AsyncHyperBandScheduler):
         elif decided := self._decided.get((ours.name, epoch)):
             decision = _verdict(decided.goes_on)
         elif epoch in self._rungs:
-            decision = str(super().on_trial_result(tune_controller, trial, result))
-            decision = self._written_down(ours, result, decision != TrialScheduler.STOP)
+            if self._metrics:
+                may_go_on = self._is_among_best(ours, result)
+            else:
+                decided_by_tune = super().on_trial_result(tune_controller, trial, result)
+                may_go_on = decided_by_tune != TrialScheduler.STOP
+            decision = self._written_down(ours, result, may_go_on)
         else:
             decision = self._compared(ours, result)
         if epoch in self._waits and decision == TrialScheduler.STOP:
             self._state.stopped[ours.name] = epoch
         return decision
+
+    def _is_among_best(self, ours: Trial, result: Mapping[str, Any]) -> bool:
+        """Return whether a trial goes on where the search improves several metrics."""
+        losses = loss_of_others(result, self._metrics, unknown=math.inf)
+        trial, rung = AtRung(result["value"], losses), self._at_rungs[result["epoch"]]
+        asked = cutoff(trial.held_against(rung.values()), self._reduction)
+        rung.setdefault(ours.name, trial)
+        return not trial.value < asked
 
     def _compared(self, ours: Trial, result: dict[str, Any]) -> str:
         """Compare a trial with the best one; nothing is decided where that cannot be read."""
@@ -156,6 +180,7 @@ class RungScheduler(AsyncHyperBandScheduler):
             rule="budget" if is_cut else "paired" if compared else None,
             against=compared.against if compared else None,
             p=compared.p if compared else None,
+            objectives={name: result[name] for name in self._metrics if name in result},
         )
         try:
             self._state.ledger.record_decision(decided)

@@ -266,7 +266,9 @@ def _tuner(
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=SourceSearcher(state),
-            scheduler=RungScheduler(state, study.search.stopping, context.coordinator, ratio),
+            scheduler=RungScheduler(
+                state, study.search.stopping, context.coordinator, ratio, study.search.metrics
+            ),
             num_samples=state.source.size + state.source.repetitions,
             reuse_actors=True,
             max_concurrent_trials=context.plan.trials_at_a_time,

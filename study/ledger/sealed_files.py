@@ -101,7 +101,10 @@ def read_proposal(content: Mapping[str, Any], trial: str) -> Proposal:
 
 def decision_file(decision: RungDecision) -> bytes:
     """Return the file of a decision."""
-    return sealed(_without_none(asdict(decision)))
+    decided = _without_none(asdict(decision))
+    if not decision.objectives:
+        del decided["objectives"]
+    return sealed(decided)
 
 
 def read_decision(content: Mapping[str, Any], trial: str) -> RungDecision:

@@ -124,7 +124,7 @@ def build_report(
         if not ended:
             return None
         trials, timings, details = score_trials(ledger, results, ended, backend, executor)
-        history = search_tables(ledger, records, study.search.stopping, study.split.folds)
+        history = search_tables(ledger, records, study.search, study.split.folds)
     scores = scores_table(splits, trials)
     del trials
     summary = summary_table(scores)

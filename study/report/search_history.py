@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from study.config.schema import StoppingSettings
+from study.config.schema import SearchSettings
 from study.ledger.ledger import Ledger
 from study.report.confirmation import confirmed_values
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
 from study.report.tables import column
+from study.search.objectives import loss_of_others
+from study.search.rungs import AtRung, cutoff
 from study.search.trial import LearnedTrial, Proposal, RungDecision, Trial, TrialRecord
 
 
@@ -28,7 +30,8 @@ class RungRow:
         value: the metric's mean over folds there, on validation.
         cutoff: what the trials that had come to the rung before asked for: the quantile
             1 - 1/reduction of their values; nan for the first of them, and between rungs.
-        earlier: how many had come before.
+        earlier: how many had come before; with `search.metrics`, of those that are no worse in any
+            of these: it is held against no other.
         goes_on: whether it trained on.
         order: how many decisions the search had made before.
         folds: how many folds the value is of; the first ones, the same for all trials.
@@ -111,7 +114,7 @@ class TrialRow:
 def search_tables(
     ledger: Ledger,
     records: Sequence[TrialRecord],
-    stopping: StoppingSettings | None,
+    search: SearchSettings,
     num_folds: int,
 ) -> dict[str, pa.Table]:
     """Return `trials.parquet` and `rungs.parquet` by name; one without rows is left out.
@@ -119,12 +122,12 @@ def search_tables(
     Args:
         ledger: holds what was proposed and decided.
         records: how trials ended, failed ones too, in order.
-        stopping: the study's.
+        search: the study's.
         num_folds: folds of a trial that is not stopped.
     """
     tables = {
         "trials": trials_table(records, ledger.proposals(), ledger.learned()),
-        "rungs": rungs_table(ledger.decisions(), stopping, num_folds),
+        "rungs": rungs_table(ledger.decisions(), search, num_folds),
     }
     return {name: table for name, table in tables.items() if table.num_rows}
 
@@ -239,27 +242,28 @@ def _parameters(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def rungs_table(
-    decisions: Sequence[RungDecision], stopping: StoppingSettings | None, num_folds: int
+    decisions: Sequence[RungDecision], search: SearchSettings, num_folds: int
 ) -> pa.Table:
     """Return `rungs.parquet`, in the order of the decisions; arguments as of `search_tables`."""
     return table_from_rows(
-        RUNGS_SCHEMA, [field_values(row) for row in _rung_rows(decisions, stopping, num_folds)]
+        RUNGS_SCHEMA, [field_values(row) for row in _rung_rows(decisions, search, num_folds)]
     )
 
 
 def _rung_rows(
-    decisions: Sequence[RungDecision], stopping: StoppingSettings | None, num_folds: int
+    decisions: Sequence[RungDecision], search: SearchSettings, num_folds: int
 ) -> Iterator[RungRow]:
-    earlier: defaultdict[int, list[float]] = defaultdict(list)
+    earlier: defaultdict[int, list[AtRung]] = defaultdict(list)
     for each in decisions:
-        before = earlier[each.epoch]
         is_rung = each.rule != "paired" and each.p is None
-        cutoff = _cutoff(before, stopping) if is_rung else math.nan
+        losses = loss_of_others(each.objectives, search.metrics, unknown=math.inf)
+        before = AtRung(each.value, losses).held_against(earlier[each.epoch])
+        asked = cutoff(before, search.stopping.reduction) if search.stopping else math.nan
         yield RungRow(
             trial=each.trial,
             epoch=each.epoch,
             value=each.value,
-            cutoff=cutoff,
+            cutoff=asked if is_rung else math.nan,
             earlier=len(before),
             goes_on=each.goes_on,
             order=each.order,
@@ -268,11 +272,5 @@ def _rung_rows(
             against=each.against or "",
             p=math.nan if each.p is None else each.p,
         )
-        before.append(each.value)
-
-
-def _cutoff(earlier: Sequence[float], stopping: StoppingSettings | None) -> float:
-    """Return what a rung asks for (Li et al. 2020, as Ray Tune computes it); nan for nothing."""
-    if not earlier or stopping is None:
-        return math.nan
-    return float(np.quantile(earlier, 1 - 1 / stopping.reduction))
+        losses = loss_of_others(each.objectives, search.metrics, unknown=-math.inf)
+        earlier[each.epoch].append(AtRung(each.value, losses))

@@ -3,7 +3,7 @@
 A trial that was stopped early has the values of where it was stopped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -35,6 +35,27 @@ def losses(records: Sequence[TrialRecord], objectives: Sequence[Objective]) -> F
     signs = [1.0 if way == "minimize" else -1.0 for way in directions(objectives)]
     values = [objective_values(record, objectives) for record in records]
     return np.array(values, dtype=float).reshape(len(records), len(signs)) * signs
+
+
+def loss_of_others(
+    known: Mapping[str, float], objectives: Sequence[Objective], unknown: float
+) -> tuple[float, ...]:
+    """Return the values of the further metrics alone, of which less is better.
+
+    Args:
+        known: their values by name.
+        objectives: the further metrics.
+        unknown: what stands for one that is not known.
+    """
+    return tuple(
+        (known[name] if name in MINIMIZED else -known[name]) if name in known else unknown
+        for name in objectives
+    )
+
+
+def is_no_worse(losses: Sequence[float], others: Sequence[float]) -> bool:
+    """Return whether none of these losses is larger than the other of its metric."""
+    return all(ours <= theirs for ours, theirs in zip(losses, others, strict=True))
 
 
 def on_front(values: Float) -> npt.NDArray[np.bool_]:

@@ -1,11 +1,15 @@
 """The rungs of early stopping: epochs at which trials are compared, and may be stopped."""
 
+import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+
 from study.config.schema import StoppingSettings, Study
+from study.search.objectives import is_no_worse
 from study.search.trial import Trial
 
 
@@ -22,6 +26,35 @@ def rungs(stopping: StoppingSettings | None, epochs: int) -> tuple[int, ...]:
         epochs_of_rungs.append(epoch)
         epoch *= stopping.reduction
     return tuple(epochs_of_rungs)
+
+
+@dataclass(frozen=True)
+class AtRung:
+    """What a trial had at a rung.
+
+    Attributes:
+        value: of the metric, of which more is better.
+        losses: of the other metrics that the search improves, of which less is better.
+    """
+
+    value: float
+    losses: Sequence[float]
+
+    def held_against(self, before: Iterable["AtRung"]) -> list[float]:
+        """Return the values of those that a trial is compared with, of those that came before.
+
+        They are no worse in any other metric. A small model, say, is stopped for what smaller ones
+        have, and never for what larger ones have, beside which it may be on the front.
+        """
+        return [each.value for each in before if is_no_worse(each.losses, self.losses)]
+
+
+def cutoff(values: Sequence[float], reduction: int) -> float:
+    """Return what a rung asks for, where these values came before; nan for nothing.
+
+    ASHA (Li et al. 2020), as Ray Tune computes it: the quantile 1 - 1 / `reduction`.
+    """
+    return float(np.quantile(values, 1 - 1 / reduction)) if values else math.nan
 
 
 @dataclass(frozen=True)

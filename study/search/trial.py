@@ -210,6 +210,7 @@ class RungDecision:
             the best completed trial.
         against: the name of that one; None if there was none.
         p: that the trial is no worse than that one.
+        objectives: what else the search improves, as it was there.
     """
 
     trial: str
@@ -221,6 +222,7 @@ class RungDecision:
     rule: Literal["budget", "paired"] | None = None
     against: str | None = None
     p: float | None = None
+    objectives: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

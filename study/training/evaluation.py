@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -98,6 +99,24 @@ class FoldEvaluator:
             scored.append(errors | named | by_channel)
         return Evaluation(training, *scored)
 
+    @cached_property
+    def costs(self) -> dict[str, float]:
+        """What scoring with the model costs, as far as the search improves it, by metric.
+
+        It is the same after every epoch, but for what the machine does besides.
+        """
+        wanted, costs = self.config.metrics, {}
+        if "microseconds" in wanted:
+            costs["microseconds"] = self.score_microseconds()
+        if "parameters" in wanted or "bytes" in wanted:
+            weights = self.model.weights()
+            sizes = {
+                "parameters": sum(tensor.numel() for tensor in weights.values()),
+                "bytes": len(safetensors.torch.save(weights)),
+            }
+            costs |= {name: size for name, size in sizes.items() if name in wanted}
+        return costs
+
     def score_microseconds(self) -> float:
         """Return what a sample takes to score, in batches of up to 256, at its quickest."""
         batch = self.take(self.fold.validation[:TIMED_SAMPLES])
@@ -155,7 +174,7 @@ class FoldEvaluator:
             raise NonFiniteError(
                 f"validation {metric.score} of {metric.composition}{why} is {value}"
             )
-        row: dict[str, Any] = {"value": value}
+        row: dict[str, Any] = {"value": value, **self.costs}
         row |= {name: getattr(metrics, name) for name in REPORTED_SCORES}
         row["normal_error"] = normal_error
         for name in self._tracked():

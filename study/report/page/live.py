@@ -29,7 +29,7 @@ def render_live(state: LedgerState, results: Folder, events: str) -> str:
         results: the study's results folder.
         events: where the server sends its events from, from the page's own address.
     """
-    rungs = rungs_table(state.decisions, state.study.search.stopping, state.study.split.folds)
+    rungs = rungs_table(state.decisions, state.study.search, state.study.split.folds)
     tables = {"rungs": rungs} if rungs.num_rows else {}
     inputs = PageInputs(state.study, state.ended, tables, results)
     with page_style():

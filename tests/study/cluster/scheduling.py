@@ -35,7 +35,7 @@ class Run:
     ) -> None:
         self.state, self.study = state, study
         self.messages = Messages()
-        self.scheduler = RungScheduler(state, stopping, self.messages)
+        self.scheduler = RungScheduler(state, stopping, self.messages, metrics=study.search.metrics)
 
     def start(self, trial: Trial) -> Trial:
         self.state.running[trial.name] = trial

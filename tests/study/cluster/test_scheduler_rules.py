@@ -169,7 +169,7 @@ def test_between_rungs_a_trial_ends_that_is_worse_than_the_best_fold_by_fold(
     run.scheduler = scheduler()
     other = run.start(run.trial(3))
     report(other, 5, [0.9, 0.4, 0.52])
-    (compared,) = set(ledger.decisions()) - set(decisions)
+    (compared,) = [each for each in ledger.decisions() if each not in decisions]
     assert compared.against == best.name
     assert compared.p == p_of_no_worse([0.4, 0.52], of_best[1:], "corrected_t", ratio)
     decisions = ledger.decisions()

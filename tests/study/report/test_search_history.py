@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.schedulers.async_hyperband import _Bracket
 
-from study.config.schema import StoppingSettings, Study
+from study.config.schema import SearchSettings, StoppingSettings, Study
 from study.report.search_history import rungs_table, trials_table
 from study.search.trial import Proposal, RungDecision, State, TrialRecord, trial_name
 from tests.study.report.trained import FAILURE, Reported
@@ -16,6 +16,8 @@ from tests.study.search.searches import ended, searching
 from tests.study.trials import record_of, trial_of
 
 STATES: tuple[State, ...] = ("completed", "completed", "pruned", "failed")
+
+STOPPING = StoppingSettings(grace_epochs=2, reduction=2)
 
 
 @given(st.lists(st.sampled_from([0.1, 0.2, 0.5, 0.9]), max_size=30), st.integers(2, 5))
@@ -29,7 +31,7 @@ def test_cutoffs_are_those_by_which_ray_stops(values: list[float], reduction: in
         recorded[trial_name(order)] = value
         decisions.append(RungDecision(trial_name(order), 4, value, goes_on, order))
     made = rungs_table(
-        decisions, StoppingSettings(grace_epochs=4, reduction=reduction), 5
+        decisions, SearchSettings(stopping=StoppingSettings(grace_epochs=4, reduction=reduction)), 5
     ).to_pylist()
     assert [row["earlier"] for row in made] == list(range(len(values)))
     for row, cutoff in zip(made, cutoffs, strict=True):
@@ -47,13 +49,30 @@ def test_rungs_ask_for_what_came_to_them_and_not_to_others() -> None:
         RungDecision("trial-00002", 3, 0.6, False, 5, None, "paired", "trial-00000", 0.01),
         RungDecision("trial-00003", 2, 0.9, False, 6, rule="budget"),
     ]
-    made = rungs_table(decisions, StoppingSettings(grace_epochs=2, reduction=2), 5).to_pandas()
+    made = rungs_table(decisions, SearchSettings(stopping=STOPPING), 5).to_pandas()
     nan = math.nan
     np.testing.assert_array_equal(made["cutoff"], [nan, 0.5, nan, 0.9, nan, nan, 0.6])
     assert made["folds"].tolist() == [5, 5, 2, 5, 5, 5, 5]
     assert made["rule"].tolist() == ["asha"] * 4 + ["paired"] * 2 + ["budget"]
     np.testing.assert_array_equal(made["p"], [nan] * 5 + [0.01, nan])
     assert made["against"].tolist() == [""] * 5 + ["trial-00000", ""]
+
+
+def test_with_metrics_rungs_ask_for_what_no_worse_trials_had() -> None:
+    small, large = {"parameters": 10.0}, {"parameters": 90.0}
+    decisions = [
+        RungDecision("trial-00000", 2, 0.9, True, 0, objectives=large),
+        RungDecision("trial-00001", 2, 0.5, True, 1, objectives=small),
+        RungDecision("trial-00002", 2, 0.4, False, 2, objectives=small),
+        RungDecision("trial-00003", 2, 0.7, True, 3, objectives=large),
+        RungDecision("trial-00004", 2, 0.7, True, 4),  # of before they were written down
+        RungDecision("trial-00005", 2, 0.5, False, 5, objectives=small),
+    ]
+    search = SearchSettings(stopping=STOPPING, metrics=("parameters",))
+    made = rungs_table(decisions, search, 5).to_pandas()
+    nan = math.nan
+    np.testing.assert_allclose(made["cutoff"], [nan, nan, 0.5, 0.5, 0.6, 0.5])
+    assert made["earlier"].tolist() == [0, 0, 1, 3, 4, 3]
 
 
 @pytest.fixture(scope="module")

@@ -167,7 +167,7 @@ def test_a_stopped_trial_says_what_stopped_it() -> None:
         RungDecision("trial-00001", 2, 0.5, goes_on=False, order=2, rule="budget"),
         RungDecision("trial-00003", 2, 0.5, False, 3, None, "paired", "trial-00002", 0.0123),
     ]
-    tables = {"rungs": rungs_table(decisions, STUDY.search.stopping, STUDY.split.folds)}
+    tables = {"rungs": rungs_table(decisions, STUDY.search, STUDY.split.folds)}
     (table,) = trials_section(PageInputs(STUDY, records, tables, open_folder("nowhere"))).tables
     assert [row[table.head.index("state")].text for row in table.rows] == [
         "stopped early<small>had 0.500 at epoch 2, needed 0.750</small>",
