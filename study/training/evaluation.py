@@ -103,7 +103,7 @@ class FoldEvaluator:
     def costs(self) -> dict[str, float]:
         """What scoring with the model costs, as far as the search improves it, by metric.
 
-        It is the same after every epoch, but for what the machine does besides.
+        It is the same after every epoch, and measured at the first validation.
         """
         wanted, costs = self.config.metrics, {}
         if "microseconds" in wanted:

@@ -104,9 +104,8 @@ class FoldResult:
 
     def _scoring(self) -> dict[str, float]:
         """Return what scoring takes, where the search improves it."""
-        if "microseconds" not in self.evaluator.config.metrics:
-            return {}
-        return {"score_microseconds": self.evaluator.score_microseconds()}
+        costs = self.evaluator.costs
+        return {"score_microseconds": costs["microseconds"]} if "microseconds" in costs else {}
 
     def _timings(
         self, evaluate_seconds: float, scoring: Mapping[str, float] = MappingProxyType({})
