@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 from study.report.page import charts
 from study.report.page.charts import ACCENT, INK, PAPER
 from study.report.page.inputs import PageInputs, metric_label
-from study.report.page.parts import Cell, Picture, Section, Table, format_setting
+from study.report.page.parts import Cell, Picture, Section, Table, count, format_setting
 
 
 def front_sections(inputs: PageInputs) -> list[Section]:
@@ -18,7 +18,7 @@ def front_sections(inputs: PageInputs) -> list[Section]:
     front = frame[frame["on_front"]].sort_values("value", ascending=False)
     names = ["value", *metrics]
     rows = [
-        [Cell(row["trial"]), *(Cell(format_setting(float(row[name])), "number") for name in names)]
+        [Cell(row["trial"]), *(_shown(name, row[name]) for name in names)]
         for _, row in front.iterrows()
     ]
     table = Table(["trial", label, *metrics], rows, "trials that no other beats in all metrics")
@@ -27,12 +27,20 @@ def front_sections(inputs: PageInputs) -> list[Section]:
         Section(
             "front", "Several metrics",
             "Filled dots are trials that no other beats in everything that the search improves; "
-            "hollow ones are beaten. The study’s answer is the best by the metric, which alone "
-            "stops and ranks trials. Hypervolume is the share of the box between the worst and "
-            "the best values that the front dominates: where it is flat, more trials add little.",
+            "hollow ones are beaten. The study’s answer is the best by the metric alone; a trial "
+            "is stopped only for what those have that are no worse in the others. Hypervolume is "
+            "the share of the box between the worst and the best values that the front dominates: "
+            "where it is flat, more trials add little.",
             [table], [*pictures, _growth(frame)],
         )
     ]  # fmt: skip
+
+
+def _shown(name: str, value: float) -> Cell:
+    """Return the cell of a metric; whole numbers are means over folds that have the same."""
+    if name in ("parameters", "bytes"):
+        return count(round(value))
+    return Cell(format_setting(float(value)), "number")
 
 
 def _against(frame: pd.DataFrame, front: pd.DataFrame, name: str, label: str) -> Picture:

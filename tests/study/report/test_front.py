@@ -75,6 +75,9 @@ def test_the_page_shows_the_front(measured: Any) -> None:
         (section,) = front_sections(PageInputs(study, records, {"front": table}, results))
     assert len(section.tables[0].rows) == sum(table["on_front"].to_pylist())
     assert len(section.pictures) == len(METRICS) + 1
+    sizes = [record.objectives["bytes"] for record in records]
+    shown = {cells[-1].text for cells in section.tables[0].rows}
+    assert shown <= {f"{round(size):,}" for size in sizes}
     assert not front_sections(PageInputs(study, records, {}, results))
 
 
