@@ -44,7 +44,7 @@ class FittedFolds:
             rows = [each for each in recorded if len(each.curve.values) > epoch]
             inputs = np.stack([self._inputs(r.parameters, r.seed, r.fold) for r in rows])
             values = np.array([row.curve.values[epoch] for row in rows])
-            process, left_out = fitted_process(inputs, values, len(self._space))
+            process, left_out = _fitted(inputs, values, len(self._space))
             self._processes.append(process)
             deviations.append(left_out[[len(row.curve.values) >= epochs for row in rows]])
         self.deviations: Float = np.stack(deviations, axis=1)
@@ -57,6 +57,28 @@ class FittedFolds:
     def _inputs(self, parameters: Mapping[str, Any], seed: int, fold: int) -> Float:
         shares = [form.share(parameters[key]) for key, form in self._space.items()]
         return np.array([*shares, *(float(each == (seed, fold)) for each in self._divisions)])
+
+
+class Expected:
+    """A positive quantity by settings: a process of its logarithm.
+
+    Args:
+        study: whose space the settings are of.
+        known: settings, and the quantity there.
+    """
+
+    def __init__(self, study: Study, known: Sequence[tuple[Mapping[str, Any], float]]) -> None:
+        self._space = study.search.space
+        inputs = np.stack([self._shares(parameters) for parameters, _ in known])
+        values = np.log([value for _, value in known])
+        self._process, _ = _fitted(inputs, values, len(self._space))
+
+    def at(self, parameters: Mapping[str, Any]) -> float:
+        """Return what is expected with these settings."""
+        return float(np.exp(self._process.predict(self._shares(parameters)[None])[0]))
+
+    def _shares(self, parameters: Mapping[str, Any]) -> Float:
+        return np.array([form.share(parameters[key]) for key, form in self._space.items()])
 
 
 class DrawnFolds:
@@ -92,7 +114,7 @@ class DrawnFolds:
         """See `Curves.forget`."""
 
 
-def fitted_process(inputs: Float, values: Float, settings: int) -> tuple[Any, Float]:
+def _fitted(inputs: Float, values: Float, settings: int) -> tuple[Any, Float]:
     """Return a process, and how far each value is from what the others make of it.
 
     Args:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from benchmarks.fitted_folds import DrawnFolds, FittedFolds, fitted_process
+from benchmarks.fitted_folds import DrawnFolds, Expected, FittedFolds
 from benchmarks.hypervolume import SHARES, growth, trials_in_turn
 from benchmarks.occupancy import OurSearch
 from benchmarks.search_cost import MOST_TRIALS, Race
@@ -81,28 +81,6 @@ class Recorded:
                     fold = RecordedFold(record.parameters, study.seed, manifest.fold, curve)
                     recorded.folds.append(fold)
         return recorded
-
-
-class Expected:
-    """A positive quantity by settings: a process of its logarithm.
-
-    Args:
-        study: whose space the settings are of.
-        known: settings, and the quantity there.
-    """
-
-    def __init__(self, study: Study, known: Sequence[tuple[Mapping[str, Any], float]]) -> None:
-        self._space = study.search.space
-        inputs = np.stack([self._shares(parameters) for parameters, _ in known])
-        values = np.log([value for _, value in known])
-        self._process, _ = fitted_process(inputs, values, len(self._space))
-
-    def at(self, parameters: Mapping[str, Any]) -> float:
-        """Return what is expected with these settings."""
-        return float(np.exp(self._process.predict(self._shares(parameters)[None])[0]))
-
-    def _shares(self, parameters: Mapping[str, Any]) -> Any:
-        return np.array([form.share(parameters[key]) for key, form in self._space.items()])
 
 
 class TimedFolds(DrawnFolds):

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import fitted_fronts
 from benchmarks.fitted_folds import FittedFolds
 from benchmarks.fitted_fronts import CostedSearch, Expected, Recorded, TimedFolds, searches_of
-from benchmarks.hypervolume import trials_in_turn
+from benchmarks.hypervolume import read_searches, trials_in_turn
 from benchmarks.search_cost import Race
 from benchmarks.trained_folds import FoldCurve, RecordedFold
 from study.config.schema import Study
@@ -41,6 +41,12 @@ def study_of(stopping: Any, **search: Any) -> Study:
     )  # fmt: skip
 
 
+def with_stand_in(study: Study) -> Study:
+    """The study with what stands for its further metric where nothing is trained."""
+    search = study.search.model_copy(update={"metrics": (fitted_fronts.STANDS_FOR,)})
+    return study.model_copy(update={"search": search})
+
+
 @pytest.fixture(scope="module")
 def recorded() -> Recorded:
     """Wide networks with large z are worth more; each trial has all folds and epochs."""
@@ -69,10 +75,7 @@ def test_what_is_expected_of_settings_is_what_was_recorded_there(recorded: Recor
 def test_trials_are_paid_for_and_measured_by_their_settings(
     recorded: Recorded, tmp_path: Path
 ) -> None:
-    study = study_of(STOPPING).model_copy(update={"seed": 3})
-    study = study.model_copy(
-        update={"search": study.search.model_copy(update={"metrics": (fitted_fronts.STANDS_FOR,)})}
-    )
+    study = with_stand_in(study_of(STOPPING).model_copy(update={"seed": 3}))
     taken = [(fold.parameters, fold.curve.seconds[0]) for fold in recorded.folds]
     seconds, costs = Expected(study, taken), Expected(study, recorded.costs)
     curves = TimedFolds(FittedFolds(recorded.folds, study), 3, seconds)
@@ -89,6 +92,24 @@ def test_trials_are_paid_for_and_measured_by_their_settings(
     spent = trials_in_turn(search.ledger, study.search.metrics)
     assert spent[-1].seconds == pytest.approx(paid) == pytest.approx(race.spent)
     assert [s.losses is None for s in spent] == [r.state == "pruned" for r in records]
+
+
+def test_expected_seconds_do_not_heed_when_a_search_ran(recorded: Recorded, tmp_path: Path) -> None:
+    """One of two searches ran on a machine of half the speed."""
+    costs, folders = Expected(study_of(None), recorded.costs), []
+    for speed in (1.0, 2.0):
+        study = with_stand_in(study_of(None))
+        taken = [(f.parameters, speed * seconds_of(f.parameters)) for f in recorded.folds]
+        seconds, folder = Expected(study, taken), tmp_path / str(speed)
+        LocalFolder(folder).write("study.yaml", to_yaml(dump_study(study)).encode())
+        curves = TimedFolds(FittedFolds(recorded.folds, study), 0, seconds)
+        search = CostedSearch(study, folder, seconds, costs)
+        Race(search, FoldSchedule.of(study), EPOCHS, curves, 1, 60.0 * speed).run()
+        folders.append(folder)
+    fast, slow = (spent[-1].seconds for spent in read_searches(folders).values())
+    assert slow == pytest.approx(2 * fast, rel=0.02)
+    fast, slow = (spent[-1].seconds for spent in read_searches(folders, expected=True).values())
+    assert slow == pytest.approx(fast, rel=0.02)
 
 
 def test_both_searches_are_the_first_studys_with_and_without_the_stops(tmp_path: Path) -> None:
@@ -108,9 +129,7 @@ def test_both_searches_are_the_first_studys_with_and_without_the_stops(tmp_path:
 def test_hypervolumes_are_of_pairs_of_one_seed(recorded: Recorded) -> None:
     studies = {}
     for name, stopping in (("with stops", STOPPING), ("without", None)):
-        study = study_of(stopping, trials=1000)
-        search = study.search.model_copy(update={"metrics": (fitted_fronts.STANDS_FOR,)})
-        studies[name] = study.model_copy(update={"search": search})
+        studies[name] = with_stand_in(study_of(stopping, trials=1000))
     results = fitted_fronts.measure(studies, recorded, seeds=2, slots=2, seconds=40.0)
     assert len(results) == 2
     assert results[0] != results[1]
