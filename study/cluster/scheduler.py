@@ -16,8 +16,8 @@ from study.cluster.ray_internals.tune import enter_rung, forget_trial, pending_t
 from study.cluster.search_state import SearchState
 from study.config.schema import Objective, StoppingSettings
 from study.ledger.trial_outcome import mean_of_first
-from study.search.objectives import loss_of_others
-from study.search.rungs import AtRung, cutoff, rungs
+from study.search.objectives import other_bounds, other_losses
+from study.search.rungs import AtRung, cutoff, no_worse, rungs
 from study.search.trial import RungDecision, Trial, TrialRecord, best_trial
 
 
@@ -89,8 +89,8 @@ class RungScheduler(AsyncHyperBandScheduler):
         for epoch, value in values:
             if epoch in self._rungs and not self._metrics:
                 enter_rung(self, trial, epoch, value)
-            elif epoch in self._rungs:  # what is not known of it speaks for no other
-                losses = loss_of_others(objectives, self._metrics, unknown=-math.inf)
+            elif epoch in self._rungs:
+                losses = other_losses(objectives, self._metrics)
                 self._at_rungs[epoch].setdefault(trial, AtRung(value, losses))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -140,11 +140,10 @@ class RungScheduler(AsyncHyperBandScheduler):
 
     def _is_among_best(self, ours: Trial, result: Mapping[str, Any]) -> bool:
         """Return whether a trial goes on where the search improves several metrics."""
-        losses = loss_of_others(result, self._metrics, unknown=math.inf)
-        trial, rung = AtRung(result["value"], losses), self._at_rungs[result["epoch"]]
-        asked = cutoff(trial.held_against(rung.values()), self._reduction)
-        rung.setdefault(ours.name, trial)
-        return not trial.value < asked
+        epoch, value = result["epoch"], result["value"]
+        values = no_worse(self._at_rungs[epoch].values(), other_bounds(result, self._metrics))
+        self._enter_rungs(ours.name, [(epoch, value)], result)
+        return not value < cutoff(values, self._reduction)
 
     def _compared(self, ours: Trial, result: dict[str, Any]) -> str:
         """Compare a trial with the best one; nothing is decided where that cannot be read."""

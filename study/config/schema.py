@@ -161,9 +161,10 @@ class SearchSettings(Settings):
     metric: MetricSettings = MetricSettings()
     metrics: tuple[Objective, ...] = added_field(
         (),
-        description="what is improved beside the metric, which alone stops and ranks trials: other "
-        "scores of its composition on validation, microseconds that scoring a sample takes on "
-        "the worker, parameters and bytes of the model",
+        description="what is improved beside the metric, which alone ranks trials, and stops them "
+        "for what others have that are no worse in these: other scores of its composition on "
+        "validation, microseconds that scoring a sample takes on the worker, parameters and bytes "
+        "of the model",
     )
     space: dict[SpaceKey, Distribution] = Field({}, description="settings that are searched")
     enqueue: tuple[dict[str, Scalar], ...] = added_field(

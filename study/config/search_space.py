@@ -1,7 +1,7 @@
 """Distributions of searched settings, as a study file writes them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -119,6 +119,16 @@ class Distribution(Settings):
         """Whether every value is an integer."""
         return all(type(value) is int for value in self.ends)
 
+    @property
+    def is_continuous(self) -> bool:
+        """Whether it is a range of numbers that need not be whole."""
+        return self.choice is None and not self.is_integer
+
+    @property
+    def values(self) -> Sequence[Any]:
+        """Every value of a choice, or of a range of whole numbers."""
+        return self.choice if self.choice is not None else range(self.ends[0], self.ends[1] + 1)
+
     def suggest(self, trial: "Trial", key: str) -> Any:
         """Have Optuna draw a value of setting `key` for a trial; return it."""
         if self.choice is not None:
@@ -159,6 +169,23 @@ def of_dataset(parameters: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in parameters.items()
         if key.startswith(DATASET)
     }
+
+
+def count_settings(space: Mapping[str, Distribution]) -> float:
+    """Return at most how many different settings a space has; infinity with a continuous one."""
+    return math.prod(math.inf if v.is_continuous else len(v.values) for v in space.values())
+
+
+def all_settings(space: Mapping[str, Distribution]) -> list[dict[str, Any]]:
+    """Return the settings of all trials that a space without continuous values can have."""
+    settings: list[dict[str, Any]] = [{}]
+    for key, form in space.items():  # what a `when` names comes first
+        settings = [
+            {**each, key: value} if form.holds_in(each) else each
+            for each in settings
+            for value in (form.values if form.holds_in(each) else (None,))
+        ]
+    return settings
 
 
 def searched_in(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from study.ledger.fold_files import TIMINGS, read_history, read_json
 from study.ledger.ledger import FoldManifest, Ledger
@@ -125,9 +126,13 @@ def _end(ledger: Ledger, manifests: Sequence[FoldManifest]) -> ReportedEnd:
     return ReportedEnd("pruned" if is_pruned else "completed", values)
 
 
-def values_by_fold(ledger: Ledger, record: TrialRecord) -> dict[int, dict[int, float]]:
-    """Return the metric of each fold that is committed, at every epoch that was validated."""
-    return _values_by_fold(ledger, filter(None, map(ledger.fold, record.folds)))
+RowsByFold = Mapping[int, Mapping[int, Mapping[str, Any]]]
+"""Rows of histories by epoch and fold."""
+
+
+def validated_rows(ledger: Ledger, record: TrialRecord) -> RowsByFold:
+    """Return the rows of each fold that is committed, at every epoch that was validated."""
+    return _validated_rows(ledger, filter(None, map(ledger.fold, record.folds)))
 
 
 def mean_of_first(ledger: Ledger, record: TrialRecord, folds: int, epoch: int) -> float:
@@ -135,23 +140,23 @@ def mean_of_first(ledger: Ledger, record: TrialRecord, folds: int, epoch: int) -
 
     Where all of these are lost it is the mean over all folds, as the record has it.
     """
-    values = values_by_fold(ledger, record).get(epoch, {})
-    first = [value for fold, value in values.items() if fold < folds]
+    rows = validated_rows(ledger, record).get(epoch, {})
+    first = [row["value"] for fold, row in rows.items() if fold < folds]
     return mean_over_folds(first) if first else dict(record.values)[epoch]
 
 
 def _mean_values(ledger: Ledger, manifests: Iterable[FoldManifest]) -> list[tuple[int, float]]:
     """Return the metric's mean over folds at every epoch that was validated."""
-    by_epoch = _values_by_fold(ledger, manifests)
-    return [(e, mean_over_folds(list(values.values()))) for e, values in sorted(by_epoch.items())]
+    return [
+        (epoch, mean_over_folds([row["value"] for row in rows.values()]))
+        for epoch, rows in sorted(_validated_rows(ledger, manifests).items())
+    ]
 
 
-def _values_by_fold(
-    ledger: Ledger, manifests: Iterable[FoldManifest]
-) -> dict[int, dict[int, float]]:
-    by_epoch: dict[int, dict[int, float]] = {}
+def _validated_rows(ledger: Ledger, manifests: Iterable[FoldManifest]) -> RowsByFold:
+    by_epoch: dict[int, dict[int, Mapping[str, Any]]] = {}
     for manifest in manifests:
         for row in read_history(ledger, manifest):
             if "value" in row:
-                by_epoch.setdefault(int(row["epoch"]), {})[manifest.fold] = row["value"]
+                by_epoch.setdefault(int(row["epoch"]), {})[manifest.fold] = row
     return by_epoch

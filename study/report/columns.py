@@ -84,7 +84,6 @@ EPOCHS = {
     "as for all that follow but losses",
     "f1_weighted, phi, auroc": "of the metric's composition, on validation",
     "normal_error": NORMAL_ERROR,
-    "microseconds, parameters, bytes": "what scoring costs, where `search.metrics` has them",
     "<composition>/f1_weighted, <composition>/lambda": "of tracked compositions, on validation",
     "latent/<measure>": "of training samples; see `measures.parquet`",
     "generation/mmd, generation/tstr, generation/tstr_real, generation/tstr_normalised": "of "

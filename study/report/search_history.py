@@ -15,8 +15,8 @@ from study.ledger.ledger import Ledger
 from study.report.confirmation import confirmed_values
 from study.report.dataclass_tables import field_values, schema_fields, table_from_rows
 from study.report.tables import column
-from study.search.objectives import loss_of_others
-from study.search.rungs import AtRung, cutoff
+from study.search.objectives import other_bounds, other_losses
+from study.search.rungs import AtRung, cutoff, no_worse
 from study.search.trial import LearnedTrial, Proposal, RungDecision, Trial, TrialRecord
 
 
@@ -78,7 +78,7 @@ class TrialRow:
             proposed, as in a study of systems.
         proposed_beside: names of the trials that ran then, with blanks between them.
         proposed_best: the best value of a completed trial that was known then; nan for none.
-        sampler_seed: what the sampler was seeded with.
+        sampler_seed: what the sampler was seeded with, when it was first asked for this trial.
         state: `completed`, `pruned` or `failed`.
         reason: why, if it did not complete.
         completion_order: trials that had ended before it; -1 of those that are learned from.
@@ -256,8 +256,7 @@ def _rung_rows(
     earlier: defaultdict[int, list[AtRung]] = defaultdict(list)
     for each in decisions:
         is_rung = each.rule != "paired" and each.p is None
-        losses = loss_of_others(each.objectives, search.metrics, unknown=math.inf)
-        before = AtRung(each.value, losses).held_against(earlier[each.epoch])
+        before = no_worse(earlier[each.epoch], other_bounds(each.objectives, search.metrics))
         asked = cutoff(before, search.stopping.reduction) if search.stopping else math.nan
         yield RungRow(
             trial=each.trial,
@@ -272,5 +271,5 @@ def _rung_rows(
             against=each.against or "",
             p=math.nan if each.p is None else each.p,
         )
-        losses = loss_of_others(each.objectives, search.metrics, unknown=-math.inf)
+        losses = other_losses(each.objectives, search.metrics)
         earlier[each.epoch].append(AtRung(each.value, losses))

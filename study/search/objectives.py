@@ -3,6 +3,7 @@
 A trial that was stopped early has the values of where it was stopped.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -15,6 +16,8 @@ from study.search.trial import LearnedTrial, TrialRecord
 Float = npt.NDArray[np.float64]
 Direction = Literal["minimize", "maximize"]
 
+NOISE = 0.1
+"""Share by which two measurements of the same microseconds differ easily."""
 MINIMIZED: frozenset[Objective] = frozenset(("microseconds", "parameters", "bytes"))
 
 
@@ -37,25 +40,30 @@ def losses(records: Sequence[TrialRecord], objectives: Sequence[Objective]) -> F
     return np.array(values, dtype=float).reshape(len(records), len(signs)) * signs
 
 
-def loss_of_others(
-    known: Mapping[str, float], objectives: Sequence[Objective], unknown: float
-) -> tuple[float, ...]:
-    """Return the values of the further metrics alone, of which less is better.
+def other_losses(known: Mapping[str, float], objectives: Sequence[Objective]) -> tuple[float, ...]:
+    """Return the values of the further metrics, of which less is better; -inf for unknown ones."""
+    return tuple(_loss(known, name, -math.inf) for name in objectives)
 
-    Args:
-        known: their values by name.
-        objectives: the further metrics.
-        unknown: what stands for one that is not known.
+
+def other_bounds(known: Mapping[str, float], objectives: Sequence[Objective]) -> tuple[float, ...]:
+    """Return what the losses of a trial must not exceed to be no worse than these metrics.
+
+    Unknown ones bound nothing. Microseconds that differ by less than `NOISE` are as good.
     """
     return tuple(
-        (known[name] if name in MINIMIZED else -known[name]) if name in known else unknown
+        _loss(known, name, math.inf) * (1 + NOISE if name == "microseconds" else 1)
         for name in objectives
     )
 
 
-def is_no_worse(losses: Sequence[float], others: Sequence[float]) -> bool:
-    """Return whether none of these losses is larger than the other of its metric."""
-    return all(ours <= theirs for ours, theirs in zip(losses, others, strict=True))
+def _loss(known: Mapping[str, float], name: Objective, unknown: float) -> float:
+    value = known.get(name, math.nan)
+    return unknown if math.isnan(value) else value if name in MINIMIZED else -value
+
+
+def is_no_worse(losses: Sequence[float], bounds: Sequence[float]) -> bool:
+    """Return whether no loss exceeds the bound of its metric."""
+    return all(loss <= bound for loss, bound in zip(losses, bounds, strict=True))
 
 
 def on_front(values: Float) -> npt.NDArray[np.bool_]:

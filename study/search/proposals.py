@@ -9,8 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from study.config.samplers import SAMPLERS, SamplerEntry, SamplerRequest, sampler_entry
 from study.config.schema import Objective, Study
+from study.config.search_space import all_settings, count_settings
 from study.randomness import stream_seed
 from study.search.objectives import directions, objective_values
 from study.search.trial import LearnedTrial, State, Trial, TrialRecord
@@ -18,6 +21,8 @@ from study.storage.hashes import canonical_hash
 
 OF_SAMPLER, AT_RANDOM = 3, 100
 """How many proposals a sampler may make until one is new, and how many draws follow then."""
+MOST_LISTED = 10_000
+"""Settings of a space up to which all of them are listed, so that the last ones are found."""
 
 
 class Proposals:
@@ -78,7 +83,7 @@ class Proposals:
         self._known.add(name)
         self._running[name] = asked
         parameters: dict[str, Any] = asked.params
-        self._tried.add(canonical_hash(parameters))
+        self._tried.add(self._key(parameters))
         return parameters
 
     def start(self, trial: Trial, *, is_enqueued: bool = False) -> None:
@@ -100,10 +105,10 @@ class Proposals:
             self._add_later(trial)
             return
         self._complete_optuna()
-        asked = self._ask_for_new(trial.number)
+        asked = self._ask_for_new(trial.number, self._searched(trial))
         if asked.params == self._searched(trial):
             self._running[trial.name] = asked
-            self._tried.add(canonical_hash(asked.params))
+            self._tried.add(self._key(asked.params))
         else:
             self._tell(asked, "failed")
             self._add_later(trial)
@@ -135,22 +140,46 @@ class Proposals:
         is_startup = entry.learns and known < search.startup_trials
         return SAMPLERS["qmc"] if is_startup and search.startup == "qmc" else entry
 
-    def _ask_for_new(self, number: int) -> Any:
+    def _ask_for_new(self, number: int, known: Mapping[str, Any] | None = None) -> Any:
         """Have the sampler draw settings that no other trial has, which would train in vain.
 
         Where it does not come to any soon, they are drawn at random, as far as there are others.
+
+        Args:
+            number: the trial's number.
+            known: its settings, if it exists: these are taken, whoever has them.
         """
         for attempt in range(OF_SAMPLER):
             asked = self._ask(self._sampler(), self.seed(number, attempt))
-            if canonical_hash(asked.params) not in self._tried:
+            if asked.params == known or self._key(asked.params) not in self._tried:
                 return asked
             self._tell(asked, "failed")
-        drawn = Proposals(self._study)
+        return self._ask_with(self._drawn_new(number) or asked.params)
+
+    def _drawn_new(self, number: int) -> dict[str, Any] | None:
+        """Draw settings that no trial has; None if there are none."""
+        space, random = self._study.search.space, np.random.default_rng(self.seed(number))
+        if count_settings(space) <= MOST_LISTED:
+            left = [each for each in all_settings(space) if self._key(each) not in self._tried]
+            return left[random.integers(len(left))] if left else None
+        drawn = Proposals(self._study)  # of so many, few draws find one
         for attempt in range(AT_RANDOM):
-            parameters = drawn._ask(SAMPLERS["random"], self.seed(number, attempt)).params
-            if canonical_hash(parameters) not in self._tried:
-                return self._ask_with(parameters)
-        return self._ask_with(asked.params)
+            parameters: dict[str, Any] = drawn._ask(
+                SAMPLERS["random"], self.seed(number, attempt)
+            ).params
+            if self._key(parameters) not in self._tried:
+                return parameters
+        return None
+
+    def _key(self, parameters: Mapping[str, Any]) -> str:
+        """Return what says whether settings are the same: 1 of a range of floats is 1.0."""
+        space = self._study.search.space
+        return canonical_hash(
+            {
+                key: float(value) if space[key].is_continuous else value
+                for key, value in parameters.items()
+            }
+        )
 
     def _ask(self, sampler: SamplerEntry, seed: int) -> Any:
         """Have Optuna draw all settings of a trial, those first that others depend on."""
@@ -177,7 +206,7 @@ class Proposals:
     def _add_later(self, trial: Trial) -> None:
         """Take note of a trial that Optuna gets when it is asked for the next."""
         self._not_in_optuna.append(trial)
-        self._tried.add(canonical_hash(self._searched(trial)))
+        self._tried.add(self._key(self._searched(trial)))
 
     def _searched(self, trial: Trial) -> dict[str, Any]:
         """Return the parameters of a trial that the sampler knows."""

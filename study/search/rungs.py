@@ -40,13 +40,18 @@ class AtRung:
     value: float
     losses: Sequence[float]
 
-    def held_against(self, before: Iterable["AtRung"]) -> list[float]:
-        """Return the values of those that a trial is compared with, of those that came before.
 
-        They are no worse in any other metric. A small model, say, is stopped for what smaller ones
-        have, and never for what larger ones have, beside which it may be on the front.
-        """
-        return [each.value for each in before if is_no_worse(each.losses, self.losses)]
+def no_worse(before: Iterable[AtRung], bounds: Sequence[float]) -> list[float]:
+    """Return the values of those that are no worse than a trial in the other metrics.
+
+    It is compared with these. A small model, say, is stopped for what smaller ones have, and never
+    for what larger ones have, beside which it may be on the front.
+
+    Args:
+        before: those that came to the rung before.
+        bounds: of the trial, by `study.search.objectives.other_bounds`.
+    """
+    return [each.value for each in before if is_no_worse(each.losses, bounds)]
 
 
 def cutoff(values: Sequence[float], reduction: int) -> float:

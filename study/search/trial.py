@@ -138,7 +138,7 @@ class Proposal:
         ended: how many trials had ended: it was proposed from those whose
             `completion_order` is smaller.
         running: names of the trials that ran then, in the order of their proposals.
-        seed: what the sampler was seeded with.
+        seed: what the sampler was seeded with, when it was first asked for this trial.
         origin: what its settings are from: the sampler, or `search.enqueue`.
     """
 

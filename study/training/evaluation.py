@@ -103,7 +103,7 @@ class FoldEvaluator:
     def costs(self) -> dict[str, float]:
         """What scoring with the model costs, as far as the search improves it, by metric.
 
-        It is the same after every epoch, and measured at the first validation.
+        It is the same after every epoch, and measured once by each process that trains the fold.
         """
         wanted, costs = self.config.metrics, {}
         if "microseconds" in wanted:
@@ -174,7 +174,7 @@ class FoldEvaluator:
             raise NonFiniteError(
                 f"validation {metric.score} of {metric.composition}{why} is {value}"
             )
-        row: dict[str, Any] = {"value": value, **self.costs}
+        row: dict[str, Any] = {"value": value}
         row |= {name: getattr(metrics, name) for name in REPORTED_SCORES}
         row["normal_error"] = normal_error
         for name in self._tracked():

@@ -179,6 +179,8 @@ class _Training:
         """
         epochs, validated = self.task.config.training.epochs, self.task.validation_epochs
         try:
+            if self.progress.epoch:
+                self.reports.costs = self.evaluator.costs
             self.reports.repeat([row for row in self.progress.history if row["epoch"] < epochs])
             while self.progress.epoch < epochs:
                 started = time.perf_counter()
@@ -186,6 +188,7 @@ class _Training:
                 is_validated = self.progress.epoch in validated
                 if is_validated:
                     self._validate(row)
+                    self.reports.costs = self.evaluator.costs
                 self.progress.train_seconds += time.perf_counter() - started
                 if is_validated:
                     self._show(row)

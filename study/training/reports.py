@@ -16,6 +16,9 @@ class FoldReports:
         epochs: of the whole training.
         validation_epochs: those of them that are reported.
         watch: takes the reports; see `study.training.fold.train_fold`.
+
+    Attributes:
+        costs: what scoring costs, by metric: it is reported with each epoch, and in no history.
     """
 
     def __init__(
@@ -25,6 +28,7 @@ class FoldReports:
         watch: Callable[[ValidationReport], None],
     ) -> None:
         self._epochs, self._validation_epochs, self._watch = epochs, validation_epochs, watch
+        self.costs: Mapping[str, float] = {}
         self._last: ValidationReport | None = None
         self._is_stopped = False
 
@@ -44,7 +48,7 @@ class FoldReports:
             epoch=epoch,
             state="completed" if epoch == self._epochs else "running",
             value=row["value"],
-            scores=epoch_scalars(row),
+            scores=epoch_scalars(row) | dict(self.costs),
         )
         try:
             self._watch(self._last)

@@ -171,7 +171,8 @@ def _cutoffs(inputs: PageInputs) -> Table | None:
         for row in stopped[:MOST_ROWS]
         for had, needed in [had_and_needed(row, is_error=not metric.reads_labels)]
     ]
-    head = ["trial", "by", "epoch", "it had", "it needed", "of trials before it"]
+    which_before = ", no worse in the other metrics" if inputs.study.search.metrics else ""
+    head = ["trial", "by", "epoch", "it had", "it needed", f"of trials before it{which_before}"]
     which = f"the latest {MOST_ROWS} of {len(stopped):,}" if len(stopped) > MOST_ROWS else "each"
     return Table(head, rows, f"why it was stopped: {which}, in {metric_label(metric)}")
 

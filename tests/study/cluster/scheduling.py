@@ -60,9 +60,13 @@ class Run:
 
 
 def commit_fold(
-    ledger: Ledger, address: FoldAddress, values: list[float], state: State = "completed"
+    ledger: Ledger,
+    address: FoldAddress,
+    values: list[float],
+    state: State = "completed",
+    **scores: float,
 ) -> None:
-    """Commit a fold that validated at every epoch."""
-    rows = [{"epoch": epoch, "value": value} for epoch, value in enumerate(values, 1)]
+    """Commit a fold that validated at every epoch, with the same scores."""
+    rows = [{"epoch": epoch, "value": value, **scores} for epoch, value in enumerate(values, 1)]
     manifest = FoldManifest(address.trial, address.fold, state, "", len(values), len(values), {})
     ledger.commit_fold(manifest, {"history.parquet": history_file(rows)})

@@ -1,5 +1,6 @@
 """Who goes on at a rung where the search improves several metrics."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from study.cluster.scheduler import RungScheduler
 from study.config.schema import Study
-from study.search.rungs import AtRung, cutoff
+from study.report.search_history import rungs_table
+from study.search.objectives import other_bounds, other_losses
+from study.search.rungs import AtRung, cutoff, no_worse
 from study.search.trial import Trial
 from tests.study.cluster.scheduling import CONTINUE, STOP, Run, commit_fold
 from tests.study.cluster.test_scheduler_rules import state_of
@@ -61,12 +64,18 @@ def test_who_takes_over_knows_what_the_rung_held(study: Study, tmp_path: Path) -
 def test_what_is_not_known_of_a_trial_keeps_it_from_no_comparison(
     study: Study, tmp_path: Path
 ) -> None:
-    """A decision of before its metrics were written down counts for all; a report without, too."""
-    run = Run(state_of(study, tmp_path), study)
-    assert run.report(run.start(run.trial(0)), 2, 0.9) == CONTINUE
-    again = Run(run.state, study)
-    assert again.report(again.start(again.trial(1)), 2, 0.5, **SMALL) == STOP
-    assert again.report(again.start(again.trial(2)), 2, 0.6) == STOP
+    """A decision of before its metrics were written down counts for all; a report without, too.
+
+    So does AUROC that is not a number. Whoever takes over decides the same.
+    """
+    for name, takes_over in (("undisturbed", False), ("resumed", True)):
+        run = Run(state_of(study, tmp_path / name), study)
+        assert run.report(run.start(run.trial(0)), 2, 0.9) == CONTINUE
+        for number, metrics in ((1, SMALL), (2, {}), (3, SMALL | {"auroc": math.nan})):
+            run = Run(run.state, study) if takes_over else run
+            assert run.report(run.start(run.trial(number)), 2, 0.5 / number, **metrics) == STOP
+        table = rungs_table(run.state.ledger.decisions(), study.search, 1).to_pandas()
+        assert (table["goes_on"] == ~(table["value"] < table["cutoff"])).all()
 
 
 def test_between_rungs_it_is_compared_with_the_best_of_those_alone(
@@ -83,16 +92,26 @@ def test_between_rungs_it_is_compared_with_the_best_of_those_alone(
     run.scheduler = RungScheduler(run.state, stopping, run.messages, 0.5, METRICS)
     best = run.trial(0)
     for address in best.folds:
-        commit_fold(run.state.ledger, address, [0.9] * 6)
+        commit_fold(run.state.ledger, address, [0.9] * 6, auroc=0.8)
     record = record_of(best, values=[(6, 0.9)])
-    run.state.ended[best.name] = replace(record, objectives=LARGE)
+    run.state.ended[best.name] = replace(record, objectives=LARGE)  # AUROC 0.9, at its best epoch
 
     def report(trial: Trial, folds: Sequence[float], **kept: float) -> str:
         values = {f"fold-{fold}/value": value for fold, value in enumerate(folds)}
         return run.report(trial, 3, float(np.mean(folds)), **values, **kept)
 
-    assert report(run.start(run.trial(1)), [0.5, 0.51, 0.52], **SMALL) == CONTINUE
-    assert report(run.start(run.trial(2)), [0.5, 0.51, 0.52], **LARGE) == STOP
+    worse = [0.5, 0.51, 0.52]
+    assert report(run.start(run.trial(1)), worse, parameters=10.0, auroc=0.7) == CONTINUE
+    assert report(run.start(run.trial(2)), worse, parameters=1000.0, auroc=0.85) == CONTINUE
+    assert report(run.start(run.trial(3)), worse, parameters=1000.0, auroc=0.8) == STOP
+
+
+def test_measurements_of_the_same_microseconds_are_as_good() -> None:
+    one = other_losses({"microseconds": 100.0}, ["microseconds"])
+    assert no_worse([AtRung(0.5, one)], other_bounds({"microseconds": 95.0}, ["microseconds"]))
+    assert not no_worse([AtRung(0.5, one)], other_bounds({"microseconds": 80.0}, ["microseconds"]))
+    sizes = other_losses({"bytes": 100.0}, ["bytes"])
+    assert not no_worse([AtRung(0.5, sizes)], other_bounds({"bytes": 99.0}, ["bytes"]))
 
 
 values = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=1, max_size=12)
@@ -106,9 +125,8 @@ def test_with_metrics_that_are_all_alike_it_is_ashas_rule(
     for value, _ in came:
         expected = not before or value >= np.percentile([b.value for b in before],
                                                         100 * (1 - 1 / reduction))  # fmt: skip
-        trial = AtRung(value, (1.0,))
-        assert (not value < cutoff(trial.held_against(before), reduction)) == expected
-        before.append(trial)
+        assert (not value < cutoff(no_worse(before, (1.0,)), reduction)) == expected
+        before.append(AtRung(value, (1.0,)))
 
 
 @given(values, st.integers(2, 4))
@@ -118,4 +136,4 @@ def test_what_no_other_beats_is_never_stopped(came: list[tuple[int, int]], reduc
     is_beaten = any(
         each.value >= last.value and each.losses <= last.losses and each != last for each in before
     )
-    assert is_beaten or not last.value < cutoff(last.held_against(before), reduction)
+    assert is_beaten or not last.value < cutoff(no_worse(before, last.losses), reduction)

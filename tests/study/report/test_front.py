@@ -49,10 +49,6 @@ def test_a_trial_has_what_its_folds_measured(measured: Any) -> None:
         stored = [sum(a.size for a in safetensors.numpy.load(each).values()) for each in weights]
         timings = [read_json(ledger, m, TIMINGS)["score_microseconds"] for m in manifests if m]
         assert min(timings) > 0
-        # What its folds reported while they trained, by which trials are held against each other.
-        assert [row["parameters"] for row in rows] == stored
-        assert [row["bytes"] for row in rows] == [len(each) for each in weights]
-        assert [row["microseconds"] for row in rows] == timings
         assert record.objectives == pytest.approx(
             {
                 "phi": np.mean([row["phi"] for row in rows]),

@@ -61,6 +61,19 @@ class LeftOfTheLast(BaseSampler):
         return beta
 
 
+class OfOnePoint(BaseSampler):
+    """Of its own: proposes the lowest values, always."""
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+        return {}
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(self, study: Any, trial: Any, name: str, values: Any) -> Any:
+        return values.low
+
+
 def space_of(sampler: str) -> dict[str, Any]:
     if sampler == "gp":  # whose time grows with it
         return {"model.beta": NUMBERS["model.beta"]}
@@ -223,6 +236,57 @@ def test_no_settings_are_tried_twice_while_there_are_others(sampler: str, state:
     assert len(set(settings)) == len(settings) == count
     assert tried(*[1] * count)[0].written == driver.written
     assert tuple(driver.start(ended).parameters.values()) in settings  # there are no others
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "cmaes"])
+def test_the_last_settings_of_many_are_found(sampler: str) -> None:
+    space = {
+        "model.latent_size": {"int": [2, 11]},
+        "training.discriminator_updates": {"int": [1, 6]},
+        **({} if sampler == "cmaes" else {"model.latent": {"choice": ["mean", "sampled"]}}),
+    }
+    study, ended = searching(space, sampler=sampler, trials=200), {}
+    driver, count = Driver(study, []), 60 if sampler == "cmaes" else 120
+    for _ in range(count):
+        trial = driver.start(ended)
+        value = -abs(trial.parameters["model.latent_size"] - 3)
+        ended[trial.name] = record_of(trial, "completed", [(1, value)], len(ended))
+    assert len({tuple(each.trial.parameters.values()) for each in driver.written}) == count
+
+
+def test_of_many_settings_and_a_range_one_is_drawn_that_no_trial_has() -> None:
+    """Where the sampler proposes the same again and again, as one of a point does."""
+    many = {"model.latent_size": {"int": [2, 1000]},
+            "training.discriminator_updates": {"int": [1, 16]}}  # fmt: skip
+    for space in (many, {"model.beta": NUMBERS["model.beta"]}):
+        driver = Driver(searching(space, sampler=f"{__name__}:OfOnePoint", trials=40), [])
+        ended: dict[str, TrialRecord] = {}
+        for _ in range(5):
+            trial = driver.start(ended)
+            ended[trial.name] = record_of(trial, "completed", [(1, 0.0)], len(ended))
+        tried = [tuple(proposal.trial.parameters.values()) for proposal in driver.written]
+        assert len(set(tried)) == 5
+
+
+def test_what_a_trial_has_already_is_repeated_where_it_was_before() -> None:
+    """A ledger of a search that tried settings twice is continued as it was."""
+    study = searching({"model.latent_size": {"int": [2, 9]}}, sampler="qmc", trials=40)
+    before = Proposals(study)
+    asked = [before._ask(before._sampler(), before.seed(number)) for number in range(30)]
+    points = [each.params for each in asked]
+    assert len({each["model.latent_size"] for each in points}) < len(points)
+    again = Proposals(study)
+    for number, parameters in enumerate(points):
+        again.start(trial_of(study, number, parameters))
+    # Each is one of the sequence's own, of which none was passed over.
+    assert len(again._optuna.trials) == len(points)
+
+
+def test_a_whole_number_of_a_range_is_what_the_sampler_proposes_as_a_float() -> None:
+    study = searching({"model.beta": {"uniform": [0.0, 1.0]}})
+    proposals = Proposals(study)
+    assert proposals._key({"model.beta": 1}) == proposals._key({"model.beta": 1.0})
+    assert proposals._key({"model.beta": 1}) != proposals._key({"model.beta": 0.5})
 
 
 def test_what_was_enqueued_is_not_proposed_again() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import safetensors.numpy
 
 from models.beta_vaegan.model import BetaVAEGAN
 from study.ledger import fold_files
@@ -29,6 +30,26 @@ def test_a_fold_that_was_interrupted_at_a_report_ends_byte_for_byte_alike(
         whole.manifest.best_epoch,
         whole.manifest.last_epoch,
     )
+
+
+def test_what_scoring_costs_is_reported_and_in_no_history(
+    bench: Callable[..., Bench], whole: Bench
+) -> None:
+    """Also by the attempt that goes on; microseconds would differ where a fold is trained again."""
+    run = bench(search={"metrics": ["parameters", "bytes", "microseconds"]}, rungs=(2,))
+    with pytest.raises(StopHere):
+        run.run(stop_at=2)
+    manifest = run.run()
+    weights = run.ledger.read(manifest, fold_files.WEIGHTS)
+    size = sum(each.size for each in safetensors.numpy.load(weights).values())
+    timings = fold_files.read_json(run.ledger, manifest, fold_files.TIMINGS)
+    assert len(run.reports) == len(whole.reports)
+    for report in run.reports:
+        assert (report.scores["parameters"], report.scores["bytes"]) == (size, len(weights))
+        assert report.scores["microseconds"] == timings["score_microseconds"] > 0
+    assert whole.manifest is not None
+    history = run.files(manifest)[fold_files.HISTORY]
+    assert history == whole.files(whole.manifest)[fold_files.HISTORY]
 
 
 def test_a_fold_interrupted_every_time_still_ends_alike(
