@@ -2,7 +2,8 @@
 
 The sampler is seeded by the study's seed and the trial's number, and learns from all that
 is known: ended trials, stopped ones with the value that they had reached, failed ones as
-failed, and running ones as running, from which samplers keep away as far as they can.
+failed, and running ones as running, from which samplers keep away as far as they can. Settings that
+a trial has already are not proposed again while there are others.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -154,7 +155,7 @@ class Proposals:
             if asked.params == known or self._key(asked.params) not in self._tried:
                 return asked
             self._tell(asked, "failed")
-        return self._ask_with(self._drawn_new(number) or asked.params)
+        return self._ask_with(self._drawn_new(number) or asked.params, number)
 
     def _drawn_new(self, number: int) -> dict[str, Any] | None:
         """Draw settings that no trial has; None if there are none."""
@@ -198,10 +199,10 @@ class Proposals:
                 values.suggest(asked, key)
         return asked
 
-    def _ask_with(self, parameters: Mapping[str, Any]) -> Any:
-        """Have Optuna begin a trial with known settings."""
+    def _ask_with(self, parameters: Mapping[str, Any], number: int) -> Any:
+        """Have Optuna begin a trial whose settings are known."""
         self._optuna.enqueue_trial(dict(parameters))
-        return self._ask(SAMPLERS["random"], 0)  # which draws nothing
+        return self._ask(SAMPLERS["random"], self.seed(number))  # which draws nothing
 
     def _add_later(self, trial: Trial) -> None:
         """Take note of a trial that Optuna gets when it is asked for the next."""
@@ -218,7 +219,7 @@ class Proposals:
             if record := self._ended.get(trial.name):
                 self._optuna.add_trial(self._frozen(record, is_last_enough=True))
             else:
-                self._running[trial.name] = self._ask_with(self._searched(trial))
+                self._running[trial.name] = self._ask_with(self._searched(trial), trial.number)
         self._not_in_optuna.clear()
 
     def _end(self, asked: Any, record: TrialRecord) -> None:
