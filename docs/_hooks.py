@@ -26,6 +26,7 @@ PAGES = {
     "benchmarks/results/recipes.md": "recipes.md",
     "benchmarks/results/search_cost.md": "search_cost.md",
     "benchmarks/results/spectral_norm_mitbih.md": "spectral_norm_mitbih.md",
+    "benchmarks/results/two_objectives.md": "two_objectives.md",
     "benchmarks/results/wafer_search.md": "wafer_search.md",
     "tests/chaos/README.md": "chaos.md",
     "tests/cluster/ray_up/README.md": "ray_up.md",
