@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from benchmarks.trained_folds import FoldCurve, RecordedFold
 from study.config.schema import Study
+from study.config.search_space import shares
 
 Float = npt.NDArray[np.float64]
 
@@ -55,8 +56,8 @@ class FittedFolds:
         return np.concatenate([process.predict(inputs) for process in self._processes])
 
     def _inputs(self, parameters: Mapping[str, Any], seed: int, fold: int) -> Float:
-        shares = [form.share(parameters[key]) for key, form in self._space.items()]
-        return np.array([*shares, *(float(each == (seed, fold)) for each in self._divisions)])
+        of_division = (float(each == (seed, fold)) for each in self._divisions)
+        return np.array([*shares(self._space, parameters), *of_division])
 
 
 class Expected:
@@ -69,16 +70,13 @@ class Expected:
 
     def __init__(self, study: Study, known: Sequence[tuple[Mapping[str, Any], float]]) -> None:
         self._space = study.search.space
-        inputs = np.stack([self._shares(parameters) for parameters, _ in known])
+        inputs = np.array([shares(self._space, parameters) for parameters, _ in known])
         values = np.log([value for _, value in known])
         self._process, _ = _fitted(inputs, values, len(self._space))
 
     def at(self, parameters: Mapping[str, Any]) -> float:
         """Return what is expected with these settings."""
-        return float(np.exp(self._process.predict(self._shares(parameters)[None])[0]))
-
-    def _shares(self, parameters: Mapping[str, Any]) -> Float:
-        return np.array([form.share(parameters[key]) for key, form in self._space.items()])
+        return float(np.exp(self._process.predict([shares(self._space, parameters)])[0]))
 
 
 class DrawnFolds:

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.fitted_folds import Expected
 from study.config.schema import Objective, Study
 from study.errors import RequestError
 from study.ledger.fold_files import TIMINGS, read_json
@@ -96,6 +95,8 @@ def _ended(ledger: Ledger) -> list[TrialRecord]:
 
 def _expected_seconds(study: Study, ledgers: Sequence[Ledger]) -> Price:
     """Return a price by what epochs with such settings took in all of these searches."""
+    from benchmarks.fitted_folds import Expected  # with PyTorch, which nothing else here needs
+
     taken = [
         (record.parameters, _seconds(ledger, record) / _fold_epochs(ledger, record))
         for ledger in ledgers

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from study.config.schema import Study
+from study.config.search_space import shares
 from study.config.study_file import load_study
 from study.search.sources import trial_source
 from study.search.trial import Trial
@@ -99,7 +100,7 @@ class CurveTable:
 
     def _point(self, parameters: Mapping[str, Any]) -> npt.NDArray[np.float64]:
         """Return parameters as a point of the unit cube."""
-        return np.array([form.share(parameters[key]) for key, form in self._space.items()])
+        return np.array(shares(self._space, parameters))
 
 
 def record(study: Study, data: Path, trials: int, to: Path) -> None:

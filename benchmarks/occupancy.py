@@ -90,7 +90,6 @@ class OurSearch:
         suggested = self._searcher.suggest(name)
         if not isinstance(suggested, dict):
             return None
-        self._scheduler.on_trial_add(None, SimpleNamespace(trial_id=name))
         self._reports[name] = []
         parameters: Mapping[str, Any] = suggested["trial"].parameters
         return parameters
@@ -120,7 +119,6 @@ class OurSearch:
             manifest = FoldManifest(address.trial, address.fold, state, "", last, last, {})
             files = {HISTORY: history_file(rows)} | self.other_files(trial, address.fold, last)
             self.ledger.commit_fold(manifest, files)
-        self._scheduler.on_trial_complete(None, SimpleNamespace(trial_id=name), {})
         self._state.finalize(trial)
         if self._state.errors:
             raise self._state.errors[0]

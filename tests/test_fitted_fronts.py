@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import fitted_fronts
-from benchmarks.fitted_folds import FittedFolds
-from benchmarks.fitted_fronts import CostedSearch, Expected, Recorded, TimedFolds, searches_of
+from benchmarks.fitted_folds import Expected, FittedFolds
+from benchmarks.fitted_fronts import CostedSearch, Recorded, TimedFolds, searches_of
 from benchmarks.hypervolume import read_searches, trials_in_turn
 from benchmarks.search_cost import Race
 from benchmarks.trained_folds import FoldCurve, RecordedFold

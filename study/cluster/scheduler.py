@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray import tune
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from study.cluster.paired_rule import Comparison, PairedRule
-from study.cluster.ray_internals.tune import enter_rung, forget_trial, pending_trials
+from study.cluster.ray_internals.tune import pending_trials
 from study.cluster.search_state import SearchState
 from study.config.schema import Objective, StoppingSettings
 from study.ledger.trial_outcome import mean_of_first
@@ -21,8 +21,10 @@ from study.search.rungs import AtRung, cutoff, no_worse, rungs
 from study.search.trial import RungDecision, Trial, TrialRecord, best_trial
 
 
-class RungScheduler(AsyncHyperBandScheduler):
-    """ASHA with epochs as its clock, that knows the rungs of trials that ended before.
+class RungScheduler(FIFOScheduler):
+    """ASHA (Li et al. 2020) in epochs, that knows the rungs of trials that ended before.
+
+    Ray Tune's own knows neither those nor several metrics; of one metric the decisions are its.
 
     A trial with a failed fold is stopped, and enters no rung. Folds wait at a rung until
     the coordinator has the decision, and so they do between rungs where trials are compared with
@@ -50,14 +52,7 @@ class RungScheduler(AsyncHyperBandScheduler):
         self._waits = frozenset((*self._rungs, *state.slots.schedule.checks))
         self._reduction = stopping.reduction if stopping else 2
         self._paired = PairedRule(stopping.paired if stopping else None, state, ratio, metrics)
-        super().__init__(
-            time_attr="epoch",
-            metric="value",
-            mode="max",
-            max_t=last,
-            grace_period=self._rungs[0] if self._rungs else last,
-            reduction_factor=self._reduction,
-        )
+        super().__init__()
         self._state, self._coordinator = state, coordinator
         self._metrics = metrics
         self._at_rungs: dict[int, dict[str, AtRung]] = {rung: {} for rung in self._rungs}
@@ -87,16 +82,14 @@ class RungScheduler(AsyncHyperBandScheduler):
         self, trial: str, values: Sequence[tuple[int, float]], objectives: Mapping[str, float]
     ) -> None:
         for epoch, value in values:
-            if epoch in self._rungs and not self._metrics:
-                enter_rung(self, trial, epoch, value)
-            elif epoch in self._rungs:
+            if epoch in self._rungs:
                 losses = other_losses(objectives, self._metrics)
                 self._at_rungs[epoch].setdefault(trial, AtRung(value, losses))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """See `TrialScheduler.on_trial_result`."""
         ours = self._state.running[trial.trial_id]
-        decision = self._decide(ours, tune_controller, trial, result)
+        decision = self._decide(ours, result)
         if decision == TrialScheduler.STOP:
             stops_at = self._state.stopped.get(ours.name) if _is_sound(result) else None
             self._coordinator.stop_trial.remote(ours.name, stops_at)
@@ -108,7 +101,7 @@ class RungScheduler(AsyncHyperBandScheduler):
             self._coordinator.promote.remote(ours.name, result["epoch"])
         return decision
 
-    def _decide(self, ours: Trial, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+    def _decide(self, ours: Trial, result: dict[str, Any]) -> str:
         """Decide whether a trial goes on; where the search stops it, remember at which epoch."""
         epoch = result["epoch"]
         if not _is_sound(result):
@@ -126,12 +119,7 @@ class RungScheduler(AsyncHyperBandScheduler):
         elif decided := self._decided.get((ours.name, epoch)):
             decision = _verdict(decided.goes_on)
         elif epoch in self._rungs:
-            if self._metrics:
-                may_go_on = self._is_among_best(ours, result)
-            else:
-                decided_by_tune = super().on_trial_result(tune_controller, trial, result)
-                may_go_on = decided_by_tune != TrialScheduler.STOP
-            decision = self._written_down(ours, result, may_go_on)
+            decision = self._written_down(ours, result, self._is_among_best(ours, result))
         else:
             decision = self._compared(ours, result)
         if epoch in self._waits and decision == TrialScheduler.STOP:
@@ -139,7 +127,7 @@ class RungScheduler(AsyncHyperBandScheduler):
         return decision
 
     def _is_among_best(self, ours: Trial, result: Mapping[str, Any]) -> bool:
-        """Return whether a trial goes on where the search improves several metrics."""
+        """Enter what a trial has at a rung; return whether it is among the best there."""
         epoch, value = result["epoch"], result["value"]
         values = no_worse(self._at_rungs[epoch].values(), other_bounds(result, self._metrics))
         self._enter_rungs(ours.name, [(epoch, value)], result)
@@ -201,10 +189,6 @@ class RungScheduler(AsyncHyperBandScheduler):
             key=lambda trial: self._state.running[trial.trial_id].order,
             default=None,
         )
-
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """See `TrialScheduler.on_trial_complete`; every rung was entered on the way."""
-        forget_trial(self, trial.trial_id)
 
 
 def _verdict(goes_on: bool) -> str:

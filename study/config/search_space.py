@@ -105,11 +105,16 @@ class Distribution(Settings):
         low, high = self.ends
         return bool(low <= value <= high)
 
+    def index(self, value: Any) -> int:
+        """Return which value of the choice it is, by type, too: 1 is not true."""
+        assert self.choice is not None
+        kinds = [(type(each), each) for each in self.choice]
+        return kinds.index((type(value), value))
+
     def share(self, value: Any) -> float:
         """Return where a value lies between the ends, from 0 to 1; a choice by its order."""
         if self.choice is not None:
-            kinds = [(type(each), each) for each in self.choice]
-            return kinds.index((type(value), value)) / max(1, len(kinds) - 1)
+            return self.index(value) / max(1, len(self.choice) - 1)
         is_log = self.form.startswith("log")
         at, low, high = (math.log(v) if is_log else float(v) for v in (value, *self.ends))
         return (at - low) / (high - low) if high > low else 0.5
@@ -169,6 +174,11 @@ def of_dataset(parameters: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in parameters.items()
         if key.startswith(DATASET)
     }
+
+
+def shares(space: Mapping[str, Distribution], parameters: Mapping[str, Any]) -> list[float]:
+    """Return where each setting of a trial that has all of them lies between its ends."""
+    return [form.share(parameters[key]) for key, form in space.items()]
 
 
 def count_settings(space: Mapping[str, Distribution]) -> float:

@@ -243,8 +243,7 @@ class _Axis:
     def position(self, value: Any) -> float:
         """Return where a value lies."""
         if self._form.choice is not None:
-            kinds = [(type(each), each) for each in self._form.choice]
-            return float(kinds.index((type(value), value)))
+            return float(self._form.index(value))
         return math.log(value) if self._is_log else float(value)
 
     def value(self, position: float) -> float:

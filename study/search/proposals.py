@@ -23,7 +23,7 @@ from study.storage.hashes import canonical_hash
 OF_SAMPLER, AT_RANDOM = 3, 100
 """How many proposals a sampler may make until one is new, and how many draws follow then."""
 MOST_LISTED = 10_000
-"""Settings of a space up to which all of them are listed, so that the last ones are found."""
+"""Settings of a space up to which all of them are listed, so that the last ones are drawn, too."""
 
 
 class Proposals:

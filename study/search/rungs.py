@@ -59,7 +59,7 @@ def cutoff(values: Sequence[float], reduction: int) -> float:
 
     ASHA (Li et al. 2020), as Ray Tune computes it: the quantile 1 - 1 / `reduction`.
     """
-    return float(np.quantile(values, 1 - 1 / reduction)) if values else math.nan
+    return float(np.percentile(values, (1 - 1 / reduction) * 100)) if values else math.nan
 
 
 @dataclass(frozen=True)

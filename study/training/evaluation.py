@@ -108,13 +108,10 @@ class FoldEvaluator:
         wanted, costs = self.config.metrics, {}
         if "microseconds" in wanted:
             costs["microseconds"] = self.score_microseconds()
-        if "parameters" in wanted or "bytes" in wanted:
-            weights = self.model.weights()
-            sizes = {
-                "parameters": sum(tensor.numel() for tensor in weights.values()),
-                "bytes": len(safetensors.torch.save(weights)),
-            }
-            costs |= {name: size for name, size in sizes.items() if name in wanted}
+        if "parameters" in wanted:
+            costs["parameters"] = sum(each.numel() for each in self.model.weights().values())
+        if "bytes" in wanted:
+            costs["bytes"] = len(safetensors.torch.save(self.model.weights()))
         return costs
 
     def score_microseconds(self) -> float:

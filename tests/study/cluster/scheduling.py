@@ -39,7 +39,6 @@ class Run:
 
     def start(self, trial: Trial) -> Trial:
         self.state.running[trial.name] = trial
-        self.scheduler.on_trial_add(None, SimpleNamespace(trial_id=trial.name))
         return trial
 
     def report(

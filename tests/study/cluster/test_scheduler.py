@@ -9,7 +9,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from study.cluster.scheduler import StopOnError
 from study.config.schema import StoppingSettings
-from study.search.rungs import rungs
+from study.search.rungs import AtRung, cutoff, no_worse, rungs
 from tests.study.cluster.scheduling import CONTINUE, STOP, Run
 from tests.study.trials import record_of
 
@@ -115,11 +115,25 @@ def test_the_pending_trial_that_was_proposed_first_runs_first(run: Run) -> None:
     assert run.scheduler.choose_trial_to_run(controller) is None
 
 
-def test_an_ended_trial_leaves_nothing_behind_in_the_scheduler(run: Run) -> None:
-    trial = run.start(run.trial(0))
-    run.report(trial, 6, 0.5, "completed")
-    run.scheduler.on_trial_complete(None, SimpleNamespace(trial_id=trial.name), {})
-    assert trial.name not in run.scheduler._trial_info
+values = st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.5, 0.7, 0.9]), min_size=1, max_size=12)
+
+
+@given(values, st.integers(2, 5))
+def test_of_one_metric_the_decisions_are_those_of_rays_scheduler(
+    came: list[float], reduction: int
+) -> None:
+    theirs = AsyncHyperBandScheduler(
+        time_attr="epoch", metric="value", mode="max", max_t=6, grace_period=2,
+        reduction_factor=reduction,
+    )  # fmt: skip
+    before: list[AtRung] = []
+    for number, value in enumerate(came):
+        trial = SimpleNamespace(trial_id=str(number))
+        theirs.on_trial_add(None, trial)
+        decided = theirs.on_trial_result(None, trial, {"epoch": 2, "value": value})
+        asked = cutoff(no_worse(before, ()), reduction)
+        assert (not value < asked) == (decided == CONTINUE)
+        before.append(AtRung(value, ()))
 
 
 def test_all_trials_end_when_the_study_cannot_go_on(run: Run) -> None:
